@@ -1,0 +1,79 @@
+"""What a board is asked to do: a target, a timing protocol, and a batch of candidates as widths."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """How a network runs: everything that selects its latency apart from its structure."""
+
+    runtime: str = "onnxrt"
+    threads: int = 1
+    precision: str = "fp32"
+    batch: int = 1
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Further options of the runtime, by its own names."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Protocol:
+    """How a batch is timed (interleaved rounds); the defaults are measured, see devices/README.md."""
+
+    rounds: int = 20
+    max_rounds: int = 40
+    precision_pct: float = 2.0
+    """Stop early at `rounds` once the interval of the ratio is this narrow, else go on."""
+    warmup_runs: int = 3
+    short_ms: float = 5.0
+    """Below this a visit is 1 discarded and 3 timed runs, above it 1 timed run."""
+    base_every: int = 3
+    """The base network runs after every so many candidates."""
+    timeout_s: float = 60.0
+    """A child that takes longer than this plus three times its expectation is killed."""
+    memory_limit_mb: float | None = None
+    """Address space a child may take; None for no limit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CandidateJob:
+    """One network to cut and time: its hash and a width for every channel group."""
+
+    architecture: str
+    widths: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A batch of candidates of one base network, timed together with it."""
+
+    job_id: str
+    base_id: str
+    """Content hash of the base graph and its cut plan, placed on the board before."""
+    base_architecture: str
+    base_widths: tuple[int, ...]
+    target: Target
+    protocol: Protocol
+    candidates: tuple[CandidateJob, ...]
+    base_nominal_ms: float | None = None
+    """This board's calibrated time of the base network; None: this batch's own median."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Job:
+        """The inverse of `to_json`."""
+        fields = dict(data)
+        fields["target"] = Target(**fields["target"])
+        fields["protocol"] = Protocol(**fields["protocol"])
+        fields["base_widths"] = tuple(fields["base_widths"])
+        fields["candidates"] = tuple(
+            CandidateJob(architecture=c["architecture"], widths=tuple(c["widths"]))
+            for c in fields["candidates"]
+        )
+        return cls(**fields)

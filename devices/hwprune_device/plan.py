@@ -1,0 +1,107 @@
+"""The cut plan: which indices of which tensor belong to which channel group, and what follows a cut.
+
+A plan is made once by the head's channel analysis and placed on every board with the base graph;
+from then on a candidate is a width for each group.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+STAYS = -1
+"""Group of a span that is never cut."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """A run of indices on one tensor axis: `count` units of a group, each `repeat` indices wide."""
+
+    group: int
+    start: int
+    """First unit, counted inside the group."""
+    count: int
+    repeat: int = 1
+
+    @property
+    def size(self) -> int:
+        """Indices the span covers before any cut."""
+        return self.count * self.repeat
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AxisCut:
+    """One axis of one initializer, covered in order by spans."""
+
+    initializer: str
+    axis: int
+    spans: tuple[Span, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiteralCut:
+    """A number in the graph that follows the cut: it becomes the size of `spans` divided by `divisor`.
+
+    `initializer` names an integer constant and `index` the element of it; or `node` names a node
+    and `attribute` its attribute (`index` None for a scalar, such as Conv's `group`).
+    """
+
+    spans: tuple[Span, ...]
+    initializer: str = ""
+    node: str = ""
+    attribute: str = ""
+    index: int | None = None
+    divisor: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelGroup:
+    """Channels, across layers, that can only be cut together."""
+
+    name: str
+    width: int
+    """Units in the unpruned network."""
+    members: tuple[str, ...]
+    """Layers whose outputs carry the group, in graph order."""
+    readers: tuple[str, ...] = ()
+    """Layers that only read it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CutPlan:
+    """Everything a cut needs to know beside the base graph."""
+
+    groups: tuple[ChannelGroup, ...]
+    axes: tuple[AxisCut, ...]
+    literals: tuple[LiteralCut, ...]
+    frozen: tuple[tuple[str, str], ...] = ()
+    """(layer, reason) for what cannot be cut."""
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Widths of the unpruned network."""
+        return tuple(group.width for group in self.groups)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> CutPlan:
+        """The inverse of `to_json`."""
+        spans = lambda rows: tuple(Span(**row) for row in rows)  # noqa: E731
+        return cls(
+            groups=tuple(
+                ChannelGroup(
+                    name=g["name"],
+                    width=g["width"],
+                    members=tuple(g["members"]),
+                    readers=tuple(g["readers"]),
+                )
+                for g in data["groups"]
+            ),
+            axes=tuple(AxisCut(**{**a, "spans": spans(a["spans"])}) for a in data["axes"]),
+            literals=tuple(LiteralCut(**{**x, "spans": spans(x["spans"])}) for x in data["literals"]),
+            frozen=tuple((name, reason) for name, reason in data["frozen"]),
+        )

@@ -1,0 +1,121 @@
+"""The budget: what a network may cost, as constraints that a reading keeps or breaks."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+from hwprune.errors import DeploymentError
+from hwprune_device.reading import Reading
+
+QUANTITIES = ("latency_ms", "memory_mb", "params", "macs")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Footprint:
+    """What a network costs: its reading on the board, and what its structure alone tells."""
+
+    reading: Reading
+    params: int
+    macs: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Constraint:
+    """One upper limit on one quantity, absolute or as a share of the unpruned network's."""
+
+    quantity: str
+    at_most: float
+    relative: bool = False
+    """True: `at_most` is a fraction of the unpruned network's own value."""
+    quantile: float = 0.5
+    """For latency_ms: which quantile of the runs."""
+
+    @property
+    def label(self) -> str:
+        """A short name, unique within a budget: `latency_ms`, or `latency_ms@p95`."""
+        if self.quantity == "latency_ms" and abs(self.quantile - 0.5) > 1e-9:
+            return f"latency_ms@p{self.quantile * 100:g}"
+        return self.quantity
+
+    def value(self, cost: Footprint) -> float:
+        """The quantity as read: a point, without its interval."""
+        if self.quantity == "latency_ms":
+            return cost.reading.quantile_ms(self.quantile)
+        if self.quantity == "memory_mb":
+            return cost.reading.memory.peak_mb
+        return float(cost.params if self.quantity == "params" else cost.macs)
+
+    def bound(self, cost: Footprint) -> float:
+        """The value a constraint is held against: a latency counts with its interval's upper end."""
+        if self.quantity == "latency_ms":
+            return cost.reading.upper_ms(self.quantile)
+        return self.value(cost)
+
+    def excess(self, cost: Footprint) -> float:
+        """How far over the limit, as a fraction of it; 0 or less means kept."""
+        return self.bound(cost) / self.at_most - 1.0
+
+    def resolve(self, unpruned: Footprint) -> Constraint:
+        """The same limit in absolute units, once the unpruned network was measured."""
+        if not self.relative:
+            return self
+        return replace(self, at_most=self.at_most * self.value(unpruned), relative=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """All constraints of a deployment; a network keeps the budget when it keeps each of them."""
+
+    constraints: tuple[Constraint, ...]
+
+    def resolve(self, unpruned: Footprint) -> Budget:
+        """The budget in absolute units."""
+        return Budget(constraints=tuple(c.resolve(unpruned) for c in self.constraints))
+
+    def excess(self, cost: Footprint) -> dict[str, float]:
+        """Excess by constraint label; 0 or less means kept."""
+        return {c.label: c.excess(cost) for c in self.constraints}
+
+    def keeps(self, cost: Footprint) -> bool:
+        """Whether every constraint is kept."""
+        return all(excess <= 0 for excess in self.excess(cost).values())
+
+
+_LIMIT = re.compile(r"^\s*(?:<=|≤)?\s*([0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)\s*(%|ms|mb)?\s*$", re.I)
+
+
+def parse_constraint(
+    quantity: str, limit: str | float, *, quantile: float = 0.5
+) -> Constraint:
+    """A constraint from `"50 %"` (of the unpruned network), `"8 ms"`, `"200 MB"` or a number.
+
+    Raises:
+        DeploymentError: an unknown quantity, a limit that is no number, or a limit of 0 or less.
+    """
+    if quantity not in QUANTITIES:
+        raise DeploymentError(
+            f"the budget names an unknown quantity '{quantity}'", possible=", ".join(QUANTITIES)
+        )
+    match = _LIMIT.match(str(limit))
+    number = float(match.group(1)) if match else 0.0
+    unit = (match.group(2) or "").lower() if match else ""
+    fits = {"": True, "%": True, "ms": quantity == "latency_ms", "mb": quantity == "memory_mb"}
+    if not match or number <= 0 or not fits[unit]:
+        raise DeploymentError(
+            f"the budget's {quantity} has a limit that cannot be read",
+            given=repr(limit),
+            possible='a share of the unpruned network such as "50 %", or a positive number'
+            + {"latency_ms": ' such as "8 ms"', "memory_mb": ' such as "200 MB"'}.get(quantity, ""),
+        )
+    if not 0 < quantile < 1:
+        raise DeploymentError(
+            f"the quantile of {quantity} must lie between 0 and 1", given=str(quantile)
+        )
+    relative = unit == "%"
+    return Constraint(
+        quantity=quantity,
+        at_most=number / 100 if relative else number,
+        relative=relative,
+        quantile=quantile,
+    )
