@@ -1,0 +1,230 @@
+"""The deployment: one wish, read from a TOML file. Network, data, board, budget, search, training."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from hwprune.budget import Budget, parse_constraint
+from hwprune.errors import DeploymentError
+from hwprune.recipe import Recipe
+
+FORBID_UNKNOWN = {"extra": "forbid"}
+"""pydantic's setting for the border: a key that nothing reads is an error, not a wish unheard."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkWish:
+    """Where the network comes from."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = FORBID_UNKNOWN
+    source: str
+    """`torchvision:NAME[:WEIGHTS or none]`, `package.module:function`, or a path to an .onnx file."""
+    weights: str = ""
+    """A .safetensors or .pth file; empty: trained first by `[training]`, unless source has them."""
+    input: tuple[int, ...] = ()
+    """Input shape N C H W; empty: taken from the data."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataWish:
+    """Where the data comes from and how it is split."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = FORBID_UNKNOWN
+    source: str
+    """`sklearn:digits`, `torchvision:CIFAR10`, or `package.module:function`."""
+    root: str = "~/.cache/hwprune/data"
+    heldout: int = 1000
+    """Training images set aside to score candidates; the test set is touched once, at the end."""
+    final_heldout: int = 0
+    """Training images set aside to compare the finalists; 0: `heldout` again."""
+    calibration: int = 250
+    """Training images that re-calibrate BatchNorm in a cut network."""
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    augment: Literal["none", "crop-flip", "shift"] = "none"
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchWish:
+    """How the search goes."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = FORBID_UNKNOWN
+    evaluations: int = 200
+    """Candidates each method may score and measure."""
+    methods: tuple[str, ...] = ("sensitivity", "policy", "greedy", "random", "uniform")
+    saliency: str = "l1"
+    multiple_of: int = 4
+    """Widths offered are multiples of this: most CPUs and GPUs gain nothing in between."""
+    min_keep: float = 0.125
+    """Smallest share of a group that may stay."""
+    ignore: tuple[str, ...] = ()
+    """Layers, by name pattern, whose channels are never cut."""
+    finalists: int = 3
+    """The best so many of each method are scored again on more images and measured afresh."""
+    seed: int = 0
+    scorers: int = 0
+    """Processes that score accuracy; 0: one for each core the board does not use."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployment:
+    """One wish, whole."""
+
+    name: str
+    network: NetworkWish
+    data: DataWish
+    board: Path
+    """Board profile."""
+    budget: Budget
+    search: SearchWish = field(default_factory=SearchWish)
+    training: Recipe = field(default_factory=lambda: Recipe(epochs=30, lr=0.1))
+    finetune: Recipe = field(default_factory=lambda: Recipe(distillation=0.5))
+    certificate_readings: int = 5
+    """Fresh readings behind the certificate."""
+    tolerance: float = 1e-3
+    """Largest relative difference between torch, ONNX and the board at delivery."""
+
+    @property
+    def summary(self) -> dict[str, str]:
+        """The wish in a few words, for reports."""
+        limits = "; ".join(
+            f"{c.label} ≤ {c.at_most * 100:g} % of unpruned"
+            if c.relative
+            else f"{c.label} ≤ {c.at_most:g}"
+            for c in self.budget.constraints
+        )
+        return {
+            "name": self.name,
+            "network": self.network.source,
+            "weights": Path(self.network.weights).name or "trained in this run",
+            "data": self.data.source,
+            "board": self.board.stem,
+            "budget": limits,
+        }
+
+
+def load_deployment(path: Path, overrides: Sequence[str] = ()) -> Deployment:
+    """Read a deployment file; `overrides` are `section.key=value`, values in TOML.
+
+    Raises:
+        DeploymentError: the file is missing, is no TOML, or says something that cannot be.
+    """
+    from hwprune.toml_file import read_toml
+
+    data = read_toml(path, what="deployment")
+    for override in overrides:
+        _override(data, override)
+    return parse_deployment(data, name=path.stem, folder=path.parent)
+
+
+def parse_deployment(data: Mapping[str, Any], *, name: str, folder: Path) -> Deployment:
+    """A deployment from plain data; relative paths start at `folder`.
+
+    Raises:
+        DeploymentError: a key is unknown or missing, or a value cannot be.
+    """
+    from hwprune.toml_file import validate
+
+    wish = dict(data)
+    sections = ("network", "data", "board", "budget", "search", "training", "finetune", "delivery")
+    unknown = [key for key in wish if key not in sections]
+    missing = [key for key in ("network", "data", "board", "budget") if key not in wish]
+    if unknown or missing:
+        raise DeploymentError(
+            f"{name}: unknown section [{unknown[0]}]" if unknown else f"{name}: no [{missing[0]}]",
+            possible=", ".join(f"[{s}]" for s in sections),
+            next_step="compare it with profiles/deployments/quickstart.toml",
+        )
+    network = validate(NetworkWish, wish["network"], where=f"{name} [network]")
+    network = _with_paths(network, folder)
+    board = wish["board"]
+    if not isinstance(board, Mapping) or set(board) != {"profile"}:
+        raise DeploymentError(f"{name}: [board] needs one key, profile", given=str(board))
+    delivery = wish.get("delivery", {})
+    _only(delivery, ("certificate_readings", "tolerance"), where=f"{name} [delivery]")
+    return Deployment(
+        name=name,
+        network=network,
+        data=validate(DataWish, wish["data"], where=f"{name} [data]"),
+        board=_resolve(str(board["profile"]), folder),
+        budget=parse_budget(wish["budget"], where=f"{name} [budget]"),
+        search=validate(SearchWish, wish.get("search", {}), where=f"{name} [search]"),
+        training=validate(
+            Recipe, {"epochs": 30, "lr": 0.1, **wish.get("training", {})}, where=f"{name} [training]"
+        ),
+        finetune=validate(
+            Recipe, {"distillation": 0.5, **wish.get("finetune", {})}, where=f"{name} [finetune]"
+        ),
+        certificate_readings=int(delivery.get("certificate_readings", 5)),
+        tolerance=float(delivery.get("tolerance", 1e-3)),
+    )
+
+
+def parse_budget(data: Mapping[str, Any], *, where: str = "budget") -> Budget:
+    """A budget from `{"latency_ms": "50 %"}` or `{"latency_ms": {"at_most": …, "quantile": …}}`.
+
+    Raises:
+        DeploymentError: nothing is asked for, or a constraint cannot be read.
+    """
+    constraints = []
+    for quantity, limits in data.items():
+        for limit in limits if isinstance(limits, list | tuple) else [limits]:
+            entry = dict(limit) if isinstance(limit, Mapping) else {"at_most": limit}
+            _only(entry, ("at_most", "quantile"), where=f"{where} {quantity}")
+            if "at_most" not in entry:
+                raise DeploymentError(f"{where}: {quantity} names no at_most", given=str(limit))
+            constraints.append(
+                parse_constraint(quantity, entry["at_most"], quantile=entry.get("quantile", 0.5))
+            )
+    if not constraints:
+        raise DeploymentError(
+            f"{where} asks for nothing", possible='for example latency_ms = "50 %"'
+        )
+    labels = [c.label for c in constraints]
+    if len(set(labels)) < len(labels):
+        raise DeploymentError(f"{where} limits one quantity twice", given=", ".join(labels))
+    return Budget(constraints=tuple(constraints))
+
+
+def _only(data: Mapping[str, Any], possible: Sequence[str], *, where: str) -> None:
+    unknown = [key for key in data if key not in possible]
+    if unknown:
+        raise DeploymentError(
+            f"{where}: unknown key '{unknown[0]}'", possible=", ".join(possible)
+        )
+
+
+def _with_paths(network: NetworkWish, folder: Path) -> NetworkWish:
+    weights = str(_resolve(network.weights, folder)) if network.weights else ""
+    source = network.source
+    if source.endswith(".onnx"):
+        source = str(_resolve(source, folder))
+    return replace(network, weights=weights, source=source)
+
+
+def _resolve(path: str, folder: Path) -> Path:
+    expanded = Path(os.path.expandvars(path)).expanduser()
+    return expanded if expanded.is_absolute() else (folder / expanded).resolve()
+
+
+def _override(data: dict[str, Any], override: str) -> None:
+    from hwprune.toml_file import parse_value
+
+    key, separator, text = override.partition("=")
+    parts = key.strip().split(".")
+    if not separator or len(parts) < 2 or not all(parts):
+        raise DeploymentError(
+            "an override cannot be read", given=override, possible="section.key=value"
+        )
+    table = data
+    for part in parts[:-1]:
+        inner = table.setdefault(part, {})
+        if not isinstance(inner, dict):
+            raise DeploymentError(f"an override goes through '{part}', which is no table", given=override)
+        table = inner
+    table[parts[-1]] = parse_value(text.strip())

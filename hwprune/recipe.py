@@ -1,0 +1,31 @@
+"""How a network is trained: the recipe of fine-tuning, and of training one that has no weights yet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """SGD with momentum on a cosine schedule, with optional distillation, EMA and bf16."""
+
+    epochs: int = 10
+    batch_size: int = 128
+    lr: float = 0.05
+    """Peak learning rate, reached after the warm-up."""
+    warmup_epochs: float = 0.5
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    """Not applied to biases and BatchNorm."""
+    label_smoothing: float = 0.0
+    distillation: float = 0.0
+    """Weight of the teacher's soft labels in the loss, 0..1; 0 trains without a teacher."""
+    temperature: float = 3.0
+    """Softening of teacher and student in the distillation term (Hinton et al., 2015)."""
+    bf16: bool | None = None
+    """bf16 autocast; None: where the processor has it in hardware."""
+    ema_decay: float | None = None
+    """Exponential moving average of the weights; None for none."""
+    seed: int = 0
+    custom: str = ""
+    """`package.module:function` that trains instead; empty for the built-in trainer."""

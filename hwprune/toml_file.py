@@ -1,0 +1,76 @@
+"""The border between TOML files and nouns: reading, checking, and errors that point at the line."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from hwprune.errors import DeploymentError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+Noun = TypeVar("Noun")
+
+
+def read_toml(path: Path, *, what: str) -> dict[str, Any]:
+    """The content of a TOML file.
+
+    Raises:
+        DeploymentError: the file is missing, cannot be read, or is no TOML (with line and column).
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        near = sorted(p.name for p in path.parent.glob("*.toml")) if path.parent.is_dir() else []
+        raise DeploymentError(
+            f"there is no {what} file {path}",
+            possible=f"in {path.parent}: {', '.join(near)}" if near else "",
+            next_step=f"name an existing {what} file; profiles/ in the project has examples",
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise DeploymentError(f"the {what} file {path} cannot be read", given=str(error)) from None
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise DeploymentError(
+            f"the {what} file {path} is not valid TOML", given=str(error), next_step="mend that line"
+        ) from None
+
+
+def parse_value(text: str) -> Any:
+    """A TOML value; text that is none is taken as a string, so quotes may be left out in a shell."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def validate(noun: type[Noun], data: Any, *, where: str) -> Noun:
+    """Make a noun (a dataclass) from plain data, checking types and refusing unknown keys.
+
+    Raises:
+        DeploymentError: naming the key, what was given, and the keys that are possible.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    names = [f.name for f in fields(noun)]  # type: ignore[arg-type]
+    if not isinstance(data, Mapping):
+        raise DeploymentError(f"{where} must be a table of keys", given=repr(data))
+    unknown = [key for key in data if key not in names]
+    if unknown:
+        raise DeploymentError(f"{where}: unknown key '{unknown[0]}'", possible=", ".join(names))
+    try:
+        return cast(Noun, TypeAdapter(noun).validate_python(dict(data)))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]) or "?"
+        given = "nothing" if first["type"] == "missing" else repr(first.get("input"))
+        raise DeploymentError(
+            f"{where}: {key}: {first['msg'].lower()}", given=given, possible=", ".join(names)
+        ) from None
