@@ -47,7 +47,7 @@ class Constraint:
         return float(cost.params if self.quantity == "params" else cost.macs)
 
     def bound(self, cost: Footprint) -> float:
-        """The value a constraint is held against: a latency counts with its interval's upper end."""
+        """The value held against the limit: a latency counts with its interval's upper end."""
         if self.quantity == "latency_ms":
             return cost.reading.upper_ms(self.quantile)
         return self.value(cost)
@@ -82,12 +82,12 @@ class Budget:
         return all(excess <= 0 for excess in self.excess(cost).values())
 
 
-_LIMIT = re.compile(r"^\s*(?:<=|≤)?\s*([0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)\s*(%|ms|mb)?\s*$", re.I)
+_LIMIT = re.compile(
+    r"^\s*(?:<=|≤)?\s*([0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)\s*(%|ms|mb)?\s*$", re.I
+)
 
 
-def parse_constraint(
-    quantity: str, limit: str | float, *, quantile: float = 0.5
-) -> Constraint:
+def parse_constraint(quantity: str, limit: str | float, *, quantile: float = 0.5) -> Constraint:
     """A constraint from `"50 %"` (of the unpruned network), `"8 ms"`, `"200 MB"` or a number.
 
     Raises:
@@ -106,7 +106,9 @@ def parse_constraint(
             f"the budget's {quantity} has a limit that cannot be read",
             given=repr(limit),
             possible='a share of the unpruned network such as "50 %", or a positive number'
-            + {"latency_ms": ' such as "8 ms"', "memory_mb": ' such as "200 MB"'}.get(quantity, ""),
+            + {"latency_ms": ' such as "8 ms"', "memory_mb": ' such as "200 MB"'}.get(
+                quantity, ""
+            ),
         )
     if not 0 < quantile < 1:
         raise DeploymentError(

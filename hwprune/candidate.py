@@ -63,9 +63,9 @@ class SearchSpace:
 
 
 def width_choices(width: int, *, multiple_of: int, min_keep: float) -> tuple[int, ...]:
-    """Widths worth offering for a group: multiples of `multiple_of` from `min_keep` up, and `width`.
+    """Widths worth offering: multiples of `multiple_of` from `min_keep` up, and `width` itself.
 
-    A group narrower than two multiples is offered at halves, so that small networks can be cut too.
+    A group narrower than two multiples is offered at half, so small networks can be cut too.
     """
     floor = max(1, round(width * min_keep))
     step = multiple_of if width >= 2 * multiple_of else max(1, width // 2)

@@ -1,4 +1,4 @@
-"""The deployment: one wish, read from a TOML file. Network, data, board, budget, search, training."""
+"""The deployment: one wish, read from a TOML file."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class NetworkWish:
 
     __pydantic_config__: ClassVar[dict[str, str]] = FORBID_UNKNOWN
     source: str
-    """`torchvision:NAME[:WEIGHTS or none]`, `package.module:function`, or a path to an .onnx file."""
+    """`torchvision:NAME[:WEIGHTS or none]`, `package.module:function`, or an .onnx file."""
     weights: str = ""
-    """A .safetensors or .pth file; empty: trained first by `[training]`, unless source has them."""
+    """A .safetensors or .pth file; empty: trained first, unless the source has weights."""
     input: tuple[int, ...] = ()
     """Input shape N C H W; empty: taken from the data."""
 
@@ -155,7 +155,9 @@ def parse_deployment(data: Mapping[str, Any], *, name: str, folder: Path) -> Dep
         budget=parse_budget(wish["budget"], where=f"{name} [budget]"),
         search=validate(SearchWish, wish.get("search", {}), where=f"{name} [search]"),
         training=validate(
-            Recipe, {"epochs": 30, "lr": 0.1, **wish.get("training", {})}, where=f"{name} [training]"
+            Recipe,
+            {"epochs": 30, "lr": 0.1, **wish.get("training", {})},
+            where=f"{name} [training]",
         ),
         finetune=validate(
             Recipe, {"distillation": 0.5, **wish.get("finetune", {})}, where=f"{name} [finetune]"
@@ -194,9 +196,7 @@ def parse_budget(data: Mapping[str, Any], *, where: str = "budget") -> Budget:
 def _only(data: Mapping[str, Any], possible: Sequence[str], *, where: str) -> None:
     unknown = [key for key in data if key not in possible]
     if unknown:
-        raise DeploymentError(
-            f"{where}: unknown key '{unknown[0]}'", possible=", ".join(possible)
-        )
+        raise DeploymentError(f"{where}: unknown key '{unknown[0]}'", possible=", ".join(possible))
 
 
 def _with_paths(network: NetworkWish, folder: Path) -> NetworkWish:
@@ -225,6 +225,8 @@ def _override(data: dict[str, Any], override: str) -> None:
     for part in parts[:-1]:
         inner = table.setdefault(part, {})
         if not isinstance(inner, dict):
-            raise DeploymentError(f"an override goes through '{part}', which is no table", given=override)
+            raise DeploymentError(
+                f"an override goes through '{part}', which is no table", given=override
+            )
         table = inner
     table[parts[-1]] = parse_value(text.strip())

@@ -29,14 +29,18 @@ class Evaluation:
     @property
     def feasible(self) -> bool:
         """Measured, scored and within every constraint."""
-        return self.accuracy is not None and self.failure is None and all(
-            excess <= 0 for excess in self.excess.values()
+        return (
+            self.accuracy is not None
+            and self.failure is None
+            and all(excess <= 0 for excess in self.excess.values())
         )
 
     @property
     def worst_excess(self) -> float:
         """The largest excess; infinite when the candidate failed."""
-        return max(self.excess.values(), default=float("inf")) if not self.failure else float("inf")
+        return (
+            max(self.excess.values(), default=float("inf")) if not self.failure else float("inf")
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for JSON."""

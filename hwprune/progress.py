@@ -1,4 +1,4 @@
-"""How long-running work says where it stands; the command line draws it, a notebook may ignore it."""
+"""How long-running work says where it stands; the command line draws it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a network is trained: the recipe of fine-tuning, and of training one that has no weights yet."""
+"""How a network is trained: the recipe of fine-tuning and of training from scratch."""
 
 from __future__ import annotations
 

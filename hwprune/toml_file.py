@@ -1,19 +1,15 @@
-"""The border between TOML files and nouns: reading, checking, and errors that point at the line."""
+"""The border between TOML files and nouns: reading, checking, errors that name the key."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
+
+import tomllib
 
 from hwprune.errors import DeploymentError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 Noun = TypeVar("Noun")
 
@@ -39,12 +35,14 @@ def read_toml(path: Path, *, what: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise DeploymentError(
-            f"the {what} file {path} is not valid TOML", given=str(error), next_step="mend that line"
+            f"the {what} file {path} is not valid TOML",
+            given=str(error),
+            next_step="mend that line",
         ) from None
 
 
 def parse_value(text: str) -> Any:
-    """A TOML value; text that is none is taken as a string, so quotes may be left out in a shell."""
+    """A TOML value; other text is taken as a string, so quotes may be left out in a shell."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
@@ -66,7 +64,7 @@ def validate(noun: type[Noun], data: Any, *, where: str) -> Noun:
     if unknown:
         raise DeploymentError(f"{where}: unknown key '{unknown[0]}'", possible=", ".join(names))
     try:
-        return cast(Noun, TypeAdapter(noun).validate_python(dict(data)))
+        return TypeAdapter(noun).validate_python(dict(data))
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"]) or "?"

@@ -102,6 +102,8 @@ class CutPlan:
                 for g in data["groups"]
             ),
             axes=tuple(AxisCut(**{**a, "spans": spans(a["spans"])}) for a in data["axes"]),
-            literals=tuple(LiteralCut(**{**x, "spans": spans(x["spans"])}) for x in data["literals"]),
+            literals=tuple(
+                LiteralCut(**{**x, "spans": spans(x["spans"])}) for x in data["literals"]
+            ),
             frozen=tuple((name, reason) for name, reason in data["frozen"]),
         )
