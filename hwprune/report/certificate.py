@@ -1,0 +1,191 @@
+"""The certificate: fresh readings of the delivered network, held against the budget."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
+
+from hwprune.budget import Budget, Constraint
+from hwprune.report.interval import Interval, of_readings
+from hwprune_device.reading import Failure, Reading
+
+Status = Literal["PASS", "FAIL", "NOT SHOWN"]
+UNITS = {"latency_ms": "ms", "memory_mb": "MB", "params": "", "macs": ""}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What the fresh readings say about one constraint."""
+
+    label: str
+    """The constraint's label: `latency_ms`, `latency_ms@p95`, `memory_mb`, `params`, `macs`."""
+    limit: float
+    """In the constraint's own unit, absolute."""
+    value: float | None
+    """Mean of the fresh readings; None when there is none."""
+    low: float | None
+    high: float | None
+    """95 % interval of `value`; both equal to it for what is counted, not timed."""
+    readings: int
+    """Fresh readings behind `value`; 0 for what is counted from the structure."""
+    status: Status
+    words: str
+    """The same in a sentence."""
+
+    @property
+    def unit(self) -> str:
+        """`ms`, `MB`, or nothing for a count."""
+        return UNITS.get(self.label.split("@")[0], "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certificate:
+    """The delivered network against the budget: a finding per constraint, and how it was read."""
+
+    findings: tuple[Finding, ...]
+    architecture: str
+    """Hash of the network that was read."""
+    board: str
+    target: Mapping[str, Any]
+    """Runtime, threads, precision, batch: what selects a latency."""
+    issued_at: str
+    """UTC, ISO 8601."""
+    conditions: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    commands: tuple[str, ...] = ()
+    """What to type to read it again."""
+    doubts: tuple[str, ...] = ()
+    """What the fresh readings say against themselves."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether every constraint was shown to be kept; without any finding nothing is shown."""
+        return bool(self.findings) and all(f.status == "PASS" for f in self.findings)
+
+    @property
+    def status(self) -> Status:
+        """The worst finding: FAIL before NOT SHOWN before PASS."""
+        if any(f.status == "FAIL" for f in self.findings):
+            return "FAIL"
+        return "PASS" if self.passed else "NOT SHOWN"
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return asdict(self) | {"passed": self.passed}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Certificate:
+        """The inverse of `to_json`; `passed` is worked out again, not believed."""
+        fields = {key: value for key, value in data.items() if key != "passed"}
+        fields["findings"] = tuple(Finding(**finding) for finding in fields["findings"])
+        fields["commands"] = tuple(fields["commands"])
+        fields["doubts"] = tuple(fields["doubts"])
+        return cls(**fields)
+
+
+def decide(limit: float, interval: Interval | None) -> Status:
+    """PASS only if the interval's upper end is within the limit; FAIL if the value is over it."""
+    if interval is None:
+        return "NOT SHOWN"
+    if interval.value > limit:
+        return "FAIL"
+    return "PASS" if interval.high <= limit else "NOT SHOWN"
+
+
+def certify(
+    budget: Budget,
+    outcomes: Sequence[Reading | Failure],
+    *,
+    params: int,
+    macs: int,
+    architecture: str,
+    board: str,
+    issued_at: str,
+    versions: Mapping[str, str] | None = None,
+    commands: Sequence[str] = (),
+) -> Certificate:
+    """The certificate of a network read afresh, `outcomes` each from a process of its own.
+
+    A network that sometimes fails on its board is not shown to keep a budget of time or memory,
+    whatever its good readings say. A board that was lost (`lost`) is not held against it.
+
+    Raises:
+        ValueError: the budget is still relative, or a reading is of another network.
+    """
+    readings = [o for o in outcomes if isinstance(o, Reading)]
+    failures = [o for o in outcomes if isinstance(o, Failure) and o.stage != "lost"]
+    if any(c.relative for c in budget.constraints):
+        raise ValueError("a certificate needs a budget in absolute units: call resolve() first")
+    if strangers := {r.architecture for r in readings} - {architecture}:
+        raise ValueError(f"readings of another network: {sorted(strangers)}, not {architecture}")
+    return Certificate(
+        findings=tuple(
+            _finding(c, readings, failures, params=params, macs=macs) for c in budget.constraints
+        ),
+        architecture=architecture,
+        board=board,
+        target=dict(readings[-1].target) if readings else {},
+        issued_at=issued_at,
+        conditions=dict(readings[-1].conditions) if readings else {},
+        versions=dict(versions or {}),
+        commands=tuple(commands),
+        doubts=tuple(dict.fromkeys(doubt for r in readings for doubt in r.doubts)),
+    )
+
+
+def _finding(
+    constraint: Constraint,
+    readings: Sequence[Reading],
+    failures: Sequence[Failure],
+    *,
+    params: int,
+    macs: int,
+) -> Finding:
+    counted = {"params": params, "macs": macs}.get(constraint.quantity)
+    if counted is not None:
+        # Counted from the structure: exact, and no reading is behind it that could have failed.
+        interval: Interval | None = Interval(value=counted, low=counted, high=counted)
+        readings, failures = (), ()
+    else:
+        interval = of_readings(constraint, readings)
+    status = decide(constraint.at_most, interval)
+    if failures and status == "PASS":
+        status = "NOT SHOWN"
+    finding = Finding(
+        label=constraint.label,
+        limit=constraint.at_most,
+        value=interval.value if interval else None,
+        low=interval.low if interval else None,
+        high=interval.high if interval else None,
+        readings=len(readings),
+        status=status,
+        words="",
+    )
+    return replace(finding, words=_words(finding, failures))
+
+
+def _words(finding: Finding, failures: Sequence[Failure]) -> str:
+    if failures and finding.status == "NOT SHOWN":
+        first = failures[0]
+        return (
+            f"{len(failures)} of {len(failures) + finding.readings} fresh readings failed, "
+            f"the first at '{first.stage}': {first.message}"
+        )
+    if finding.value is None or finding.high is None:
+        return "there is no fresh reading"
+    value, limit = _figure(finding.value, finding.unit), _figure(finding.limit, finding.unit)
+    if finding.status == "FAIL":
+        over = (finding.value / finding.limit - 1) * 100
+        return f"{value} is {over:.1f} % over the limit of {limit}"
+    if finding.status == "NOT SHOWN":
+        return (
+            f"{value} is within {limit}, but its interval reaches "
+            f"{_figure(finding.high, finding.unit)}: more readings, or a smaller network"
+        )
+    room = (1 - finding.high / finding.limit) * 100
+    return f"{value} keeps the limit of {limit} with {room:.1f} % to spare at the interval's end"
+
+
+def _figure(value: float, unit: str) -> str:
+    return f"{value:.4g} {unit}" if unit else f"{value:,.0f}"

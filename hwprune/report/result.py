@@ -1,0 +1,194 @@
+"""The result of a run: everything `result.json` holds, and all that the report is made from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hwprune.errors import RunFolderError
+from hwprune.evaluation import Evaluation
+from hwprune.report.certificate import Certificate
+from hwprune.report.rows import (
+    FinetuneEpoch,
+    GroupRow,
+    MethodRow,
+    NetworkRow,
+    PolicyStep,
+)
+from hwprune_device.reading import Reading
+
+RESULT_FORMAT = 1
+"""Version of result.json; a reader refuses a newer one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeploymentSummary:
+    """The wish, in a few words each."""
+
+    name: str
+    network: str
+    data: str
+    board: str
+    budget: tuple[str, ...]
+    """One phrase a constraint, as the user wrote it: `latency_ms ≤ 50 %`."""
+    methods: tuple[str, ...]
+    evaluations: int
+    """Evaluations each method was given."""
+    seed: int
+    file: str = ""
+    """The deployment file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinalReading:
+    """A fresh reading of one of the networks of the closing table."""
+
+    network: str
+    """Name of its NetworkRow."""
+    reading: Reading
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timings:
+    """Where the time went, in seconds."""
+
+    step_s: Mapping[str, float] = field(default_factory=dict)
+    """By step of the pipeline, in order."""
+    candidate_s: Mapping[str, float] = field(default_factory=dict)
+    """Mean per candidate: propose, cut, send, build, time, accuracy."""
+    board_busy_share: float | None = None
+    """Share of the search during which a board was timing, 0..1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreement:
+    """How far the delivered forms' outputs are from torch's, relative to the largest output."""
+
+    onnx_error: float | None
+    board_error: float | None
+    tolerance: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether every form that was compared is within the tolerance."""
+        errors = [e for e in (self.onnx_error, self.board_error) if e is not None]
+        return bool(errors) and max(errors) <= self.tolerance
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """A finished run: what was asked, what was found, and the evidence."""
+
+    deployment: DeploymentSummary
+    certificate: Certificate
+    rows: tuple[NetworkRow, ...]
+    """Of the closing table: unpruned, uniform, hwprune."""
+    methods: tuple[MethodRow, ...] = ()
+    delivered_method: str = ""
+    """The method whose candidate was delivered."""
+    groups: tuple[GroupRow, ...] = ()
+    evaluations: tuple[Evaluation, ...] = ()
+    policy: tuple[PolicyStep, ...] = ()
+    finetune: tuple[FinetuneEpoch, ...] = ()
+    final_readings: tuple[FinalReading, ...] = ()
+    timings: Timings = field(default_factory=Timings)
+    agreement: Agreement | None = None
+    conditions: Mapping[str, Any] = field(default_factory=dict)
+    """The board's state during the final readings."""
+    doubts: tuple[str, ...] = ()
+    """What speaks against this result, in words."""
+    commands: tuple[str, ...] = ()
+    """What was typed to make it, and what to type to make it again."""
+    started_at: str = ""
+    """UTC, ISO 8601."""
+    finished_at: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """Whether the budget was shown to be kept."""
+        return self.certificate.passed
+
+    def row(self, name: str) -> NetworkRow | None:
+        """The row of the closing table with this name."""
+        return next((row for row in self.rows if row.name == name), None)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for JSON, with the version of the format."""
+        return (
+            {"format": RESULT_FORMAT} | asdict(self) | {"certificate": self.certificate.to_json()}
+        )
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Result:
+        """The inverse of `to_json`.
+
+        Raises:
+            RunFolderError: made by a newer hwprune, or not a result at all.
+        """
+        version = data.get("format")
+        if not isinstance(version, int) or version > RESULT_FORMAT:
+            raise RunFolderError(
+                "the result was written in a format this hwprune does not read",
+                given=f"format {version!r}",
+                possible=f"format 1 to {RESULT_FORMAT}",
+                next_step="upgrade hwprune: pip install --upgrade hwprune",
+            )
+        try:
+            return cls(**_fields(data))
+        except (KeyError, TypeError, AttributeError) as error:
+            raise RunFolderError(
+                "the result is incomplete or was changed by hand", given=repr(error)
+            ) from error
+
+    def save(self, path: Path) -> None:
+        """Write result.json; an interrupted write leaves the old file."""
+        part = path.with_name(path.name + ".part")
+        part.write_text(json.dumps(self.to_json(), indent=1, allow_nan=False), encoding="utf-8")
+        part.replace(path)
+
+
+def read_result(path: Path) -> Result:
+    """The result in the file `path`.
+
+    Raises:
+        RunFolderError: no such file, no JSON, an unknown format, or missing parts.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RunFolderError("the result cannot be read", given=str(error)) from error
+    except ValueError as error:
+        raise RunFolderError("the result is not JSON", given=f"{path}: {error}") from error
+    if not isinstance(data, dict):
+        raise RunFolderError("the result is not a JSON object", given=str(path))
+    return Result.from_json(data)
+
+
+def _fields(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Result's fields with every noun made again from its plain data."""
+    fields = {key: value for key, value in data.items() if key != "format"}
+    summary = dict(data["deployment"])
+    fields["deployment"] = DeploymentSummary(
+        **summary | {"budget": tuple(summary["budget"]), "methods": tuple(summary["methods"])}
+    )
+    fields["certificate"] = Certificate.from_json(data["certificate"])
+    fields["rows"] = tuple(
+        NetworkRow(**row | {"widths": tuple(row["widths"])}) for row in data["rows"]
+    )
+    fields["methods"] = tuple(MethodRow(**row) for row in data["methods"])
+    fields["groups"] = tuple(GroupRow(**row) for row in data["groups"])
+    fields["evaluations"] = tuple(Evaluation.from_json(row) for row in data["evaluations"])
+    fields["policy"] = tuple(PolicyStep(**row) for row in data["policy"])
+    fields["finetune"] = tuple(FinetuneEpoch(**row) for row in data["finetune"])
+    fields["final_readings"] = tuple(
+        FinalReading(network=row["network"], reading=Reading.from_json(row["reading"]))
+        for row in data["final_readings"]
+    )
+    fields["timings"] = Timings(**data["timings"])
+    agreement = data["agreement"]
+    fields["agreement"] = Agreement(**agreement) if agreement is not None else None
+    fields["doubts"], fields["commands"] = tuple(data["doubts"]), tuple(data["commands"])
+    return fields

@@ -1,0 +1,86 @@
+"""What a result lists: networks, channel groups, methods, and the steps of its curves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+UNPRUNED, UNIFORM, HWPRUNE = "unpruned", "uniform", "hwprune"
+"""Names of the rows of the closing table."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkRow:
+    """One network of the closing table: how accurate it is and what it costs."""
+
+    name: str
+    """`unpruned`, `uniform` (the same cut everywhere, at the same latency) or `hwprune`."""
+    accuracy_test: float | None
+    """Share of test images classified right, 0..1, as delivered."""
+    accuracy_heldout_before_finetune: float | None = None
+    """The same on held-out images right after the cut, before any fine-tuning."""
+    latency_ms: float | None
+    """Measured; None when the measurement failed."""
+    low_ms: float | None
+    high_ms: float | None
+    """95 % interval of `latency_ms`."""
+    memory_mb: float | None
+    """Weights and peak activations, in 10**6 bytes."""
+    params: int
+    macs: int
+    """Multiply-accumulates for one input."""
+    passed: bool | None = None
+    """Whether the budget was shown to be kept; None for a row that is not held against it."""
+    widths: tuple[int, ...] = ()
+    """Width of each channel group."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupRow:
+    """One channel group before and after the cut."""
+
+    name: str
+    width_before: int
+    width_after: int
+    saved_ms: float | None = None
+    """Measured milliseconds this group's cut saves; None when it was not measured alone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MethodRow:
+    """What one search method reached."""
+
+    name: str
+    evaluations: int
+    feasible: int
+    failed: int
+    best_accuracy: float | None
+    """Held-out accuracy, before fine-tuning, of its best feasible candidate."""
+    best_at: int | None
+    """The evaluation, from 1, that found it."""
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyStep:
+    """One iteration of the policy's training."""
+
+    iteration: int
+    evaluations: int
+    """Evaluations made so far."""
+    reward: float
+    cost: Mapping[str, float] = field(default_factory=dict)
+    """Mean excess by constraint label."""
+    multiplier: Mapping[str, float] = field(default_factory=dict)
+    """Lagrange multiplier by constraint label."""
+    best: float | None = None
+    """Best feasible accuracy so far."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinetuneEpoch:
+    """One epoch of fine-tuning."""
+
+    epoch: int
+    loss: float
+    accuracy_heldout: float | None
