@@ -1,0 +1,45 @@
+"""hwprune: the most accurate pruned network that keeps a budget measured on your own board."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from hwprune_device import __version__
+
+if TYPE_CHECKING:
+    from hwprune.budget import Budget, Constraint
+    from hwprune.errors import HwpruneError
+    from hwprune.network.package import load
+    from hwprune.pipeline.notebook import Pruned, prune
+    from hwprune_device.reading import Failure, Reading
+
+__all__ = [
+    "Budget",
+    "Constraint",
+    "Failure",
+    "HwpruneError",
+    "Pruned",
+    "Reading",
+    "__version__",
+    "load",
+    "prune",
+]
+
+_HOMES = {
+    "Budget": "hwprune.budget",
+    "Constraint": "hwprune.budget",
+    "Failure": "hwprune_device.reading",
+    "HwpruneError": "hwprune.errors",
+    "Pruned": "hwprune.pipeline.notebook",
+    "Reading": "hwprune_device.reading",
+    "load": "hwprune.network.package",
+    "prune": "hwprune.pipeline.notebook",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Names load on first use, so that `import hwprune` costs milliseconds and needs no torch.
+    if name not in _HOMES:
+        raise AttributeError(f"module 'hwprune' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

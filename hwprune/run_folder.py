@@ -1,0 +1,165 @@
+"""The run folder: what a run has finished, kept so that a kill loses only what was in flight.
+
+deployment.json   the wish, as the run took it
+steps.json        each finished step and what came out of it
+scores.sqlite     accuracy of every candidate that was scored
+base/             traced network, cut plan, saliency ranking
+search/           checkpoints and histories of the methods
+training/ finetune/   checkpoints by epoch
+model.onnx weights.safetensors architecture.json     what is delivered
+result.json certificate.json report.html             the evidence
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from hwprune.errors import RunFolderError
+
+FORMAT = 1
+
+
+class RunFolder:
+    """One run's folder, locked by one process at a time."""
+
+    def __init__(self, path: Path, lock: IO[str]) -> None:
+        self.path = path
+        self._lock = lock
+        self._steps: dict[str, Any] = _read(path / "steps.json").get("steps", {})
+
+    @classmethod
+    def open(cls, path: Path, wish: Mapping[str, Any], *, resume: bool) -> RunFolder:
+        """Start a run in `path`, or go on with the one that is there.
+
+        Raises:
+            RunFolderError: it cannot be written, is in use, holds another run, or there is none
+                to resume.
+        """
+        there = (path / "deployment.json").exists()
+        if resume and not there:
+            raise RunFolderError(
+                f"there is no run to resume in {path}",
+                next_step="leave --resume out to start one, or name its folder with --out",
+            )
+        if there and not resume:
+            raise RunFolderError(
+                f"{path} already holds a run",
+                possible="--resume to go on with it, or --out for another folder",
+            )
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            lock = (path / ".lock").open("a+")
+        except OSError as error:
+            raise RunFolderError(
+                f"the run folder {path} cannot be written",
+                given=str(error),
+                next_step="name another folder with --out",
+            ) from None
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.close()
+            raise RunFolderError(
+                f"another process is working in {path}",
+                next_step="wait for it, stop it, or name another folder with --out",
+            ) from None
+        folder = cls(path, lock)
+        folder._agree_on(wish)
+        return folder
+
+    def _agree_on(self, wish: Mapping[str, Any]) -> None:
+        """Refuse to mix two wishes in one folder: their readings and scores would not compare."""
+        file = self.path / "deployment.json"
+        now = json.loads(json.dumps(dict(wish)))
+        if not file.exists():
+            write_json(file, {"format": FORMAT, "wish": now})
+            return
+        then = _read(file)
+        if then.get("format", 0) > FORMAT:
+            raise RunFolderError(
+                f"{self.path} was written by a newer hwprune",
+                given=f"format {then['format']}",
+                possible=f"format {FORMAT} and older",
+                next_step="upgrade hwprune",
+            )
+        differ = [k for k in sorted({*then["wish"], *now}) if then["wish"].get(k) != now.get(k)]
+        if differ:
+            raise RunFolderError(
+                f"the deployment changed since the run in {self.path} began",
+                given="; ".join(f"{k}: {then['wish'].get(k)} → {now.get(k)}" for k in differ)[
+                    :600
+                ],
+                next_step="undo the change to resume, or start anew with --out",
+            )
+
+    def step(self, name: str) -> Any | None:
+        """What came out of a finished step, or None."""
+        return self._steps.get(name)
+
+    def finish(self, name: str, outcome: Any) -> Any:
+        """Record a step as finished with an outcome that JSON can hold; gives the outcome back."""
+        self._steps[name] = json.loads(json.dumps(outcome))
+        write_json(self.path / "steps.json", {"format": FORMAT, "steps": self._steps})
+        return self._steps[name]
+
+    def folder(self, name: str) -> Path:
+        """A folder inside the run's, made if it is not there."""
+        inner = self.path / name
+        inner.mkdir(parents=True, exist_ok=True)
+        return inner
+
+    def close(self) -> None:
+        """Let another process have the folder."""
+        self._lock.close()
+
+
+def next_free(root: Path, name: str) -> Path:
+    """`root/name`, or `root/name-2` and so on where runs are already there."""
+    taken = _runs(root, name)
+    return root / name if not taken else root / f"{name}-{max(taken) + 1}"
+
+
+def latest(root: Path, name: str) -> Path:
+    """The newest run of that name: the one that --resume means."""
+    taken = _runs(root, name)
+    return root / (name if not taken or max(taken) == 1 else f"{name}-{max(taken)}")
+
+
+def _runs(root: Path, name: str) -> list[int]:
+    numbers = []
+    for path in root.glob(f"{name}*"):
+        tail = path.name[len(name) :]
+        if tail == "":
+            numbers.append(1)
+        elif tail[0] == "-" and tail[1:].isdigit():
+            numbers.append(int(tail[1:]))
+    return numbers
+
+
+def write_json(file: Path, data: Any) -> None:
+    """Write a JSON file so that a kill leaves either the old content or the new, never half."""
+    draft = file.with_name(f".{file.name}.{os.getpid()}")
+    with draft.open("w", encoding="utf-8") as stream:
+        json.dump(data, stream, indent=1, ensure_ascii=False, sort_keys=False)
+        stream.flush()
+        os.fsync(stream.fileno())
+    draft.replace(file)
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise RunFolderError(
+            f"{file} cannot be read", given=str(error), next_step="start a new run with --out"
+        ) from None
+    if not isinstance(content, dict):
+        raise RunFolderError(f"{file} is not what a run writes", next_step="start anew with --out")
+    return content

@@ -1,0 +1,87 @@
+"""What a budget accepts, refuses and calls kept."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hwprune.budget import Budget, Footprint, parse_constraint
+from hwprune.errors import DeploymentError
+from tests.readings import reading
+
+
+def footprint(latency_ms: float, params: int = 100, macs: int = 1000) -> Footprint:
+    return Footprint(reading=reading(latency_ms), params=params, macs=macs)
+
+
+@pytest.mark.parametrize(
+    ("quantity", "limit", "at_most", "relative"),
+    [
+        ("latency_ms", "8 ms", 8.0, False),
+        ("latency_ms", "<= 8", 8.0, False),
+        ("latency_ms", 8.5, 8.5, False),
+        ("latency_ms", "50 %", 0.5, True),
+        ("memory_mb", "200 MB", 200.0, False),
+        ("params", "≤ 1e5", 1e5, False),
+    ],
+)
+def test_a_limit_is_read_as_it_was_meant(quantity, limit, at_most, relative):
+    constraint = parse_constraint(quantity, limit)
+    assert (constraint.at_most, constraint.relative) == (at_most, relative)
+
+
+@pytest.mark.parametrize(
+    ("quantity", "limit"),
+    [
+        ("latency_ms", "fast"),
+        ("latency_ms", "-3 ms"),
+        ("latency_ms", "0 ms"),
+        ("latency_ms", "8 MB"),
+        ("memory_mb", "8 ms"),
+        ("watts", "3"),
+        ("latency_ms", True),
+    ],
+)
+def test_a_limit_that_cannot_be_is_refused_with_what_is_possible(quantity, limit):
+    with pytest.raises(DeploymentError) as raised:
+        parse_constraint(quantity, limit)
+    assert raised.value.possible
+
+
+def test_a_quantile_outside_0_to_1_is_refused():
+    with pytest.raises(DeploymentError):
+        parse_constraint("latency_ms", "8 ms", quantile=95)
+
+
+def test_a_relative_limit_becomes_absolute_by_the_unpruned_reading():
+    budget = Budget(constraints=(parse_constraint("latency_ms", "50 %"),))
+    resolved = budget.resolve(footprint(20.0))
+    assert resolved.constraints[0].at_most == pytest.approx(10.0)
+    assert not resolved.constraints[0].relative
+
+
+def test_the_upper_end_of_the_interval_counts():
+    budget = Budget(constraints=(parse_constraint("latency_ms", 10.0),))
+    assert not budget.keeps(footprint(10.0))
+    assert budget.keeps(footprint(9.8))
+
+
+@given(latency=st.floats(0.1, 1e3), limit=st.floats(0.1, 1e3))
+def test_excess_is_positive_exactly_when_the_bound_is_over_the_limit(latency, limit):
+    constraint = parse_constraint("latency_ms", limit)
+    cost = footprint(latency)
+    assert (constraint.excess(cost) > 0) == (constraint.bound(cost) > constraint.at_most)
+
+
+def test_each_constraint_has_its_own_excess():
+    budget = Budget(
+        constraints=(
+            parse_constraint("latency_ms", 10.0),
+            parse_constraint("latency_ms", 5.0, quantile=0.95),
+            parse_constraint("params", 50),
+        )
+    )
+    excess = budget.excess(footprint(8.0, params=100))
+    assert set(excess) == {"latency_ms", "latency_ms@p95", "params"}
+    assert excess["latency_ms"] < 0 < excess["latency_ms@p95"] < excess["params"]

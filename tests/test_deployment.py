@@ -1,0 +1,83 @@
+"""Deployment files: what they may say, and what a mistake in one is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hwprune.deployment import load_deployment
+from hwprune.errors import DeploymentError
+
+GOOD = """
+[network]
+source = "hwprune.network.zoo:digits_cnn"
+[data]
+source = "sklearn:digits"
+[board]
+profile = "boards/here.toml"
+[budget]
+latency_ms = "50 %"
+"""
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "wish.toml"
+    path.write_text(text)
+    return path
+
+
+def test_paths_start_at_the_deployment_file(tmp_path):
+    text = GOOD.replace("[data]", 'weights = "w/net.pth"\n[data]')
+    deployment = load_deployment(written(tmp_path, text))
+    assert deployment.board == tmp_path / "boards" / "here.toml"
+    assert deployment.network.weights == str(tmp_path / "w" / "net.pth")
+
+
+def test_variables_in_paths_are_expanded(tmp_path, monkeypatch):
+    monkeypatch.setenv("SOMEWHERE", str(tmp_path / "there"))
+    text = GOOD.replace("[data]", 'weights = "$SOMEWHERE/net.pth"\n[data]')
+    deployment = load_deployment(written(tmp_path, text))
+    assert deployment.network.weights == str(tmp_path / "there" / "net.pth")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("[network]", "[network"), "not valid TOML"),
+        (("latency_ms", "latency"), "unknown quantity"),
+        (('latency_ms = "50 %"', ""), "asks for nothing"),
+        (("[data]", "[data]\nsplit = 3"), "unknown key 'split'"),
+        (("[data]", "[data]\nheldout = 'many'"), "heldout"),
+        (("[board]", "[gadget]\nx = 1\n[board]"), "unknown section [gadget]"),
+        (('[board]\nprofile = "boards/here.toml"', ""), "no [board]"),
+        (('source = "sklearn:digits"', "heldout = 3"), "source"),
+    ],
+)
+def test_a_mistake_is_named(tmp_path, change, said):
+    with pytest.raises(DeploymentError) as raised:
+        load_deployment(written(tmp_path, GOOD.replace(*change)))
+    assert said in str(raised.value)
+
+
+def test_a_missing_file_names_its_neighbours(tmp_path):
+    written(tmp_path, GOOD)
+    with pytest.raises(DeploymentError) as raised:
+        load_deployment(tmp_path / "wihs.toml")
+    assert "wish.toml" in str(raised.value)
+
+
+def test_overrides_change_single_keys(tmp_path):
+    deployment = load_deployment(
+        written(tmp_path, GOOD),
+        ["search.evaluations=7", "data.root=/data", "budget.memory_mb=80 %"],
+    )
+    assert deployment.search.evaluations == 7
+    assert deployment.data.root == "/data"
+    assert [c.label for c in deployment.budget.constraints] == ["latency_ms", "memory_mb"]
+
+
+@pytest.mark.parametrize("override", ["evaluations=3", "search.evaluations", "network.source.x=1"])
+def test_an_override_that_cannot_be_read_is_refused(tmp_path, override):
+    with pytest.raises(DeploymentError):
+        load_deployment(written(tmp_path, GOOD), [override])
