@@ -1,0 +1,1 @@
+"""Charts as inline SVG: no library, no script, colours from the page's style sheet."""

@@ -1,0 +1,164 @@
+"""The report: one self-contained HTML file, made from a result and nothing else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from hwprune.report import figures
+from hwprune.report.certificate import Finding
+from hwprune.report.charts import bullet, candidates, curves, readings, widths
+from hwprune.report.result import Result
+from hwprune.report.table import verdict_of
+
+TITLES = {"unpruned": "unpruned", "uniform": "uniform cut", "hwprune": "hwprune"}
+SIGNS = {"PASS": "✓", "FAIL": "✗", "NOT SHOWN": "?"}
+
+
+def render(result: Result) -> str:
+    """The report as HTML, well-formed as XML too: no script, nothing loaded from elsewhere."""
+    environment = Environment(
+        loader=PackageLoader("hwprune.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("report.html.j2").render(
+        r=result,
+        f=figures,
+        base=result.row("unpruned"),
+        titles=TITLES,
+        sign=SIGNS[result.certificate.status],
+        headline=headline(result),
+        verdict=verdict(result),
+        tiles=_tiles(result),
+        charts=_charts(result),
+        bullet=_bullet,
+        verdict_of=verdict_of,
+        doubts=tuple(dict.fromkeys((*result.doubts, *result.certificate.doubts))),
+        asked=_asked(result),
+        conditions=_flat(
+            {"board": result.certificate.board}
+            | dict(result.conditions or result.certificate.conditions)
+        ),
+        target=_flat(result.certificate.target),
+        commands=tuple(dict.fromkeys((*result.commands, *result.certificate.commands))),
+    )
+
+
+def write_report(result: Result, path: Path) -> None:
+    """Render into a file; an interrupted write leaves the old one."""
+    part = path.with_name(path.name + ".part")
+    part.write_text(render(result), encoding="utf-8")
+    part.replace(path)
+
+
+def headline(result: Result) -> str:
+    """What came out, in one line: `2.08× faster on quiet-board, 0.75 points less accurate`."""
+    base, ours = result.row("unpruned"), result.row("hwprune")
+    if not base or not ours or not base.latency_ms or not ours.latency_ms:
+        return f"{result.deployment.name} on {result.deployment.board}"
+    faster = f"{base.latency_ms / ours.latency_ms:.2f}× faster on {result.deployment.board}"
+    if base.accuracy_test is None or ours.accuracy_test is None:
+        return faster
+    points = (ours.accuracy_test - base.accuracy_test) * 100
+    if abs(points) < 0.005:
+        return f"{faster}, equally accurate"
+    return f"{faster}, {abs(points):.2f} points {'more' if points > 0 else 'less'} accurate"
+
+
+def verdict(result: Result) -> str:
+    """The certificate in one sentence."""
+    certificate = result.certificate
+    short = [f.label for f in certificate.findings if f.status == certificate.status]
+    count = max((f.readings for f in certificate.findings), default=0)
+    if certificate.status == "PASS":
+        shown = f"shown by {count} fresh readings" if count else "counted from its structure"
+        return f"Every constraint is kept, {shown}: {'; '.join(result.deployment.budget)}."
+    if certificate.status == "FAIL":
+        return f"The delivered network does not keep the budget: {', '.join(short)} is over."
+    if not certificate.findings:
+        return "There is no finding, so nothing is shown."
+    return f"It is not shown that the delivered network keeps its budget: {', '.join(short)}."
+
+
+def _tiles(result: Result) -> list[tuple[str, str, str]]:
+    base, ours = result.row("unpruned"), result.row("hwprune")
+    if not ours:
+        return []
+    was = base or ours
+    return [
+        ("accuracy, test", figures.percent(ours.accuracy_test),
+         f"{figures.points(ours.accuracy_test, was.accuracy_test)} "
+         f"from {figures.percent(was.accuracy_test)}"),
+        ("latency", figures.ms(ours.latency_ms),
+         f"{figures.change(ours.latency_ms, was.latency_ms)} from {figures.ms(was.latency_ms)}"),
+        ("peak memory", figures.megabytes(ours.memory_mb),
+         f"{figures.change(ours.memory_mb, was.memory_mb)} "
+         f"from {figures.megabytes(was.memory_mb)}"),
+        ("parameters", figures.count(ours.params),
+         f"{figures.change(ours.params, was.params)} from {figures.count(was.params)}"),
+        ("MACs", figures.count(ours.macs),
+         f"{figures.change(ours.macs, was.macs)} from {figures.count(was.macs)}"),
+    ]  # fmt: skip
+
+
+def _charts(result: Result) -> dict[str, Any]:
+    base, ours = result.row("unpruned"), result.row("hwprune")
+    policy, epochs = result.policy, result.finetune
+    return {
+        "scatter": Markup(candidates.scatter(result)),
+        "best": Markup(candidates.best_so_far(result)),
+        "widths": Markup(widths.widths(result.groups)),
+        "policy": [
+            Markup(draw(policy))
+            for draw in (
+                curves.policy_reward,
+                curves.policy_best,
+                curves.policy_cost,
+                curves.policy_multiplier,
+            )
+        ],
+        "finetune": [
+            Markup(curves.finetune_loss(epochs)),
+            Markup(curves.finetune_accuracy(epochs, base, ours)),
+        ],
+        "strips": [(name, Markup(svg)) for name, svg in readings.strips(result)],
+    }
+
+
+def _bullet(finding: Finding) -> Markup:
+    return Markup(bullet.bullet(finding))
+
+
+def _asked(result: Result) -> dict[str, str]:
+    wish = result.deployment
+    rows = {
+        "network": wish.network,
+        "data": wish.data,
+        "board": wish.board,
+        "budget": "; ".join(wish.budget),
+        "methods": ", ".join(wish.methods),
+        "evaluations": f"{wish.evaluations} each",
+        "seed": str(wish.seed),
+        "deployment": wish.file,
+    }
+    return {key: value for key, value in rows.items() if value}
+
+
+def _flat(table: Mapping[str, Any], front: str = "") -> dict[str, str]:
+    """Nested plain data as `outer.inner` rows; what is empty or unknown is left out."""
+    rows: dict[str, str] = {}
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            rows |= _flat(value, f"{front}{key}.")
+        elif value not in (None, "", [], ()):
+            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            rows[f"{front}{key}"] = text
+    return rows

@@ -1,0 +1,112 @@
+"""The closing table: unpruned, a uniform cut at the same latency, and hwprune, side by side."""
+
+from __future__ import annotations
+
+from io import StringIO
+from typing import Any
+
+from rich import box
+from rich.console import Console, JustifyMethod
+from rich.table import Table
+from rich.text import Text
+
+from hwprune.report import figures
+from hwprune.report.certificate import Certificate
+from hwprune.report.result import Result
+from hwprune.report.rows import NetworkRow
+
+COLUMNS = (
+    "network",
+    "accuracy\ntest",
+    "latency\nms",
+    "95 %\ninterval",
+    "faster",
+    "memory\nMB",
+    "params",
+    "MACs",
+    "budget",
+)
+CAPTION = "uniform: every group cut by the same share, to the same latency"
+STYLES = {"PASS": "bold green", "FAIL": "bold red", "NOT SHOWN": "bold yellow"}
+
+
+def verdict_of(row: NetworkRow, certificate: Certificate) -> str:
+    """PASS, FAIL or NOT SHOWN; nothing for a network that is not held against the budget.
+
+    Only the delivered network has a certificate; of any other it is known whether it passed.
+    """
+    if row.name == "hwprune":
+        return certificate.status
+    return "" if row.passed is None else "PASS" if row.passed else "FAIL"
+
+
+def cells_of(row: NetworkRow, result: Result) -> tuple[str, ...]:
+    """One row of the table as text, in the order of COLUMNS."""
+    unpruned = result.row("unpruned")
+    faster = figures.times(unpruned.latency_ms, row.latency_ms) if unpruned else figures.ABSENT
+    return (
+        row.name,
+        figures.percent(row.accuracy_test),
+        figures.ABSENT if row.latency_ms is None else figures.plain(row.latency_ms),
+        figures.spread_ms(row.low_ms, row.high_ms),
+        "" if row is unpruned else faster,
+        figures.ABSENT if row.memory_mb is None else figures.plain(row.memory_mb),
+        figures.count(row.params),
+        figures.count(row.macs),
+        verdict_of(row, result.certificate),
+    )
+
+
+def closing_table(result: Result) -> Table:
+    """The table for a terminal; it fits 80 columns."""
+    table = Table(
+        title=f"{result.deployment.name} on {result.deployment.board}",
+        title_style="bold",
+        caption=CAPTION if result.row("uniform") else None,
+        box=box.SIMPLE_HEAD,
+        padding=(0, 0),
+        pad_edge=False,
+    )
+    for column in COLUMNS:
+        justify: JustifyMethod = "left" if column in ("network", "budget") else "right"
+        table.add_column(column, justify=justify, no_wrap=True)
+    for row in result.rows:
+        cells = [Text(cell) for cell in cells_of(row, result)]
+        cells[-1].stylize(STYLES.get(cells[-1].plain, ""))
+        table.add_row(*cells, style="bold" if row.name == "hwprune" else "")
+    return table
+
+
+def findings_text(certificate: Certificate) -> Text:
+    """One line a constraint: the verdict and its words."""
+    text = Text()
+    for finding in certificate.findings:
+        text.append(f"{finding.status:<10}", style=STYLES[finding.status])
+        text.append(f"{finding.label}: {finding.words}\n")
+    text.rstrip()
+    return text
+
+
+def plain_table(result: Result, width: int = 120) -> str:
+    """The table and the findings as plain text, without colours."""
+    out = StringIO()
+    console = Console(file=out, width=width, color_system=None, force_terminal=False)
+    console.print(closing_table(result))
+    console.print(findings_text(result.certificate))
+    return out.getvalue()
+
+
+def table_json(result: Result) -> dict[str, Any]:
+    """The table and the certificate as plain data, for --json."""
+    data = result.to_json()
+    verdicts = {row.name: verdict_of(row, result.certificate) or None for row in result.rows}
+    return {
+        "deployment": data["deployment"],
+        "passed": result.passed,
+        "status": result.certificate.status,
+        "rows": [row | {"verdict": verdicts[row["name"]]} for row in data["rows"]],
+        "certificate": data["certificate"],
+        "delivered_method": result.delivered_method,
+        "methods": data["methods"],
+        "doubts": data["doubts"],
+    }
