@@ -1,4 +1,4 @@
-"""The cut plan: which indices of which tensor belong to which channel group, and what follows a cut.
+"""The cut plan: which indices of which tensor belong to which group, and what follows a cut.
 
 A plan is made once by the head's channel analysis and placed on every board with the base graph;
 from then on a candidate is a width for each group.
@@ -6,7 +6,7 @@ from then on a candidate is a width for each group.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ STAYS = -1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """A run of indices on one tensor axis: `count` units of a group, each `repeat` indices wide."""
+    """A run of indices on one axis: `count` units of a group, each `repeat` indices wide."""
 
     group: int
     start: int
@@ -30,6 +30,16 @@ class Span:
         return self.count * self.repeat
 
 
+def kept_size(spans: Sequence[Span], widths: Sequence[int]) -> int:
+    """Indices left of an axis covered by `spans` when each group is cut to its width.
+
+    Holds because a plan's spans cover a group as a whole: a group is contiguous wherever it is.
+    """
+    return sum(
+        span.size if span.group == STAYS else widths[span.group] * span.repeat for span in spans
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AxisCut:
     """One axis of one initializer, covered in order by spans."""
@@ -38,10 +48,14 @@ class AxisCut:
     axis: int
     spans: tuple[Span, ...]
 
+    def size(self, widths: Sequence[int]) -> int:
+        """Size of the axis when each group is cut to its width."""
+        return kept_size(self.spans, widths)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiteralCut:
-    """A number in the graph that follows the cut: it becomes the size of `spans` divided by `divisor`.
+    """A number in the graph that follows the cut: the size of `spans` divided by `divisor`.
 
     `initializer` names an integer constant and `index` the element of it; or `node` names a node
     and `attribute` its attribute (`index` None for a scalar, such as Conv's `group`).
@@ -53,6 +67,12 @@ class LiteralCut:
     attribute: str = ""
     index: int | None = None
     divisor: int = 1
+    sign: int = 1
+    """-1 where the number counts backwards, such as a Slice start from the end."""
+
+    def value(self, widths: Sequence[int]) -> int:
+        """The number when each group is cut to its width."""
+        return self.sign * (kept_size(self.spans, widths) // self.divisor)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

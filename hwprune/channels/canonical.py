@@ -1,0 +1,175 @@
+"""The canonical form of an ONNX model: one way to write each thing, so equal networks look equal.
+
+Constants are initializers, each integer constant belongs to one node (a cut may patch it without
+touching another), reshapes carry no batch size, every node has a unique name.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+from hwprune.channels.values import Shape, value_shapes
+
+_ODD_BATCH = 7919
+"""A batch no network has as a size of its own, so that it can be told apart in shapes."""
+_INTEGERS = (onnx.TensorProto.INT64, onnx.TensorProto.INT32)
+
+
+def canonical(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model in canonical form; the given one is changed and returned.
+
+    Nothing is computed and no float weight is touched, so outputs stay bit for bit the same.
+    """
+    graph = model.graph
+    _lift_constants(graph)
+    _drop_identities(graph)
+    _name_nodes(graph)
+    _flatten_to_reshape(graph)
+    _own_literals(graph)
+    _drop_unused(graph)
+    _reshape_without_batch(model)
+    _drop_notes(model)
+    return model
+
+
+def _lift_constants(graph: onnx.GraphProto) -> None:
+    nodes = []
+    for node in graph.node:
+        tensor = _constant_of(node) if node.op_type == "Constant" else None
+        if tensor is None:
+            nodes.append(node)
+        else:
+            tensor.name = node.output[0]
+            graph.initializer.append(tensor)
+    _replace_nodes(graph, nodes)
+
+
+def _constant_of(node: onnx.NodeProto) -> onnx.TensorProto | None:
+    attribute = node.attribute[0]
+    value = onnx.helper.get_attribute_value(attribute)
+    if isinstance(value, onnx.TensorProto):
+        return value
+    kinds = {"value_int": "int64", "value_ints": "int64"}
+    kinds |= {"value_float": "float32", "value_floats": "float32"}
+    if attribute.name not in kinds:
+        return None
+    return numpy_helper.from_array(np.asarray(value, dtype=kinds[attribute.name]))
+
+
+def _drop_identities(graph: onnx.GraphProto) -> None:
+    """Identity nodes vanish unless they give a graph output its name."""
+    outputs = {value.name for value in graph.output}
+    alias: dict[str, str] = {}
+    nodes = []
+    for node in graph.node:
+        for position, name in enumerate(node.input):
+            node.input[position] = alias.get(name, name)
+        if node.op_type == "Identity" and node.output[0] not in outputs:
+            alias[node.output[0]] = node.input[0]
+        else:
+            nodes.append(node)
+    _replace_nodes(graph, nodes)
+
+
+def _name_nodes(graph: onnx.GraphProto) -> None:
+    taken: set[str] = set()
+    for node in graph.node:
+        stem = node.name or node.op_type
+        name, number = stem, 1
+        while name in taken:
+            name, number = f"{stem}_{number}", number + 1
+        taken.add(name)
+        node.name = name
+
+
+def _flatten_to_reshape(graph: onnx.GraphProto) -> None:
+    """Flatten from axis 1 becomes Reshape [0, -1], as other exporters write it."""
+    for node in graph.node:
+        axis = next((a.i for a in node.attribute if a.name == "axis"), 1)
+        if node.op_type == "Flatten" and axis == 1:
+            node.op_type = "Reshape"
+            node.ClearField("attribute")
+            node.input.append(f"{node.name}/shape")
+            target = onnx.TensorProto(name=node.input[1], data_type=onnx.TensorProto.INT64)
+            target.dims.append(2)
+            target.int64_data.extend([0, -1])
+            graph.initializer.append(target)
+
+
+def _own_literals(graph: onnx.GraphProto) -> None:
+    """Each use of an integer constant gets a constant of its own, named after the node."""
+    constants = {t.name: t for t in graph.initializer if t.data_type in _INTEGERS}
+    for node in graph.node:
+        for position, name in enumerate(node.input):
+            own_name = f"{node.name}/in{position}"
+            if name in constants and name != own_name:
+                array = numpy_helper.to_array(constants[name])
+                graph.initializer.append(numpy_helper.from_array(array, own_name))
+                node.input[position] = own_name
+
+
+def _drop_unused(graph: onnx.GraphProto) -> None:
+    needed = {value.name for value in graph.output}
+    nodes = []
+    for node in reversed(graph.node):
+        if needed.intersection(node.output):
+            nodes.append(node)
+            needed.update(node.input)
+            needed.update(_captured(node))
+    _replace_nodes(graph, nodes[::-1])
+    kept = [tensor for tensor in graph.initializer if tensor.name in needed]
+    inputs = [value for value in graph.input if value.name not in {t.name for t in kept}]
+    for owner, items in ((graph.initializer, kept), (graph.input, inputs)):
+        copies = [type(item).FromString(item.SerializeToString()) for item in items]
+        del owner[:]
+        owner.extend(copies)
+
+
+def _captured(node: onnx.NodeProto) -> set[str]:
+    """Names that a node's subgraphs may take from outside."""
+    graphs = [a.g for a in node.attribute if a.HasField("g")]
+    return {name for g in graphs for inner in g.node for name in (*inner.input, *_captured(inner))}
+
+
+def _reshape_without_batch(model: onnx.ModelProto) -> None:
+    """Reshape copies the batch axis (0) and infers the other one (-1) where only one is left."""
+    shapes = value_shapes(model, _ODD_BATCH)
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    for node in model.graph.node:
+        if node.op_type != "Reshape" or node.input[1] not in constants:
+            continue
+        target = _target_without_batch(shapes.get(node.input[0]), shapes.get(node.output[0]))
+        if target is None:
+            continue
+        kept = [a for a in node.attribute if a.name != "allowzero"]
+        del node.attribute[:]
+        node.attribute.extend(kept)
+        tensor = constants[node.input[1]]
+        name = tensor.name
+        tensor.CopyFrom(numpy_helper.from_array(np.asarray(target, dtype=np.int64), name))
+
+
+def _target_without_batch(before: Shape | None, after: Shape | None) -> list[int] | None:
+    if not before or not after or before[0] != after[0]:
+        return None
+    rest = list(after[1:])
+    if len(rest) == 1:
+        return [0, -1]
+    return [0, *(int(d) for d in rest)] if all(isinstance(d, int) for d in rest) else None
+
+
+def _drop_notes(model: onnx.ModelProto) -> None:
+    graph = model.graph
+    for owner in (graph, *graph.node, *graph.initializer, *graph.input, *graph.output):
+        owner.ClearField("doc_string")
+        owner.ClearField("metadata_props")
+    model.ClearField("doc_string")
+    graph.ClearField("value_info")
+
+
+def _replace_nodes(graph: onnx.GraphProto, nodes: list[onnx.NodeProto]) -> None:
+    copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
+    del graph.node[:]
+    graph.node.extend(copies)

@@ -1,0 +1,201 @@
+"""Exact parameters and multiply-accumulates of any candidate, from its widths alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+
+from hwprune.channels.values import Shape, is_weight, value_shapes
+from hwprune.channels.walk import attribute
+from hwprune_device.plan import STAYS, AxisCut, CutPlan
+
+FEATURES = (
+    "depth",
+    "width",
+    "macs_share",
+    "params_share",
+    "positions",
+    "kernel",
+    "members",
+    "readers",
+    "grouped",
+)
+"""Columns of `CostModel.features`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupCost:
+    """What a channel group costs in the unpruned network: what goes when it is cut to one unit."""
+
+    name: str
+    width: int
+    macs: int
+    params: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Weight:
+    """One weight: its shape, and how often each element is multiplied for one input of batch 1."""
+
+    name: str
+    dims: tuple[int, ...]
+    uses: int
+    kernel: int
+    positions: int
+    is_parameter: bool
+    is_grouped: bool
+    node: int
+
+
+class CostModel:
+    """Costs of the candidates of one base network.
+
+    Multiply-accumulates are those of convolutions and matrix products with weights, for batch 1;
+    parameters are all trainable floats (BatchNorm's running statistics are none).
+    """
+
+    def __init__(self, base: bytes, plan: CutPlan) -> None:
+        model = onnx.load_model_from_string(base)
+        self._plan = plan
+        self._weights = _weights(model)
+        self._nodes = max(1, len(model.graph.node))
+        self._axes: dict[str, list[AxisCut]] = {}
+        for axis_cut in plan.axes:
+            self._axes.setdefault(axis_cut.initializer, []).append(axis_cut)
+
+    def macs(self, widths: Sequence[int]) -> int:
+        """Multiply-accumulates at these widths, batch 1."""
+        return sum(w.uses * self._elements(w, widths) for w in self._weights if w.uses)
+
+    def params(self, widths: Sequence[int]) -> int:
+        """Trainable parameters at these widths."""
+        return sum(self._elements(w, widths) for w in self._weights if w.is_parameter)
+
+    def group_costs(self) -> tuple[GroupCost, ...]:
+        """By group, in the plan's order."""
+        full = self._plan.widths
+        macs, params = self.macs(full), self.params(full)
+        costs = []
+        for number, group in enumerate(self._plan.groups):
+            least = (*full[:number], 1, *full[number + 1 :])
+            costs.append(
+                GroupCost(
+                    name=group.name,
+                    width=group.width,
+                    macs=macs - self.macs(least),
+                    params=params - self.params(least),
+                )
+            )
+        return tuple(costs)
+
+    def features(self) -> np.ndarray:
+        """One row of `FEATURES` per group, float32, each about -1…1: what a policy sees of it."""
+        full = self._plan.widths
+        macs, params = max(1, self.macs(full)), max(1, self.params(full))
+        rows = []
+        for number, cost in enumerate(self.group_costs()):
+            group = self._plan.groups[number]
+            touched = self._touched(number)
+            positions = max((w.positions for w in touched), default=1)
+            kernel = max((w.kernel for w in touched), default=1)
+            rows.append(
+                (
+                    2 * min((w.node for w in touched), default=0) / self._nodes - 1,
+                    math.log2(cost.width) / 5 - 1,
+                    _log_share(cost.macs / macs),
+                    _log_share(cost.params / params),
+                    math.log2(positions) / 7 - 1,
+                    math.log2(kernel) / 3 - 1,
+                    math.log2(max(1, len(group.members))) / 3 - 1,
+                    math.log2(max(1, len(group.readers))) / 3 - 1,
+                    1.0 if any(w.is_grouped for w in touched) else -1.0,
+                )
+            )
+        array = np.asarray(rows, dtype=np.float32).reshape(-1, len(FEATURES))
+        return np.clip(array, -1.5, 1.5)
+
+    def _elements(self, weight: _Weight, widths: Sequence[int]) -> int:
+        dims = list(weight.dims)
+        for axis_cut in self._axes.get(weight.name, ()):
+            dims[axis_cut.axis] = axis_cut.size(widths)
+        return math.prod(dims)
+
+    def _touched(self, group: int) -> list[_Weight]:
+        """Weights with multiplications whose axes carry the group."""
+        return [
+            weight
+            for weight in self._weights
+            if weight.uses
+            and any(
+                span.group == group and span.group != STAYS
+                for axis_cut in self._axes.get(weight.name, ())
+                for span in axis_cut.spans
+            )
+        ]
+
+
+def _log_share(share: float) -> float:
+    """A share of the network's cost on a log scale: 1 -> 1, 0.1 % -> -1."""
+    return 1 + 2 * math.log10(max(share, 1e-4)) / 3
+
+
+def _weights(model: onnx.ModelProto) -> list[_Weight]:
+    """Weights in order of first use; one used twice counts its multiplications twice."""
+    shapes = value_shapes(model, batch=1)
+    statistics = {
+        name
+        for node in model.graph.node
+        if node.op_type == "BatchNormalization"
+        for name in node.input[3:5]
+    }
+    uses: dict[str, int] = {}
+    first: dict[str, int] = {}
+    positions: dict[str, int] = {}
+    grouped: set[str] = set()
+    for number, node in enumerate(model.graph.node):
+        for name in node.input:
+            first.setdefault(name, number)
+        if node.op_type in _USES and len(node.input) > 1:
+            times = _USES[node.op_type](node, shapes)
+            if int(attribute(node, "group", 1)) > 1:
+                grouped.add(node.input[1])
+            uses[node.input[1]] = uses.get(node.input[1], 0) + times
+            positions[node.input[1]] = max(times, positions.get(node.input[1], 0))
+    return [
+        _Weight(
+            name=tensor.name,
+            dims=tuple(tensor.dims),
+            uses=uses.get(tensor.name, 0),
+            kernel=math.prod(tensor.dims[2:]),
+            positions=positions.get(tensor.name, 1),
+            is_parameter=tensor.name not in statistics and len(tensor.dims) > 0,
+            is_grouped=tensor.name in grouped,
+            node=first.get(tensor.name, 0),
+        )
+        for tensor in sorted(model.graph.initializer, key=lambda t: first.get(t.name, 0))
+        if is_weight(tensor)
+    ]
+
+
+def _conv_uses(node: onnx.NodeProto, shapes: dict[str, Shape]) -> int:
+    return math.prod(int(size) for size in shapes[node.output[0]][2:])
+
+
+def _conv_transpose_uses(node: onnx.NodeProto, shapes: dict[str, Shape]) -> int:
+    return math.prod(int(size) for size in shapes[node.input[0]][2:])
+
+
+def _product_uses(node: onnx.NodeProto, shapes: dict[str, Shape]) -> int:
+    return math.prod(int(size) for size in shapes[node.output[0]][:-1])
+
+
+_USES = {
+    "Conv": _conv_uses,
+    "ConvTranspose": _conv_transpose_uses,
+    "Gemm": _product_uses,
+    "MatMul": _product_uses,
+}

@@ -1,0 +1,25 @@
+"""How channels pass through each kind of op; importing this package fills the registry."""
+
+from hwprune.channels.rules import (
+    convolution,
+    elementwise,
+    linear,
+    normalization,
+    pooling,
+    shaping,
+    slicing,
+)
+from hwprune.channels.rules.registry import RULES, apply_rule, rule
+
+__all__ = [
+    "RULES",
+    "apply_rule",
+    "convolution",
+    "elementwise",
+    "linear",
+    "normalization",
+    "pooling",
+    "rule",
+    "shaping",
+    "slicing",
+]

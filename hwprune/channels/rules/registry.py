@@ -1,0 +1,32 @@
+"""The registry of propagation rules: ONNX op type to the function that moves labels through it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import onnx
+
+from hwprune.channels.walk import Walk
+
+Rule = Callable[[Walk, onnx.NodeProto], None]
+RULES: dict[str, Rule] = {}
+
+
+def rule(*op_types: str) -> Callable[[Rule], Rule]:
+    """Register a function as the rule of these ops."""
+
+    def register(function: Rule) -> Rule:
+        for op_type in op_types:
+            RULES[op_type] = function
+        return function
+
+    return register
+
+
+def apply_rule(walk: Walk, node: onnx.NodeProto) -> None:
+    """Move labels through a node; an op without rule freezes all it touches."""
+    known = RULES.get(node.op_type) if node.domain in ("", "ai.onnx") else None
+    if known is None:
+        walk.freeze_all(list(node.input), f"no rule for op {node.op_type} ({node.name})")
+        return
+    known(walk, node)

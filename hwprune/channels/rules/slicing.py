@@ -1,0 +1,140 @@
+"""Concat, Split, Slice and Pad: channel axes are put together and taken apart."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+
+from hwprune.channels.atoms import Labels
+from hwprune.channels.rules.registry import rule
+from hwprune.channels.walk import Literal, Walk, attribute
+
+
+@rule("Concat")
+def concat(walk: Walk, node: onnx.NodeProto) -> None:
+    """Labels one after the other along the axis; along the other axes all parts agree."""
+    names = list(node.input)
+    rank = walk.rank(names[0])
+    axis = int(attribute(node, "axis", 0)) % max(1, rank)
+    if any(name in walk.weights for name in names):
+        walk.freeze_all(names, f"{node.name} appends a weight")
+        return
+    out = list(walk.activation(names[0]))
+    for other in range(rank):
+        labels = [walk.axis(name, other) for name in names]
+        if other == axis:
+            out[other] = _row(walk, node, names, labels)
+        else:
+            for name in labels[1:]:
+                walk.tie(labels[0], name, f"{node.name} joins channels with a rigid axis")
+    walk.give(node.output[0], out)
+
+
+def _row(
+    walk: Walk, node: onnx.NodeProto, names: list[str], labels: list[Labels | None]
+) -> Labels | None:
+    """The parts as one axis; rigid parts get atoms that stay."""
+    if all(part is None for part in labels):
+        return None
+    sizes = [walk.size(name, int(attribute(node, "axis", 0))) for name in names]
+    parts = []
+    for part, size in zip(labels, sizes, strict=True):
+        if part is None and size is None:
+            walk.freeze_all(names, f"{node.name} joins a part of unknown size")
+            return None
+        if part is None:
+            part = walk.atoms.new(size or 0)
+            walk.freeze(part, "")
+        parts.append(part)
+    return np.concatenate(parts)
+
+
+@rule("Split")
+def split(walk: Walk, node: onnx.NodeProto) -> None:
+    """Sizes given as a constant follow the cut; equal parts by count stay whole."""
+    labels = list(walk.activation(node.input[0]))
+    axis = int(attribute(node, "axis", 0)) % max(1, len(labels))
+    whole, sizes = labels[axis], walk.constant(node, 1)
+    if whole is not None and sizes is None:
+        walk.freeze(whole, f"{node.name} splits channels into equal parts")
+        whole = None
+    start = 0
+    for position, name in enumerate(node.output):
+        part = None
+        if whole is not None and sizes is not None:
+            part = whole[start : start + int(sizes[position])]
+            start += int(sizes[position])
+            walk.marks.append(part)
+            walk.literals.append(Literal(labels=part, initializer=node.input[1], index=position))
+        walk.give(name, [*labels[:axis], part, *labels[axis + 1 :]])
+
+
+@rule("Slice")
+def slice_(walk: Walk, node: onnx.NodeProto) -> None:
+    """x[start:end:step] along axes; on a channel axis only with step 1 and from the front."""
+    labels = list(walk.activation(node.input[0]))
+    starts, ends, axes, steps = (walk.constant(node, k) for k in range(1, 5))
+    if starts is None or ends is None or (axes is None and len(node.input) > 3 and node.input[3]):
+        walk.freeze_all([node.input[0]], f"{node.name} slices at computed places")
+        return
+    chosen = axes.tolist() if axes is not None else list(range(len(starts)))
+    for position, axis in enumerate(chosen):
+        whole = labels[axis]
+        if whole is None:
+            continue
+        step = int(steps[position]) if steps is not None else 1
+        start, end = int(starts[position]), int(ends[position])
+        if step != 1 or start < 0 or end < 0:
+            walk.freeze(whole, f"{node.name} slices channels with a step or from the end")
+            labels[axis] = None
+            continue
+        labels[axis] = _piece(walk, node, position, whole, start, end)
+    walk.give(node.output[0], labels)
+
+
+def _piece(
+    walk: Walk, node: onnx.NodeProto, position: int, whole: Labels, start: int, end: int
+) -> Labels:
+    """The labels inside; start and end count what lies before them."""
+    if start > 0:
+        walk.literals.append(
+            Literal(labels=whole[:start], initializer=node.input[1], index=position)
+        )
+    if end <= len(whole):
+        walk.literals.append(
+            Literal(labels=whole[:end], initializer=node.input[2], index=position)
+        )
+    walk.marks.append(whole[start:end])
+    return whole[start:end]
+
+
+@rule("Pad")
+def pad(walk: Walk, node: onnx.NodeProto) -> None:
+    """Padding a channel axis (option-A shortcuts) makes constant channels, cut like others."""
+    labels = list(walk.activation(node.input[0]))
+    pads, rank = walk.constant(node, 1), len(labels)
+    if pads is None or (len(node.input) > 3 and node.input[3]):
+        walk.freeze_all([node.input[0]], f"{node.name} pads computed axes")
+        return
+    constant = attribute(node, "mode", "constant") == "constant"
+    for axis, whole in enumerate(labels):
+        before, after = int(pads[axis]), int(pads[axis + rank])
+        if whole is None or (before == 0 and after == 0):
+            continue
+        if not constant or before < 0 or after < 0:
+            walk.freeze(whole, f"{node.name} mirrors or crops channels")
+            labels[axis] = None
+            continue
+        labels[axis] = _padded(walk, node, axis, whole, before, after, rank)
+    walk.give(node.output[0], labels)
+
+
+def _padded(
+    walk: Walk, node: onnx.NodeProto, axis: int, whole: Labels, before: int, after: int, rank: int
+) -> Labels:
+    left, right = walk.atoms.new(before), walk.atoms.new(after)
+    for part, index in ((left, axis), (right, axis + rank)):
+        if len(part):
+            walk.marks.append(part)
+            walk.literals.append(Literal(labels=part, initializer=node.input[1], index=index))
+    return np.concatenate([left, whole, right])

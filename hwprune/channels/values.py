@@ -1,0 +1,70 @@
+"""Shapes of every value of a graph, inferred without its weights."""
+
+from __future__ import annotations
+
+import onnx
+from onnx import shape_inference
+
+BUFFERS_KEY = "hwprune.buffers"
+"""Model metadata: JSON list of the initializers that were buffers, not parameters."""
+Shape = tuple[int | str, ...]
+"""Sizes by axis; a symbolic one, such as the batch, is its name."""
+
+
+def weightless(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy of the model whose float initializers have shapes but no values."""
+    copy = onnx.ModelProto()
+    copy.ir_version = model.ir_version
+    copy.opset_import.extend(model.opset_import)
+    graph = copy.graph
+    graph.name = model.graph.name or "graph"
+    graph.node.extend(model.graph.node)
+    graph.input.extend(model.graph.input)
+    graph.output.extend(model.graph.output)
+    for tensor in model.graph.initializer:
+        if is_weight(tensor):
+            # As inputs they cost nothing, and inference needs only their shapes.
+            graph.input.append(
+                onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
+            )
+        else:
+            graph.initializer.append(tensor)
+    return copy
+
+
+def is_weight(tensor: onnx.TensorProto) -> bool:
+    """Whether the tensor holds floats, so that its values decide no shape."""
+    return tensor.data_type in (
+        onnx.TensorProto.FLOAT,
+        onnx.TensorProto.FLOAT16,
+        onnx.TensorProto.BFLOAT16,
+        onnx.TensorProto.DOUBLE,
+    )
+
+
+def value_shapes(model: onnx.ModelProto, batch: int = 1) -> dict[str, Shape]:
+    """Shape by value name, for all values whose rank can be inferred, at this batch size."""
+    light = weightless(model)
+    for value in light.graph.input[:1]:
+        shape = value.type.tensor_type.shape
+        symbol = shape.dim[0].dim_param if shape.dim else ""
+        if symbol:
+            _set_symbol(light.graph, symbol, batch)
+    inferred = shape_inference.infer_shapes(light, data_prop=True).graph
+    shapes: dict[str, Shape] = {t.name: tuple(t.dims) for t in model.graph.initializer}
+    for value in (*inferred.input, *inferred.output, *inferred.value_info):
+        kind = value.type.tensor_type
+        if kind.HasField("shape"):
+            shapes[value.name] = tuple(_size(dim) for dim in kind.shape.dim)
+    return shapes
+
+
+def _set_symbol(graph: onnx.GraphProto, symbol: str, size: int) -> None:
+    for value in (*graph.input, *graph.output):
+        for dim in value.type.tensor_type.shape.dim:
+            if dim.dim_param == symbol:
+                dim.dim_value = size
+
+
+def _size(dim: onnx.TensorShapeProto.Dimension) -> int | str:
+    return int(dim.dim_value) if dim.HasField("dim_value") else dim.dim_param or "?"

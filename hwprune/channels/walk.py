@@ -1,0 +1,118 @@
+"""The walk over a graph: which axis of which value carries which channels.
+
+Rules (hwprune/channels/rules) move labels from a node's inputs to its outputs through this class.
+An axis without labels is rigid: batch, height, width, anything that is never cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+from hwprune.channels.atoms import Atoms, Labels
+from hwprune.channels.values import Shape, is_weight, value_shapes
+
+AxisLabels = tuple[Labels | None, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Literal:
+    """A number of the graph that counts the atoms of `labels`; see LiteralCut."""
+
+    labels: Labels
+    initializer: str = ""
+    node: str = ""
+    attribute: str = ""
+    index: int | None = None
+    divisor: int = 1
+
+
+class Walk:
+    """State of one analysis: labels by value, weight axes asked for, literals that follow."""
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        self.atoms = Atoms()
+        self.shapes: dict[str, Shape] = value_shapes(model)
+        self.weights = {t.name: t for t in model.graph.initializer if is_weight(t)}
+        self.constants = {
+            t.name: numpy_helper.to_array(t)
+            for t in model.graph.initializer
+            if t.name not in self.weights
+        }
+        self.labels: dict[str, AxisLabels] = {}
+        self.weight_axes: dict[tuple[str, int], Labels] = {}
+        self.literals: list[Literal] = []
+        self.marks: list[Labels] = []
+        """Pieces of axes that a group must not straddle."""
+        self.writers: list[tuple[str, Labels]] = []
+        self.readers: list[tuple[str, Labels]] = []
+
+    def rank(self, value: str) -> int:
+        """Number of axes of a value; 0 when unknown."""
+        return len(self.shapes.get(value, ()))
+
+    def size(self, value: str, axis: int) -> int | None:
+        """Size of an axis, None where it is not known as a number."""
+        shape = self.shapes.get(value, ())
+        size = shape[axis] if -len(shape) <= axis < len(shape) else None
+        return size if isinstance(size, int) else None
+
+    def axis(self, value: str, axis: int) -> Labels | None:
+        """Labels of an axis; a weight's axis gets its atoms the first time a rule asks for it."""
+        axis = axis % max(1, self.rank(value))
+        if value in self.weights:
+            key = (value, axis)
+            if key not in self.weight_axes:
+                self.weight_axes[key] = self.atoms.new(self.size(value, axis) or 0)
+            return self.weight_axes[key]
+        known = self.labels.get(value, ())
+        return known[axis] if axis < len(known) else None
+
+    def activation(self, value: str) -> AxisLabels:
+        """Labels of all axes of a value that is not a weight."""
+        return self.labels.get(value) or (None,) * self.rank(value)
+
+    def give(self, value: str, labels: Sequence[Labels | None]) -> None:
+        """Set the labels of a node's output."""
+        self.labels[value] = tuple(labels)
+
+    def tie(self, first: Labels | None, second: Labels | None, reason: str) -> None:
+        """Tie two axes index by index; where only one has labels, or sizes differ, it freezes."""
+        if first is not None and second is not None and len(first) == len(second):
+            self.atoms.tie(first, second)
+            return
+        for labels in (first, second):
+            self.freeze(labels, reason)
+
+    def freeze(self, labels: Labels | None, reason: str) -> None:
+        """Never cut these."""
+        if labels is not None:
+            self.atoms.freeze(labels, reason)
+
+    def freeze_all(self, values: Sequence[str], reason: str) -> None:
+        """Never cut any axis of these values."""
+        for value in values:
+            axes = range(self.rank(value)) if value in self.weights else range(0)
+            for axis in axes:
+                self.freeze(self.axis(value, axis), reason)
+            for labels in self.labels.get(value, ()):
+                self.freeze(labels, reason)
+
+    def constant(self, node: onnx.NodeProto, position: int) -> np.ndarray | None:
+        """An integer input as an array; None where it is absent or computed."""
+        name = node.input[position] if position < len(node.input) else ""
+        return self.constants.get(name)
+
+
+def attribute(node: onnx.NodeProto, name: str, default: Any) -> Any:
+    """A node's attribute, or the default ONNX gives it."""
+    for item in node.attribute:
+        if item.name == name:
+            value = onnx.helper.get_attribute_value(item)
+            return value.decode() if isinstance(value, bytes) else value
+    return default

@@ -1,0 +1,101 @@
+"""The torch twin of an ONNX graph: a trainable module, and back again."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import onnx
+import torch
+from onnx import numpy_helper
+from torch import fx, nn
+
+from hwprune.channels.values import BUFFERS_KEY, is_weight, value_shapes
+from hwprune.errors import NetworkError
+from hwprune.network.ops import EMITS
+from hwprune.network.twin import Twin
+
+
+def to_module(model: bytes) -> nn.Module:
+    """An ONNX graph as a torch module that computes, trains and moves like any other.
+
+    Convolutions, linear layers and BatchNorms are real nn layers at the dotted paths of their
+    weights, so state_dict keys equal the user's. BatchNorm is alive: train() and eval() matter.
+    Dropout vanishes when a network is traced, so it is not here. Any batch size, device, memory
+    format or autocast type works.
+
+    Raises:
+        NetworkError: the graph has an op that torch's side does not know.
+    """
+    proto = onnx.load_model_from_string(model)
+    buffers = {p.key: p.value for p in proto.metadata_props}.get(BUFFERS_KEY, "[]")
+    shapes = value_shapes(proto)
+    twin = Twin(proto.graph, set(json.loads(buffers)), {k: len(v) for k, v in shapes.items()})
+    for value in proto.graph.input:
+        twin.set(value.name, twin.fx.placeholder(_identifier(value.name)))
+    for node in proto.graph.node:
+        _emit(twin, node)
+    outputs = [twin.get(value.name) for value in proto.graph.output]
+    twin.fx.output(outputs[0] if len(outputs) == 1 else tuple(outputs))
+    return fx.GraphModule(twin.root, twin.fx).eval()
+
+
+def to_onnx(module: nn.Module, template: bytes) -> bytes:
+    """The template's graph with the module's weights.
+
+    Args:
+        module: its state_dict has every float initializer of the template, by name and shape.
+        template: ONNX bytes, such as `Cutter.cut` gave and `to_module` turned into the module.
+
+    Raises:
+        NetworkError: a weight is missing or has another shape.
+    """
+    proto = onnx.load_model_from_string(template)
+    state = module.state_dict()
+    for tensor in proto.graph.initializer:
+        if not is_weight(tensor) or tensor.name not in state:
+            _expect_constant(tensor)
+            continue
+        weight = state[tensor.name].detach().to("cpu", torch.float32).numpy()
+        if weight.shape != tuple(tensor.dims):
+            raise NetworkError(
+                f"the weight '{tensor.name}' does not fit the graph",
+                given=f"shape {weight.shape}",
+                possible=f"shape {tuple(tensor.dims)}",
+            )
+        kind = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)
+        tensor.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(weight, kind), tensor.name))
+    return bytes(proto.SerializeToString())
+
+
+def _expect_constant(tensor: onnx.TensorProto) -> None:
+    if is_weight(tensor) and tensor.name.endswith(
+        (".weight", ".bias", ".running_mean", ".running_var")
+    ):
+        raise NetworkError(
+            f"the module has no weight '{tensor.name}', which the graph needs",
+            next_step="give a module made by to_module or cut_module from the same base network",
+        )
+
+
+def _emit(twin: Twin, node: onnx.NodeProto) -> None:
+    emit = EMITS.get(node.op_type) if node.domain in ("", "ai.onnx") else None
+    try:
+        if emit is None:
+            raise NotImplementedError(f"op {node.op_type}")
+        result = emit(twin, node)
+    except NotImplementedError as error:
+        raise NetworkError(
+            f"the network cannot be rebuilt in torch: {error}",
+            given=f"node '{node.name}'",
+            possible=", ".join(sorted(EMITS)),
+            next_step="add its torch twin to hwprune/network/ops",
+        ) from error
+    for name, value in zip(
+        node.output, result if isinstance(result, tuple) else (result,), strict=False
+    ):
+        twin.set(name, value)
+
+
+def _identifier(name: str) -> str:
+    return name if name.isidentifier() else "input"

@@ -1,0 +1,148 @@
+"""Layers with weights: real nn layers at the paths of their weights, where that can be."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import onnx
+import torch
+import torch.nn.functional as F
+from torch import fx, nn
+
+from hwprune.network.ops.registry import twin_of
+from hwprune.network.twin import Twin, attributes, even_pads, torch_pads
+
+_CONVS: dict[int, Any] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
+_TRANSPOSED = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
+_NORMS: dict[int, Any] = {
+    2: nn.BatchNorm1d,
+    3: nn.BatchNorm1d,
+    4: nn.BatchNorm2d,
+    5: nn.BatchNorm3d,
+}
+
+
+@twin_of("Conv")
+def conv(twin: Twin, node: onnx.NodeProto) -> fx.Node:
+    """nn.ConvNd; uneven padding becomes an F.pad before it."""
+    values = attributes(node)
+    weight_name, bias_name = node.input[1], node.input[2] if len(node.input) > 2 else ""
+    weight = twin.weights[weight_name]
+    axes = weight.dim() - 2
+    data = twin.get(node.input[0])
+    pads = even_pads(values.get("pads", [0] * 2 * axes))
+    if pads is None:
+        data = twin.call(F.pad, data, torch_pads(values["pads"]))
+        pads = [0] * axes
+    if values.get("auto_pad", "NOTSET") not in ("NOTSET", "VALID"):
+        raise NotImplementedError(f"auto_pad {values['auto_pad']} of {node.name}")
+    options: dict[str, Any] = {
+        "stride": tuple(values.get("strides", [1] * axes)),
+        "padding": tuple(pads),
+        "dilation": tuple(values.get("dilations", [1] * axes)),
+        "groups": int(values.get("group", 1)),
+    }
+
+    def make() -> nn.Module:
+        out, inside = weight.shape[0], weight.shape[1] * options["groups"]
+        layer = _CONVS[axes](inside, out, tuple(weight.shape[2:]), bias=bool(bias_name), **options)
+        return _filled(twin, layer, weight_name, bias_name)
+
+    return twin.layer(_path(weight_name), make, data)
+
+
+@twin_of("ConvTranspose")
+def conv_transpose(twin: Twin, node: onnx.NodeProto) -> fx.Node:
+    """F.conv_transposeNd over the weight as a parameter."""
+    values = attributes(node)
+    axes = twin.weights[node.input[1]].dim() - 2
+    pads = even_pads(values.get("pads", [0] * 2 * axes))
+    if pads is None:
+        raise NotImplementedError(f"uneven pads of {node.name}")
+    return twin.call(
+        _TRANSPOSED[axes],
+        *(twin.get(name) for name in node.input),
+        stride=list(values.get("strides", [1] * axes)),
+        padding=pads,
+        output_padding=list(values.get("output_padding", [0] * axes)),
+        groups=int(values.get("group", 1)),
+        dilation=list(values.get("dilations", [1] * axes)),
+    )
+
+
+@twin_of("BatchNormalization")
+def batch_norm(twin: Twin, node: onnx.NodeProto) -> fx.Node:
+    """nn.BatchNormNd, alive: in train mode it uses and updates batch statistics."""
+    values = attributes(node)
+    scale, bias, mean, var = node.input[1:5]
+    path = _path(mean)
+    affine = scale == f"{path}.weight"
+    size = twin.weights[mean].shape[0]
+    rank = twin.rank(node.input[0])
+
+    def make() -> nn.Module:
+        # ONNX keeps a share `momentum` of the old value, torch takes that share of the new.
+        momentum = round(1.0 - values.get("momentum", 0.9), 6)
+        layer = _NORMS[rank](
+            size, eps=values.get("epsilon", 1e-5), momentum=momentum, affine=affine
+        )
+        layer.running_mean.copy_(twin.weights[mean])
+        layer.running_var.copy_(twin.weights[var])
+        return _filled(twin, layer, scale, bias) if affine else layer
+
+    out = twin.layer(path, make, twin.get(node.input[0]))
+    if affine or _is_neutral(twin, scale, bias):
+        return out
+    shape = [1, -1] + [1] * (rank - 2)
+    scaled = twin.call(torch.mul, out, twin.call(torch.reshape, twin.get(scale), shape))
+    return twin.call(torch.add, scaled, twin.call(torch.reshape, twin.get(bias), shape))
+
+
+@twin_of("Gemm")
+def gemm(twin: Twin, node: onnx.NodeProto) -> fx.Node:
+    """nn.Linear where the Gemm is one, else the formula."""
+    values = attributes(node)
+    weight_name, bias_name = node.input[1], node.input[2] if len(node.input) > 2 else ""
+    alpha, beta = values.get("alpha", 1.0), values.get("beta", 1.0)
+    weight = twin.weights.get(weight_name)
+    plain = values.get("transB", 0) and not values.get("transA", 0) and alpha == beta == 1.0
+    if weight is not None and plain and weight_name.endswith(".weight"):
+        out, inside = weight.shape
+
+        def make() -> nn.Module:
+            layer = nn.Linear(inside, out, bias=bool(bias_name))
+            return _filled(twin, layer, weight_name, bias_name)
+
+        return twin.layer(_path(weight_name), make, twin.get(node.input[0]))
+    left, right = twin.get(node.input[0]), twin.get(weight_name)
+    left = twin.call(torch.t, left) if values.get("transA", 0) else left
+    right = twin.call(torch.t, right) if values.get("transB", 0) else right
+    product = twin.call(torch.mul, twin.call(torch.matmul, left, right), alpha)
+    if not bias_name:
+        return product
+    return twin.call(torch.add, product, twin.get(bias_name), alpha=beta)
+
+
+@twin_of("MatMul")
+def matmul(twin: Twin, node: onnx.NodeProto) -> fx.Node:
+    """torch.matmul."""
+    return twin.call(torch.matmul, twin.get(node.input[0]), twin.get(node.input[1]))
+
+
+def _path(weight: str) -> str:
+    """Where the layer of a weight lives: `layer1.0.conv1` of `layer1.0.conv1.weight`."""
+    path, _, leaf = weight.rpartition(".")
+    return path if path and leaf in ("weight", "running_mean") else weight.replace(".", "_")
+
+
+def _filled(twin: Twin, layer: Any, weight: str, bias: str) -> nn.Module:
+    with torch.no_grad():
+        layer.weight = nn.Parameter(twin.weights[weight])
+        if bias:
+            layer.bias = nn.Parameter(twin.weights[bias])
+    return cast(nn.Module, layer)
+
+
+def _is_neutral(twin: Twin, scale: str, bias: str) -> bool:
+    """Whether scale and bias are the ones and zeros of a BatchNorm without affine parameters."""
+    return bool((twin.weights[scale] == 1).all() and (twin.weights[bias] == 0).all())

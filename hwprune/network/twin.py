@@ -1,0 +1,144 @@
+"""A torch module under construction: an fx graph, and the layers and constants it uses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from onnx import numpy_helper
+from torch import fx, nn
+
+from hwprune.channels.values import is_weight
+
+
+class Twin:
+    """Collects fx nodes for an ONNX graph and puts layers at the dotted paths of their weights.
+
+    Args:
+        graph: the ONNX graph.
+        buffers: initializers that were buffers, not parameters.
+        ranks: number of axes by value.
+    """
+
+    def __init__(
+        self, graph: onnx.GraphProto, buffers: set[str], ranks: Mapping[str, int]
+    ) -> None:
+        self.root = nn.Module()
+        self.fx = fx.Graph()
+        self._buffers = buffers
+        self._ranks = ranks
+        self._values: dict[str, fx.Node] = {}
+        self.weights: dict[str, torch.Tensor] = {}
+        self._literals: dict[str, np.ndarray] = {}
+        for tensor in graph.initializer:
+            array = numpy_helper.to_array(tensor)
+            if is_weight(tensor):
+                self.weights[tensor.name] = torch.from_numpy(np.array(array))
+            else:
+                self._literals[tensor.name] = array
+
+    def rank(self, name: str) -> int:
+        """Number of axes of a value."""
+        return self._ranks[name]
+
+    def set(self, name: str, node: fx.Node) -> None:
+        """Remember which fx node computes a value."""
+        self._values[name] = node
+
+    def get(self, name: str) -> fx.Node:
+        """The fx node of a value; a weight used as a plain tensor becomes an attribute."""
+        if name not in self._values:
+            self._values[name] = self._attribute(name)
+        return self._values[name]
+
+    def ints(self, node: onnx.NodeProto, position: int) -> list[int] | None:
+        """A constant integer input as plain numbers; None where absent or computed."""
+        name = node.input[position] if position < len(node.input) else ""
+        return self._literals[name].reshape(-1).tolist() if name in self._literals else None
+
+    def scalar(self, node: onnx.NodeProto, position: int) -> float | None:
+        """A constant scalar input; None where it is absent or no scalar."""
+        name = node.input[position] if position < len(node.input) else ""
+        tensor = self.weights.get(name)
+        if tensor is not None and tensor.numel() == 1:
+            return float(tensor)
+        return self._literals[name].item() if name in self._literals else None
+
+    def call(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> fx.Node:
+        """An fx node that calls a function."""
+        return self.fx.call_function(function, args, kwargs)
+
+    def layer(self, path: str, make: Callable[[], nn.Module], *inputs: fx.Node) -> fx.Node:
+        """An fx node that calls the layer at `path`, made there unless it is there already."""
+        if not self.has_layer(path):
+            self._place(path, make())
+        return self.fx.call_module(path, inputs)
+
+    def has_layer(self, path: str) -> bool:
+        """Whether something was placed at this path."""
+        try:
+            self.root.get_submodule(path)
+        except AttributeError:
+            return False
+        return True
+
+    def _place(self, path: str, layer: nn.Module) -> None:
+        parent, _, name = path.rpartition(".")
+        self._owner(parent).add_module(name, layer)
+
+    def _owner(self, path: str) -> nn.Module:
+        """The module at a path, made of empty modules where nothing is."""
+        module = self.root
+        for part in filter(None, path.split(".")):
+            if part not in dict(module.named_children()):
+                module.add_module(part, nn.Module())
+            module = module.get_submodule(part)
+        return module
+
+    def _attribute(self, name: str) -> fx.Node:
+        """A tensor of the state dict by its name, or a constant that moves with the module."""
+        if name not in self.weights:
+            place = f"_constant_{len(self._values)}"
+            constant = torch.from_numpy(np.array(self._literals[name]))
+            self.root.register_buffer(place, constant, persistent=False)
+            return self.fx.get_attr(place)
+        path, _, leaf = name.rpartition(".")
+        tensor = self.weights[name]
+        if not _is_state_key(name):
+            place = f"_constant_{len(self._values)}"
+            self.root.register_buffer(place, tensor, persistent=False)
+            return self.fx.get_attr(place)
+        owner = self._owner(path)
+        if name in self._buffers:
+            owner.register_buffer(leaf, tensor)
+        elif leaf not in dict(owner.named_parameters(recurse=False)):
+            owner.register_parameter(leaf, nn.Parameter(tensor))
+        return self.fx.get_attr(name)
+
+
+def _is_state_key(name: str) -> bool:
+    """Whether an initializer name can be a state-dict key, unlike the exporter's `val_12`."""
+    return not name.startswith("val_") and all(
+        p.isidentifier() or p.isdigit() for p in name.split(".")
+    )
+
+
+def attributes(node: onnx.NodeProto) -> Mapping[str, Any]:
+    """A node's attributes as plain values."""
+    values = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+    return {k: v.decode() if isinstance(v, bytes) else v for k, v in values.items()}
+
+
+def even_pads(pads: Sequence[int]) -> list[int] | None:
+    """ONNX pads (begins, ends) as one number per axis; None where the two ends differ."""
+    half = len(pads) // 2
+    return list(pads[:half]) if list(pads[:half]) == list(pads[half:]) else None
+
+
+def torch_pads(pads: Sequence[int]) -> list[int]:
+    """ONNX pads (begins, ends) in the order of torch's F.pad: last axis first."""
+    half = len(pads) // 2
+    return [pads[k] for axis in reversed(range(half)) for k in (axis, axis + half)]
