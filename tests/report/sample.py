@@ -7,7 +7,7 @@ import random
 
 from hwprune.budget import Budget, Constraint
 from hwprune.candidate import Candidate
-from hwprune.evaluation import Evaluation
+from hwprune.evaluation import Evaluation, best_of
 from hwprune.report.certificate import Certificate, certify
 from hwprune.report.result import (
     Agreement,
@@ -287,7 +287,6 @@ def make_groups() -> tuple[GroupRow, ...]:
 
 def make_method(name: str, evaluations: list[Evaluation]) -> MethodRow:
     """The summary row of one method's evaluations."""
-    from hwprune.evaluation import best_of
 
     mine = [e for e in evaluations if e.method == name]
     best = best_of(mine)

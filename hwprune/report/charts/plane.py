@@ -69,7 +69,7 @@ class Plane:
         *,
         width: int,
         height: int,
-        left: int = 50,
+        left: int = 54,
         right: int = 16,
         top: int = 32,
         bottom: int = 44,
@@ -150,9 +150,9 @@ class Plane:
         px, py = self.x(x), self.y(y)
         sides = [
             (px + gap, py), (px - gap - wide, py), (px - wide / 2, py - gap - 5),
-            (px - wide / 2, py + gap + 5), (px + gap, py - 14), (px + gap, py + 14),
-            (px - gap - wide, py - 14), (px - gap - wide, py + 14),
-            *((px + gap, py + k * 15) for k in (2, -2, 3, -3, 4, -4)),
+            (px - wide / 2, py + gap + 5),
+            *((side, py + k * 17) for k in (-1, 1, -2, 2, -3, 3, -4, 4)
+              for side in (px + gap, px - gap - wide)),
         ]  # fmt: skip
         left, middle = next((s for s in sides if self._free(*s, wide, tall)), sides[0])
         self._boxes.append((left, middle - tall / 2, left + wide, middle + tall / 2))

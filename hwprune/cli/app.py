@@ -1,0 +1,50 @@
+"""The command line's entry: the verbs, and the options that stand before any verb."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from hwprune.cli.doctor import doctor
+from hwprune.cli.inspect import inspect
+from hwprune.cli.measure import measure
+from hwprune.cli.prune import prune
+from hwprune.cli.report import report
+from hwprune.cli.verbs import Verbs
+
+app = typer.Typer(
+    name="hwprune",
+    cls=Verbs,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    # The traceback of an unexpected error is shown as Python shows it: whole, to be pasted.
+    pretty_exceptions_enable=False,
+    help="Prune a trained network until it keeps a latency and memory budget, measured on your "
+    "own board.",
+)
+for verb in (prune, report, inspect, measure, doctor):
+    app.command()(verb)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from hwprune_device import __version__
+
+        typer.echo(f"hwprune {__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Options that stand before any verb."""
+
+
+def run() -> None:
+    """The `hwprune` command."""
+    app(prog_name="hwprune")

@@ -1,0 +1,156 @@
+"""Progress of long work: a live bar on a terminal, a line every few seconds elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TextIO
+
+from hwprune.report.figures import seconds
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from hwprune.progress import Progress
+
+LINE_EVERY_S = 5.0
+
+
+class LineProgress:
+    """Plain lines: a stage's start, its state at most every few seconds, and its end."""
+
+    def __init__(
+        self,
+        stream: TextIO | None = None,
+        *,
+        every_s: float = LINE_EVERY_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._stream = stream or sys.stderr
+        self._every_s = every_s
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._stage = ""
+        self._total: int | None = None
+        self._done = 0
+        self._started = self._spoke = 0.0
+
+    def begin(self, stage: str, total: int | None) -> None:
+        """A stage starts; one that is still open is over."""
+        with self._lock:
+            if self._stage:
+                self.end()
+            self._stage, self._total, self._done = stage, total, 0
+            self._started = self._spoke = self._clock()
+            self._say(f"{stage} …")
+
+    def advance(self, count: int = 1, note: str = "") -> None:
+        """Steps are done; said only if the last line is old enough."""
+        with self._lock:
+            self._done += count
+            if self._clock() - self._spoke >= self._every_s:
+                self._spoke = self._clock()
+                self._say("  ".join(part for part in (self._state(), note) if part))
+
+    def end(self, note: str = "") -> None:
+        """The stage is over."""
+        with self._lock:
+            if self._stage:
+                took = seconds(self._clock() - self._started)
+                self._say("  ".join(p for p in (f"{self._stage}: done in {took}", note) if p))
+                self._stage = ""
+
+    def close(self) -> None:
+        """Nothing is left to tidy."""
+
+    def _state(self) -> str:
+        if not self._total:
+            return f"{self._stage}: {self._done}"
+        state = f"{self._stage}: {self._done}/{self._total}"
+        if 0 < self._done < self._total:
+            left = (self._clock() - self._started) / self._done * (self._total - self._done)
+            state += f"  ETA {seconds(left)}"
+        return state
+
+    def _say(self, text: str) -> None:
+        print(text, file=self._stream, flush=True)
+
+
+class BarProgress:
+    """A live bar with the time left; finished stages stay above it, a line each."""
+
+    def __init__(self, console: Console) -> None:
+        from rich import progress as bars
+
+        self._bars = bars.Progress(
+            bars.TextColumn("[bold]{task.description}"),
+            bars.BarColumn(bar_width=24),
+            bars.MofNCompleteColumn(),
+            bars.TextColumn("ETA"),
+            bars.TimeRemainingColumn(compact=True),
+            bars.TextColumn("{task.fields[note]}", markup=False),
+            console=console,
+            transient=True,
+            refresh_per_second=8,
+        )
+        self._lock = threading.RLock()
+        self._task: bars.TaskID | None = None
+        self._stage = ""
+        self._started = 0.0
+
+    def begin(self, stage: str, total: int | None) -> None:
+        """A stage starts; one that is still open is over."""
+        with self._lock:
+            if self._task is not None:
+                self.end()
+            self._stage, self._started = stage, time.monotonic()
+            self._task = self._bars.add_task(_escape(stage), total=total, note="")
+            self._bars.start()
+
+    def advance(self, count: int = 1, note: str = "") -> None:
+        """Steps are done; the last note stays until there is another."""
+        with self._lock:
+            if self._task is None:
+                return
+            if note:
+                self._bars.update(self._task, advance=count, note=note)
+            else:
+                self._bars.advance(self._task, count)
+
+    def end(self, note: str = "") -> None:
+        """The stage is over."""
+        with self._lock:
+            if self._task is None:
+                return
+            self._bars.remove_task(self._task)
+            self._bars.stop()
+            self._task = None
+            took = seconds(time.monotonic() - self._started)
+            said = f"  {_escape(note)}" if note else ""
+            self._bars.console.print(
+                f"[green]✓[/] [bold]{_escape(self._stage)}[/] [dim]{took}[/]{said}"
+            )
+
+    def close(self) -> None:
+        """Take the bar off the screen, also after an error or Ctrl-C."""
+        self._bars.stop()
+
+
+def listener(*, quiet: bool = False) -> Progress:
+    """The progress that fits: none if `quiet`, a bar on a terminal, plain lines elsewhere.
+
+    All of them write to stderr, so that stdout holds results alone.
+    """
+    from hwprune.cli.screen import messages
+    from hwprune.progress import Silent
+
+    if quiet:
+        return Silent()
+    return BarProgress(messages()) if sys.stderr.isatty() else LineProgress()
+
+
+def _escape(text: str) -> str:
+    """Square brackets in a note are text, not rich's markup."""
+    return text.replace("[", "\\[")

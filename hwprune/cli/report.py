@@ -1,0 +1,70 @@
+"""`hwprune report`: make the report of a run again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.", show_default=False)]
+Json = Annotated[
+    bool, typer.Option("--json", help="The closing table and the certificate as JSON on stdout.")
+]
+
+
+def report(run: Run, as_json: Json = False) -> None:
+    """Make report.html of a finished run again, from its result.json.
+
+    Example:  hwprune report runs/quickstart
+    """
+    from hwprune.cli.screen import output, print_json
+    from hwprune.report.html import write_report
+    from hwprune.report.result import read_result
+    from hwprune.report.table import closing_table, findings_text, table_json
+
+    folder = run.parent if run.name == "result.json" else run
+    _require_result(folder)
+    result = read_result(folder / "result.json")
+    target = folder / "report.html"
+    write_report(result, target)
+    if as_json:
+        print_json(table_json(result) | {"report": str(target)})
+        return
+    console = output()
+    console.print(closing_table(result))
+    console.print(findings_text(result.certificate))
+    console.print(f"\nreport    {target}")
+
+
+def _require_result(folder: Path) -> None:
+    """Say what is missing where a run has no result yet.
+
+    Raises:
+        RunFolderError: no folder, no run in it, or a run that is not finished.
+    """
+    from hwprune.errors import RunFolderError
+
+    if (folder / "result.json").exists():
+        return
+    if not (folder / "deployment.json").exists():
+        runs = sorted(p.parent for p in folder.parent.glob("*/result.json"))
+        raise RunFolderError(
+            f"there is no run in {folder}",
+            possible=", ".join(str(r) for r in runs[:8]),
+            next_step="name the folder that `hwprune prune` printed",
+        )
+    raise RunFolderError(
+        f"the run in {folder} is not finished: there is no result.json",
+        given=f"finished steps: {', '.join(_steps(folder)) or 'none'}",
+        next_step=f"resume it: hwprune prune DEPLOYMENT.toml --out {folder} --resume",
+    )
+
+
+def _steps(folder: Path) -> list[str]:
+    try:
+        steps = json.loads((folder / "steps.json").read_text(encoding="utf-8"))["steps"]
+    except (OSError, ValueError, KeyError):
+        return []
+    return list(steps)[-12:]

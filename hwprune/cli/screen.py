@@ -1,0 +1,35 @@
+"""Where the command line writes: results on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def output() -> Console:
+    """The console of results. Without a terminal it is as wide as its content needs."""
+    from rich.console import Console
+
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+
+
+def messages() -> Console:
+    """The console of progress and errors."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def print_json(data: Any) -> None:
+    """A machine-readable result on stdout, and nothing else there."""
+    sys.stdout.write(json.dumps(data, indent=1, ensure_ascii=False) + "\n")
+
+
+def short_list(names: tuple[str, ...] | list[str], room: int = 2) -> str:
+    """The first names, and how many more there are."""
+    shown = ", ".join(names[:room])
+    return shown if len(names) <= room else f"{shown} + {len(names) - room}"

@@ -1,0 +1,104 @@
+"""When a certificate says PASS, FAIL or NOT SHOWN."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hwprune.budget import Budget, Constraint
+from hwprune.report.certificate import Certificate, certify, decide
+from hwprune.report.interval import Interval
+from hwprune_device.reading import Failure
+from tests.report.sample import make_certificate, make_reading
+
+positive = st.floats(0.01, 1000)
+
+
+def of(outcomes, *, limit_ms=3.0, params=100, macs=100, more=()):
+    constraints = (Constraint(quantity="latency_ms", at_most=limit_ms), *more)
+    return certify(
+        Budget(constraints=constraints),
+        outcomes,
+        params=params,
+        macs=macs,
+        architecture="b" * 64,
+        board="quiet",
+        issued_at="2026-01-15T10:31:00Z",
+    )
+
+
+@given(limit=positive, value=positive, half=st.floats(0, 10))
+def test_pass_needs_the_intervals_upper_end_and_fail_the_value_itself(limit, value, half):
+    interval = Interval(value=value, low=value - half, high=value + half)
+    expected = "FAIL" if value > limit else "PASS" if value + half <= limit else "NOT SHOWN"
+    assert decide(limit, interval) == expected
+
+
+@given(limit=positive, value=positive, half=st.floats(0, 10), more=st.floats(0, 10))
+def test_a_wider_interval_never_turns_into_a_pass(limit, value, half, more):
+    narrow = decide(limit, Interval(value=value, low=0, high=value + half))
+    wide = decide(limit, Interval(value=value, low=0, high=value + half + more))
+    assert not (wide == "PASS" and narrow != "PASS")
+
+
+def test_without_readings_nothing_is_shown():
+    certificate = of([])
+    assert certificate.status == "NOT SHOWN" and not certificate.passed
+    assert certificate.findings[0].words == "there is no fresh reading"
+
+
+def test_a_certificate_without_constraints_does_not_pass():
+    certificate = make_certificate()
+    empty = Certificate.from_json(certificate.to_json() | {"findings": []})
+    assert not empty.passed
+
+
+def test_a_network_that_sometimes_crashes_is_not_shown_to_keep_its_latency():
+    good = [make_reading("b" * 64, 2.0, seed=n) for n in range(4)]
+    certificate = of([*good, Failure(stage="crash", message="signal 11")])
+    assert certificate.status == "NOT SHOWN"
+    assert "1 of 5 fresh readings failed" in certificate.findings[0].words
+
+
+def test_a_lost_board_is_not_held_against_the_network():
+    good = [make_reading("b" * 64, 2.0, seed=n) for n in range(4)]
+    assert of([*good, Failure(stage="lost", message="connection closed")]).passed
+
+
+def test_one_broken_constraint_breaks_the_whole_certificate():
+    readings = [make_reading("b" * 64, 2.0, seed=n) for n in range(4)]
+    certificate = of(readings, macs=200, more=(Constraint(quantity="macs", at_most=150),))
+    assert [f.status for f in certificate.findings] == ["PASS", "FAIL"]
+    assert certificate.status == "FAIL"
+    assert "33.3 % over" in certificate.findings[1].words
+
+
+def test_counted_constraints_need_no_reading():
+    budget = Budget(constraints=(Constraint(quantity="params", at_most=150),))
+    certificate = certify(budget, [], params=100, macs=1, architecture="b", board="", issued_at="")
+    assert certificate.passed and certificate.findings[0].readings == 0
+
+
+def test_doubts_of_the_readings_stay_on_the_certificate_once():
+    doubt = "the hypervisor took 3.0% of the cores' time for others"
+    readings = [make_reading("b" * 64, 2.0, seed=n, doubts=(doubt,)) for n in range(3)]
+    assert of(readings).doubts == (doubt,)
+
+
+def test_readings_of_another_network_are_refused():
+    with pytest.raises(ValueError, match="another network"):
+        of([make_reading("c" * 64, 2.0)])
+
+
+def test_a_relative_budget_is_refused():
+    budget = Budget(constraints=(Constraint(quantity="macs", at_most=0.5, relative=True),))
+    with pytest.raises(ValueError, match="resolve"):
+        certify(budget, [], params=1, macs=1, architecture="b", board="", issued_at="")
+
+
+def test_json_gives_the_same_certificate_and_passed_is_not_believed():
+    certificate = make_certificate(2.6)
+    data = certificate.to_json() | {"passed": True}
+    assert Certificate.from_json(data) == certificate
+    assert not Certificate.from_json(data).passed

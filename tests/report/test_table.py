@@ -1,0 +1,46 @@
+"""The closing table in a terminal, as text and as data."""
+
+from __future__ import annotations
+
+import json
+
+from hwprune.report.table import plain_table, table_json
+from tests.report.sample import make_certificate, make_result, make_small_result
+
+
+def test_it_shows_the_three_networks_with_interval_memory_and_verdict():
+    text = plain_table(make_result())
+    row = next(line for line in text.splitlines() if line.startswith(" hwprune"))
+    assert " ".join(row.split()) == (
+        "hwprune 91.88 % 2.26 2.24 – 2.28 2.08× 0.680 142 k 19.4 M PASS"
+    )
+    assert " unpruned" in text and " uniform" in text
+
+
+def test_it_fits_80_columns_without_cutting_anything_off():
+    text = plain_table(make_small_result(), width=80)
+    assert max(map(len, text.splitlines())) <= 80
+    assert "…" not in text
+    assert "NOT SHOWN" in text
+
+
+def test_a_failed_certificate_says_by_how_much():
+    text = plain_table(make_result(make_certificate(2.6)))
+    assert "FAIL" in text and "over the limit" in text
+
+
+def test_a_network_that_could_not_be_measured_has_a_dash_and_no_number():
+    from dataclasses import replace
+
+    result = make_small_result()
+    lost = replace(result.rows[-1], latency_ms=None, low_ms=None, high_ms=None, memory_mb=None)
+    text = plain_table(replace(result, rows=(result.rows[0], lost)))
+    row = next(line for line in text.splitlines() if line.startswith(" hwprune"))
+    assert row.split()[3:7] == ["–", "–", "–", "–"]
+
+
+def test_the_data_form_is_json_with_a_verdict_a_row():
+    data = json.loads(json.dumps(table_json(make_result())))
+    assert data["passed"] is True
+    assert [row["verdict"] for row in data["rows"]] == [None, "PASS", "PASS"]
+    assert data["certificate"]["findings"][0]["limit"] == 2.35
