@@ -27,7 +27,7 @@ from hwprune_device.wire import (
 Spans = tuple[Span, ...]
 
 
-class _Indices:
+class KeptIndices:
     """Kept indices by spans for one cut; axes that share their spans share the work."""
 
     def __init__(self, keep: Sequence[np.ndarray]) -> None:
@@ -54,7 +54,7 @@ class _Indices:
 
 
 class Cutter:
-    """Makes candidates of one base network.
+    """Makes candidates of one base network. One cutter serves one thread at a time.
 
     Args:
         base: the ONNX model the plan was made of, weights inside.
@@ -94,8 +94,8 @@ class Cutter:
         Raises:
             ValueError: units are missing, repeated, out of order or not in the group.
         """
-        kept = _checked(keep, self.plan)
-        indices = _Indices(kept)
+        kept = checked_keep(keep, self.plan)
+        indices = KeptIndices(kept)
         pieces = [*self._node_pieces(indices), self._rest]
         for name, array in self._arrays.items():
             cut = self._cut_array(name, array, indices)
@@ -103,7 +103,7 @@ class Cutter:
         size = sum(map(len, pieces))
         return b"".join([self._header, MODEL_GRAPH, varint(size), *pieces])
 
-    def _cut_array(self, name: str, array: np.ndarray, indices: _Indices) -> np.ndarray:
+    def _cut_array(self, name: str, array: np.ndarray, indices: KeptIndices) -> np.ndarray:
         for axis, spans in self._axes.get(name, ()):
             index = indices.of(spans)
             if len(index) != array.shape[axis]:
@@ -117,7 +117,7 @@ class Cutter:
                 )
         return array
 
-    def _node_pieces(self, indices: _Indices) -> Iterator[bytes]:
+    def _node_pieces(self, indices: KeptIndices) -> Iterator[bytes]:
         """Serialised nodes in order; those with a literal are patched on the way."""
         cut_nodes = iter(self._cut_nodes)
         for piece in self._nodes:
@@ -134,11 +134,11 @@ class Cutter:
             yield field(GRAPH_NODE, node.SerializeToString())
 
 
-def _value(literal: LiteralCut, indices: _Indices) -> int:
+def _value(literal: LiteralCut, indices: KeptIndices) -> int:
     return literal.sign * (len(indices.of(literal.spans)) // literal.divisor)
 
 
-def _checked(keep: Sequence[np.ndarray], plan: CutPlan) -> list[np.ndarray]:
+def checked_keep(keep: Sequence[np.ndarray], plan: CutPlan) -> list[np.ndarray]:
     """The kept units as arrays, or a ValueError that says which group does not fit."""
     if len(keep) != len(plan.groups):
         raise ValueError(f"{len(keep)} groups were given, the plan has {len(plan.groups)}")

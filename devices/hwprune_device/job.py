@@ -35,7 +35,11 @@ class Protocol:
     timeout_s: float = 60.0
     """A child that takes longer than this plus three times its expectation is killed."""
     memory_limit_mb: float | None = None
-    """Address space a child may take; None for no limit."""
+    """Address space a child may take beyond what it starts with; None for no limit."""
+    cap_s: float = 60.0
+    """A batch starts no further round after this long."""
+    between_batch_cv: float | None = None
+    """Spread of the ratio between batches on this board; None for the class default of the clock."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

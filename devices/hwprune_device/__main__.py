@@ -1,0 +1,50 @@
+"""`python -m hwprune_device [--cores last|all|0,1] [--threads N]`: serve a head by its pipes."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+# Before numpy: a thread pool in the supervisor would be inherited broken by every forked child.
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[_name] = "1"
+
+
+def chosen_cores(wanted: str, threads: int, allowed: list[int]) -> tuple[int, ...]:
+    """The cores that a board's words name: "last" (as many as threads), "all", or a list "0,1".
+
+    A list may name cores outside `allowed`: a head that keeps off the board's cores hands that
+    restriction down to this process, and only the kernel knows whether it can be lifted.
+    """
+    if wanted == "all":
+        return tuple(sorted(allowed))
+    if wanted == "last":
+        return tuple(sorted(allowed)[-max(1, threads) :])
+    return tuple(int(core) for core in wanted.split(","))
+
+
+def main(arguments: list[str]) -> int:
+    """Pin to the cores, take the streams for frames alone, and serve."""
+    options = dict(zip(arguments[::2], arguments[1::2], strict=True))
+    threads = int(options.get("--threads", "1"))
+    allowed = sorted(os.sched_getaffinity(0))
+    cores = chosen_cores(options.get("--cores", "last"), threads, allowed)
+    os.sched_setaffinity(0, cores)
+    incoming, outgoing = os.dup(0), os.dup(1)
+    # Whatever a library prints goes to stderr from here on, so that it cannot tear a frame.
+    os.dup2(2, 1)
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+
+    from hwprune_device.fork import HeadGoneError
+    from hwprune_device.supervisor import Supervisor
+
+    try:
+        Supervisor(incoming, outgoing, cores).serve()
+    except (HeadGoneError, BrokenPipeError):
+        return 0
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,121 @@
+"""The account of a batch: what its readings share, and how a timed network becomes a Reading."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from statistics import median
+from typing import Any
+
+from hwprune_device import doubts
+from hwprune_device.cut import Cutter
+from hwprune_device.estimate import Clock, Ratio, Visit, ratio_to_base, spread
+from hwprune_device.job import CandidateJob, Job
+from hwprune_device.reading import Reading
+from hwprune_device.runtimes import Network, Runtime
+from hwprune_device.stopwatch import Lap
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """What a batch needs beside the job: a base that was placed before, and where it runs."""
+
+    cutter: Cutter
+    free: Mapping[str, int]
+    """Sizes of the base's symbolic dimensions."""
+    runtime: Runtime
+    cores: tuple[int, ...]
+    board: Mapping[str, Any]
+    """The board's fingerprint."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Built:
+    """A network that was built and warmed up."""
+
+    job: CandidateJob
+    network: Network
+    lap: Lap
+    model_mb: float
+    build_s: float
+    inference_ms: float
+    """As seen while warming up; only good for planning."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """One batch, after its last round."""
+
+    job: Job
+    place: Place
+    batch_id: str
+    clock: Clock
+    wall_excess: float
+    """Wall over thread-CPU time of all runs of the batch, minus one."""
+    base_visits: tuple[Visit, ...]
+    rounds: int
+    around: Mapping[str, Any]
+    """The board before and after, and what others took meanwhile."""
+    order_seed: int
+    networks: int
+
+    def reading(self, built: Built) -> Reading:
+        """The reading of one network of the batch."""
+        visits = built.lap.visits
+        ratio = ratio_to_base(visits, self.base_visits, self.clock)
+        nominal = self.job.base_nominal_ms or median(self._base_ms())
+        latency = nominal * ratio.value
+        several = self.job.target.threads > 1
+        interval = spread(
+            latency, ratio, self.job.target.threads, self.job.protocol.between_batch_cv
+        )
+        return Reading(
+            reading_id=uuid.uuid4().hex,
+            architecture=built.job.architecture,
+            target={**asdict(self.job.target), **self.place.runtime.describe()},
+            batch_id=self.batch_id,
+            taken_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            clock=self.clock,
+            latency_ms=latency,
+            low_ms=interval.low_ms,
+            high_ms=interval.high_ms,
+            interval_source=interval.source,
+            ratio=ratio.value,
+            base_nominal_ms=nominal,
+            runs_ms=tuple(v.runs(self.clock) for v in visits),
+            base_ms=ratio.base_ms,
+            wall_ms=median(run for v in visits for run in v.wall_ms),
+            cpu_ms=None if several else median(run for v in visits for run in v.cpu_ms),
+            memory=built.network.memory,
+            build_s=built.build_s,
+            model_mb=built.model_mb,
+            conditions=self._conditions(built),
+            doubts=self._doubts(ratio, nominal) + built.network.doubts,
+        )
+
+    def _base_ms(self) -> list[float]:
+        return [median(v.runs(self.clock)) for v in self.base_visits]
+
+    def _doubts(self, ratio: Ratio, nominal: float) -> tuple[str, ...]:
+        shared = doubts.batch_doubts(
+            clock=self.clock,
+            threads=self.job.target.threads,
+            wall_excess=self.wall_excess,
+            disturbance=self.around,
+            base_ms=self._base_ms(),
+            base_nominal_ms=nominal,
+        )
+        return (*shared, *doubts.ratio_doubts(ratio, self.rounds, self.job.protocol))
+
+    def _conditions(self, built: Built) -> dict[str, Any]:
+        return {
+            **self.around,
+            "board": dict(self.place.board),
+            "wall_over_cpu_excess": round(self.wall_excess, 4),
+            "rounds": self.rounds,
+            "order_seed": self.order_seed,
+            "inferences_per_run": built.lap.loops,
+            "candidates_in_batch": self.networks,
+        }

@@ -1,0 +1,148 @@
+"""What a forked child does with a batch: cut, build, warm up, time in rounds, report."""
+
+from __future__ import annotations
+
+import time
+import uuid
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from hwprune_device import conditions
+from hwprune_device.account import Account, Built, Place
+from hwprune_device.estimate import choose_clock
+from hwprune_device.fork import Report
+from hwprune_device.job import CandidateJob, Job
+from hwprune_device.marker import BASE, NOBODY, Marker
+from hwprune_device.reading import Failure, Stage
+from hwprune_device.stopwatch import Lap, Stopwatch
+
+_STAGE_OF_STEP: dict[str, Stage] = {"cut": "cut", "build": "build", "run": "run", "time": "run"}
+
+
+@dataclass(slots=True, kw_only=True)
+class _Spent:
+    """Seconds by stage."""
+
+    cut_s: float = 0.0
+    build_s: float = 0.0
+    warm_s: float = 0.0
+    time_s: float = 0.0
+
+
+class Batch:
+    """Candidates of one job, measured in this process; `indices` say which of the job's."""
+
+    def __init__(
+        self, job: Job, indices: Sequence[int], place: Place, report: Report, marker: Marker
+    ) -> None:
+        self._job = job
+        self._place = place
+        self._report = report
+        self._marker = marker
+        self._indices = indices
+        # From the job alone, so that a run of the same job visits in the same order.
+        self._seed = zlib.crc32(job.job_id.encode())
+        self._spent = _Spent()
+
+    def measure(self) -> None:
+        """Build everything, time it, and report an outcome for every candidate."""
+        times = conditions.core_times(self._place.cores)
+        before = conditions.state(self._place.cores)
+        unpruned = CandidateJob(
+            architecture=self._job.base_architecture, widths=self._job.base_widths
+        )
+        base = self._build(BASE, unpruned)
+        built = {index: b for index in self._indices if (b := self._try_build(index)) is not None}
+        watch, rounds = self._time(base, built)
+        after = conditions.core_times(self._place.cores)
+        cores = len(self._place.cores)
+        around = {
+            "before": before,
+            "after": conditions.state(self._place.cores),
+            **conditions.disturbance(times, after, time.process_time(), cores),
+        }
+        account = self._account(watch, rounds, around)
+        for index in watch.candidates:
+            reading = account.reading(built[index])
+            self._report({"kind": "outcome", "index": index, "reading": reading.to_json()})
+        self._report({"kind": "done", "timings": asdict(self._spent), "rounds": rounds})
+
+    def _try_build(self, index: int) -> Built | None:
+        """A candidate that is ready to be timed, or None after its failure was reported."""
+        try:
+            return self._build(index, self._job.candidates[index])
+        except Exception as error:
+            # Whatever a cut or a runtime raises is this candidate's failure, never the batch's.
+            self._fail(index, error)
+            return None
+
+    def _build(self, index: int, job: CandidateJob) -> Built:
+        self._marker.note(index, "cut")
+        start = time.perf_counter()
+        model = self._place.cutter.cut_to(job.widths)
+        cut = time.perf_counter()
+        self._spent.cut_s += cut - start
+        self._marker.note(index, "build")
+        network = self._place.runtime.load(model, self._job.target, self._place.free)
+        ready = time.perf_counter()
+        self._spent.build_s += ready - cut
+        self._marker.note(index, "run")
+        network.weigh()
+        lap = Lap(run=network.run)
+        inference_ms = lap.warm_up(self._job.protocol)
+        self._spent.warm_s += time.perf_counter() - ready
+        return Built(
+            job=job,
+            network=network,
+            lap=lap,
+            model_mb=len(model) / 1e6,
+            build_s=ready - cut,
+            inference_ms=inference_ms,
+        )
+
+    def _time(self, base: Built, built: Mapping[int, Built]) -> tuple[Stopwatch, int]:
+        """Run the rounds, after saying how long they will take; the stopwatch and their number."""
+        watch = Stopwatch(
+            base.lap,
+            {index: b.lap for index, b in built.items()},
+            self._job.protocol,
+            threads=self._job.target.threads,
+            seed=self._seed,
+            note=lambda index: self._marker.note(index, "time"),
+            failed=self._fail,
+        )
+        inference_ms = {index: b.inference_ms for index, b in built.items()}
+        expected = watch.expected_s({**inference_ms, BASE: base.inference_ms})
+        self._report({"kind": "expect", "expected_s": expected})
+        start = time.perf_counter()
+        rounds = watch.time()
+        self._spent.time_s = time.perf_counter() - start
+        self._marker.note(NOBODY, "report")
+        return watch, rounds
+
+    def _account(self, watch: Stopwatch, rounds: int, around: Mapping[str, Any]) -> Account:
+        visits = [v for lap in (watch.base, *watch.candidates.values()) for v in lap.visits]
+        clock, excess = choose_clock(visits, self._job.target.threads)
+        return Account(
+            job=self._job,
+            place=self._place,
+            batch_id=f"{self._job.job_id}/{uuid.uuid4().hex[:8]}",
+            clock=clock,
+            wall_excess=excess,
+            base_visits=tuple(watch.base.visits),
+            rounds=rounds,
+            around=around,
+            order_seed=self._seed,
+            networks=len(self._indices),
+        )
+
+    def _fail(self, index: int, error: Exception) -> None:
+        stage = _STAGE_OF_STEP[self._marker.read().step]
+        failure = Failure(
+            stage="memory" if isinstance(error, MemoryError) else stage,
+            message=f"{type(error).__name__}: {error}",
+            architecture=self._job.candidates[index].architecture,
+        )
+        self._report({"kind": "outcome", "index": index, "failure": failure.to_json()})

@@ -1,0 +1,92 @@
+"""Doubts: what in a batch speaks against its readings, in words.
+
+What thread-CPU time and the ratio to the base already take care of is no doubt: a neighbour on the
+same core, or a whole machine that slows down for a while.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import median
+from typing import Any
+
+from hwprune_device.estimate import Clock, Ratio
+from hwprune_device.job import Protocol
+
+OTHERS_SHARE = 0.05
+STEAL_SHARE = 0.01
+STEAL_S = 0.05
+"""Steal is counted in ticks of 10 ms: fewer than five of them prove nothing."""
+DRIFT = {"wall": 0.05, "thread_cpu": 0.15}
+"""Drift of the base inside a batch. Each visit is divided by the base readings next to it, which
+on the thread-CPU clock leaves about a fifth of a common drift: 15 % of it is 3 % of error."""
+OFF_NOMINAL = 0.3
+"""A base this far from its calibrated time runs on a board in another state."""
+
+
+def batch_doubts(
+    *,
+    clock: Clock,
+    threads: int,
+    wall_excess: float,
+    disturbance: Mapping[str, Any],
+    base_ms: Sequence[float],
+    base_nominal_ms: float,
+) -> list[str]:
+    """Doubts that all readings of a batch share. `base_ms` are the base's visits in order."""
+    return [
+        *_contention(clock, threads, wall_excess, disturbance),
+        *_steal(disturbance),
+        *_drift(clock, base_ms),
+        *_off_nominal(base_ms, base_nominal_ms),
+    ]
+
+
+def ratio_doubts(ratio: Ratio, rounds: int, protocol: Protocol) -> list[str]:
+    """Doubts about one network's ratio."""
+    if ratio.half_width_pct <= 2 * protocol.precision_pct:
+        return []
+    return [
+        f"after {rounds} rounds the ratio to the base is known to ±{ratio.half_width_pct:.1f} % "
+        f"only (wanted: ±{protocol.precision_pct:g} %)"
+    ]
+
+
+def _contention(
+    clock: Clock, threads: int, wall_excess: float, disturbance: Mapping[str, Any]
+) -> list[str]:
+    others = disturbance["other_cpu_share"]
+    if clock == "wall" and threads > 1 and isinstance(others, float) and others > OTHERS_SHARE:
+        return [
+            f"other processes took {others:.0%} of the cores while {threads} threads were timed "
+            "by the wall clock"
+        ]
+    if clock == "wall" and threads == 1 and abs(wall_excess) > OTHERS_SHARE:
+        return [f"wall and thread-CPU time differ by {wall_excess:.0%}"]
+    return []
+
+
+def _steal(disturbance: Mapping[str, Any]) -> list[str]:
+    share, seconds = disturbance["steal_share"], disturbance["steal_s"]
+    known = isinstance(share, float) and isinstance(seconds, float)
+    if known and share > STEAL_SHARE and seconds >= STEAL_S:
+        return [f"the hypervisor took {share:.1%} of the cores' time for others"]
+    return []
+
+
+def _drift(clock: Clock, base_ms: Sequence[float]) -> list[str]:
+    third = len(base_ms) // 3
+    if third < 3:
+        return []
+    first, last = median(base_ms[:third]), median(base_ms[-third:])
+    drift = last / first - 1
+    if abs(drift) <= DRIFT[clock]:
+        return []
+    return [f"the base network drifted by {drift:+.0%} inside the batch"]
+
+
+def _off_nominal(base_ms: Sequence[float], nominal_ms: float) -> list[str]:
+    off = median(base_ms) / nominal_ms - 1
+    if abs(off) <= OFF_NOMINAL:
+        return []
+    return [f"the base network ran {off:+.0%} off its calibrated time of {nominal_ms:.3g} ms"]

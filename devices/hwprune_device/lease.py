@@ -1,0 +1,45 @@
+"""A lease on cores: supervisors on the same cores of a machine take turns, batch by batch."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+_POLL_S = 0.05
+_TELL_S = 5.0
+
+
+@contextmanager
+def lease(cores: Sequence[int], waiting: Callable[[float], None]) -> Iterator[float]:
+    """Hold the cores for a batch; yields the seconds that were waited.
+
+    One lock file a core, taken in ascending order so that two holders cannot block each other for
+    ever. The kernel frees a lock when its holder dies. `waiting` is called every few seconds with
+    the seconds waited so far, so that the head knows the board is alive.
+    """
+    folder = Path(tempfile.gettempdir()) / f"hwprune-leases-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    start = time.monotonic()
+    with ExitStack() as held:
+        for core in sorted(cores):
+            file = held.enter_context((folder / f"core-{core}.lock").open("w"))
+            told = start
+            while not _try(file.fileno()):
+                time.sleep(_POLL_S)
+                if time.monotonic() - told > _TELL_S:
+                    told = time.monotonic()
+                    waiting(told - start)
+        yield time.monotonic() - start
+
+
+def _try(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,0 +1,150 @@
+"""The stopwatch: candidates and the base network timed in turn, in rounds, on two clocks.
+
+The error that matters is slow common drift between processes and minutes, not the noise within a
+run. So a batch is interleaved with its base network and read as a ratio to it; see
+devices/README.md.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from statistics import median
+
+from hwprune_device.estimate import Visit, choose_clock, ratio_to_base
+from hwprune_device.job import Protocol
+from hwprune_device.marker import BASE
+
+_SHORTEST_RUN_MS = 0.05
+"""Below this one timed run is several inferences: reading both clocks costs about 1 µs."""
+_SHORT_VISIT_RUNS = 3
+
+
+@dataclass(slots=True, kw_only=True)
+class Lap:
+    """A network on the stopwatch: how one run of it is made."""
+
+    run: Callable[[], None]
+    loops: int = 1
+    """Inferences in one timed run."""
+    short: bool = True
+    """A visit is 1 discarded and 3 timed runs, else 1 timed run."""
+    visits: list[Visit] = field(default_factory=list)
+
+    def warm_up(self, protocol: Protocol) -> float:
+        """Run untimed, decide how a visit is made; returns the milliseconds of one inference."""
+        self.run()
+        times = [self._timed()[0] for _ in range(max(1, protocol.warmup_runs - 1))]
+        inference_ms = min(times)
+        self.loops = max(1, math.ceil(_SHORTEST_RUN_MS / max(inference_ms, 1e-6)))
+        self.short = inference_ms < protocol.short_ms
+        return inference_ms
+
+    def visit_ms(self, inference_ms: float) -> float:
+        """What a visit is expected to take."""
+        return inference_ms * self.loops * (_SHORT_VISIT_RUNS + 1 if self.short else 1)
+
+    def visit(self, before: int) -> None:
+        """Run and time the network once; the base visit before it has number `before`."""
+        if self.short:
+            # The first run after another network is cold: 27 % slower for a network of 0.7 ms.
+            self._timed()
+        runs = [self._timed() for _ in range(_SHORT_VISIT_RUNS if self.short else 1)]
+        self.visits.append(
+            Visit(
+                wall_ms=tuple(w for w, _ in runs), cpu_ms=tuple(c for _, c in runs), before=before
+            )
+        )
+
+    def _timed(self) -> tuple[float, float]:
+        """Wall and thread-CPU milliseconds of one inference, averaged over `loops`."""
+        run, loops = self.run, self.loops
+        wall, cpu = time.perf_counter_ns(), time.thread_time_ns()
+        for _ in range(loops):
+            run()
+        cpu, wall = time.thread_time_ns() - cpu, time.perf_counter_ns() - wall
+        return wall / loops / 1e6, cpu / loops / 1e6
+
+
+class Stopwatch:
+    """Times a batch in rounds until every ratio is precise, or rounds or time are used up."""
+
+    def __init__(
+        self,
+        base: Lap,
+        candidates: Mapping[int, Lap],
+        protocol: Protocol,
+        *,
+        threads: int,
+        seed: int,
+        note: Callable[[int], None],
+        failed: Callable[[int, Exception], None],
+    ) -> None:
+        self.base = base
+        self.candidates = dict(candidates)
+        self._protocol = protocol
+        self._threads = threads
+        self._order = random.Random(seed)
+        self._note = note
+        self._failed = failed
+
+    def time(self) -> int:
+        """Run the rounds; returns how many there were."""
+        start = time.monotonic()
+        self._visit_base()
+        done = 0
+        while self.candidates:
+            self._round()
+            done += 1
+            if time.monotonic() - start > self._protocol.cap_s or self._enough(done):
+                break
+        return done
+
+    def _round(self) -> None:
+        """Every candidate once in random order, the base after every third and at the end."""
+        order = list(self.candidates)
+        self._order.shuffle(order)
+        for position, index in enumerate(order, 1):
+            self._visit_candidate(index)
+            if position % self._protocol.base_every == 0 or position == len(order):
+                self._visit_base()
+
+    def _visit_base(self) -> None:
+        self._note(BASE)
+        self.base.visit(len(self.base.visits) - 1)
+
+    def _visit_candidate(self, index: int) -> None:
+        self._note(index)
+        try:
+            self.candidates[index].visit(len(self.base.visits) - 1)
+        except Exception as error:  # whatever a runtime raises is this candidate's failure
+            del self.candidates[index]
+            self._failed(index, error)
+
+    def _enough(self, done: int) -> bool:
+        if done < self._protocol.rounds:
+            return False
+        if done >= self._protocol.max_rounds:
+            return True
+        clock, _ = choose_clock(self.base.visits, self._threads)
+        return all(
+            ratio_to_base(lap.visits, self.base.visits, clock).half_width_pct
+            <= self._protocol.precision_pct
+            for lap in self.candidates.values()
+        )
+
+    def expected_s(self, inference_ms: Mapping[int, float]) -> float:
+        """Seconds all rounds are expected to take at most, from the warm-up's times by index."""
+        count = len(self.candidates)
+        bases = math.ceil(count / self._protocol.base_every)
+        visits = sum(lap.visit_ms(inference_ms[i]) for i, lap in self.candidates.items())
+        one = visits + bases * self.base.visit_ms(inference_ms[BASE])
+        return min(one * self._protocol.max_rounds / 1e3, self._protocol.cap_s)
+
+    def raw_base_ms(self) -> tuple[float, float]:
+        """The base network's median run: wall and thread-CPU milliseconds."""
+        visits = self.base.visits
+        return median(median(v.wall_ms) for v in visits), median(median(v.cpu_ms) for v in visits)

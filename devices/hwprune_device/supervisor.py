@@ -1,0 +1,156 @@
+"""The supervisor: the one long-lived process on a board; it answers frames and forks children."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import onnx
+
+from hwprune_device import PROTOCOL, __version__
+from hwprune_device.account import Place
+from hwprune_device.batch import BatchRun
+from hwprune_device.conditions import fingerprint
+from hwprune_device.cut import Cutter
+from hwprune_device.fork import Report, Watch, run_in_child
+from hwprune_device.frame import Frame, read_frames, write_frame
+from hwprune_device.job import Job
+from hwprune_device.lease import lease
+from hwprune_device.marker import NOBODY, Marker
+from hwprune_device.plan import CutPlan
+from hwprune_device.runtimes import Runtime, UnknownRuntimeError, available
+
+BEAT_S = 5.0
+"""While a batch runs the head hears from the board at least this often."""
+_RUN_TIMEOUT_S = 120.0
+
+
+class Supervisor:
+    """Serves one head over two file descriptors until the head closes its end."""
+
+    def __init__(self, incoming: int, outgoing: int, cores: tuple[int, ...]) -> None:
+        self._in = incoming
+        self._out = outgoing
+        self._cores = cores
+        self._runtimes: dict[str, Runtime] = available()
+        for runtime in self._runtimes.values():
+            runtime.warm()
+        self._bases: dict[str, tuple[Cutter, tuple[str, ...]]] = {}
+        self._board = fingerprint(cores)
+        self._last_beat = 0.0
+
+    def serve(self) -> None:
+        """Say hello and answer requests, one after another.
+
+        Raises:
+            HeadGoneError: the head closed the stream while a batch ran.
+            FrameError: the head sent something that is no frame.
+        """
+        self._send(self._hello())
+        verbs = {"place": self._place, "measure": self._measure, "run": self._run}
+        for frame in read_frames(self._in):
+            verb = verbs.get(frame.kind)
+            if verb is None:
+                self._send({"kind": "error", "message": f"no request is called '{frame.kind}'"})
+                continue
+            try:
+                verb(frame)
+            except (UnknownRuntimeError, KeyError, TypeError, ValueError, zlib.error) as error:
+                # A request that makes no sense is answered; the supervisor lives on.
+                message = f"{frame.kind}: {type(error).__name__}: {error}"
+                self._send({"kind": "error", "message": message})
+
+    def _hello(self) -> dict[str, Any]:
+        return {
+            "kind": "hello",
+            "protocol": PROTOCOL,
+            "version": __version__,
+            "python": platform.python_version(),
+            "pid": os.getpid(),
+            "cores": list(self._cores),
+            "runtimes": {name: dict(r.describe()) for name, r in self._runtimes.items()},
+            "fingerprint": self._board,
+        }
+
+    def _place(self, frame: Frame) -> None:
+        """Keep a base graph (zlib in the body) and its cut plan under their content hash."""
+        base_id = str(frame.header["base_id"])
+        if base_id not in self._bases:
+            model = zlib.decompress(frame.body)
+            plan = CutPlan.from_json(frame.header["plan"])
+            self._bases[base_id] = (Cutter(model, plan), _symbols(model))
+        self._send({"kind": "placed", "base_id": base_id})
+
+    def _measure(self, frame: Frame) -> None:
+        """Time a batch; outcomes are sent as they are known."""
+        job = Job.from_json(frame.header["job"])
+        if job.base_id not in self._bases:
+            self._send({"kind": "unknown_base", "base_id": job.base_id})
+            return
+        cutter, symbols = self._bases[job.base_id]
+        place = Place(
+            cutter=cutter,
+            free=dict.fromkeys(symbols, job.target.batch),
+            runtime=self._runtime(job.target.runtime),
+            cores=self._cores,
+            board=self._board,
+        )
+        with lease(self._cores, lambda waited: self._beat(waited_s=waited)):
+            BatchRun(job, place, self._send, head_fd=self._in, beat=self._beat).run()
+
+    def _run(self, frame: Frame) -> None:
+        """Run a network with its own weights on given inputs (N C H W) and send its output."""
+        size = int(frame.header["model_bytes"])
+        model = frame.body[:size]
+        shape, dtype = frame.header["shape"], frame.header["dtype"]
+        inputs = np.frombuffer(frame.body[size:], dtype=dtype).reshape(shape)
+        runtime = self._runtime(str(frame.header["runtime"]))
+
+        def work(report: Report, marker: Marker) -> None:
+            marker.note(NOBODY, "run")
+            output = np.ascontiguousarray(runtime.execute(model, inputs))
+            head = {"kind": "output", "shape": list(output.shape), "dtype": output.dtype.str}
+            report(head, output.tobytes())
+
+        answers: list[Frame] = []
+        watch = Watch(
+            timeout_s=_RUN_TIMEOUT_S,
+            memory_limit_mb=None,
+            on_frame=answers.append,
+            beat=self._beat,
+            head_fd=self._in,
+        )
+        ending = run_in_child(work, watch)
+        if answers and answers[0].kind == "output":
+            self._send(answers[0].header, answers[0].body)
+            return
+        said = [str(a.header.get("message", "")) for a in answers]
+        self._send({"kind": "error", "message": "\n".join(["run: " + ending.message, *said])})
+
+    def _runtime(self, name: str) -> Runtime:
+        if name not in self._runtimes:
+            raise UnknownRuntimeError(
+                f"runtime '{name}' is not on this board; "
+                f"it has: {', '.join(self._runtimes) or 'none'}"
+            )
+        return self._runtimes[name]
+
+    def _send(self, header: Mapping[str, Any], body: bytes = b"") -> None:
+        write_frame(self._out, header, body)
+        self._last_beat = time.monotonic()
+
+    def _beat(self, waited_s: float = 0.0) -> None:
+        if time.monotonic() - self._last_beat > BEAT_S:
+            self._send({"kind": "alive", "waited_s": waited_s})
+
+
+def _symbols(model: bytes) -> tuple[str, ...]:
+    """Names of symbolic dimensions in the first place of the inputs: the batch."""
+    inputs = onnx.load_model_from_string(model).graph.input
+    firsts = (entry.type.tensor_type.shape.dim[:1] for entry in inputs)
+    return tuple(sorted({dim[0].dim_param for dim in firsts if dim and dim[0].dim_param}))
