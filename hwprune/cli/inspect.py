@@ -166,8 +166,8 @@ def _table(base: BaseNetwork, model: str) -> Table:
         table.add_row(
             g["name"],
             str(g["width"]),
-            short_list(g["members"]),
-            short_list(g["readers"]),
+            short_list(g["members"], 1),
+            short_list(g["readers"], 1),
             count(g["macs"]),
             percent(g["macs_share"], 1),
             count(g["params"]),

@@ -130,7 +130,8 @@ class BarProgress:
             took = seconds(time.monotonic() - self._started)
             said = f"  {_escape(note)}" if note else ""
             self._bars.console.print(
-                f"[green]✓[/] [bold]{_escape(self._stage)}[/] [dim]{took}[/]{said}"
+                f"[green]✓[/] [bold]{_escape(self._stage)}[/] [dim]{took}[/]{said}",
+                highlight=False,
             )
 
     def close(self) -> None:
