@@ -1,0 +1,102 @@
+"""The Ray cluster that boards and scorers live in: one of our own on this machine, or one to join."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import sys
+
+from hwprune.errors import BoardError
+
+_OBJECT_STORE_BYTES = 512 * 2**20
+_LOCAL_ENVIRONMENT = {
+    # Ray tells its makers about every start unless this is off.
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AUTH_MODE": "token",
+    # Workers would run at nice 15, and a board's supervisor with them.
+    "RAY_worker_niceness": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # A single node on Linux binds its servers to every interface; told that it can have no further
+    # nodes, which is what this variable says, it stays on loopback.
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+}
+
+
+class Cluster:
+    """Ray, started or joined; use as a context manager or with `start` and `stop`.
+
+    Args:
+        address: of a running cluster; empty for one of our own on this machine, which listens on
+            loopback alone and asks for a token.
+    """
+
+    def __init__(self, address: str = "") -> None:
+        self._address = address
+        self._ours = False
+
+    def start(self) -> None:
+        """Start or join; a Ray that this process already uses is taken as it is.
+
+        Raises:
+            BoardError: Ray cannot be started, or the cluster cannot be joined.
+        """
+        if not self._address:
+            _prepare_environment()
+        import ray
+
+        if ray.is_initialized():
+            return
+        try:
+            if self._address:
+                ray.init(address=self._address, namespace="hwprune", log_to_driver=False)
+            else:
+                _start_local()
+        except Exception as error:
+            raise BoardError(
+                "Ray cannot be joined" if self._address else "Ray cannot be started",
+                given=f"{self._address} {type(error).__name__}: {error}".strip(),
+                next_step="check the address, and that Python and Ray are the same versions there"
+                if self._address
+                else "check free memory, and space in the temporary folder",
+            ) from error
+        self._ours = True
+
+    def stop(self) -> None:
+        """Leave the cluster, ending it when it is ours."""
+        if self._ours:
+            import ray
+
+            self._ours = False
+            ray.shutdown()
+
+    def __enter__(self) -> Cluster:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+def _prepare_environment() -> None:
+    for name, value in _LOCAL_ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    # A token for this run alone, so that none has to lie in a file.
+    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    constants = sys.modules.get("ray._private.ray_constants")
+    if hasattr(constants, "ENABLE_RAY_CLUSTER"):
+        # Ray was imported before it could read its environment.
+        setattr(constants, "ENABLE_RAY_CLUSTER", False)  # noqa: B010
+
+
+def _start_local() -> None:
+    import ray
+
+    ray.init(
+        num_cpus=os.cpu_count(),
+        include_dashboard=False,
+        namespace="hwprune",
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+        object_store_memory=_OBJECT_STORE_BYTES,
+    )

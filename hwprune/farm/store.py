@@ -1,0 +1,187 @@
+"""The store of readings: every measurement that was taken, by what was measured, how and where.
+
+SQLite in WAL mode: many readers beside one writer, and a writer that is killed leaves it whole.
+Readings are only added, never changed. Schema history: 1, the first.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from hwprune.errors import RunFolderError
+from hwprune_device.reading import Failure, Reading
+
+SCHEMA = 1
+FAILURES_SERVED_AFTER = 2
+"""A network that failed this often is not tried again: a hang costs a minute every time."""
+BUSY_S = 30.0
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS readings (
+    number INTEGER PRIMARY KEY,
+    architecture TEXT NOT NULL, target_key TEXT NOT NULL, conditions_key TEXT NOT NULL,
+    reading_id TEXT NOT NULL UNIQUE, latency_ms REAL NOT NULL, doubted INTEGER NOT NULL,
+    body TEXT NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS readings_by_key
+    ON readings (architecture, target_key, conditions_key, doubted);
+CREATE TABLE IF NOT EXISTS failures (
+    number INTEGER PRIMARY KEY,
+    architecture TEXT NOT NULL, target_key TEXT NOT NULL, conditions_key TEXT NOT NULL,
+    stage TEXT NOT NULL, body TEXT NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS failures_by_key
+    ON failures (architecture, target_key, conditions_key);
+CREATE TABLE IF NOT EXISTS nominals (
+    architecture TEXT NOT NULL, target_key TEXT NOT NULL, conditions_key TEXT NOT NULL,
+    nominal_ms REAL NOT NULL, reading_id TEXT NOT NULL,
+    PRIMARY KEY (architecture, target_key, conditions_key)
+) STRICT;
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadingKey:
+    """What selects a latency. Weights, names, load and temperature are not in it."""
+
+    architecture: str
+    """Hash of the structure: operators, attributes, shapes, types."""
+    target_key: str
+    """Canonical JSON of the Target."""
+    conditions_key: str
+    """Hash of the board's class, its runtime and the protocol."""
+
+    @property
+    def columns(self) -> tuple[str, str, str]:
+        """In the order of every table."""
+        return (self.architecture, self.target_key, self.conditions_key)
+
+
+_BY_KEY = "architecture = ? AND target_key = ? AND conditions_key = ?"
+
+
+class ReadingStore:
+    """Readings and failures by key; safe to use from several threads and processes.
+
+    Args:
+        path: the database file; it and its folders are made when they are not there.
+
+    Raises:
+        RunFolderError: it cannot be opened, is no store, or was written by a newer hwprune.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self._lock = threading.Lock()
+        with self._errors():
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._database = sqlite3.connect(self.path, timeout=BUSY_S, check_same_thread=False)
+            self._database.execute("PRAGMA journal_mode = WAL")
+            self._database.execute("PRAGMA synchronous = NORMAL")
+            self._prepare()
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._database.close()
+
+    def get(self, key: ReadingKey) -> Reading | None:
+        """The reading of median latency among those without doubts; None when there is none."""
+        rows = self._rows(
+            f"SELECT body FROM readings WHERE {_BY_KEY} AND doubted = 0 ORDER BY latency_ms",
+            key.columns,
+        )
+        return Reading.from_json(json.loads(rows[(len(rows) - 1) // 2][0])) if rows else None
+
+    def readings(self, key: ReadingKey) -> list[Reading]:
+        """All readings, doubted ones too, oldest first."""
+        query = f"SELECT body FROM readings WHERE {_BY_KEY} ORDER BY number"
+        rows = self._rows(query, key.columns)
+        return [Reading.from_json(json.loads(body)) for (body,) in rows]
+
+    def outcome(self, key: ReadingKey) -> Reading | Failure | None:
+        """What need not be measured again: a good reading, or a failure that came twice."""
+        reading = self.get(key)
+        if reading is not None:
+            return reading
+        query = f"SELECT body FROM failures WHERE {_BY_KEY} ORDER BY number DESC"
+        rows = self._rows(query, key.columns)
+        if len(rows) < FAILURES_SERVED_AFTER:
+            return None
+        return Failure.from_json(json.loads(rows[0][0]))
+
+    def add(self, key: ReadingKey, outcome: Reading | Failure) -> None:
+        """Keep an outcome; a lost board says nothing about a network, so that is not kept."""
+        body = json.dumps(outcome.to_json(), allow_nan=False)
+        if isinstance(outcome, Reading):
+            self._write(
+                "INSERT OR IGNORE INTO readings (architecture, target_key, conditions_key, "
+                "reading_id, latency_ms, doubted, body) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (
+                    *key.columns,
+                    outcome.reading_id,
+                    outcome.latency_ms,
+                    int(bool(outcome.doubts)),
+                    body,
+                ),
+            )
+        elif outcome.stage != "lost":
+            self._write(
+                "INSERT INTO failures (architecture, target_key, conditions_key, stage, body) "
+                "VALUES (?, ?, ?, ?, ?)",
+                (*key.columns, outcome.stage, body),
+            )
+
+    def nominal_ms(self, key: ReadingKey) -> float | None:
+        """The calibrated time of an unpruned network; None when it was not calibrated here."""
+        rows = self._rows(f"SELECT nominal_ms FROM nominals WHERE {_BY_KEY}", key.columns)
+        return float(rows[0][0]) if rows else None
+
+    def calibrate(self, key: ReadingKey, reading: Reading) -> None:
+        """Keep a calibration reading and the nominal time it stands for; the first one stays."""
+        self.add(key, reading)
+        self._write(
+            "INSERT OR IGNORE INTO nominals VALUES (?, ?, ?, ?, ?)",
+            (*key.columns, reading.base_nominal_ms, reading.reading_id),
+        )
+
+    def _prepare(self) -> None:
+        (found,) = self._database.execute("PRAGMA user_version").fetchone()
+        if found > SCHEMA:
+            self._database.close()
+            raise RunFolderError(
+                f"the store of readings {self.path} was written by a newer hwprune",
+                given=f"schema version {found}",
+                possible=f"this hwprune reads versions up to {SCHEMA}",
+                next_step="upgrade hwprune, or name another store in HWPRUNE_STORE",
+            )
+        if found < SCHEMA:
+            self._database.executescript(
+                f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version = {SCHEMA}; COMMIT;"
+            )
+
+    def _rows(self, query: str, values: Sequence[object]) -> list[tuple[str, ...]]:
+        with self._lock, self._errors():
+            return self._database.execute(query, values).fetchall()
+
+    def _write(self, query: str, values: Sequence[object]) -> None:
+        with self._lock, self._errors(), self._database:
+            self._database.execute(query, values)
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            raise RunFolderError(
+                f"the store of readings {self.path} cannot be used",
+                given=str(error),
+                next_step="check the path and its permissions, or name another store in "
+                "HWPRUNE_STORE",
+            ) from error

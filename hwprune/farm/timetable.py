@@ -1,0 +1,62 @@
+"""The timetable: where the boards' seconds went."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+STAGES = ("cut", "build", "warm", "time")
+
+
+class Entry:
+    """One job on a board."""
+
+    def __init__(self) -> None:
+        self.timings: Mapping[str, float] = {}
+
+    def take(self, timings: Mapping[str, float]) -> None:
+        """What the board says of its own seconds."""
+        self.timings = timings
+
+
+class Timetable:
+    """Adds up jobs of all boards; safe to use from several threads."""
+
+    def __init__(self, boards: int) -> None:
+        self._boards = boards
+        self._lock = threading.Lock()
+        self._seconds: Counter[str] = Counter()
+        self._candidates = 0
+        self._first: float | None = None
+        self._last = 0.0
+
+    @contextmanager
+    def job(self, candidates: int) -> Iterator[Entry]:
+        """Around a job: from handing it over to having its outcomes."""
+        entry, start = Entry(), time.monotonic()
+        with self._lock:
+            self._first = start if self._first is None else self._first
+        yield entry
+        end = time.monotonic()
+        busy = entry.timings.get("wall_s", 0.0)
+        with self._lock:
+            self._last = max(self._last, end)
+            self._candidates += candidates
+            self._seconds.update({s: entry.timings.get(f"{s}_s", 0.0) for s in STAGES})
+            self._seconds["busy"] += busy
+            self._seconds["send"] += end - start - busy
+
+    def summary(self) -> dict[str, float]:
+        """Seconds by stage, idle seconds and the busy share from the first job to the last."""
+        with self._lock:
+            span = (self._last - self._first) * self._boards if self._first is not None else 0.0
+            busy = self._seconds["busy"]
+            return {
+                **{stage: self._seconds[stage] for stage in ("send", *STAGES)},
+                "idle": max(0.0, span - busy),
+                "busy_share": busy / span if span > 0 else 0.0,
+                "candidates": self._candidates,
+            }
