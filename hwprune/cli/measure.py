@@ -1,7 +1,235 @@
-"""x"""
+"""`hwprune measure`: what one ONNX network costs on a board, without ray and without a run."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
-def measure() -> None:
-    """x"""
+import typer
+
+if TYPE_CHECKING:
+    from hwprune.board import Board
+    from hwprune.channels.base import BaseNetwork
+    from hwprune.farm.session import BoardSession
+    from hwprune_device.reading import Reading
+
+QUANTILES = (0.5, 0.9, 0.95)
+
+Model = Annotated[
+    Path, typer.Argument(metavar="MODEL.onnx", help="An ONNX file.", show_default=False)
+]
+BoardFile = Annotated[
+    Path | None,
+    typer.Option("--board", help="A board profile; by default this machine.", show_default=False),
+]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        "--threads", min=1, help="Threads; the profile's by default.", show_default=False
+    ),
+]
+Size = Annotated[
+    int | None,
+    typer.Option(
+        "--batch", min=1, help="Inputs at once; the profile's by default.", show_default=False
+    ),
+]
+Repeat = Annotated[
+    int, typer.Option("--repeat", min=1, help="Readings, each from a process of its own.")
+]
+Json = Annotated[bool, typer.Option("--json", help="The readings as JSON on stdout.")]
+
+
+def measure(
+    model: Model,
+    board: BoardFile = None,
+    threads: Threads = None,
+    batch: Size = None,
+    repeat: Repeat = 5,
+    as_json: Json = False,
+) -> None:
+    """Measure latency and memory of an ONNX network on a board.
+
+    Example:  hwprune measure model.onnx --threads 1
+    """
+    from hwprune.board import load_board, this_machine
+    from hwprune.channels.base import make_base
+    from hwprune.cli.inspect import read_onnx
+    from hwprune.cli.progress import listener
+    from hwprune.cli.screen import print_json
+    from hwprune.farm.session import BoardSession
+
+    base = make_base(read_onnx(model))
+    fitted = fit(load_board(board) if board else this_machine(), base, threads, batch)
+    progress = listener()
+    readings: list[Reading] = []
+    try:
+        progress.begin(f"measure {model.name}", repeat)
+        with BoardSession(fitted) as session:
+            for number in range(repeat):
+                readings.append(take(session, base, f"measure-{number + 1}"))
+                progress.advance(note=f"{readings[-1].latency_ms:.4g} ms")
+        progress.end()
+    finally:
+        getattr(progress, "close", lambda: None)()
+    if as_json:
+        print_json(facts(readings, fitted))
+    else:
+        _show(readings, fitted, base, model)
+
+
+def take(session: BoardSession, base: BaseNetwork, name: str) -> Reading:
+    """One reading of the base network itself, in a fresh process on the board.
+
+    Raises:
+        BoardError: the board does not answer, or the network does not run on it.
+    """
+    from hwprune.errors import BoardError
+    from hwprune_device.job import Job
+    from hwprune_device.reading import Failure
+
+    board = session.board
+    job = Job(
+        job_id=name,
+        base_id=base.base_id,
+        base_architecture=base.architecture,
+        base_widths=base.widths,
+        target=board.target,
+        protocol=board.protocol,
+        candidates=(),
+    )
+    outcome = session.measure(job, base).outcomes[0]
+    if isinstance(outcome, Failure):
+        raise BoardError(
+            f"board '{board.name}' could not measure the network",
+            given=f"at '{outcome.stage}': {outcome.message}",
+            next_step="hwprune doctor shows whether the board measures anything",
+        )
+    return outcome
+
+
+def fit(board: Board, base: BaseNetwork, threads: int | None, batch: int | None) -> Board:
+    """The board with the options' threads and batch, and cores for as many threads.
+
+    Raises:
+        InputError: more threads than cores, or a batch that the network does not have.
+    """
+    import os
+    from dataclasses import replace
+
+    from hwprune.errors import InputError
+
+    fixed = fixed_batch(base.onnx)
+    if fixed and batch not in (None, fixed):
+        raise InputError(
+            "the network's batch is fixed",
+            given=f"--batch {batch}",
+            possible=str(fixed),
+            next_step="export it with a symbolic first axis",
+        )
+    count = threads or board.target.threads
+    allowed = sorted(os.sched_getaffinity(0))
+    cores = board.cores[-count:] if count <= len(board.cores) else tuple(allowed[-count:])
+    if count > len(cores):
+        raise InputError(
+            "there are fewer cores than threads",
+            given=f"--threads {count}",
+            possible=f"1 to {len(allowed)}",
+        )
+    target = replace(board.target, threads=count, batch=fixed or batch or board.target.batch)
+    return replace(board, target=target, cores=cores)
+
+
+def fixed_batch(model: bytes) -> int:
+    """Size of the first axis of the network's input; 0 where it is symbolic."""
+    import onnx
+
+    first = onnx.load_model_from_string(model).graph.input[0].type.tensor_type.shape.dim[0]
+    return int(first.dim_value)
+
+
+def facts(readings: Sequence[Reading], board: Board) -> dict[str, Any]:
+    """All readings and what they say together, as plain data."""
+    from hwprune.budget import Constraint
+    from hwprune.report.interval import of_readings
+
+    quantiles = {}
+    for quantile in QUANTILES:
+        constraint = Constraint(quantity="latency_ms", at_most=1.0, quantile=quantile)
+        found = of_readings(constraint, readings)
+        assert found is not None  # there is at least one reading
+        quantiles[f"p{quantile * 100:g}"] = {
+            "value": found.value,
+            "low": found.low,
+            "high": found.high,
+        }
+    middle = quantiles["p50"]
+    return {
+        "board": board.name,
+        "architecture": readings[0].architecture,
+        "latency_ms": middle["value"],
+        "low_ms": middle["low"],
+        "high_ms": middle["high"],
+        "quantiles_ms": quantiles,
+        "memory_mb": max(r.memory.peak_mb for r in readings),
+        "doubts": list(dict.fromkeys(doubt for r in readings for doubt in r.doubts)),
+        "readings": [r.to_json() for r in readings],
+    }
+
+
+def _show(readings: Sequence[Reading], board: Board, base: BaseNetwork, model: Path) -> None:
+    from hwprune.cli.screen import output
+    from hwprune.report import figures
+
+    data, last = facts(readings, board), readings[-1]
+    memory, target = last.memory, board.target
+    runs = sum(len(visit) for r in readings for visit in r.runs_ms)
+    shape = "x".join(str(size) for size in (target.batch, *base.input_shape[1:]))
+    rows = [
+        (
+            "latency",
+            f"{figures.ms(data['latency_ms'])}   95 % interval "
+            f"{figures.spread_ms(data['low_ms'], data['high_ms'])} ms",
+        ),
+        *(
+            (f"  {name}", figures.ms(found["value"]))
+            for name, found in data["quantiles_ms"].items()
+        ),
+        ("readings", f"{len(readings)}, {runs} runs on the {_clock(last)} clock"),
+        ("  interval", last.interval_source),
+        (
+            "memory",
+            f"{figures.megabytes(memory.peak_mb)} = weights {figures.megabytes(memory.weights_mb)}"
+            f" + activations {figures.megabytes(memory.activations_mb)}",
+        ),
+        ("  arena", figures.megabytes(memory.arena_mb)),
+        ("build", figures.seconds(last.build_s)),
+        ("model file", figures.megabytes(last.model_mb)),
+        ("conditions", _conditions(last)),
+    ]
+    console = output()
+    console.print(
+        f"[bold]{model.name}[/] on {board.name}: {target.runtime}, {target.precision}, "
+        f"{target.threads} threads, input {shape}"
+    )
+    for name, text in rows:
+        console.print(f"{name:<12}{text}", markup=False, soft_wrap=True)
+    for doubt in data["doubts"]:
+        console.print(f"{'doubt':<12}{doubt}", style="yellow", markup=False, soft_wrap=True)
+
+
+def _clock(reading: Reading) -> str:
+    return "thread-CPU" if reading.clock == "thread_cpu" else "wall"
+
+
+def _conditions(reading: Reading) -> str:
+    """What ran beside the reading, in one line; all conditions are in --json."""
+    from hwprune.report.figures import percent
+
+    said = []
+    for key, words in (("other_cpu_share", "other processes"), ("steal_share", "hypervisor")):
+        share = reading.conditions.get(key)
+        if isinstance(share, float):
+            said.append(f"{words} took {percent(share, 1)} of the cores' time")
+    return "; ".join(said) or "not told by the board"

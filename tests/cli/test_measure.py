@@ -1,0 +1,122 @@
+"""`hwprune measure`: a real reading of a real file on this machine, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+from typer.testing import CliRunner
+
+from hwprune.board import Board, this_machine
+from hwprune.channels.base import make_base
+from hwprune.cli.app import app
+from hwprune.cli.checks.board import tiny_network
+from hwprune.cli.measure import facts, fit
+from hwprune.errors import InputError
+from hwprune_device.job import Target
+from hwprune_device.reading import Reading
+from tests.report.sample import make_reading
+
+# Few rounds: these tests ask whether it measures, not how well.
+PROFILE = """
+connection = "local"
+[protocol]
+rounds = 5
+max_rounds = 5
+"""
+
+
+@pytest.fixture
+def files(tmp_path):
+    (tmp_path / "tiny.onnx").write_bytes(tiny_network())
+    (tmp_path / "quick.toml").write_text(PROFILE)
+    return tmp_path
+
+
+def test_readings_come_as_json_with_interval_quantiles_and_conditions(files):
+    arguments = [str(files / "tiny.onnx"), "--board", str(files / "quick.toml"), "--repeat", "2"]
+    done = CliRunner().invoke(app, ["measure", *arguments, "--json"])
+    assert done.exit_code == 0, done.stderr
+    data = json.loads(done.stdout)
+    assert 0 <= data["low_ms"] <= data["latency_ms"] <= data["high_ms"] < 50
+    quantiles = [data["quantiles_ms"][name]["value"] for name in ("p50", "p90", "p95")]
+    assert quantiles == sorted(quantiles)
+    readings = [Reading.from_json(reading) for reading in data["readings"]]
+    assert len({reading.batch_id for reading in readings}) == 2
+    assert all(reading.conditions for reading in readings)
+    assert data["memory_mb"] == pytest.approx(readings[0].memory.peak_mb)
+    # 8 x 8 kernels of 3 x 3 floats and at least two maps of 8 x 16 x 16: nothing less runs it.
+    least = (576 + 2 * 2048) * 4 / 1e6
+    assert least <= data["memory_mb"] <= 3 * least
+
+
+def test_a_person_sees_latency_memory_build_time_and_conditions(files):
+    arguments = [str(files / "tiny.onnx"), "--board", str(files / "quick.toml"), "--repeat", "1"]
+    done = CliRunner().invoke(app, ["measure", *arguments])
+    assert done.exit_code == 0, done.stderr
+    for part in ("latency", "95 % interval", "p95", "memory", "build", "conditions", "input 1x8x"):
+        assert part in done.stdout
+
+
+def test_a_file_that_is_not_there_names_its_neighbours(files):
+    done = CliRunner().invoke(app, ["measure", str(files / "tyni.onnx")])
+    assert done.exit_code == 2
+    assert "tiny.onnx" in done.stderr
+
+
+@pytest.mark.parametrize("content", [b"", b"not a model at all"])
+def test_a_file_that_is_no_model_is_refused(files, content):
+    (files / "bad.onnx").write_bytes(content)
+    done = CliRunner().invoke(app, ["measure", str(files / "bad.onnx")])
+    assert done.exit_code == 2
+    assert "error:" in done.stderr
+
+
+def test_an_unknown_key_in_a_board_profile_is_refused(files):
+    (files / "odd.toml").write_text('colour = "red"\n')
+    done = CliRunner().invoke(
+        app, ["measure", str(files / "tiny.onnx"), "--board", str(files / "odd.toml")]
+    )
+    assert done.exit_code == 2
+    assert "colour" in done.stderr
+
+
+def test_a_network_that_the_board_cannot_run_is_a_board_error(files):
+    import onnx
+
+    model = onnx.load_model_from_string(tiny_network())
+    model.graph.node[1].op_type = "Rleu"
+    (files / "odd.onnx").write_bytes(model.SerializeToString())
+    done = CliRunner().invoke(app, ["measure", str(files / "odd.onnx"), "--repeat", "1"])
+    assert done.exit_code == 4
+    assert "could not measure" in done.stderr and "Rleu" in done.stderr
+
+
+def test_a_fixed_batch_cannot_be_changed():
+    base = make_base(tiny_network())
+    with pytest.raises(InputError, match="fixed"):
+        fit(this_machine(), base, None, 4)
+    assert fit(this_machine(), base, None, None).target.batch == 1
+
+
+def test_more_threads_get_as_many_cores_and_never_more_than_there_are():
+    import os
+
+    base = make_base(tiny_network())
+    there = len(os.sched_getaffinity(0))
+    fitted = fit(this_machine(), base, there, None)
+    assert fitted.target.threads == len(fitted.cores) == there
+    with pytest.raises(InputError, match="fewer cores"):
+        fit(this_machine(), base, there + 1, None)
+
+
+def test_fewer_threads_stay_on_the_boards_own_cores():
+    board = Board(name="b", cores=(0, 1), target=Target(threads=2))
+    assert fit(board, make_base(tiny_network()), 1, None).cores == (1,)
+
+
+def test_doubts_of_several_readings_are_said_once():
+    readings = [make_reading("a" * 64, 2.0, seed=n, doubts=("drift",)) for n in range(3)]
+    data = facts([*readings, replace(readings[0], doubts=("drift", "steal"))], this_machine())
+    assert data["doubts"] == ["drift", "steal"]
