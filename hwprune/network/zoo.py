@@ -22,9 +22,13 @@ class PaddedShortcut(nn.Module):
         return F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, self.before, self.after))
 
     def cut_literals(self, values: Mapping[tuple[str, int | None], int]) -> None:
-        """Take over new pad amounts; Pad lists (N C H W before, N C H W after). See cut_module."""
-        self.before = values.get(("Pad", 1), self.before)
-        self.after = values.get(("Pad", 5), self.after)
+        """Take over new pad amounts; Pad lists N C H W before, then N C H W after.
+
+        See hwprune.network.cut_module.CutsLiterals.
+        """
+        places: dict[tuple[str, int | None], str] = {("Pad", 1): "before", ("Pad", 5): "after"}
+        for place, value in values.items():
+            setattr(self, places[place], value)
 
 
 class BasicBlock(nn.Module):

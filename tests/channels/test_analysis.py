@@ -1,0 +1,174 @@
+"""What may be cut is found, what may not is left whole with a reason."""
+
+from __future__ import annotations
+
+import pytest
+
+from hwprune.channels.analysis import analyse
+from hwprune.channels.base import BaseNetwork, make_base
+from hwprune.network.gate import check_cut
+from hwprune_device.plan import STAYS
+from tests.channels.small_graphs import conv_net
+from tests.traced import NETWORKS, traced
+
+
+def _groups(base: BaseNetwork) -> dict[str, int]:
+    return {group.name: group.width for group in base.plan.groups}
+
+
+def test_residual_sum_couples_the_layers_it_joins() -> None:
+    plan = traced("digits_cnn").base.plan
+    assert [(g.name, g.width) for g in plan.groups] == [
+        ("conv1", 24),
+        ("conv2", 32),
+        ("block.conv1", 32),
+        ("conv3", 48),
+    ]
+    coupled = plan.groups[1]
+    assert coupled.members == ("conv2", "bn2", "block.conv2", "block.bn2")
+    assert coupled.readers == ("block.conv1", "conv3")
+
+
+def test_padded_shortcuts_split_a_stage_into_both_ends_and_the_middle() -> None:
+    groups = _groups(traced("cifar_resnet20").base)
+    assert groups["conv1"] == 16
+    assert groups["layer2.0.conv2[0:8]"] == groups["layer2.0.conv2[24:32]"] == 8
+    assert groups["layer3.0.conv2[0:16]"] == groups["layer3.0.conv2[48:64]"] == 16
+    assert len(groups) == 9 + 1 + 2 + 2
+
+
+@pytest.mark.parametrize(
+    "name, count",
+    [("cifar_resnet56", 32), ("cifar_vgg16_bn", 13), ("resnet18", 12), ("mobilenet_v2", 25)],
+)
+def test_known_networks_have_their_known_number_of_groups(name: str, count: int) -> None:
+    assert len(traced(name).base.plan.groups) == count
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_network_output_is_all_that_stays_in_known_networks(name: str) -> None:
+    frozen = traced(name).base.plan.frozen
+    assert len(frozen) == 1 and frozen[0][1] == "network output"
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_group_is_whole_and_in_order_wherever_it_is(name: str) -> None:
+    plan = traced(name).base.plan
+    for cut in (*plan.axes, *plan.literals):
+        for span in cut.spans:
+            if span.group != STAYS:
+                assert (span.start, span.count) == (0, plan.groups[span.group].width)
+    for axis in plan.axes:
+        assert axis.size(plan.widths) == sum(span.size for span in axis.spans)
+
+
+def test_flatten_gives_each_channel_as_many_columns_as_pixels() -> None:
+    plan = traced("flatten_vgg").base.plan
+    columns = next(a for a in plan.axes if a.initializer == "classifier.0.weight" and a.axis == 1)
+    assert [(span.count, span.repeat) for span in columns.spans] == [(512, 49)]
+
+
+def test_depthwise_group_count_follows_the_channels() -> None:
+    plan = traced("mobilenet_v2").base.plan
+    assert {literal.attribute for literal in plan.literals} == {"group"}
+    assert len(plan.literals) == 17
+
+
+def test_ignored_groups_stay_and_say_why() -> None:
+    base = traced("digits_cnn").base
+    plan = analyse(base.onnx, ignore=["conv2"])
+    assert [group.name for group in plan.groups] == ["conv1", "block.conv1", "conv3"]
+    assert any(layer == "conv2" and "kept whole" in reason for layer, reason in plan.frozen)
+
+
+RIGHT = {
+    "relu": ("z = Relu(a)", {"last.weight": (4, 8, 1, 1)}, {"first": 8}),
+    "concat": (
+        "b = Conv(a, mid.weight) z = Concat<axis=1>(a, b)",
+        {"mid.weight": (6, 8, 1, 1), "last.weight": (4, 14, 1, 1)},
+        {"first": 8, "mid": 6},
+    ),
+    "slice": (
+        "s = Constant<value_ints=[2]>() e = Constant<value_ints=[8]>()"
+        " o = Constant<value_ints=[1]>() z = Slice(a, s, e, o)",
+        {"last.weight": (4, 6, 1, 1)},
+        {"first[0:2]": 2, "first[2:8]": 6},
+    ),
+    "split": (
+        "k = Constant<value_ints=[3, 5]>() b, c = Split<axis=1>(a, k) d = Conv(b, mid.weight)"
+        " z = Concat<axis=1>(c, d)",
+        {"mid.weight": (3, 3, 1, 1), "last.weight": (4, 8, 1, 1)},
+        {"first[0:3]": 3, "first[3:8]": 5, "mid": 3},
+    ),
+    "squeeze-and-excitation": (
+        "p = GlobalAveragePool(a) q = Conv(p, down.weight) r = Relu(q) s = Conv(r, up.weight)"
+        " t = Sigmoid(s) z = Mul(a, t)",
+        {"down.weight": (5, 8, 1, 1), "up.weight": (8, 5, 1, 1), "last.weight": (4, 8, 1, 1)},
+        {"first": 8, "down": 5},
+    ),
+    "grouped convolution": (
+        "z = Conv<group=4>(a, mid.weight)",
+        {"mid.weight": (12, 2, 1, 1), "last.weight": (4, 12, 1, 1)},
+        {"first": 4},
+    ),
+    "channels last": (
+        "b = Transpose<perm=[0,2,3,1]>(a) c = MatMul(b, mid.weight)"
+        " z = Transpose<perm=[0,3,1,2]>(c)",
+        {"mid.weight": (8, 6), "last.weight": (4, 6, 1, 1)},
+        {"first": 8, "mid": 6},
+    ),
+    "appended to itself": (
+        "z = Concat<axis=1>(a, a)",
+        {"last.weight": (4, 16, 1, 1)},
+        {"first": 8},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", RIGHT)
+def test_cut_passes_through(case: str) -> None:
+    body, shapes, groups = RIGHT[case]
+    base = make_base(conv_net(body, shapes))
+    assert _groups(base) == groups
+    assert check_cut(base) == ()
+
+
+STAY = {
+    "unknown op": ("z = LRN<size=3>(a)", {"last.weight": (4, 8, 1, 1)}, "no rule for op LRN"),
+    "softmax over channels": (
+        "z = Softmax<axis=1>(a)",
+        {"last.weight": (4, 8, 1, 1)},
+        "mixes all its channels",
+    ),
+    "mean over channels": (
+        "o = Constant<value_ints=[1]>() m = ReduceMean(a, o) z = Sub(a, m)",
+        {"last.weight": (4, 8, 1, 1)},
+        "reduces over channels",
+    ),
+    "shuffle": (
+        "s = Constant<value_ints=[0, 2, 4, 8, 8]>() b = Reshape(a, s)"
+        " c = Transpose<perm=[0,2,1,3,4]>(b) t = Constant<value_ints=[0, 8, 8, 8]>()"
+        " z = Reshape(c, t)",
+        {"last.weight": (4, 8, 1, 1)},
+        "splits channels over several axes",
+    ),
+    "every second channel": (
+        "s = Constant<value_ints=[0]>() e = Constant<value_ints=[8]>()"
+        " o = Constant<value_ints=[1]>() k = Constant<value_ints=[2]>() z = Slice(a, s, e, o, k)",
+        {"last.weight": (4, 4, 1, 1)},
+        "slices channels with a step",
+    ),
+    "equal parts": (
+        "b, c = Split<axis=1, num_outputs=2>(a) z = Add(b, c)",
+        {"last.weight": (4, 4, 1, 1)},
+        "splits channels into equal parts",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", STAY)
+def test_what_cannot_be_cut_stays_with_a_reason(case: str) -> None:
+    body, shapes, reason = STAY[case]
+    plan = make_base(conv_net(body, shapes)).plan
+    assert plan.groups == ()
+    assert any(reason in text for _, text in plan.frozen)

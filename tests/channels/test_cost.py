@@ -1,0 +1,64 @@
+"""Costs from widths equal costs counted on the network that was really cut."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from hwprune.channels.cost import FEATURES
+from hwprune.network.cut_module import cut_module
+from tests.traced import NETWORKS, random_keep, traced
+
+
+def _counted_macs(module: nn.Module, data: torch.Tensor) -> int:
+    """Multiply-accumulates of convolutions and linear layers, counted while the module runs."""
+    total = 0
+
+    def count(layer: nn.Module, _: object, out: torch.Tensor) -> None:
+        nonlocal total
+        weight: torch.Tensor = layer.weight  # type: ignore[assignment]
+        positions = out[0, 0].numel() if isinstance(layer, nn.Conv2d) else 1
+        total += weight.numel() * positions
+
+    handles = [
+        layer.register_forward_hook(count)
+        for layer in module.modules()
+        if isinstance(layer, nn.Conv2d | nn.Linear)
+    ]
+    with torch.no_grad():
+        module.eval()(data[:1])
+    for handle in handles:
+        handle.remove()
+    return total
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_macs_and_params_are_those_of_the_cut_module(name: str) -> None:
+    network = traced(name)
+    keep = random_keep(network.base, 3)
+    widths = [len(units) for units in keep]
+    module = cut_module(network.module, network.base.plan, keep)
+    model = network.base.cost_model
+    assert model.params(widths) == sum(p.numel() for p in module.parameters())
+    assert model.macs(widths) == _counted_macs(module, network.example)
+
+
+def test_group_costs_are_what_goes_with_the_group() -> None:
+    base = traced("digits_cnn").base
+    first = base.cost_model.group_costs()[0]
+    assert (first.name, first.width) == ("conv1", 24)
+    # 23 filters of 1x3x3, their BatchNorm pairs, and 23 of conv2's 24 input channels.
+    assert first.params == 23 * 9 + 23 * 2 + 23 * 32 * 9
+    assert first.macs == 64 * (23 * 9 + 23 * 32 * 9)
+
+
+@pytest.mark.parametrize("name", ["digits_cnn", "cifar_resnet56", "mobilenet_v2"])
+def test_features_are_bounded_and_tell_groups_apart(name: str) -> None:
+    base = traced(name).base
+    features = base.cost_model.features()
+    assert features.shape == (len(base.plan.groups), len(FEATURES))
+    assert features.dtype == np.float32
+    assert np.isfinite(features).all() and np.abs(features).max() <= 1.5
+    assert len(np.unique(features, axis=0)) > len(base.plan.groups) // 2
