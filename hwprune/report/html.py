@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -43,10 +42,7 @@ def render(result: Result) -> str:
         verdict_of=verdict_of,
         doubts=tuple(dict.fromkeys((*result.doubts, *result.certificate.doubts))),
         asked=_asked(result),
-        conditions=_flat(
-            {"board": result.certificate.board}
-            | dict(result.conditions or result.certificate.conditions)
-        ),
+        conditions=_conditions(result),
         target=_flat(result.certificate.target),
         commands=tuple(dict.fromkeys((*result.commands, *result.certificate.commands))),
     )
@@ -152,13 +148,27 @@ def _asked(result: Result) -> dict[str, str]:
     return {key: value for key, value in rows.items() if value}
 
 
+def _conditions(result: Result) -> dict[str, str]:
+    """What the board told, flat; what it could not tell is named in one row."""
+    told = dict(result.conditions or result.certificate.conditions)
+    inner = told.pop("board", {})
+    rows = {"board": result.certificate.board} | _flat(
+        inner if isinstance(inner, Mapping) else {"board": inner}
+    )
+    rows |= _flat(told)
+    silent = [key for key, value in rows.items() if set(value.split(", ")) == {"unavailable"}]
+    known = {key: value for key, value in rows.items() if key not in silent}
+    return known | ({"not told by the board": ", ".join(silent)} if silent else {})
+
+
 def _flat(table: Mapping[str, Any], front: str = "") -> dict[str, str]:
-    """Nested plain data as `outer.inner` rows; what is empty or unknown is left out."""
+    """Nested plain data as `outer.inner` rows; what is empty is left out."""
     rows: dict[str, str] = {}
     for key, value in table.items():
         if isinstance(value, Mapping):
             rows |= _flat(value, f"{front}{key}.")
-        elif value not in (None, "", [], ()):
-            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-            rows[f"{front}{key}"] = text
-    return rows
+        elif isinstance(value, list | tuple):
+            rows[f"{front}{key}"] = ", ".join(str(item) for item in value)
+        elif value is not None:
+            rows[f"{front}{key}"] = str(value)
+    return {key: value for key, value in rows.items() if value}

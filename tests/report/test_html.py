@@ -134,3 +134,14 @@ def test_the_headline_without_accuracy_still_says_how_fast():
 def test_writing_leaves_one_file(tmp_path):
     write_report(make_small_result(), tmp_path / "report.html")
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_what_the_board_could_not_tell_is_named_and_not_shown_as_a_value():
+    conditions = {
+        "board": {"cpu": {"model name": "A76"}, "governor": ["unavailable"], "hypervisor": True},
+        "before": {"temperature_c": "unavailable", "load_1min": 0.1},
+    }
+    html = render(replace(make_result(), conditions=conditions))
+    assert "<dt>cpu.model name</dt><dd>A76</dd>" in html
+    assert "<dt>not told by the board</dt><dd>governor, before.temperature_c</dd>" in html
+    assert "<dt>board</dt><dd>quiet-board</dd>" in html
