@@ -1,0 +1,48 @@
+"""Augmentation of training batches, for the whole batch at once.
+
+A loader that changes one image at a time would cost more than a small network's forward pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+Augmentation = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
+"""Images N C H W and a generator to images of the same shape and type."""
+
+
+def none(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """The images as they are."""
+    return images
+
+
+def crop_flip(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Shift by up to an eighth of the image, and mirror half of them: the usual CIFAR recipe."""
+    flip = torch.rand(len(images), generator=generator) < 0.5
+    return _shifted(images, flip, generator)
+
+
+def shift(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Shift by up to an eighth of the image; for digits, whose mirror is another sign."""
+    return _shifted(images, torch.zeros(len(images), dtype=torch.bool), generator)
+
+
+AUGMENTATIONS: dict[str, Augmentation] = {"none": none, "crop-flip": crop_flip, "shift": shift}
+
+
+def _shifted(images: torch.Tensor, flip: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Each image moved by its own offset, zeros coming in, columns reversed where `flip`."""
+    count, _, height, width = images.shape
+    pad_h, pad_w = max(1, height // 8), max(1, width // 8)
+    padded = torch.nn.functional.pad(images, (pad_w, pad_w, pad_h, pad_h))
+    top = torch.randint(2 * pad_h + 1, (count, 1), generator=generator)
+    left = torch.randint(2 * pad_w + 1, (count, 1), generator=generator)
+    rows = top + torch.arange(height)
+    columns = torch.arange(width).expand(count, width)
+    columns = left + torch.where(flip[:, None], width - 1 - columns, columns)
+    # One gather does crop and flip; N H W C viewed back as N C H W is channels_last.
+    which = torch.arange(count)[:, None, None]
+    moved = padded.permute(0, 2, 3, 1)[which, rows[:, :, None], columns[:, None, :]]
+    return moved.permute(0, 3, 1, 2)

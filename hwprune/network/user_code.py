@@ -1,0 +1,88 @@
+"""Finds a function of the user's: `package.module:function` or `path/to/file.py:function`."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.util
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from hwprune.errors import InputError
+
+
+def load_function(source: str, error: type[InputError], *, what: str) -> Callable[..., Any]:
+    """The function that `source` names; the working folder counts as a place for modules.
+
+    Args:
+        source: `package.module:function` or `path/to/file.py:function`.
+        error: the kind of error to raise.
+        what: what the function is for, in words, for messages.
+
+    Raises:
+        InputError: of the given kind, when the module or the function is not there.
+    """
+    place, _, name = source.rpartition(":")
+    if not place or not name.isidentifier():
+        raise error(
+            f"the {what} is not named in a known way",
+            given=source,
+            possible="package.module:function or path/to/file.py:function",
+        )
+    module = _from_file(place, error) if place.endswith(".py") else _from_name(place, error)
+    function = getattr(module, name, None)
+    if not callable(function):
+        known = [key for key, value in vars(module).items() if callable(value) and key[0] != "_"]
+        raise error(
+            f"{place} has no function '{name}'",
+            given=source,
+            possible=", ".join(
+                difflib.get_close_matches(name, known, n=8, cutoff=0.3) or known[:8]
+            ),
+        )
+    return function
+
+
+def _from_name(name: str, error: type[InputError]) -> ModuleType:
+    here = os.getcwd()
+    # An installed command does not have the working folder on its path, `python -m` does.
+    added = here not in sys.path and "" not in sys.path
+    if added:
+        sys.path.insert(0, here)
+    try:
+        return importlib.import_module(name)
+    except Exception as problem:
+        raise error(
+            f"the module {name} cannot be imported",
+            given=f"{type(problem).__name__}: {problem}",
+            next_step=f"check the name, install its package, or run where {name} can be found",
+        ) from problem
+    finally:
+        if added:
+            sys.path.remove(here)
+
+
+def _from_file(file: str, error: type[InputError]) -> ModuleType:
+    path = Path(file).expanduser().resolve()
+    if not path.is_file():
+        near = sorted(p.name for p in path.parent.glob("*.py")) if path.parent.is_dir() else []
+        raise error(
+            f"there is no file {path}", possible=f"beside it: {', '.join(near)}" if near else ""
+        )
+    name = f"hwprune_user_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    # Registered, so that dataclasses and pickling inside the user's file find their module.
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as problem:
+        raise error(
+            f"{path} fails when it is imported", given=f"{type(problem).__name__}: {problem}"
+        ) from problem
+    return module

@@ -1,0 +1,16 @@
+"""L1 norm of the weights that make a channel (Li et al. 2017, Pruning Filters for ConvNets)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hwprune.saliency.criteria import Subject, criterion
+from hwprune.saliency.output_axes import by_weight
+
+
+@criterion("l1")
+def l1(subject: Subject) -> list[np.ndarray]:
+    """Sum of absolute weights, by layer relative to its mean, summed over the group's layers."""
+    return by_weight(
+        subject.module, subject.plan, lambda rows: rows.abs().sum(1), norms=False
+    ).scores

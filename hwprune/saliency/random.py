@@ -1,0 +1,14 @@
+"""A random order: what a criterion has to beat."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hwprune.saliency.criteria import Subject, criterion
+
+
+@criterion("random")
+def random(subject: Subject) -> list[np.ndarray]:
+    """Numbers drawn with the subject's seed."""
+    rng = np.random.default_rng(subject.seed)
+    return [rng.random(group.width) for group in subject.plan.groups]

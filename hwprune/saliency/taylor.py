@@ -1,0 +1,83 @@
+"""First-order change of the outputs when a channel is taken out (after Molchanov et al. 2019).
+
+Molchanov differentiates the loss. On its own training images a trained network has next to none,
+so that ranking hangs on the few images it gets wrong: ResNet-56 on CIFAR-10 with every inner group
+cut by half keeps 40 % after re-calibration that way, 49 % by l1, and 56 % by the outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from hwprune.errors import DataError
+from hwprune.network.data import Data
+from hwprune.saliency.criteria import Subject, criterion
+from hwprune.saliency.output_axes import GroupScores, OutputAxis, output_axes
+
+IMAGES = 1024
+BATCH = 16
+"""Effects of opposite sign cancel out inside a batch, so it is small."""
+
+
+@criterion("taylor")
+def taylor(subject: Subject) -> list[np.ndarray]:
+    """Expected squared first-order change of the outputs, summed over the group's layers.
+
+    Each batch is differentiated once along a random direction of its outputs (normal, one for each
+    image), whose mean square is the squared change itself. Where BatchNorm follows, its γ and β
+    alone are summed: scaling both is scaling the channel, which is what a cut does.
+
+    Raises:
+        DataError: the subject has no data.
+    """
+    if subject.data is None:
+        raise DataError("the taylor criterion needs training data")
+    axes = _gates(list(output_axes(subject.module, subject.plan)))
+    generator = torch.Generator().manual_seed(subject.seed)
+    totals: dict[str, torch.Tensor] = {}
+    for images in _batches(subject.data, generator):
+        for layer, effect in _effects(subject, axes, images, generator).items():
+            totals[layer] = totals.get(layer, torch.zeros(())) + effect.square()
+    sums = GroupScores(subject.plan)
+    for layer, spans in {axis.layer: axis.spans for axis in axes}.items():
+        # One unit for all layers: what matters to the outputs more also counts for more.
+        sums.add(spans, totals[layer].numpy(), relative=False)
+    return sums.scores
+
+
+def _gates(axes: list[OutputAxis]) -> list[OutputAxis]:
+    """The BatchNorms of groups that have one, and all layers of groups that have none."""
+    with_norm = {span.group for axis in axes if axis.is_norm for span in axis.spans}
+    return [
+        axis
+        for axis in axes
+        if axis.is_norm or any(s.group not in with_norm for s in axis.spans if s.group >= 0)
+    ]
+
+
+def _batches(data: Data, generator: torch.Generator) -> Iterator[torch.Tensor]:
+    """Images N C H W, drawn from the training part."""
+    chosen = torch.randperm(len(data.train), generator=generator)[:IMAGES]
+    for part in chosen.split(BATCH):
+        yield data.normalise(data.train.images[part])
+
+
+def _effects(
+    subject: Subject, axes: list[OutputAxis], images: torch.Tensor, generator: torch.Generator
+) -> dict[str, torch.Tensor]:
+    """Σ weight * gradient by layer and channel, for one batch and one random direction."""
+    module = subject.module.eval()
+    outputs = module(images)
+    direction = torch.randn(outputs.shape, generator=generator)
+    gradients = torch.autograd.grad(
+        (outputs * direction).sum(), [axis.parameter for axis in axes], allow_unused=True
+    )
+    effects: dict[str, torch.Tensor] = {}
+    for axis, gradient in zip(axes, gradients, strict=True):
+        known = gradient if gradient is not None else torch.zeros_like(axis.parameter)
+        product = axis.rows(axis.parameter.detach() * known).sum(1)
+        effects[axis.layer] = effects.get(axis.layer, torch.zeros(())) + product
+    return effects
