@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import onnx
 from onnx import shape_inference
 
@@ -40,6 +41,11 @@ def is_weight(tensor: onnx.TensorProto) -> bool:
         onnx.TensorProto.BFLOAT16,
         onnx.TensorProto.DOUBLE,
     )
+
+
+def as_written(number: float) -> float:
+    """The shortest decimal that is the same float32: ONNX stores 1e-05 as 9.99999974e-06."""
+    return float(str(np.float32(number)))
 
 
 def value_shapes(model: onnx.ModelProto, batch: int = 1) -> dict[str, Shape]:

@@ -113,7 +113,7 @@ def _agrees(weights: bytes, base: BaseNetwork, keep: list[np.ndarray], seed: int
         with torch.no_grad():
             given = to_module(cut).double()(data)
             expected = to_module(silenced(weights, base.plan, keep)).double()(data)
-    except RuntimeError:
+    except (RuntimeError, NetworkError):
         # Shapes that do not fit: the cut is wrong.
         return False
     return _relative(given, expected) <= _TOLERANCE

@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from hwprune.channels.values import is_weight
+from hwprune.channels.values import as_written, is_weight
 from hwprune.errors import NetworkError
 
 _TYPE = onnx.TensorProto.DataType
@@ -82,7 +82,7 @@ def _attribute_to_json(node: onnx.NodeProto, attribute: onnx.AttributeProto) -> 
     """A number, a text or a list of them; a tensor, and an empty list, say what they are."""
     value = helper.get_attribute_value(attribute)
     if isinstance(value, bytes):
-        return value.decode()
+        return _scalar(value)
     if isinstance(value, onnx.TensorProto):
         return {"tensor": _array_to_json(value)}
     if isinstance(value, onnx.GraphProto):
@@ -92,9 +92,15 @@ def _attribute_to_json(node: onnx.NodeProto, attribute: onnx.AttributeProto) -> 
             next_step="trace the network without control flow",
         )
     if isinstance(value, int | float):
-        return value
-    values = [v.decode() if isinstance(v, bytes) else v for v in value]
+        return _scalar(value)
+    values = [_scalar(item) for item in value]
     return values or {"empty": onnx.AttributeProto.AttributeType.Name(attribute.type)}
+
+
+def _scalar(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.decode()
+    return as_written(value) if isinstance(value, float) else value
 
 
 def _node_from_json(entry: Mapping[str, Any]) -> onnx.NodeProto:

@@ -24,6 +24,9 @@ def to_module(model: bytes) -> nn.Module:
     Dropout vanishes when a network is traced, so it is not here. Any batch size, device, memory
     format or autocast type works.
 
+    Args:
+        model: ONNX bytes in canonical form, as a trace, a base network or a cut has it.
+
     Raises:
         NetworkError: the graph has an op that torch's side does not know.
     """

@@ -11,7 +11,7 @@ import torch
 from onnx import numpy_helper
 from torch import fx, nn
 
-from hwprune.channels.values import is_weight
+from hwprune.channels.values import as_written, is_weight
 
 
 class Twin:
@@ -42,6 +42,8 @@ class Twin:
 
     def rank(self, name: str) -> int:
         """Number of axes of a value."""
+        if name not in self._ranks:
+            raise NotImplementedError(f"'{name}' has a shape that cannot be inferred")
         return self._ranks[name]
 
     def set(self, name: str, node: fx.Node) -> None:
@@ -129,7 +131,13 @@ def _is_state_key(name: str) -> bool:
 def attributes(node: onnx.NodeProto) -> Mapping[str, Any]:
     """A node's attributes as plain values."""
     values = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
-    return {k: v.decode() if isinstance(v, bytes) else v for k, v in values.items()}
+    return {name: _plain(value) for name, value in values.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float):
+        return as_written(value)
+    return value.decode() if isinstance(value, bytes) else value
 
 
 def even_pads(pads: Sequence[int]) -> list[int] | None:

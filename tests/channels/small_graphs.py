@@ -15,8 +15,8 @@ def parsed(text: str, shapes: Mapping[str, tuple[int, ...]] | None = None) -> by
     model = onnx.parser.parse_model(f'<ir_version: 10, opset_import: ["" : 20]> {text}')
     rng = np.random.default_rng(0)
     for name, shape in (shapes or {}).items():
-        array = rng.standard_normal(shape).astype(np.float32) / max(1, np.prod(shape[1:])) ** 0.5
-        model.graph.initializer.append(numpy_helper.from_array(array, name))
+        array = rng.standard_normal(shape) / max(1, np.prod(shape[1:])) ** 0.5
+        model.graph.initializer.append(numpy_helper.from_array(array.astype(np.float32), name))
     onnx.checker.check_model(model)
     return model.SerializeToString()
 

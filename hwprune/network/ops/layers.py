@@ -12,6 +12,8 @@ from torch import fx, nn
 from hwprune.network.ops.registry import twin_of
 from hwprune.network.twin import Twin, attributes, even_pads, torch_pads
 
+_UNFILLED = torch.device("meta")
+"""Layers are made without weights: drawing random ones costs more than all the rest."""
 _CONVS: dict[int, Any] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 _TRANSPOSED = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
 _NORMS: dict[int, Any] = {
@@ -45,7 +47,9 @@ def conv(twin: Twin, node: onnx.NodeProto) -> fx.Node:
 
     def make() -> nn.Module:
         out, inside = weight.shape[0], weight.shape[1] * options["groups"]
-        layer = _CONVS[axes](inside, out, tuple(weight.shape[2:]), bias=bool(bias_name), **options)
+        kernel = tuple(weight.shape[2:])
+        with _UNFILLED:
+            layer = _CONVS[axes](inside, out, kernel, bias=bool(bias_name), **options)
         return _filled(twin, layer, weight_name, bias_name)
 
     return twin.layer(_path(weight_name), make, data)
@@ -110,7 +114,8 @@ def gemm(twin: Twin, node: onnx.NodeProto) -> fx.Node:
         out, inside = weight.shape
 
         def make() -> nn.Module:
-            layer = nn.Linear(inside, out, bias=bool(bias_name))
+            with _UNFILLED:
+                layer = nn.Linear(inside, out, bias=bool(bias_name))
             return _filled(twin, layer, weight_name, bias_name)
 
         return twin.layer(_path(weight_name), make, twin.get(node.input[0]))

@@ -1,0 +1,67 @@
+"""The canonical form computes the same, is stable, and lets a cut patch one literal alone."""
+
+from __future__ import annotations
+
+import onnx
+import pytest
+import torch
+from onnx import numpy_helper
+
+from hwprune.channels.canonical import canonical
+from tests.channels.small_graphs import conv_net, parsed
+from tests.traced import NETWORKS, run_onnx, traced
+
+SHARED = (
+    "s = Constant<value_ints=[0]>() e = Constant<value_ints=[4]>() o = Constant<value_ints=[1]>()"
+    " b = Slice(a, s, e, o) c = Slice(a, s, e, o) i = Identity(c) z = Add(b, i)"
+)
+
+
+def _canonical(model: bytes) -> bytes:
+    return canonical(onnx.load_model_from_string(model)).SerializeToString(deterministic=True)
+
+
+def test_outputs_stay_bit_for_bit() -> None:
+    model = conv_net(SHARED, {"last.weight": (4, 4, 1, 1)})
+    data = torch.randn(2, 3, 8, 8)
+    assert (run_onnx(_canonical(model), data) == run_onnx(model, data)).all()
+
+
+def test_each_node_owns_its_integer_constants() -> None:
+    graph = onnx.load_model_from_string(
+        _canonical(conv_net(SHARED, {"last.weight": (4, 4, 1, 1)}))
+    ).graph
+    literals = [name for node in graph.node if node.op_type == "Slice" for name in node.input[1:]]
+    assert len(literals) == len(set(literals)) == 6
+    assert not any(node.op_type in ("Constant", "Identity") for node in graph.node)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_form_is_stable(name: str) -> None:
+    base = traced(name).base
+    assert _canonical(base.onnx) == base.onnx
+
+
+@pytest.mark.parametrize(
+    "body, target",
+    [
+        ("y = Flatten(x)", [0, -1]),
+        ("s = Constant<value_ints=[-1, 24]>() y = Reshape(x, s)", [0, -1]),
+        ("s = Constant<value_ints=[-1, 2, 12]>() y = Reshape<allowzero=1>(x, s)", [0, 2, 12]),
+        ("s = Constant<value_ints=[-1, 12]>() y = Reshape(x, s)", [-1, 12]),
+    ],
+)
+def test_reshape_copies_the_batch_where_it_keeps_it(body: str, target: list[int]) -> None:
+    dims = ",".join("MKL"[: len(target)])
+    graph = onnx.load_model_from_string(
+        _canonical(parsed(f"g (float[N,6,2,2] x) => (float[{dims}] y) {{ {body} }}"))
+    ).graph
+    assert [node.op_type for node in graph.node] == ["Reshape"]
+    assert numpy_helper.to_array(graph.initializer[0]).tolist() == target
+
+
+def test_unnamed_nodes_are_named_after_their_weight() -> None:
+    graph = onnx.load_model_from_string(
+        _canonical(conv_net("z = Relu(a)", {"last.weight": (4, 8, 1, 1)}))
+    ).graph
+    assert [node.name for node in graph.node] == ["first/Conv", "Relu", "last/Conv"]

@@ -1,0 +1,97 @@
+"""The gate finds a plan that is wrong, names the group, and lets right plans pass."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from hwprune.channels.analysis import analyse
+from hwprune.channels.base import BaseNetwork
+from hwprune.channels.rules.registry import RULES
+from hwprune.errors import NetworkError
+from hwprune.network.gate import check_cut, silenced, trusted_base
+from hwprune_device.plan import CutPlan
+from tests.channels.small_graphs import conv_net
+from tests.traced import traced
+
+
+@pytest.mark.parametrize("name", ["digits_cnn", "cifar_resnet20", "mobilenet_v2"])
+def test_right_plans_pass(name: str) -> None:
+    network = traced(name)
+    assert check_cut(network.base, network.module) == ()
+
+
+def _with_plan(base: BaseNetwork, plan: CutPlan) -> BaseNetwork:
+    return BaseNetwork(
+        onnx=base.onnx,
+        plan=plan,
+        input_name=base.input_name,
+        input_shape=base.input_shape,
+        output_name=base.output_name,
+    )
+
+
+def test_forgotten_axis_is_found() -> None:
+    base = traced("digits_cnn").base
+    axes = tuple(a for a in base.plan.axes if a.initializer != "block.conv2.weight")
+    assert "block.conv1" in check_cut(_with_plan(base, dataclasses.replace(base.plan, axes=axes)))
+
+
+def test_crossed_channels_of_equal_shape_are_found() -> None:
+    """Two groups of one width whose readers are swapped: shapes fit, numbers are wrong."""
+    shapes = {"up.weight": (8, 8, 1, 1), "last.weight": (4, 16, 1, 1)}
+    model = conv_net("b = Conv(a, up.weight) c = Relu(a) z = Concat<axis=1>(b, c)", shapes)
+    base = trusted_base(model, ())[0]
+    last = next(a for a in base.plan.axes if a.initializer == "last.weight")
+    crossed = dataclasses.replace(last, spans=last.spans[::-1])
+    axes = tuple(crossed if a is last else a for a in base.plan.axes)
+    assert check_cut(_with_plan(base, dataclasses.replace(base.plan, axes=axes)))
+
+
+def test_failing_groups_are_left_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rule that lets channels pass where they are mixed is caught before any search."""
+    monkeypatch.setitem(RULES, "ReduceMean", _careless_mean)
+    body = (
+        "o = Constant<value_ints=[1]>() m = ReduceMean(a, o) b = Sub(a, m) z = Conv(b, mid.weight)"
+    )
+    model = conv_net(body, {"mid.weight": (6, 8, 1, 1), "last.weight": (4, 6, 1, 1)})
+    base, ignored = trusted_base(model, ())
+    assert ignored == ("first",)
+    assert [group.name for group in base.plan.groups] == ["mid"]
+    assert any("kept whole" in reason for _, reason in base.plan.frozen)
+
+
+def _careless_mean(walk, node) -> None:  # type: ignore[no-untyped-def]
+    walk.give(node.output[0], (None, None, None, None))
+
+
+def test_ignored_layers_are_left_whole_by_pattern() -> None:
+    onnx = traced("cifar_resnet20").base.onnx
+    base, ignored = trusted_base(onnx, ("layer1.*.conv1", "layer3.2.bn1"))
+    assert set(ignored) == {"layer1.0.conv1", "layer1.1.conv1", "layer1.2.conv1", "layer3.2.conv1"}
+    assert base.plan == analyse(base.onnx, ignore=ignored)
+
+
+def test_module_that_is_not_the_graph_is_refused() -> None:
+    network = traced("digits_cnn")
+    other = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    with pytest.raises(NetworkError, match="does not compute what the module computes"):
+        check_cut(network.base, other)
+
+
+def test_silenced_channels_are_zero_after_their_norm() -> None:
+    from hwprune.network.graph_module import to_module
+
+    network = traced("digits_cnn")
+    keep = [np.arange(group.width) for group in network.base.plan.groups]
+    keep[0] = np.array([0, 3])
+    module = to_module(silenced(network.base.onnx, network.base.plan, keep))
+    seen: list[torch.Tensor] = []
+    module.bn1.register_forward_hook(lambda *args: seen.append(args[2]))
+    module(network.example)
+    alive = seen[0].abs().sum((0, 2, 3)) > 0
+    assert alive.nonzero().flatten().tolist() == [0, 3]
