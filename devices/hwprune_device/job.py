@@ -1,4 +1,4 @@
-"""What a board is asked to do: a target, a timing protocol, and a batch of candidates as widths."""
+"""What a board is asked to do: a target, a timing protocol, a batch of candidates as widths."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Protocol:
-    """How a batch is timed (interleaved rounds); the defaults are measured, see devices/README.md."""
+    """How a batch is timed, in interleaved rounds; for the defaults see devices/README.md."""
 
     rounds: int = 20
     max_rounds: int = 40
@@ -39,7 +39,7 @@ class Protocol:
     cap_s: float = 60.0
     """A batch starts no further round after this long."""
     between_batch_cv: float | None = None
-    """Spread of the ratio between batches on this board; None for the class default of the clock."""
+    """Spread of the ratio between batches on this board; None for a class default."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,8 +2,8 @@
 
 The liveness follows the memory planner of ONNX Runtime (allocation_planner.cc, read at 1.32):
 outputs that are views share their input's buffer, element-wise kernels work in place when nobody
-else needs the input, and a freed buffer of the very same shape is taken up again. Its own
-allocator counts the same bytes at every node (tests/hwprune_device/test_memory.py).
+else needs the input, and a freed buffer of the very same shape is taken up again. A runtime that
+reports its allocator's count needs none of this; a test holds the two together.
 """
 
 from __future__ import annotations
@@ -35,7 +35,6 @@ IN_PLACE_ONE = frozenset(
     {"Relu", "Sigmoid", "Tanh", "LeakyRelu", "Clip", "Elu", "HardSigmoid", "Selu", "Softplus"}
     | {"Abs", "Neg", "Exp", "Sqrt", "Softmax"}
 )
-IN_PLACE_TWO = frozenset({"Add", "Mul", "Sub", "Div"})
 CONVOLUTIONS = frozenset({"Conv", "FusedConv"})
 _SUM_INPUT = 3
 """A convolution with a fused addition takes the other summand as its fourth input."""
@@ -126,10 +125,10 @@ class Liveness:
 
     def _shared(self, node: onnx.NodeProto, name: str) -> _Buffer | None:
         """The input's buffer that this output lives in, if any."""
-        if node.op_type in VIEWS:
-            return self._home.get(node.input[0])
         if name in self._outputs:
             return None
+        if node.op_type in VIEWS:
+            return self._home.get(node.input[0])
         for source in _in_place_inputs(node):
             buffer = self._home.get(source)
             same = buffer and self._tensors[source] == self._tensors[name]
@@ -157,8 +156,6 @@ def _in_place_inputs(node: onnx.NodeProto) -> Iterator[str]:
     """Inputs whose buffer the kernel may overwrite with its output."""
     if node.op_type in IN_PLACE_ONE:
         yield node.input[0]
-    elif node.op_type in IN_PLACE_TWO:
-        yield from node.input[:2]
     elif node.op_type in CONVOLUTIONS and len(node.input) > _SUM_INPUT:
         yield node.input[_SUM_INPUT]
 

@@ -29,7 +29,7 @@ class Memory:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """One measurement of one network on one board, with the raw runs and what may be wrong with it."""
+    """One measurement of one network on one board, with raw runs and what may be wrong with it."""
 
     reading_id: str
     architecture: str

@@ -1,4 +1,4 @@
-"""The Ray cluster that boards and scorers live in: one of our own on this machine, or one to join."""
+"""The Ray cluster that boards and scorers live in: our own on this machine, or one to join."""
 
 from __future__ import annotations
 
@@ -84,9 +84,12 @@ def _prepare_environment() -> None:
     # A token for this run alone, so that none has to lie in a file.
     os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     constants = sys.modules.get("ray._private.ray_constants")
-    if hasattr(constants, "ENABLE_RAY_CLUSTER"):
-        # Ray was imported before it could read its environment.
+    if constants is not None:
+        # Ray was imported before and has read its environment: have it read once more.
         setattr(constants, "ENABLE_RAY_CLUSTER", False)  # noqa: B010
+        from ray._raylet import Config
+
+        Config.initialize("")
 
 
 def _start_local() -> None:

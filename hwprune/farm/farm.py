@@ -88,7 +88,7 @@ class Farm:
         the store, so that all runs under these conditions share one nominal time.
         """
         with self._calibrating:
-            base, key = self._placed(), self._key(self._placed().architecture)
+            key = self._key(self._placed().architecture)
             known = self._store.get(key) if self._nominal_ms is not None else None
             if known is not None:
                 return known
@@ -100,7 +100,6 @@ class Farm:
             self._store.calibrate(key, reading)
             # Another process may have been first; its nominal counts then.
             self._nominal_ms = self._store.nominal_ms(key)
-            self._base = base
             return reading
 
     def measure(self, candidates: Sequence[Candidate]) -> list[Future[Outcome]]:

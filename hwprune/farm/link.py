@@ -85,7 +85,7 @@ class BoardLink:
         self._actor = None
 
     def _call(self, ask: Callable[[], Any], limit_s: float) -> Any:
-        """Ask the actor, again when it died or hung meanwhile: Ray starts it anew under its handle."""
+        """Ask the actor, again when it died or hung: Ray starts it anew under the same handle."""
         said = ""
         for attempt in range(_ATTEMPTS):
             time.sleep(_PAUSE_S * attempt)

@@ -150,8 +150,7 @@ class _Worker:
         """Have a process with its object; what went wrong, or nothing."""
         if self._actor is not None:
             return ""
-        actor = ray.remote(Scorer).options(num_cpus=self._cpus).remote(self._core)
-        # The reference inside a list would be fetched by hand; as an argument Ray hands the data.
+        actor: Any = ray.remote(Scorer).options(num_cpus=self._cpus).remote(self._core)
         broken = str(ray.get(actor.prepare.remote(self._factory, self._arguments)))
         if broken:
             ray.kill(actor)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -28,7 +28,7 @@ class Timetable:
     def __init__(self, boards: int) -> None:
         self._boards = boards
         self._lock = threading.Lock()
-        self._seconds: Counter[str] = Counter()
+        self._seconds: defaultdict[str, float] = defaultdict(float)
         self._candidates = 0
         self._first: float | None = None
         self._last = 0.0
@@ -45,7 +45,8 @@ class Timetable:
         with self._lock:
             self._last = max(self._last, end)
             self._candidates += candidates
-            self._seconds.update({s: entry.timings.get(f"{s}_s", 0.0) for s in STAGES})
+            for stage in STAGES:
+                self._seconds[stage] += entry.timings.get(f"{stage}_s", 0.0)
             self._seconds["busy"] += busy
             self._seconds["send"] += end - start - busy
 

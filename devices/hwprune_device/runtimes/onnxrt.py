@@ -27,6 +27,8 @@ _LEVELS = {
     "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
 }
 _OUT_OF_MEMORY = ("Failed to allocate memory", "bad_alloc", "BFCArena", "Cannot allocate memory")
+_IN_USE = "mem_bytes_requested_in_use"
+"""What the allocator had given out after a kernel; in the profile from ONNX Runtime 1.31 on."""
 _PROFILED_RUNS = 2
 """The first run plans memory; from the second on the arena holds what it will hold."""
 
@@ -198,21 +200,8 @@ def _weigh(
     graph: onnx.GraphProto, events: Sequence[Mapping[str, Any]], creation_peak_mb: float | None
 ) -> tuple[Memory, tuple[str, ...]]:
     """Memory from the optimised graph and the profile of its first run."""
-    nodes = list(graph.node)
     first = events[: len(events) // _PROFILED_RUNS]
-    same = len(first) == len(nodes) and all(
-        node.op_type == event["op_name"] for node, event in zip(nodes, first, strict=True)
-    )
-    doubts: tuple[str, ...] = ()
-    if same:
-        outputs = [value.name for value in graph.output]
-        live = Liveness(nodes, _tensors(nodes, first), outputs).live_bytes()
-        activations = max(live, default=0)
-    else:
-        activations = max(
-            int(e.get("activation_size", 0)) + int(e["output_size"]) for e in events
-        )
-        doubts = ("peak activations are a lower bound: the graph has inner graphs",)
+    activations, doubts = _activation_bytes(graph, first)
     held = [int(e["mem_arena_held"]) for e in events if "mem_arena_held" in e]
     return Memory(
         weights_mb=weight_bytes(graph) / 1e6,
@@ -220,6 +209,21 @@ def _weigh(
         arena_mb=max(held) / 1e6 if held else None,
         creation_peak_mb=creation_peak_mb,
     ), doubts
+
+
+def _activation_bytes(
+    graph: onnx.GraphProto, events: Sequence[Mapping[str, Any]]
+) -> tuple[int, tuple[str, ...]]:
+    """Peak of live activations: the allocator's own count, or liveness where it tells none."""
+    if all(_IN_USE in event for event in events):
+        before = int(events[0][_IN_USE]) - int(events[0]["mem_requested_in_use_delta"])
+        return max(int(event[_IN_USE]) for event in events) - before, ()
+    nodes = list(graph.node)
+    if [node.op_type for node in nodes] == [event["op_name"] for event in events]:
+        outputs = [value.name for value in graph.output]
+        return max(Liveness(nodes, _tensors(nodes, events), outputs).live_bytes()), ()
+    least = max(int(e.get("activation_size", 0)) + int(e["output_size"]) for e in events)
+    return least, ("peak activations are a lower bound: the graph has inner graphs",)
 
 
 def _tensors(

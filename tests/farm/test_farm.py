@@ -1,0 +1,158 @@
+"""A real farm: Ray, an actor, a supervisor, a child for each batch."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import ray
+
+from hwprune.board import this_machine
+from hwprune.candidate import Candidate
+from hwprune.errors import BoardError
+from hwprune.farm.farm import Farm
+from hwprune.farm.store import ReadingStore
+from hwprune_device.job import Protocol
+from hwprune_device.reading import Failure, Reading
+from tests.farm.base import base_network
+
+BOARD = replace(this_machine(), protocol=Protocol(rounds=5, max_rounds=5, precision_pct=50.0))
+
+
+def candidates(*firsts: int) -> list[Candidate]:
+    return [Candidate(widths=(first, 16, 16)) for first in firsts]
+
+
+def results(futures) -> list:
+    return [future.result(timeout=120) for future in futures]
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    store = ReadingStore(tmp_path_factory.mktemp("farm") / "readings.sqlite")
+    yield store
+    store.close()
+
+
+@pytest.fixture(scope="module")
+def farm(cluster, store):
+    farm = Farm([BOARD], store)
+    farm.start()
+    farm.place(base_network())
+    yield farm
+    farm.close()
+
+
+def test_all_readings_of_a_run_share_one_calibrated_base(farm):
+    base = farm.calibrate()
+    assert isinstance(base, Reading)
+    assert base.latency_ms == base.base_nominal_ms
+    assert base.ratio == 1.0
+    small, large = results(farm.measure(candidates(4, 16)))
+    assert small.base_nominal_ms == large.base_nominal_ms == base.base_nominal_ms
+    assert small.latency_ms == pytest.approx(small.ratio * base.base_nominal_ms)
+    assert small.latency_ms < large.latency_ms
+    unpruned = Candidate(widths=base_network().widths)
+    assert results(farm.measure([unpruned]))[0] == base
+
+
+def test_nothing_is_measured_twice(farm):
+    before = farm.timings()["candidates"]
+    both = farm.measure([*candidates(5, 6), *candidates(5, 6)])
+    first, second, again, too = results(both)
+    assert (first, second) == (again, too)
+    assert farm.timings()["candidates"] == before + 2
+    start = time.monotonic()
+    assert results(farm.measure(candidates(5, 6))) == [first, second]
+    assert time.monotonic() - start < 0.1
+    assert farm.timings()["candidates"] == before + 2
+
+
+def test_a_burst_is_measured_in_one_batch_and_more_than_sixteen_in_two(farm):
+    burst = results(farm.measure([Candidate(widths=(8, n, 8)) for n in range(1, 21)]))
+    sizes = [reading.conditions["candidates_in_batch"] for reading in burst]
+    assert sorted(set(sizes)) == [4, 16]
+    assert len({reading.batch_id for reading in burst}) == 2
+
+
+def test_a_candidate_that_cannot_be_cut_fails_alone(farm, store):
+    wrong, right = results(farm.measure([Candidate(widths=(99, 1, 1)), *candidates(7)]))
+    assert isinstance(wrong, Failure) and wrong.stage == "cut"
+    assert isinstance(right, Reading)
+
+
+def test_fresh_readings_come_from_processes_of_their_own_and_are_kept(farm, store):
+    (candidate,) = candidates(9)
+    outcomes = farm.remeasure(candidate, 3)
+    assert all(isinstance(outcome, Reading) for outcome in outcomes)
+    assert len({outcome.batch_id for outcome in outcomes}) == 3
+    assert results(farm.measure([candidate]))[0] in outcomes
+
+
+def test_the_board_runs_a_network_with_its_weights(farm):
+    inputs = np.random.default_rng(0).standard_normal((2, 3, 16, 16)).astype(np.float32)
+    assert farm.agree(base_network().onnx, inputs).shape == (2, 10)
+    with pytest.raises(BoardError):
+        farm.agree(b"no network", inputs)
+
+
+def test_the_timetable_adds_up(farm):
+    results(farm.measure(candidates(10, 11)))
+    times = farm.timings()
+    assert {"send", "cut", "build", "warm", "time", "idle", "busy_share"} <= set(times)
+    assert 0 < times["busy_share"] <= 1
+    assert times["time"] > times["cut"] > 0
+
+
+def test_a_killed_actor_is_replaced_and_the_batch_done(farm):
+    pid = actor_pid(farm)
+    futures = farm.measure([Candidate(widths=(12, n, 12)) for n in range(1, 9)])
+    time.sleep(0.06)
+    os.kill(pid, signal.SIGKILL)
+    assert all(isinstance(outcome, Reading) for outcome in results(futures))
+    assert isinstance(results(farm.measure(candidates(13)))[0], Reading)
+
+
+def test_a_second_run_finds_the_calibration_and_the_readings(farm, store):
+    (first,) = results(farm.measure(candidates(4)))
+    second = Farm([BOARD], store)
+    second.start()
+    second.place(base_network())
+    try:
+        assert second.calibrate() == farm.calibrate()
+        assert results(second.measure(candidates(4))) == [first]
+        assert second.timings()["candidates"] == 0
+    finally:
+        second.close()
+
+
+def test_whoever_waits_when_the_farm_closes_gets_a_failure(cluster, tmp_path):
+    store = ReadingStore(tmp_path / "s.sqlite")
+    farm = Farm([BOARD], store)
+    farm.start()
+    farm.place(base_network())
+    futures = farm.measure(candidates(*range(1, 17)))
+    farm.close()
+    for outcome in results(futures):
+        assert isinstance(outcome, Reading) or outcome.stage == "lost"
+    store.close()
+
+
+def test_boards_of_different_classes_are_not_one_farm(cluster, tmp_path):
+    store = ReadingStore(tmp_path / "s.sqlite")
+    other = replace(BOARD, name="other", target=replace(BOARD.target, batch=2))
+    farm = Farm([BOARD, other], store)
+    with pytest.raises(BoardError, match="not of one class"):
+        farm.start()
+    farm.close()
+    store.close()
+
+
+def actor_pid(farm: Farm) -> int:
+    """Process of the farm's one actor."""
+    actor = farm._links[0]._actor
+    return ray.get(actor.__ray_call__.remote(lambda self: os.getpid()))

@@ -1,0 +1,145 @@
+"""A session with a real supervisor, without Ray: readings, faults, and the way back."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from hwprune.board import Board, this_machine
+from hwprune.errors import BoardError
+from hwprune.farm.connection import ConnectionLostError, LocalConnection
+from hwprune.farm.session import BoardSession
+from hwprune_device.job import Job, Protocol
+from hwprune_device.reading import Failure, Reading
+from tests.farm.base import base_network
+from tests.hwprune_device.chain import QUICK, job, name
+
+BOARD = replace(this_machine(), protocol=QUICK)
+SLOW = Protocol(rounds=10**6, max_rounds=10**6, cap_s=2.0)
+
+
+def job_of(*widths, protocol: Protocol = QUICK) -> Job:
+    base = base_network()
+    return replace(
+        job(widths, protocol=protocol), base_id=base.base_id, base_architecture=base.architecture
+    )
+
+
+@pytest.fixture(scope="module")
+def session():
+    with BoardSession(BOARD) as session:
+        yield session
+
+
+def test_the_board_runs_from_a_zip_on_its_own_cores(session):
+    hello = session.open()
+    assert hello.cores == BOARD.cores
+    assert len(session.conditions_key) == 64
+    with BoardSession(BOARD) as other:
+        assert other.conditions_key == session.conditions_key
+
+
+def test_outcomes_come_in_the_order_of_the_job(session):
+    batch = session.measure(job_of((8, 8, 8), (99, 1, 1), (4, 8, 8)), base_network())
+    kinds = [type(outcome) for outcome in batch.outcomes]
+    assert kinds == [Reading, Failure, Reading]
+    assert [o.architecture for o in batch.outcomes] == ["8x8x8", "99x1x1", "4x8x8"]
+    assert batch.timings["wall_s"] > batch.timings["time_s"] > 0
+
+
+def test_a_job_without_candidates_is_a_reading_of_the_base(session):
+    (reading,) = session.measure(job_of(), base_network()).outcomes
+    assert reading.architecture == base_network().architecture
+
+
+def test_a_network_runs_with_its_own_weights(session):
+    inputs = np.random.default_rng(0).standard_normal((3, 3, 16, 16)).astype(np.float32)
+    output = session.execute(base_network().onnx, inputs)
+    assert output.shape == (3, 10)
+    with pytest.raises(BoardError, match="cannot run the network"):
+        session.execute(b"no network", inputs)
+    assert session.execute(base_network().onnx, inputs).shape == (3, 10)
+
+
+def test_a_batch_whose_supervisor_is_killed_is_done_again():
+    connection = LocalConnection(BOARD)
+    with BoardSession(BOARD, connection) as session:
+        first = connection.pid
+        killer = threading.Timer(0.6, os.kill, (first, signal.SIGKILL))
+        killer.start()
+        batch = session.measure(job_of((8, 8, 8), (4, 8, 8), protocol=SLOW), base_network())
+        killer.join()
+        assert connection.pid != first
+        assert [type(outcome) for outcome in batch.outcomes] == [Reading, Reading]
+
+
+def test_a_board_that_dies_every_time_gives_failures_and_not_errors(tmp_path):
+    path = tmp_path / "dying.py"
+    path.write_text(
+        "import os, sys, threading\n"
+        "from hwprune_device.__main__ import main\n"
+        "import hwprune_device.supervisor as s\n"
+        "s.BatchRun = lambda *a, **k: os._exit(7)\n"
+        "sys.exit(main(sys.argv[1:]))\n"
+    )
+    devices = os.path.dirname(os.path.dirname(sys.modules["hwprune_device"].__file__))
+    command = [sys.executable, "-c", f"import sys; sys.path.insert(0, {devices!r}); "]
+    command[-1] += f"exec(open({str(path)!r}).read())"
+    with BoardSession(BOARD, LocalConnection(BOARD, command)) as session:
+        batch = session.measure(job_of((8, 8, 8)), base_network())
+    (failure,) = batch.outcomes
+    assert isinstance(failure, Failure)
+    assert (failure.stage, failure.architecture) == ("lost", name((8, 8, 8)))
+
+
+def test_a_python_that_cannot_run_the_supervisor_is_told_with_its_last_words():
+    command = [sys.executable, "-c", "raise SystemExit('no numpy on this board')"]
+    with pytest.raises(BoardError, match="no numpy on this board"):
+        BoardSession(BOARD, LocalConnection(BOARD, command)).open()
+    nobody = Board(name="b", python="/nowhere/python3")
+    with pytest.raises(BoardError, match="cannot be started"):
+        BoardSession(nobody).open()
+
+
+def test_another_protocol_is_refused():
+    code = (
+        "import os, json, struct\n"
+        "t = json.dumps({'kind': 'hello', 'protocol': 99}).encode()\n"
+        "os.write(1, struct.pack('>I', len(t)) + t + struct.pack('>Q', 0)); input()"
+    )
+    connection = LocalConnection(BOARD, [sys.executable, "-c", code])
+    with pytest.raises(BoardError, match="another protocol"):
+        BoardSession(BOARD, connection).open()
+    connection.close()
+
+
+def test_a_silent_supervisor_is_lost_after_the_time_it_was_given():
+    connection = LocalConnection(BOARD)
+    connection.open()
+    connection.receive(30)
+    os.kill(connection.pid, signal.SIGSTOP)
+    start = time.monotonic()
+    with pytest.raises(ConnectionLostError, match="silent"):
+        connection.receive(0.3)
+    assert time.monotonic() - start < 2
+    os.kill(connection.pid, signal.SIGCONT)
+    connection.close()
+
+
+def test_nothing_of_the_shell_reaches_the_board(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    monkeypatch.setenv("PYTHONPATH", "/nowhere")
+    connection = LocalConnection(BOARD)
+    connection.open()
+    connection.receive(30)
+    with open(f"/proc/{connection.pid}/environ") as file:
+        environment = file.read()
+    connection.close()
+    assert "/nowhere" not in environment and "OMP_NUM_THREADS=7" not in environment

@@ -1,0 +1,191 @@
+"""The store: what it serves, what it refuses, and what survives a killed writer."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hwprune.errors import RunFolderError
+from hwprune.farm.store import ReadingKey, ReadingStore
+from hwprune_device.reading import Failure
+from tests.readings import reading
+
+KEY = ReadingKey(architecture="a", target_key="{}", conditions_key="c")
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = ReadingStore(tmp_path / "folder" / "readings.sqlite")
+    yield store
+    store.close()
+
+
+def read(number: int, latency_ms: float = 10.0, **changes):
+    return reading(latency_ms, reading_id=f"r{number}", **changes)
+
+
+def test_a_reading_comes_back_whole(store):
+    kept = read(1, doubts=(), conditions={"cores": [1], "unknown": "unavailable"})
+    store.add(KEY, kept)
+    assert store.get(KEY) == kept
+
+
+def test_nothing_is_served_for_another_key(store):
+    store.add(KEY, read(1))
+    for other in ("architecture", "target_key", "conditions_key"):
+        assert store.get(replace(KEY, **{other: "other"})) is None
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    st.lists(
+        st.tuples(st.floats(0.1, 100, allow_nan=False), st.booleans()), min_size=1, max_size=12
+    )
+)
+def test_the_reading_served_is_the_median_of_those_without_doubts(tmp_path_factory, taken):
+    store = ReadingStore(tmp_path_factory.mktemp("store") / "s.sqlite")
+    for number, (latency, doubted) in enumerate(taken):
+        store.add(KEY, read(number, latency, doubts=("shaky",) if doubted else ()))
+    good = sorted(latency for latency, doubted in taken if not doubted)
+    served = store.get(KEY)
+    assert (served.latency_ms if served else None) == (
+        good[(len(good) - 1) // 2] if good else None
+    )
+    assert len(store.readings(KEY)) == len(taken)
+    store.close()
+
+
+def test_a_reading_is_added_once_and_never_changed(store):
+    store.add(KEY, read(1, 10.0))
+    store.add(KEY, read(1, 99.0))
+    assert [r.latency_ms for r in store.readings(KEY)] == [10.0]
+
+
+def test_a_failure_is_served_once_it_came_twice(store):
+    failure = Failure(stage="timeout", message="no end", architecture="a")
+    store.add(KEY, failure)
+    assert store.outcome(KEY) is None
+    store.add(KEY, failure)
+    assert store.outcome(KEY) == failure
+    store.add(KEY, read(1))
+    assert store.outcome(KEY) == read(1)
+
+
+def test_a_lost_board_is_not_held_against_a_network(store):
+    for _ in range(3):
+        store.add(KEY, Failure(stage="lost", message="board unplugged"))
+    assert store.outcome(KEY) is None
+
+
+def test_the_first_calibration_stays(store):
+    assert store.nominal_ms(KEY) is None
+    store.calibrate(KEY, read(1, base_nominal_ms=20.0))
+    store.calibrate(KEY, read(2, base_nominal_ms=30.0))
+    assert store.nominal_ms(KEY) == 20.0
+
+
+def test_a_hit_takes_less_than_a_millisecond(store):
+    for number in range(200):
+        store.add(replace(KEY, architecture=f"a{number}"), read(number))
+    best = float("inf")
+    for _ in range(50):
+        start = time.perf_counter()
+        assert store.get(replace(KEY, architecture="a100"))
+        best = min(best, time.perf_counter() - start)
+    assert best < 1e-3
+
+
+def test_threads_and_a_second_process_may_write_at_once(store):
+    code = (
+        "import sys; sys.path.insert(0, '.')\n"
+        "from tests.farm.test_store import KEY, ReadingStore, read\n"
+        f"s = ReadingStore({str(store.path)!r})\n"
+        "[s.add(KEY, read(1000 + n)) for n in range(50)]; s.close()"
+    )
+    other = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env=_environment())
+    jobs = [
+        threading.Thread(target=lambda t=t: [store.add(KEY, read(100 * t + n)) for n in range(50)])
+        for t in range(3)
+    ]
+    for job in jobs:
+        job.start()
+    for job in jobs:
+        job.join()
+    assert other.wait(60) == 0
+    assert len(store.readings(KEY)) == 200
+
+
+def test_a_killed_writer_leaves_the_store_whole(tmp_path):
+    path = tmp_path / "s.sqlite"
+    code = (
+        "import sys; sys.path.insert(0, '.')\n"
+        "from tests.farm.test_store import KEY, ReadingStore, read\n"
+        f"s = ReadingStore({str(path)!r}); n = 0\n"
+        "while True:\n"
+        "    s.add(KEY, read(n)); n += 1\n"
+        "    if n == 20: print('going', flush=True)\n"
+    )
+    writer = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, env=_environment()
+    )
+    assert writer.stdout.readline().strip() == b"going"
+    os.kill(writer.pid, signal.SIGKILL)
+    writer.wait()
+    writer.stdout.close()
+    store = ReadingStore(path)
+    kept = store.readings(KEY)
+    assert len(kept) >= 20
+    assert [r.reading_id for r in kept] == [f"r{n}" for n in range(len(kept))]
+    store.add(KEY, read(10**6))
+    store.close()
+    check = sqlite3.connect(path)
+    assert check.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    check.close()
+
+
+def test_a_store_of_a_newer_hwprune_is_refused_by_version(tmp_path):
+    path = tmp_path / "s.sqlite"
+    database = sqlite3.connect(path)
+    database.execute("PRAGMA user_version = 99")
+    database.close()
+    with pytest.raises(RunFolderError) as error:
+        ReadingStore(path)
+    assert "99" in str(error.value) and "up to 1" in str(error.value)
+
+
+def test_a_path_that_cannot_be_written_is_a_clear_error(tmp_path):
+    file = tmp_path / "file"
+    file.write_text("")
+    with pytest.raises(RunFolderError, match="cannot be used"):
+        ReadingStore(file / "s.sqlite")
+    other = tmp_path / "letter.txt"
+    other.write_text("Dear store, " * 1000)
+    with pytest.raises(RunFolderError, match="not a database"):
+        ReadingStore(other)
+
+
+def test_rows_are_strict_and_bodies_are_json(store):
+    store.add(KEY, read(1))
+    database = sqlite3.connect(store.path)
+    (body,) = database.execute("SELECT body FROM readings").fetchone()
+    assert json.loads(body)["reading_id"] == "r1"
+    with pytest.raises(sqlite3.IntegrityError):
+        database.execute("UPDATE readings SET latency_ms = 'fast'")
+    database.close()
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "devices")])}

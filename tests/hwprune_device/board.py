@@ -1,0 +1,82 @@
+"""A real supervisor in a process of its own, spoken to in frames."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from hwprune_device.frame import Frame, read_frames, write_frame
+from hwprune_device.job import Job
+from hwprune_device.plan import CutPlan
+from hwprune_device.reading import Failure, Reading
+
+ROOT = Path(__file__).parents[2]
+
+
+class Board:
+    """The head's end of a supervisor."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdin and process.stdout
+        self.process = process
+        self._out = process.stdin.fileno()
+        self._frames = read_frames(process.stdout.fileno())
+        self.hello = next(self._frames)
+        self.done: dict = {}
+
+    def send(self, header: dict, body: bytes = b"") -> None:
+        write_frame(self._out, header, body)
+
+    def answer(self) -> Frame:
+        """The next frame that is no sign of life."""
+        return next(frame for frame in self._frames if frame.kind != "alive")
+
+    def place(self, model: bytes, plan: CutPlan) -> None:
+        head = {"kind": "place", "base_id": "chain", "plan": plan.to_json()}
+        self.send(head, zlib.compress(model))
+        assert self.answer().kind == "placed"
+
+    def measure(self, job: Job) -> dict[str, Reading | Failure]:
+        """Outcomes by architecture."""
+        self.send({"kind": "measure", "job": job.to_json()})
+        outcomes = {}
+        while (frame := self.answer()).kind == "outcome":
+            outcome = _outcome(frame)
+            outcomes[outcome.architecture] = outcome
+        assert frame.kind == "done", frame
+        self.done = dict(frame.header)
+        return outcomes
+
+
+def _outcome(frame: Frame) -> Reading | Failure:
+    if "reading" in frame.header:
+        return Reading.from_json(frame.header["reading"])
+    return Failure.from_json(frame.header["failure"])
+
+
+@contextmanager
+def running(main: Sequence[str] = ("-m", "hwprune_device")) -> Iterator[Board]:
+    """A supervisor on the last core, ended by closing its stdin as a head does."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "devices")])}
+    process = subprocess.Popen(
+        [sys.executable, *main, "--cores", "last"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=environment,
+        cwd=ROOT,
+    )
+    try:
+        yield Board(process)
+    finally:
+        process.stdin.close()
+        try:
+            process.wait(10)
+        finally:
+            process.kill()
+            process.wait()
+            process.stdout.close()

@@ -1,0 +1,117 @@
+"""Conditions: what selects a latency, and what speaks against a reading."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+
+from hwprune_device.conditions import (
+    UNAVAILABLE,
+    conditions_key,
+    core_times,
+    disturbance,
+    fingerprint,
+    state,
+)
+from hwprune_device.doubts import batch_doubts, ratio_doubts
+from hwprune_device.estimate import Ratio
+from hwprune_device.job import Protocol
+
+CORES = tuple(sorted(os.sched_getaffinity(0)))[-1:]
+RUNTIME = {"name": "onnxrt", "version": "1.32.0"}
+TARGET = {"threads": 1}
+CALM = {"other_cpu_share": 0.0, "steal_share": 0.0, "steal_s": 0.0}
+
+
+def blanks(value: object) -> list[object]:
+    if isinstance(value, dict):
+        return [b for inner in value.values() for b in blanks(inner)]
+    if isinstance(value, list):
+        return [b for inner in value for b in blanks(inner)]
+    return [value] if value is None or value == "" else []
+
+
+def test_nothing_about_a_board_is_blank():
+    board = {**fingerprint(CORES), **state(CORES)}
+    assert blanks(board) == []
+    assert board["cpu"]["model name"]
+
+
+def test_the_key_changes_with_what_changes_latency_and_with_nothing_else():
+    board = fingerprint(CORES)
+    key = conditions_key(board, RUNTIME, TARGET)
+    assert key == conditions_key({**board, "kernel": "other", "ram_mb": 1}, RUNTIME, TARGET)
+    assert key == conditions_key({**board, "cores": [7]}, RUNTIME, TARGET)
+    for changed in (
+        conditions_key({**board, "governor": ["powersave"]}, RUNTIME, TARGET),
+        conditions_key({**board, "pinned_mhz": [1000]}, RUNTIME, TARGET),
+        conditions_key({**board, "cpu_flags": "0"}, RUNTIME, TARGET),
+        conditions_key(board, {**RUNTIME, "version": "1.33.0"}, TARGET),
+        conditions_key(board, RUNTIME, {"threads": 2}),
+    ):
+        assert changed != key
+
+
+def test_work_of_others_on_a_core_is_seen_and_own_work_is_not():
+    before = core_times(CORES)
+    start = time.process_time()
+    affinity = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, CORES)
+    try:
+        while time.process_time() - start < 0.3:
+            pass
+    finally:
+        os.sched_setaffinity(0, affinity)
+    after = core_times(CORES)
+    used = time.process_time() - start
+    whole = disturbance(before, after, 0.0, 1)["other_cpu_share"]
+    rest = disturbance(before, after, used, 1)["other_cpu_share"]
+    assert whole - rest > 0.2
+    assert disturbance(None, after, 0.0, 1)["other_cpu_share"] == UNAVAILABLE
+
+
+def doubts(**changes) -> list[str]:
+    fields = {
+        "clock": "thread_cpu",
+        "threads": 1,
+        "wall_excess": 0.0,
+        "disturbance": CALM,
+        "base_ms": [1.0] * 30,
+        "base_nominal_ms": 1.0,
+        **changes,
+    }
+    return batch_doubts(**fields)
+
+
+def test_a_busy_neighbour_is_no_doubt_on_the_thread_cpu_clock():
+    busy = {**CALM, "other_cpu_share": 0.6}
+    assert doubts(disturbance=busy, wall_excess=1.3) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"clock": "wall", "threads": 2, "disturbance": {**CALM, "other_cpu_share": 0.2}}, "20%"),
+        ({"disturbance": {**CALM, "steal_share": 0.03, "steal_s": 0.2}}, "hypervisor"),
+        ({"base_ms": [1.0] * 10 + [1.1] * 10 + [1.2] * 10}, "drifted by +20%"),
+        ({"clock": "wall", "base_ms": [1.0] * 10 + [1.1] * 20}, "drifted by +10%"),
+        ({"base_ms": [1.5] * 30}, "off its calibrated time"),
+    ],
+)
+def test_what_the_ratio_cannot_repair_is_a_doubt(changes, said):
+    (doubt,) = doubts(**changes)
+    assert said in doubt
+
+
+def test_an_unknown_disturbance_is_no_doubt():
+    unknown = dict.fromkeys(CALM, UNAVAILABLE)
+    assert doubts(disturbance=unknown, clock="wall", threads=2) == []
+
+
+def test_a_ratio_twice_as_wide_as_wanted_is_a_doubt():
+    wide = Ratio(value=1.0, low=0.95, high=1.05, base_ms=(1.0,))
+    near = Ratio(value=1.0, low=0.97, high=1.03, base_ms=(1.0,))
+    assert "±5.0 %" in ratio_doubts(wide, 40, Protocol())[0]
+    assert ratio_doubts(near, 40, Protocol()) == []

@@ -1,0 +1,104 @@
+"""Rounds: who is visited when, when they stop, and what a visit is."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from hwprune_device.job import Protocol
+from hwprune_device.marker import BASE
+from hwprune_device.stopwatch import Lap, Stopwatch
+
+
+def busy(milliseconds: float):
+    """A run that computes for a given time."""
+
+    def run() -> None:
+        end = time.perf_counter_ns() + milliseconds * 1e6
+        while time.perf_counter_ns() < end:
+            pass
+
+    return run
+
+
+def stopwatch(count: int, notes: list[int], protocol: Protocol, **changes) -> Stopwatch:
+    laps = {index: Lap(run=busy(0.01)) for index in range(count)}
+    for lap in laps.values():
+        lap.warm_up(protocol)
+    fields = {"threads": 1, "seed": 7, "note": notes.append, "failed": pytest.fail, **changes}
+    return Stopwatch(Lap(run=busy(0.01)), laps, protocol, **fields)
+
+
+def test_every_round_visits_everybody_once_with_the_base_after_every_third():
+    notes: list[int] = []
+    rounds = stopwatch(7, notes, Protocol(rounds=4, max_rounds=4)).time()
+    assert rounds == 4
+    assert notes[0] == BASE
+    one_round = len(notes[1:]) // 4
+    orders = [notes[1 + r * one_round : 1 + (r + 1) * one_round] for r in range(4)]
+    for order in orders:
+        assert sorted(i for i in order if i != BASE) == list(range(7))
+        assert [i for i, n in enumerate(order) if n == BASE] == [3, 7, 9]
+    assert len({tuple(order) for order in orders}) > 1
+
+
+def test_the_order_comes_from_the_seed():
+    first, second, other = [], [], []
+    for notes, seed in ((first, 1), (second, 1), (other, 2)):
+        stopwatch(8, notes, Protocol(rounds=3, max_rounds=3), seed=seed).time()
+    assert first == second != other
+
+
+def test_each_visit_lies_between_two_base_visits():
+    watch = stopwatch(5, [], Protocol(rounds=3, max_rounds=3))
+    watch.time()
+    for lap in watch.candidates.values():
+        assert all(0 <= v.before < len(watch.base.visits) - 1 for v in lap.visits)
+
+
+def test_a_short_visit_is_three_timed_runs_and_a_long_one_is_one():
+    protocol = Protocol(short_ms=1.0)
+    short, long = Lap(run=busy(0.2)), Lap(run=busy(2.0))
+    for lap, count in ((short, 3), (long, 1)):
+        lap.warm_up(protocol)
+        lap.visit(0)
+        assert len(lap.visits[0].wall_ms) == len(lap.visits[0].cpu_ms) == count
+    assert long.visits[0].wall_ms[0] == pytest.approx(2.0, rel=0.5)
+
+
+def test_a_tiny_network_is_timed_over_several_inferences():
+    lap = Lap(run=busy(0.002))
+    lap.warm_up(Protocol())
+    assert lap.loops > 5
+    lap.visit(0)
+    assert min(lap.visits[0].wall_ms) < 0.02
+
+
+def test_rounds_go_on_while_a_ratio_is_not_precise_and_end_at_the_most():
+    watch = stopwatch(2, [], Protocol(rounds=3, max_rounds=9, precision_pct=1e-9))
+    assert watch.time() == 9
+    watch = stopwatch(2, [], Protocol(rounds=3, max_rounds=9, precision_pct=1e9))
+    assert watch.time() == 3
+
+
+def test_no_round_starts_after_the_cap():
+    watch = stopwatch(2, [], Protocol(rounds=10**6, max_rounds=10**6, cap_s=0.05))
+    start = time.monotonic()
+    assert watch.time() < 10**6
+    assert time.monotonic() - start < 2
+
+
+def test_a_candidate_that_raises_leaves_and_the_others_go_on():
+    failed = []
+
+    def broken() -> None:
+        raise RuntimeError("no more")
+
+    protocol = Protocol(rounds=2, max_rounds=2)
+    watch = stopwatch(3, [], protocol, failed=lambda index, error: failed.append((index, error)))
+    watch.candidates[1].run = broken
+    watch.time()
+    assert [index for index, _ in failed] == [1]
+    assert sorted(watch.candidates) == [0, 2]
+    assert all(len(lap.visits) == 2 for lap in watch.candidates.values())

@@ -1,0 +1,67 @@
+"""A board whose runtime gets into trouble for certain widths of the first layer.
+
+It is ONNX Runtime for every other network. Run as a module; takes the supervisor's own arguments.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import time
+from collections.abc import Mapping
+
+import onnx
+
+from hwprune_device.__main__ import main
+from hwprune_device.job import Target
+from hwprune_device.runtimes import register
+from hwprune_device.runtimes.onnxrt import OnnxNetwork, OnnxRuntime
+
+CRASHES_IN_BUILD, CRASHES_IN_RUN, CRASHES_LATE, KILLED, PRINTS, HANGS_LATE = 15, 14, 13, 12, 11, 10
+LATE = 7
+"""Runs until a network that fails late does."""
+
+
+class TroubledNetwork(OnnxNetwork):
+    """Runs, and then does what its width says."""
+
+    def __init__(self, model: bytes, target: Target, free: Mapping[str, int]) -> None:
+        self._width = first_width(model)
+        self._runs = 0
+        if self._width == CRASHES_IN_BUILD:
+            ctypes.string_at(0)
+        super().__init__(model, target, free)
+
+    def run(self) -> None:
+        self._runs += 1
+        late = self._runs > LATE
+        if self._width == CRASHES_IN_RUN or (self._width == CRASHES_LATE and late):
+            ctypes.string_at(0)
+        if self._width == KILLED:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self._width == PRINTS:
+            print("a runtime that talks on stdout")
+            os.write(1, b"and natively too\n")
+        if self._width == HANGS_LATE and late:
+            time.sleep(600)
+        super().run()
+
+
+class TroubledRuntime(OnnxRuntime):
+    """Registered over the real one."""
+
+    def load(self, model: bytes, target: Target, free: Mapping[str, int]) -> OnnxNetwork:
+        return TroubledNetwork(model, target, free)
+
+
+def first_width(model: bytes) -> int:
+    """Output channels of the first convolution."""
+    weights = onnx.load_model_from_string(model).graph.initializer
+    return next(w.dims[0] for w in weights if w.name == "w0")
+
+
+if __name__ == "__main__":
+    register("onnxrt", "tests.hwprune_device.troubled_board:TroubledRuntime")
+    sys.exit(main(sys.argv[1:]))
