@@ -148,7 +148,7 @@ def _frozen(
         if _NORMALIZATIONS in node_name:
             continue
         for component in np.unique(root[labels]).tolist():
-            for reason in reasons.get(component, ()):
+            for reason in reasons.get(component, ())[:1]:
                 found[(layer_of(node_name), reason)] = None
     for name in ignore:
         if name in names:

@@ -155,12 +155,21 @@ def _reshape_without_batch(model: onnx.ModelProto) -> None:
 
 
 def _target_without_batch(before: Shape | None, after: Shape | None) -> list[int] | None:
-    if not before or not after or before[0] != after[0]:
+    """The target with the batch copied (0) or inferred (-1); None where that cannot be said."""
+    if not before or not after:
         return None
-    rest = list(after[1:])
-    if len(rest) == 1:
+    target = []
+    for axis, size in enumerate(after):
+        kept = axis < len(before) and before[axis] == size
+        if not isinstance(size, int):
+            return None
+        if kept and (axis == 0 or size % _ODD_BATCH == 0):
+            target.append(0)
+        else:
+            target.append(-1 if size % _ODD_BATCH == 0 else size)
+    if len(target) == 2 and target[0] == 0:
         return [0, -1]
-    return [0, *(int(d) for d in rest)] if all(isinstance(d, int) for d in rest) else None
+    return target if target.count(-1) <= 1 else None
 
 
 def _drop_notes(model: onnx.ModelProto) -> None:

@@ -53,8 +53,9 @@ def trace(module: nn.Module, example_input: torch.Tensor) -> bytes:
     Raises:
         NetworkError: torch cannot export the module.
     """
-    still = copy.deepcopy(module).cpu().eval()
-    example = example_input.detach().cpu()
+    # Trained channels-last, a network would be traced with reshapes that undo the layout.
+    still = copy.deepcopy(module).cpu().eval().to(memory_format=torch.contiguous_format)
+    example = example_input.detach().cpu().contiguous()
     try:
         program = _export(still, example)
     except Exception as error:
@@ -160,6 +161,9 @@ def _name_by_module(model: ir.Model) -> None:
         scopes = node.metadata_props.get("pkg.torch.onnx.name_scopes", "")
         path = [part.strip(" '\"") for part in scopes.strip("[]").split(",")]
         module = path[-2] if len(path) > 1 else ""
+        if module.startswith("_empty_nn_module"):
+            # What the exporter adds itself belongs to no module.
+            module = ""
         node.name = f"{module}/{node.op_type}" if module else node.op_type
 
 

@@ -49,6 +49,7 @@ def test_form_is_stable(name: str) -> None:
         ("s = Constant<value_ints=[-1, 24]>() y = Reshape(x, s)", [0, -1]),
         ("s = Constant<value_ints=[-1, 2, 12]>() y = Reshape<allowzero=1>(x, s)", [0, 2, 12]),
         ("s = Constant<value_ints=[-1, 12]>() y = Reshape(x, s)", [-1, 12]),
+        ("s = Constant<value_ints=[3, -1, 4]>() y = Reshape(x, s)", [3, -1, 4]),
     ],
 )
 def test_reshape_copies_the_batch_where_it_keeps_it(body: str, target: list[int]) -> None:
@@ -58,6 +59,18 @@ def test_reshape_copies_the_batch_where_it_keeps_it(body: str, target: list[int]
     ).graph
     assert [node.op_type for node in graph.node] == ["Reshape"]
     assert numpy_helper.to_array(graph.initializer[0]).tolist() == target
+
+
+def test_batch_on_another_axis_is_never_written_out() -> None:
+    body = (
+        "t = Transpose<perm=[1,0,2,3]>(x) s = Constant<value_ints=[6, -1, 4]>()"
+        " u = Reshape(t, s) r = Constant<value_ints=[3, -1]>() y = Reshape(u, r)"
+    )
+    graph = onnx.load_model_from_string(
+        _canonical(parsed(f"g (float[N,6,2,2] x) => (float[A,B] y) {{ {body} }}"))
+    ).graph
+    targets = [numpy_helper.to_array(tensor).tolist() for tensor in graph.initializer]
+    assert targets == [[0, 0, 4], [3, -1]]
 
 
 def test_unnamed_nodes_are_named_after_their_weight() -> None:

@@ -24,9 +24,13 @@ def rule(*op_types: str) -> Callable[[Rule], Rule]:
 
 
 def apply_rule(walk: Walk, node: onnx.NodeProto) -> None:
-    """Move labels through a node; an op without rule freezes all it touches."""
+    """Move labels through a node; an op without rule, or a value without shape, freezes all."""
     known = RULES.get(node.op_type) if node.domain in ("", "ai.onnx") else None
+    values = [name for name in (*node.input, *node.output) if name]
     if known is None:
         walk.freeze_all(list(node.input), f"no rule for op {node.op_type} ({node.name})")
+        return
+    if any(name not in walk.shapes for name in values):
+        walk.freeze_all(list(node.input), f"{node.name} has a shape that cannot be inferred")
         return
     known(walk, node)

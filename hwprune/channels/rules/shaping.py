@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import onnx
 
@@ -25,7 +27,8 @@ def reshape(walk: Walk, node: onnx.NodeProto) -> None:
     data, target = node.input[0], walk.constant(node, 1)
     before, after = walk.shapes.get(data), walk.shapes.get(node.output[0])
     sized = before and after and all(isinstance(d, int) for d in (*before, *after))
-    if not sized or target is None or data in walk.weights:
+    fits = sized and math.prod(before) == math.prod(after)  # type: ignore[arg-type]
+    if not fits or target is None or data in walk.weights:
         walk.freeze_all([data], f"{node.name} reshapes to a computed shape")
         return
     assert before is not None and after is not None
