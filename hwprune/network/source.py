@@ -7,8 +7,10 @@ import inspect
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
+from hwprune.channels.base import make_base
 from hwprune.errors import NetworkError
 from hwprune.network.user_code import load_function
 from hwprune.network.weights import put_weights, read_weights
@@ -21,7 +23,11 @@ CLASS_ARGUMENTS = ("num_classes", "classes", "n_classes")
 
 
 def load_network(
-    source: str, *, weights: Path | None = None, num_classes: int | None = None
+    source: str,
+    *,
+    weights: Path | None = None,
+    num_classes: int | None = None,
+    seed: int = 0,
 ) -> nn.Module:
     """The network that `source` names, in eval mode.
 
@@ -30,23 +36,27 @@ def load_network(
             `package.module:function`, `path/to/file.py:function`, or an .onnx file.
         weights: a .safetensors, .pth, .pt or .th file to load into it.
         num_classes: classes of the data; a function gets it when it takes such an argument.
+        seed: of the first weights of a network that has none yet.
 
     Raises:
         NetworkError: the name, the function, or the weights are not there or do not fit.
     """
-    if source.endswith(".onnx"):
-        module = _onnx(Path(source).expanduser())
-    elif source.startswith("torchvision:"):
-        module = _torchvision(source, num_classes, own_weights=weights is not None)
-    elif ":" in source:
-        module = _own(source, num_classes)
-    else:
-        raise NetworkError(
-            "the network is not named in a known way", given=source, possible=POSSIBLE
-        )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        module = _build(source, num_classes, own_weights=weights is not None)
     if weights is not None:
         put_weights(module, read_weights(Path(weights).expanduser()), where=str(weights))
     return module.eval()
+
+
+def _build(source: str, num_classes: int | None, *, own_weights: bool) -> nn.Module:
+    if source.endswith(".onnx"):
+        return _onnx(Path(source).expanduser())
+    if source.startswith("torchvision:"):
+        return _torchvision(source, num_classes, own_weights=own_weights)
+    if ":" in source:
+        return _own(source, num_classes)
+    raise NetworkError("the network is not named in a known way", given=source, possible=POSSIBLE)
 
 
 def _onnx(path: Path) -> nn.Module:
@@ -54,7 +64,7 @@ def _onnx(path: Path) -> nn.Module:
 
     if not path.is_file():
         raise NetworkError("the network's file is not there", given=str(path))
-    return to_module(path.read_bytes())
+    return to_module(make_base(path.read_bytes()).onnx)
 
 
 def _own(source: str, num_classes: int | None) -> nn.Module:
@@ -124,7 +134,6 @@ def _untrained(name: str, num_classes: int | None) -> nn.Module:
 
 
 def _downloaded(name: str, entry: Any) -> nn.Module:
-    import torch
     from torchvision import models
 
     try:

@@ -8,12 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
-from hwprune_device.plan import STAYS, CutPlan, Span
-
-WRITERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
-TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+from hwprune_device.plan import STAYS, AxisCut, CutPlan, Span
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -21,48 +17,52 @@ class OutputAxis:
     """One parameter with an axis that carries a layer's output channels."""
 
     layer: str
-    name: str
-    """State-dict key."""
     parameter: nn.Parameter
-    transposed: bool
+    axis: int
     spans: tuple[Span, ...]
     is_norm: bool
+    """Of a normalisation: a scale or shift for each channel."""
     is_weight: bool
-    """A convolution's or linear layer's weight, or BatchNorm's scale; not a bias."""
+    """A weight, or a normalisation's scale; not a bias."""
 
     def rows(self, tensor: torch.Tensor) -> torch.Tensor:
         """A tensor of the parameter's shape as (output channels, everything else)."""
-        moved = tensor.transpose(0, 1) if self.transposed else tensor
+        moved = tensor.transpose(0, self.axis)
         return moved.reshape(len(moved), -1)
 
 
 def output_axes(module: nn.Module, plan: CutPlan) -> Iterator[OutputAxis]:
-    """Every parameter axis that writes a group, in the plan's order; reading axes are left out.
-
-    A weight used as a plain tensor, outside a layer, writes nothing: no criterion can tell what
-    its axes mean.
-    """
+    """Every parameter axis that writes a group, in the plan's order; reading axes are left out."""
     parameters = dict(module.named_parameters())
+    by_name: dict[str, list[AxisCut]] = {}
     for cut in plan.axes:
-        path, _, leaf = cut.initializer.rpartition(".")
-        parameter = parameters.get(cut.initializer)
-        if parameter is None or not path:
-            continue
-        layer = module.get_submodule(path)
-        transposed = isinstance(layer, TRANSPOSED) and leaf == "weight"
-        norm = isinstance(layer, _BatchNorm)
-        if not norm and not isinstance(layer, WRITERS + TRANSPOSED):
-            continue
-        if cut.axis == (1 if transposed else 0):
-            yield OutputAxis(
-                layer=path,
-                name=cut.initializer,
-                parameter=parameter,
-                transposed=transposed,
-                spans=cut.spans,
-                is_norm=norm,
-                is_weight=leaf == "weight",
-            )
+        layer = cut.initializer.rpartition(".")[0]
+        groups = {span.group for span in cut.spans} - {STAYS}
+        writes = any(layer in plan.groups[group].members for group in groups)
+        if cut.initializer in parameters and writes:
+            by_name.setdefault(cut.initializer, []).append(cut)
+    for name, cuts in by_name.items():
+        layer, _, leaf = name.rpartition(".")
+        cut = _written(module.get_submodule(layer), cuts)
+        scale = parameters.get(f"{layer}.weight")
+        yield OutputAxis(
+            layer=layer,
+            parameter=parameters[name],
+            axis=cut.axis,
+            spans=cut.spans,
+            is_norm=scale is not None and scale.ndim == 1,
+            is_weight=leaf == "weight" or parameters[name].ndim > 1,
+        )
+
+
+def _written(layer: nn.Module, cuts: Sequence[AxisCut]) -> AxisCut:
+    """The axis of the outputs, where a layer reads and writes one group along two axes.
+
+    Convolutions and linear layers have their outputs first; a transposed convolution and a plain
+    matrix product, which the twin keeps as functions, have them after the inputs.
+    """
+    first = isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.Linear)
+    return (min if first else max)(cuts, key=lambda cut: cut.axis)
 
 
 class GroupScores:
@@ -96,7 +96,7 @@ def by_weight(
 ) -> GroupScores:
     """Scores from weights alone: `score` maps (channels, everything else) to one number a channel.
 
-    `norms` selects BatchNorm scales, else the weights of convolutions and linear layers.
+    `norms` selects the scales of normalisations, else the weights of all other layers.
     """
     sums = GroupScores(plan)
     with torch.no_grad():

@@ -1,0 +1,68 @@
+"""Real data and small networks that several test files share."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from functools import lru_cache
+from pathlib import Path
+
+import pytest
+import torch
+
+from hwprune.channels.base import BaseNetwork, make_base
+from hwprune.finetune.trainer import train
+from hwprune.network.data import Data, load_data
+from hwprune.network.source import load_network
+from hwprune.network.trace import trace
+from hwprune.recipe import Recipe
+
+SHARED = Path(__file__).parent.parent.parent / "shared" / "data"
+CIFAR = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+
+
+@lru_cache(maxsize=1)
+def digits() -> Data:
+    """Scans of handwritten digits, split."""
+    return load_data("sklearn:digits", heldout=300, augment="shift")
+
+
+def digits_module() -> torch.nn.Module:
+    """The zoo's digits network, untrained, the same each time."""
+    return load_network("hwprune.network.zoo:digits_cnn", num_classes=10)
+
+
+@pytest.fixture(scope="session")
+def trained_digits(tmp_path_factory: pytest.TempPathFactory) -> BaseNetwork:
+    """The zoo's digits network, trained for a few seconds and traced."""
+    torch.set_num_threads(1)
+    module = digits_module()
+    recipe = Recipe(epochs=8, batch_size=64, lr=0.05, bf16=False)
+    train(module, digits(), recipe, folder=tmp_path_factory.mktemp("digits"))
+    return make_base(trace(module, digits().example()))
+
+
+@pytest.fixture(scope="session")
+def cifar_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with CIFAR-10 as torchvision keeps it."""
+    given = os.environ.get("HWPRUNE_DATA", "")
+    for place in filter(None, (given, SHARED)):
+        if (Path(place) / "cifar-10-batches-py").is_dir():
+            return Path(place)
+    script = SHARED / "cifar10" / "restore_cifar10.py"
+    if not script.is_file():
+        pytest.skip("no CIFAR-10: set HWPRUNE_DATA to a folder with cifar-10-batches-py")
+    root = tmp_path_factory.mktemp("cifar")
+    subprocess.run([sys.executable, script, root], check=True, capture_output=True)
+    return root
+
+
+@pytest.fixture(scope="session")
+def resnet56_weights() -> Path:
+    """akamaster's trained ResNet-56."""
+    for place in (os.environ.get("HWPRUNE_DATA", ""), SHARED):
+        file = Path(place) / "akamaster_resnet_cifar10" / "resnet56-4bfd9763.th"
+        if place and file.is_file():
+            return file
+    pytest.skip("no resnet56-4bfd9763.th: put akamaster_resnet_cifar10/ into $HWPRUNE_DATA")

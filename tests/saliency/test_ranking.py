@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hwprune.errors import InputError
+from hwprune.network.scorer import make_scorer
+from hwprune.saliency.ranking import Ranking, rank
+from tests.digits import digits
+
+
+def ranking_of(rows):
+    scores = tuple(np.array(row) for row in rows)
+    order = tuple(np.argsort(-s, kind="stable") for s in scores)
+    return Ranking(criterion="l1", order=order, scores=scores)
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.lists(st.floats(0, 9), min_size=1, max_size=12), min_size=1, max_size=4), st.data()
+)
+def test_what_stays_is_ascending_and_the_most_important(rows, data):
+    ranking = ranking_of(rows)
+    widths = [data.draw(st.integers(1, len(row))) for row in rows]
+    for row, width, kept in zip(rows, widths, ranking.keep(widths), strict=True):
+        assert kept.tolist() == sorted(set(kept.tolist())) and len(kept) == width
+        gone = [row[i] for i in range(len(row)) if i not in kept.tolist()]
+        assert not gone or max(gone) <= min(row[i] for i in kept)
+
+
+def test_a_smaller_cut_keeps_a_part_of_what_a_larger_one_keeps(trained_digits):
+    ranking = rank(trained_digits, None, "l2")
+    whole = trained_digits.plan.widths
+    for small, large in zip(
+        ranking.keep([1] * len(whole)), ranking.keep([w // 2 for w in whole]), strict=True
+    ):
+        assert set(small.tolist()) <= set(large.tolist())
+
+
+def test_json_gives_the_same_ranking_back(trained_digits):
+    ranking = rank(trained_digits, None, "l1")
+    again = Ranking.from_json(json.loads(json.dumps(ranking.to_json())))
+    assert again.criterion == "l1"
+    for one, two in zip(ranking.order, again.order, strict=True):
+        assert np.array_equal(one, two)
+
+
+def test_a_ranking_is_worked_out_once(trained_digits, tmp_path, monkeypatch):
+    first = rank(trained_digits, digits(), "taylor", cache=tmp_path)
+    monkeypatch.setattr("hwprune.saliency.ranking.CRITERIA", {"taylor": None})
+    second = rank(trained_digits, digits(), "taylor", cache=tmp_path)
+    assert np.array_equal(first.order[0], second.order[0])
+
+
+def test_a_damaged_cache_is_worked_out_again(trained_digits, tmp_path):
+    first = rank(trained_digits, None, "l1", cache=tmp_path)
+    (file,) = tmp_path.glob("ranking-*.json")
+    file.write_text(file.read_text()[:50])
+    assert np.array_equal(
+        rank(trained_digits, None, "l1", cache=tmp_path).order[0], first.order[0]
+    )
+
+
+def test_other_data_or_seed_has_its_own_cache(trained_digits, tmp_path):
+    rank(trained_digits, digits(), "taylor", cache=tmp_path)
+    rank(trained_digits, digits(), "taylor", cache=tmp_path, seed=1)
+    rank(trained_digits, digits(), "l1", cache=tmp_path)
+    rank(trained_digits, None, "l1", cache=tmp_path)
+    assert len(list(tmp_path.glob("ranking-*.json"))) == 3
+
+
+def test_an_unknown_criterion_says_which_there_are(trained_digits):
+    with pytest.raises(InputError, match="taylor"):
+        rank(trained_digits, None, "magic")
+
+
+def test_informed_rankings_beat_their_own_reverse(trained_digits):
+    images, labels = digits().split("heldout")
+    widths = [max(1, round(0.4 * w)) for w in trained_digits.plan.widths]
+    for name in ("l1", "taylor"):
+        order = rank(trained_digits, digits(), name).order
+        scores = [
+            make_scorer(
+                trained_digits.onnx,
+                trained_digits.plan.to_json(),
+                [units[::step] for units in order],
+                digits().calibration,
+                images,
+                labels,
+            )(widths)["accuracy"]
+            for step in (1, -1)
+        ]
+        assert scores[0] > scores[1], name
