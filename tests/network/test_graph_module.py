@@ -89,6 +89,14 @@ def test_channels_last_and_bf16_work(name: str) -> None:
     assert relative(given.numpy(), expected.numpy()) < 0.1
 
 
+@pytest.mark.parametrize("name", ["cifar_resnet20", "mobilenet_v2"])
+def test_no_tensor_stays_behind_when_the_twin_moves(name: str) -> None:
+    """The meta device stands for any other: an operation with a tensor left on the CPU fails."""
+    twin = to_module(traced(name).base.onnx).to("meta")
+    assert twin(traced(name).example.to("meta")).device.type == "meta"
+    assert {t.device.type for t in (*twin.parameters(), *twin.buffers())} == {"meta"}
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("name", ["cifar_resnet20", "mobilenet_v2"])
 def test_twin_moves_to_cuda(name: str) -> None:
