@@ -135,28 +135,29 @@ def cifar_vgg16_bn(classes: int = 10) -> CifarVgg:
 
 
 class DigitsCnn(nn.Module):
-    """Five convolutions for 8x8 images, two of them in a residual block, so that cuts couple."""
+    """Seven convolutions for 8x8 images, four of them in residual blocks, so that cuts couple."""
 
     def __init__(self, classes: int = 10) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(1, 24, 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(24)
-        self.conv2 = nn.Conv2d(24, 32, 3, padding=1, bias=False)
-        self.bn2 = nn.BatchNorm2d(32)
-        self.block = BasicBlock(32, 32, 1)
-        self.conv3 = nn.Conv2d(32, 48, 3, padding=1, stride=2, bias=False)
-        self.bn3 = nn.BatchNorm2d(48)
-        self.linear = nn.Linear(48, classes)
+        self.conv2 = nn.Conv2d(24, 48, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(48)
+        self.block1 = BasicBlock(48, 48, 1)
+        self.block2 = BasicBlock(48, 48, 1)
+        self.conv3 = nn.Conv2d(48, 64, 3, padding=1, stride=2, bias=False)
+        self.bn3 = nn.BatchNorm2d(64)
+        self.linear = nn.Linear(64, classes)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """N 1 8 8 -> N classes."""
         out = F.relu(self.bn1(self.conv1(x)))
-        out = self.block(F.relu(self.bn2(self.conv2(out))))
+        out = self.block2(self.block1(F.relu(self.bn2(self.conv2(out)))))
         out = F.relu(self.bn3(self.conv3(out)))
         out = F.adaptive_avg_pool2d(out, 1).flatten(1)
         return self.linear(out)
 
 
 def digits_cnn(classes: int = 10) -> DigitsCnn:
-    """About 40 thousand parameters, for 1x8x8 images."""
+    """About 122 thousand parameters, for 1x8x8 images."""
     return DigitsCnn(classes)
