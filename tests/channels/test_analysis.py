@@ -20,13 +20,17 @@ def test_residual_sum_couples_the_layers_it_joins() -> None:
     plan = traced("digits_cnn").base.plan
     assert [(g.name, g.width) for g in plan.groups] == [
         ("conv1", 24),
-        ("conv2", 32),
-        ("block.conv1", 32),
-        ("conv3", 48),
+        ("conv2", 48),
+        ("block1.conv1", 48),
+        ("block2.conv1", 48),
+        ("conv3", 64),
     ]
     coupled = plan.groups[1]
-    assert coupled.members == ("conv2", "bn2", "block.conv2", "block.bn2")
-    assert coupled.readers == ("block.conv1", "conv3")
+    assert coupled.members == (
+        *("conv2", "bn2", "block1.conv2", "block1.bn2"),
+        *("block2.conv2", "block2.bn2"),
+    )
+    assert coupled.readers == ("block1.conv1", "block2.conv1", "conv3")
 
 
 def test_padded_shortcuts_split_a_stage_into_both_ends_and_the_middle() -> None:
@@ -77,7 +81,9 @@ def test_depthwise_group_count_follows_the_channels() -> None:
 def test_ignored_groups_stay_and_say_why() -> None:
     base = traced("digits_cnn").base
     plan = analyse(base.onnx, ignore=["conv2"])
-    assert [group.name for group in plan.groups] == ["conv1", "block.conv1", "conv3"]
+    assert [group.name for group in plan.groups] == [
+        *("conv1", "block1.conv1", "block2.conv1", "conv3")
+    ]
     assert any(layer == "conv2" and "kept whole" in reason for layer, reason in plan.frozen)
 
 

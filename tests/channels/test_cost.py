@@ -49,9 +49,9 @@ def test_group_costs_are_what_goes_with_the_group() -> None:
     base = traced("digits_cnn").base
     first = base.cost_model.group_costs()[0]
     assert (first.name, first.width) == ("conv1", 24)
-    # 23 filters of 1x3x3, their BatchNorm pairs, and 23 of conv2's 24 input channels.
-    assert first.params == 23 * 9 + 23 * 2 + 23 * 32 * 9
-    assert first.macs == 64 * (23 * 9 + 23 * 32 * 9)
+    # 23 filters of 1x3x3, their BatchNorm pairs, and what conv2's 48 filters read of them.
+    assert first.params == 23 * 9 + 23 * 2 + 23 * 48 * 9
+    assert first.macs == 64 * (23 * 9 + 23 * 48 * 9)
 
 
 @pytest.mark.parametrize("name", ["digits_cnn", "cifar_resnet56", "mobilenet_v2"])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hwprune.network.cut_module import cut_module
 from hwprune_device.cut import Cutter
-from tests.traced import NETWORKS, random_keep, relative, run_onnx, traced
+from tests.traced import NETWORKS, random_keep, random_widths, relative, run_onnx, traced
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -51,7 +51,8 @@ def test_uncut_network_is_the_base_network() -> None:
 def test_cut_to_widths_keeps_the_first_units() -> None:
     network = traced("digits_cnn")
     cutter = Cutter(network.base.onnx, network.base.plan)
-    assert cutter.cut_to([3, 4, 5, 6]) == cutter.cut([np.arange(k) for k in (3, 4, 5, 6)])
+    widths = random_widths(network.base, 3)
+    assert cutter.cut_to(widths) == cutter.cut([np.arange(width) for width in widths])
 
 
 def test_cuts_do_not_leak_into_the_next_one() -> None:
@@ -64,13 +65,13 @@ def test_cuts_do_not_leak_into_the_next_one() -> None:
 
 def test_cut_graph_carries_no_shapes_of_the_base() -> None:
     network = traced("digits_cnn")
-    model = Cutter(network.base.onnx, network.base.plan).cut_to([1, 1, 1, 1])
+    model = Cutter(network.base.onnx, network.base.plan).cut_to([1] * len(network.base.widths))
     assert not onnx.load_model_from_string(model).graph.value_info
 
 
 def test_one_graph_runs_at_any_batch() -> None:
     network = traced("digits_cnn")
-    model = Cutter(network.base.onnx, network.base.plan).cut_to([3, 4, 5, 6])
+    model = Cutter(network.base.onnx, network.base.plan).cut_to(random_widths(network.base, 3))
     for batch in (1, 3):
         assert run_onnx(model, network.example[:1].expand(batch, -1, -1, -1)).shape == (batch, 10)
 
@@ -87,5 +88,5 @@ def test_units_that_are_not_in_the_group_are_refused(units: list[int]) -> None:
 
 def test_too_few_groups_are_refused() -> None:
     network = traced("digits_cnn")
-    with pytest.raises(ValueError, match="3 groups were given, the plan has 4"):
+    with pytest.raises(ValueError, match="3 groups were given, the plan has"):
         Cutter(network.base.onnx, network.base.plan).cut_to([1, 2, 3])

@@ -37,8 +37,8 @@ def _with_plan(base: BaseNetwork, plan: CutPlan) -> BaseNetwork:
 
 def test_forgotten_axis_is_found() -> None:
     base = traced("digits_cnn").base
-    axes = tuple(a for a in base.plan.axes if a.initializer != "block.conv2.weight")
-    assert "block.conv1" in check_cut(_with_plan(base, dataclasses.replace(base.plan, axes=axes)))
+    axes = tuple(a for a in base.plan.axes if a.initializer != "block1.conv2.weight")
+    assert "block1.conv1" in check_cut(_with_plan(base, dataclasses.replace(base.plan, axes=axes)))
 
 
 def test_crossed_channels_of_equal_shape_are_found() -> None:

@@ -15,7 +15,7 @@ from hwprune.network.cut_module import cut_module
 from hwprune.network.graph_module import to_module, to_onnx
 from hwprune_device.cut import Cutter
 from tests.channels.small_graphs import conv_net
-from tests.traced import NETWORKS, random_keep, relative, run_onnx, traced
+from tests.traced import NETWORKS, random_keep, random_widths, relative, run_onnx, traced
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -110,7 +110,7 @@ def test_twin_moves_to_cuda(name: str) -> None:
 
 def test_weights_come_back_into_the_graph() -> None:
     network = traced("digits_cnn")
-    model = Cutter(network.base.onnx, network.base.plan).cut_to([5, 6, 7, 8])
+    model = Cutter(network.base.onnx, network.base.plan).cut_to(random_widths(network.base, 5))
     twin = to_module(model).train()
     twin(network.example).square().sum().backward()
     with torch.no_grad():
@@ -125,7 +125,7 @@ def test_weights_come_back_into_the_graph() -> None:
 
 def test_weights_of_another_cut_are_refused() -> None:
     network = traced("digits_cnn")
-    model = Cutter(network.base.onnx, network.base.plan).cut_to([5, 6, 7, 8])
+    model = Cutter(network.base.onnx, network.base.plan).cut_to(random_widths(network.base, 5))
     with pytest.raises(NetworkError, match=r"'conv1.weight' does not fit the graph"):
         to_onnx(network.module, model)
     with pytest.raises(NetworkError, match="has no weight"):
