@@ -11,7 +11,14 @@ from typing import Any
 
 from hwprune_device import doubts
 from hwprune_device.cut import Cutter
-from hwprune_device.estimate import Clock, Ratio, Visit, ratio_to_base, spread
+from hwprune_device.estimate import (
+    Clock,
+    Ratio,
+    Visit,
+    device_class,
+    ratio_to_base,
+    spread,
+)
 from hwprune_device.job import CandidateJob, Job
 from hwprune_device.reading import Reading
 from hwprune_device.runtimes import Network, Runtime
@@ -68,9 +75,8 @@ class Account:
         nominal = self.job.base_nominal_ms or median(self._base_ms())
         latency = nominal * ratio.value
         several = self.job.target.threads > 1
-        interval = spread(
-            latency, ratio, self.job.target.threads, self.job.protocol.between_batch_cv
-        )
+        kind = device_class(self.job.target.threads, self.place.board.get("hypervisor") is True)
+        interval = spread(latency, ratio, kind, self.job.protocol.between_batch_cv)
         return Reading(
             reading_id=uuid.uuid4().hex,
             architecture=built.job.architecture,

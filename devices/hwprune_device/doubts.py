@@ -20,6 +20,11 @@ STEAL_S = 0.05
 DRIFT = {"wall": 0.05, "thread_cpu": 0.15}
 """Drift of the base inside a batch. Each visit is divided by the base readings next to it, which
 on the thread-CPU clock leaves about a fifth of a common drift: 15 % of it is 3 % of error."""
+WIDE = 4.0
+"""Times the wanted precision. A reading's own interval already says how wide it is; beyond this
+it is of no use."""
+_LEAST_FOR_DRIFT = 6
+"""Base visits in a third of a batch; the median of fewer moves by itself."""
 OFF_NOMINAL = 0.3
 """A base this far from its calibrated time runs on a board in another state."""
 
@@ -44,7 +49,7 @@ def batch_doubts(
 
 def ratio_doubts(ratio: Ratio, rounds: int, protocol: Protocol) -> list[str]:
     """Doubts about one network's ratio."""
-    if ratio.half_width_pct <= 2 * protocol.precision_pct:
+    if ratio.half_width_pct <= WIDE * protocol.precision_pct:
         return []
     return [
         f"after {rounds} rounds the ratio to the base is known to ±{ratio.half_width_pct:.1f} % "
@@ -76,7 +81,7 @@ def _steal(disturbance: Mapping[str, Any]) -> list[str]:
 
 def _drift(clock: Clock, base_ms: Sequence[float]) -> list[str]:
     third = len(base_ms) // 3
-    if third < 3:
+    if third < _LEAST_FOR_DRIFT:
         return []
     first, last = median(base_ms[:third]), median(base_ms[-third:])
     drift = last / first - 1

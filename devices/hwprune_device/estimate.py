@@ -17,11 +17,10 @@ Clock = Literal["thread_cpu", "wall"]
 
 CONTENDED = 0.02
 """Wall and thread-CPU time agree within 0.3 % on an undisturbed core; above 2 % it was not."""
-CV_ONE_THREAD = 0.015
-CV_SEVERAL_THREADS = 0.035
-"""Between-batch coefficient of variation of the ratio to the base. One thread: 12 networks read
-8 times gave 1.2 % on a core of its own, 1.5 % to 2.8 % under load by the thread-CPU clock. Several
-threads have the wall clock alone: 1.3 to 3.4 % for ratios of wall times on cores of their own."""
+CLASS_CV = {"one thread": 0.015, "one thread, virtual machine": 0.028, "several threads": 0.035}
+"""Between-batch coefficient of variation of the ratio to the base, by class of device. One thread:
+12 networks read 8 times gave 1.2 to 1.5 % on a core of its own, and 2.8 % where strangers shared
+caches and memory. Several threads have the wall clock alone: up to 3.4 % on cores of their own."""
 _Z95 = 1.96
 
 
@@ -111,15 +110,21 @@ class Spread:
     source: str
 
 
-def spread(latency_ms: float, ratio: Ratio, threads: int, board_cv: float | None) -> Spread:
+def device_class(threads: int, virtual: bool) -> str:
+    """The entry of CLASS_CV for a board."""
+    if threads > 1:
+        return "several threads"
+    return "one thread, virtual machine" if virtual else "one thread"
+
+
+def spread(latency_ms: float, ratio: Ratio, class_name: str, board_cv: float | None) -> Spread:
     """Between-batch spread and this batch's own error, in quadrature.
 
     The batch's own interval alone is worth little: at "±1 %" the true spread between processes was
     1.4 to 9 %.
     """
-    class_cv = CV_ONE_THREAD if threads == 1 else CV_SEVERAL_THREADS
-    between = class_cv if board_cv is None else board_cv
-    whose = f"class default for {threads} thread(s)" if board_cv is None else "this board's own"
+    between = CLASS_CV[class_name] if board_cv is None else board_cv
+    whose = f"class default: {class_name}" if board_cv is None else "this board's own"
     total = math.hypot(between, ratio.standard_error)
     return Spread(
         low_ms=latency_ms * max(0.0, 1 - _Z95 * total),

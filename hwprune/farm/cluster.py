@@ -87,9 +87,7 @@ def _prepare_environment() -> None:
     if constants is not None:
         # Ray was imported before and has read its environment: have it read once more.
         setattr(constants, "ENABLE_RAY_CLUSTER", False)  # noqa: B010
-        from ray._raylet import Config
-
-        Config.initialize("")
+        sys.modules["ray._raylet"].Config.initialize("")
 
 
 def _start_local() -> None:

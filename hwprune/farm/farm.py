@@ -85,18 +85,18 @@ class Farm:
         """The unpruned network's reading, whose time every ratio is multiplied with.
 
         Each batch is a fresh process that times the network beside itself. The median stays in
-        the store, so that all runs under these conditions share one nominal time.
+        the store, so that all runs under these conditions share one nominal time. A Failure when
+        the board is lost, or cannot run the network.
         """
         with self._calibrating:
             key = self._key(self._placed().architecture)
             known = self._store.get(key) if self._nominal_ms is not None else None
             if known is not None:
                 return known
-            outcomes = [self._run(self._links[0], [], None).outcomes[0] for _ in range(batches)]
-            readings = [outcome for outcome in outcomes if isinstance(outcome, Reading)]
-            if not readings:
-                return outcomes[0]
-            reading = _calibration(readings, self._nominal_ms)
+            outcome = self._calibration_batches(batches)
+            if isinstance(outcome, Failure):
+                return outcome
+            reading = _calibration(outcome, self._nominal_ms)
             self._store.calibrate(key, reading)
             # Another process may have been first; its nominal counts then.
             self._nominal_ms = self._store.nominal_ms(key)
@@ -162,6 +162,19 @@ class Farm:
                 outcomes = [replace(lost, architecture=w.key.architecture) for w in wishes]
             for wish, outcome in zip(wishes, outcomes, strict=True):
                 self._room.answer(wish, outcome)
+
+    def _calibration_batches(self, batches: int) -> list[Reading] | Failure:
+        """Readings of the unpruned network; those with doubts are taken again, once each."""
+        good: list[Reading] = []
+        doubted: list[Reading] = []
+        for _ in range(2 * batches):
+            outcome = self._run(self._links[0], [], None).outcomes[0]
+            if isinstance(outcome, Failure):
+                return outcome
+            (doubted if outcome.doubts else good).append(outcome)
+            if len(good) == batches:
+                break
+        return good or doubted
 
     def _batch(self, link: BoardLink, wishes: Sequence[Wish]) -> Sequence[Outcome]:
         nominal = self._nominal()
@@ -233,7 +246,7 @@ def _calibration(readings: Sequence[Reading], nominal_ms: float | None) -> Readi
     nominal = nominal_ms or median(r.base_nominal_ms for r in readings)
     middle = sorted(readings, key=lambda r: r.base_nominal_ms)[(len(readings) - 1) // 2]
     off_pct = 100 * abs(median(r.ratio for r in readings) - 1)
-    doubts = set(middle.doubts) if all(r.doubts for r in readings) else set()
+    doubts = set(middle.doubts)
     if off_pct > _CONTROL_PCT:
         doubts.add(f"the network timed beside itself was off by {off_pct:.1f} %")
     return replace(

@@ -101,7 +101,8 @@ class SimulatedBoard:
         from onnx.reference import ReferenceEvaluator
 
         evaluator = ReferenceEvaluator(onnx.load_model_from_string(model))
-        return np.asarray(evaluator.run(None, {evaluator.input_names[0]: inputs})[0])
+        (output, *_) = evaluator.run(None, {evaluator.input_names[0]: inputs})
+        return np.asarray(output)
 
     def timings(self) -> dict[str, float]:
         """Seconds by stage; everything a simulated board does is timing."""

@@ -1,9 +1,9 @@
-"""How well a latency repeats: hwprune's reading against a plain mean of 20 and a median of 100 runs.
+"""How well a latency repeats: hwprune's reading, a plain mean of 20, and a median of 100 runs.
 
 Every repeat is a fresh process. Prints the coefficient of variation of each way over the repeats,
 and how many times better than the mean of 20 it is.
 
-    python tests/benchmarks/bench_reading.py [--repeats 5] [--width 32] [--layers 6]
+    python -m tests.benchmarks.bench_reading [--repeats 5] [--width 32] [--layers 6]
 """
 
 from __future__ import annotations

@@ -110,8 +110,8 @@ def test_an_unknown_disturbance_is_no_doubt():
     assert doubts(disturbance=unknown, clock="wall", threads=2) == []
 
 
-def test_a_ratio_twice_as_wide_as_wanted_is_a_doubt():
-    wide = Ratio(value=1.0, low=0.95, high=1.05, base_ms=(1.0,))
+def test_a_ratio_four_times_as_wide_as_wanted_is_a_doubt():
+    wide = Ratio(value=1.0, low=0.9, high=1.1, base_ms=(1.0,))
     near = Ratio(value=1.0, low=0.97, high=1.03, base_ms=(1.0,))
-    assert "±5.0 %" in ratio_doubts(wide, 40, Protocol())[0]
+    assert "±10.0 %" in ratio_doubts(wide, 40, Protocol())[0]
     assert ratio_doubts(near, 40, Protocol()) == []

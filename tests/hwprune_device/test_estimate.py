@@ -9,7 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hwprune_device.estimate import Visit, choose_clock, median_interval, ratio_to_base, spread
+from hwprune_device.estimate import (
+    Visit,
+    choose_clock,
+    device_class,
+    median_interval,
+    ratio_to_base,
+    spread,
+)
 
 TRUTH = 0.6
 
@@ -77,11 +84,13 @@ def test_twenty_samples_give_the_sixth_from_either_end():
 def test_a_latency_is_never_surer_than_the_spread_between_batches():
     base = [visit(1.0, i - 1) for i in range(21)]
     exact = ratio_to_base([visit(0.5, i) for i in range(20)], base, "wall")
-    default = spread(10.0, exact, 1, None)
+    default = spread(10.0, exact, device_class(1, virtual=False), None)
     assert default.high_ms - 10.0 == pytest.approx(1.96 * 0.015 * 10.0)
     assert "class default" in default.source
-    own = spread(10.0, exact, 1, 0.04)
+    shared = spread(10.0, exact, device_class(1, virtual=True), None)
+    assert shared.high_ms > default.high_ms
+    own = spread(10.0, exact, "one thread", 0.04)
     assert own.high_ms - 10.0 == pytest.approx(1.96 * 0.04 * 10.0)
     assert "this board's own" in own.source
-    noisy = spread(10.0, ratio_to_base(*drifting_batch(0), "wall"), 1, None)
+    noisy = spread(10.0, ratio_to_base(*drifting_batch(0), "wall"), "one thread", None)
     assert noisy.high_ms > default.high_ms

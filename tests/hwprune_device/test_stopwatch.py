@@ -64,7 +64,7 @@ def test_a_short_visit_is_three_timed_runs_and_a_long_one_is_one():
         lap.warm_up(protocol)
         lap.visit(0)
         assert len(lap.visits[0].wall_ms) == len(lap.visits[0].cpu_ms) == count
-    assert long.visits[0].wall_ms[0] == pytest.approx(2.0, rel=0.5)
+    assert long.visits[0].wall_ms[0] >= 2.0
 
 
 def test_a_tiny_network_is_timed_over_several_inferences():

@@ -53,7 +53,7 @@ def test_a_calibrated_base_sets_the_scale(board: Board):
 
 
 def test_a_job_without_candidates_measures_the_base_beside_itself(board: Board):
-    (reading,) = board.measure(job([])).values()
+    (reading,) = board.measure(job([], protocol=Protocol())).values()
     assert isinstance(reading, Reading)
     assert reading.architecture == name(WIDTHS)
     assert reading.ratio == pytest.approx(1.0, abs=0.15)
