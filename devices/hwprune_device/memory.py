@@ -3,7 +3,7 @@
 The liveness follows the memory planner of ONNX Runtime (allocation_planner.cc, read at 1.32):
 outputs that are views share their input's buffer, element-wise kernels work in place when nobody
 else needs the input, and a freed buffer of the very same shape is taken up again. A runtime that
-reports its allocator's count needs none of this; a test holds the two together.
+reports its allocator's count needs none of this; the two agree for 99 in 100 random graphs.
 """
 
 from __future__ import annotations
