@@ -105,7 +105,7 @@ choices = st.lists(
 
 @needs_counts
 def test_liveness_equals_the_allocator_on_grown_graphs(tmp_path):
-    """They differ for about 1 in 100 odd graphs, such as a concatenation of a value with itself."""
+    """They differ for about 1 in 100 odd graphs, such as a value concatenated with itself."""
     same, count = 0, 0
 
     @settings(max_examples=80, deadline=None, derandomize=True)
