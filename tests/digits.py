@@ -7,6 +7,7 @@ import subprocess
 import sys
 from functools import lru_cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import torch
@@ -33,14 +34,21 @@ def digits_module() -> torch.nn.Module:
     return load_network("hwprune.network.zoo:digits_cnn", num_classes=10)
 
 
-@pytest.fixture(scope="session")
-def trained_digits(tmp_path_factory: pytest.TempPathFactory) -> BaseNetwork:
-    """The zoo's digits network, trained for a few seconds and traced."""
+@lru_cache(maxsize=1)
+def trained_digits_base() -> BaseNetwork:
+    """The zoo's digits network, trained for a few seconds and traced; once in a test run."""
     torch.set_num_threads(1)
     module = digits_module()
-    recipe = Recipe(epochs=8, batch_size=64, lr=0.05, bf16=False)
-    train(module, digits(), recipe, folder=tmp_path_factory.mktemp("digits"))
+    recipe = Recipe(epochs=5, batch_size=64, lr=0.05, bf16=False)
+    with TemporaryDirectory() as folder:
+        train(module, digits(), recipe, folder=Path(folder))
     return make_base(trace(module, digits().example()))
+
+
+@pytest.fixture(scope="session")
+def trained_digits() -> BaseNetwork:
+    """See trained_digits_base."""
+    return trained_digits_base()
 
 
 @pytest.fixture(scope="session")

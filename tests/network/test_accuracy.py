@@ -51,9 +51,9 @@ def test_recalibrated_onnx_computes_what_the_recalibrated_module_does(trained_di
 
 
 def test_a_published_network_reaches_its_published_accuracy(cifar_root, resnet56_weights):
-    data = load_data("torchvision:CIFAR10", root=str(cifar_root), limit=1500, heldout=500, **CIFAR)
+    data = load_data("torchvision:CIFAR10", root=str(cifar_root), limit=1000, heldout=500, **CIFAR)
     module = load_network(
         "hwprune.network.zoo:cifar_resnet56", weights=resnet56_weights, num_classes=10
     )
-    # 93.39 % on all 10,000 test images; 1,500 of them have a standard error of 0.65 %.
-    assert abs(accuracy_of(module, data, "test") - 0.9339) < 0.02
+    # 93.39 % on all 10,000 test images; 1,000 of them have a standard error of 0.8 %.
+    assert abs(accuracy_of(module, data, "test") - 0.9339) < 0.025

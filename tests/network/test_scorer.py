@@ -122,7 +122,7 @@ def test_resnet56_keeps_most_of_its_accuracy_when_a_tenth_is_cut(cifar_root, res
     from hwprune.network.source import load_network
     from hwprune.network.trace import trace
 
-    data = load_data("torchvision:CIFAR10", root=str(cifar_root), limit=2000, heldout=500, **CIFAR)
+    data = load_data("torchvision:CIFAR10", root=str(cifar_root), limit=1000, heldout=300, **CIFAR)
     module = load_network("hwprune.network.zoo:cifar_resnet56", weights=resnet56_weights)
     base = make_base(trace(module, data.example()))
     scorer = scorer_of(base, rank(base, data, "l1"), data, bf16=None)

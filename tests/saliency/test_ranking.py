@@ -80,7 +80,7 @@ def test_an_unknown_criterion_says_which_there_are(trained_digits):
 
 def test_informed_rankings_beat_their_own_reverse(trained_digits):
     images, labels = digits().split("heldout")
-    widths = [max(1, round(0.4 * w)) for w in trained_digits.plan.widths]
+    widths = [max(1, round(0.7 * w)) for w in trained_digits.plan.widths]
     for name in ("l1", "taylor"):
         order = rank(trained_digits, digits(), name).order
         scores = [
@@ -94,4 +94,4 @@ def test_informed_rankings_beat_their_own_reverse(trained_digits):
             )(widths)["accuracy"]
             for step in (1, -1)
         ]
-        assert scores[0] > scores[1], name
+        assert scores[0] > scores[1] + 0.1, name

@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from hwprune.errors import InputError, RunFolderError
+from hwprune.finetune.checkpoint import FILE
+from hwprune.finetune.history import read_history
+from hwprune.finetune.trainer import train
+from hwprune.finetune.training import Training
+from hwprune.network.accuracy import accuracy_of
+from hwprune.network.graph_module import to_module
+from hwprune.progress import Silent
+from hwprune.recipe import Recipe
+from hwprune_device.cut import Cutter
+from tests.digits import digits, digits_module
+
+SHORT = Recipe(
+    epochs=2, batch_size=64, lr=0.05, warmup_epochs=0.5, bf16=False, label_smoothing=0.1
+)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    torch.set_num_threads(1)
+
+
+class Stop(Silent):
+    """Interrupts a training after some steps."""
+
+    def __init__(self, steps):
+        self.left = steps
+
+    def advance(self, count=1, note=""):
+        self.left -= count
+        if self.left == 0:
+            raise KeyboardInterrupt
+
+
+class Heard(Silent):
+    """Keeps what it is told."""
+
+    def __init__(self):
+        self.steps, self.notes, self.total = 0, [], None
+
+    def begin(self, stage, total):
+        self.total = total
+
+    def advance(self, count=1, note=""):
+        self.steps += count
+        self.notes += [note] if note else []
+
+
+def same(one, two):
+    first, second = one.state_dict(), two.state_dict()
+    return first.keys() == second.keys() and all(torch.equal(first[k], second[k]) for k in first)
+
+
+def test_a_network_without_weights_learns_to_read_digits(tmp_path):
+    module = digits_module()
+    heard = Heard()
+    epochs = train(module, digits(), replace(SHORT, epochs=5), folder=tmp_path, progress=heard)
+    assert accuracy_of(module, digits(), "heldout") > 0.85
+    assert [e.epoch for e in epochs] == [1, 2, 3, 4, 5] and epochs[-1].loss < epochs[0].loss
+    assert heard.steps == heard.total == 5 * (len(digits().train) // 64)
+    assert any("5/5" in note for note in heard.notes)
+    assert read_history(tmp_path) == epochs
+    assert not module.training and next(module.parameters()).is_contiguous()
+
+
+@pytest.mark.parametrize(("ema", "taught"), [(None, False), (0.95, True)])
+def test_an_interrupted_training_ends_with_the_same_weights(ema, taught, tmp_path, trained_digits):
+    recipe = replace(SHORT, ema_decay=ema, distillation=0.5 if taught else 0.0)
+    teacher = to_module(trained_digits.onnx) if taught else None
+    whole, broken = digits_module(), digits_module()
+    train(whole, digits(), recipe, folder=tmp_path / "whole", teacher=teacher)
+    steps = len(digits().train) // recipe.batch_size
+    with pytest.raises(KeyboardInterrupt):
+        train(
+            broken,
+            digits(),
+            recipe,
+            folder=tmp_path / "broken",
+            teacher=teacher,
+            progress=Stop(steps + 5),
+        )
+    assert len(read_history(tmp_path / "broken")) == 1
+    resumed = digits_module()
+    train(resumed, digits(), recipe, folder=tmp_path / "broken", teacher=teacher)
+    assert same(whole, resumed)
+
+
+def test_dropout_is_drawn_alike_after_a_resume(tmp_path):
+    def network():
+        torch.manual_seed(0)
+        return torch.nn.Sequential(
+            torch.nn.Flatten(),
+            torch.nn.Linear(64, 32),
+            torch.nn.Dropout(),
+            torch.nn.Linear(32, 10),
+        )
+
+    whole, broken, resumed = network(), network(), network()
+    train(whole, digits(), SHORT, folder=tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        train(broken, digits(), SHORT, folder=tmp_path / "broken", progress=Stop(25))
+    torch.rand(7)
+    train(resumed, digits(), SHORT, folder=tmp_path / "broken")
+    assert same(whole, resumed)
+
+
+def test_training_leaves_the_callers_random_numbers_alone(tmp_path):
+    torch.manual_seed(5)
+    expected = torch.rand(1)
+    torch.manual_seed(5)
+    train(digits_module(), digits(), replace(SHORT, epochs=1), folder=tmp_path)
+    assert torch.equal(torch.rand(1), expected)
+
+
+def test_a_finished_training_is_not_done_again(tmp_path):
+    first, second = digits_module(), digits_module()
+    train(first, digits(), SHORT, folder=tmp_path)
+    heard = Heard()
+    train(second, digits(), SHORT, folder=tmp_path, progress=heard)
+    assert same(first, second) and heard.notes == ["going on after epoch 2"]
+
+
+def test_another_trainings_checkpoint_is_refused(tmp_path):
+    train(digits_module(), digits(), replace(SHORT, epochs=1), folder=tmp_path)
+    with pytest.raises(RunFolderError, match="another training"):
+        train(digits_module(), digits(), replace(SHORT, epochs=1, lr=0.01), folder=tmp_path)
+
+
+def test_a_damaged_checkpoint_is_refused(tmp_path):
+    recipe = replace(SHORT, epochs=1)
+    train(digits_module(), digits(), recipe, folder=tmp_path)
+    (tmp_path / FILE).write_bytes((tmp_path / FILE).read_bytes()[:99])
+    with pytest.raises(RunFolderError, match="cannot be read"):
+        train(digits_module(), digits(), recipe, folder=tmp_path)
+
+
+def test_fine_tuning_mends_a_cut_network_and_a_teacher_is_listened_to(tmp_path, trained_digits):
+    widths = [max(2, width // 3) for width in trained_digits.plan.widths]
+    cut = to_module(Cutter(trained_digits.onnx, trained_digits.plan).cut_to(widths))
+    before = accuracy_of(cut, digits(), "heldout")
+    recipe = replace(SHORT, epochs=4, distillation=0.7, ema_decay=0.9)
+    train(cut, digits(), recipe, folder=tmp_path, teacher=to_module(trained_digits.onnx))
+    assert accuracy_of(cut, digits(), "heldout") > max(0.8, before + 0.1)
+
+
+def test_bf16_trains_about_as_well(tmp_path):
+    module = digits_module()
+    train(module, digits(), replace(SHORT, bf16=True, epochs=5), folder=tmp_path)
+    assert all(p.dtype == torch.float32 for p in module.parameters())
+    assert accuracy_of(module, digits(), "heldout") > 0.85
+
+
+def test_a_diverging_training_says_so(tmp_path):
+    with pytest.raises(InputError, match="no longer a number"):
+        train(digits_module(), digits(), replace(SHORT, lr=1e9), folder=tmp_path)
+
+
+def test_a_users_function_trains_instead(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "import torch\n"
+        "def fit(module, data, teacher, progress, folder):\n"
+        "    (folder / 'been').touch()\n"
+        "    with torch.no_grad():\n"
+        "        module.linear.bias.fill_(3.0)\n"
+        "def fail(module, data, teacher, progress, folder): raise OSError('full')\n"
+    )
+    recipe = replace(SHORT, custom=f"{file}:fit", ema_decay=0.9)
+    module, again = digits_module(), digits_module()
+    (epoch,) = train(module, digits(), recipe, folder=tmp_path / "run")
+    assert (tmp_path / "run" / "been").exists() and epoch.loss is None
+    assert module.linear.bias.tolist() == [3.0] * 10
+    (tmp_path / "run" / "been").unlink()
+    train(again, digits(), recipe, folder=tmp_path / "run")
+    assert same(module, again) and not (tmp_path / "run" / "been").exists()
+    with pytest.raises(InputError, match="full"):
+        failing = replace(recipe, custom=f"{file}:fail")
+        train(digits_module(), digits(), failing, folder=tmp_path / "other")
+
+
+def test_small_data_makes_one_batch(tmp_path):
+    training = Training(
+        digits_module(), digits(), replace(SHORT, batch_size=5000), folder=tmp_path
+    )
+    assert training.steps == 1
+    training.run_epoch(lambda: None)
+    assert training.epochs[0].loss > 0
