@@ -10,7 +10,7 @@ from hwprune_device import __version__
 if TYPE_CHECKING:
     from hwprune.budget import Budget, Constraint
     from hwprune.errors import HwpruneError
-    from hwprune.network.package import load
+    from hwprune.network.package import load_package as load
     from hwprune.pipeline.notebook import Pruned, prune
     from hwprune_device.reading import Failure, Reading
 
@@ -27,14 +27,14 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Budget": "hwprune.budget",
-    "Constraint": "hwprune.budget",
-    "Failure": "hwprune_device.reading",
-    "HwpruneError": "hwprune.errors",
-    "Pruned": "hwprune.pipeline.notebook",
-    "Reading": "hwprune_device.reading",
-    "load": "hwprune.network.package",
-    "prune": "hwprune.pipeline.notebook",
+    "Budget": "hwprune.budget:Budget",
+    "Constraint": "hwprune.budget:Constraint",
+    "Failure": "hwprune_device.reading:Failure",
+    "HwpruneError": "hwprune.errors:HwpruneError",
+    "Pruned": "hwprune.pipeline.notebook:Pruned",
+    "Reading": "hwprune_device.reading:Reading",
+    "load": "hwprune.network.package:load_package",
+    "prune": "hwprune.pipeline.notebook:prune",
 }
 
 
@@ -42,4 +42,5 @@ def __getattr__(name: str) -> Any:
     # Names load on first use, so that `import hwprune` costs milliseconds and needs no torch.
     if name not in _HOMES:
         raise AttributeError(f"module 'hwprune' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    home, _, noun = _HOMES[name].partition(":")
+    return getattr(import_module(home), noun)

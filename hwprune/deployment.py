@@ -25,6 +25,8 @@ class NetworkWish:
     """`torchvision:NAME[:WEIGHTS or none]`, `package.module:function`, or an .onnx file."""
     weights: str = ""
     """A .safetensors or .pth file; empty: trained first, unless the source has weights."""
+    trained: bool = False
+    """The source gives a network that already has its weights, so nothing is trained first."""
     input: tuple[int, ...] = ()
     """Input shape N C H W; empty: taken from the data."""
 
@@ -90,22 +92,14 @@ class Deployment:
     """Largest relative difference between torch, ONNX and the board at delivery."""
 
     @property
-    def summary(self) -> dict[str, str]:
-        """The wish in a few words, for reports."""
-        limits = "; ".join(
-            f"{c.label} ≤ {c.at_most * 100:g} % of unpruned"
+    def limits(self) -> tuple[str, ...]:
+        """The budget in a phrase a constraint."""
+        return tuple(
+            f"{c.label} ≤ {c.at_most * 100:g} % of the unpruned network's"
             if c.relative
             else f"{c.label} ≤ {c.at_most:g}"
             for c in self.budget.constraints
         )
-        return {
-            "name": self.name,
-            "network": self.network.source,
-            "weights": Path(self.network.weights).name or "trained in this run",
-            "data": self.data.source,
-            "board": self.board.stem,
-            "budget": limits,
-        }
 
 
 def load_deployment(path: Path, overrides: Sequence[str] = ()) -> Deployment:

@@ -1,0 +1,224 @@
+"""The contest: every method searches with the same allowance, and the best few are read afresh."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from hwprune.budget import Budget
+from hwprune.candidate import Candidate
+from hwprune.errors import BudgetError, InputError
+from hwprune.evaluation import Evaluation
+from hwprune.pipeline.workbench import Workbench
+from hwprune.progress import Progress
+from hwprune.report.certificate import Certificate, certify
+from hwprune.search.evaluator import Evaluator
+from hwprune.search.methods import METHODS
+from hwprune.search.problem import SearchProblem
+from hwprune_device.reading import Failure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finalist:
+    """One of the best candidates, scored on more images and measured in fresh processes."""
+
+    method: str
+    """The method that found it first."""
+    candidate: Candidate
+    heldout: float
+    """Accuracy in the search, 0..1."""
+    final: float
+    """Accuracy on the finalists' images, 0..1, before fine-tuning."""
+    passed: bool
+    """Whether fresh readings show that it keeps the budget."""
+    latency_ms: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contest:
+    """What the methods found."""
+
+    evaluations: tuple[Evaluation, ...]
+    policy_history: tuple[dict[str, Any], ...]
+    seconds: dict[str, float]
+    """By method."""
+    finalists: tuple[Finalist, ...]
+    winner: Finalist
+    uniform: Finalist | None
+    """The best uniform cut at the same budget; None if none was found."""
+
+
+def hold(bench: Workbench, progress: Progress) -> Contest:
+    """Let every method search, then choose among the best by fresh readings.
+
+    Raises:
+        InputError: a method or saliency that does not exist.
+        BudgetError: no candidate was measured to keep the budget.
+    """
+    evaluations, history, seconds = _search(bench, progress)
+    finalists = _finals(bench, evaluations, progress)
+    able = [f for f in finalists if f.passed]
+    if not able:
+        _give_up(evaluations)
+    winner = max(able, key=lambda f: f.final)
+    cuts = {e.candidate for e in evaluations if e.method == "uniform"}
+    uniforms = [f for f in able if f.candidate in cuts]
+    return Contest(
+        evaluations=tuple(evaluations),
+        policy_history=tuple(history),
+        seconds=seconds,
+        finalists=tuple(finalists),
+        winner=winner,
+        uniform=max(uniforms, key=lambda f: f.final, default=None),
+    )
+
+
+def problem_of(bench: Workbench) -> SearchProblem:
+    """The search problem that every method gets."""
+    prepared = bench.prepared
+    wish = prepared.deployment.search
+    model = prepared.base.cost_model
+    whole = model.macs(prepared.space.unpruned.widths)
+    base_accuracy = bench.accuracy([prepared.space.unpruned])[0].result()
+    if isinstance(base_accuracy, Failure):
+        raise InputError(
+            "the unpruned network could not be scored",
+            given=base_accuracy.message,
+            next_step="check that the network's outputs fit the data's classes",
+        )
+    return SearchProblem(
+        space=prepared.space,
+        features=model.features(),
+        constraints=tuple(c.label for c in bench.budget.constraints),
+        accuracy=bench.accuracy,
+        cost=bench.cost,
+        estimate=lambda widths: model.macs(widths) / whole,
+        evaluations=wish.evaluations,
+        seed=wish.seed,
+        base_accuracy=base_accuracy,
+    )
+
+
+def _search(
+    bench: Workbench, progress: Progress
+) -> tuple[list[Evaluation], list[dict[str, Any]], dict[str, float]]:
+    wish = bench.prepared.deployment.search
+    unknown = [m for m in wish.methods if m not in METHODS]
+    if unknown:
+        raise InputError(
+            f"there is no search method '{unknown[0]}'", possible=", ".join(sorted(METHODS))
+        )
+    problem = problem_of(bench)
+    evaluations: list[Evaluation] = []
+    history: list[dict[str, Any]] = []
+    seconds: dict[str, float] = {}
+    for method in wish.methods:
+        done = bench.folder.step(f"search {method}")
+        if done is None:
+            done = _run_method(bench, problem, method, progress)
+        evaluations += [Evaluation.from_json(e) for e in done["evaluations"]]
+        seconds[method] = done["seconds"]
+        history = done["history"] or history
+    return evaluations, history, seconds
+
+
+def _run_method(
+    bench: Workbench, problem: SearchProblem, method: str, progress: Progress
+) -> dict[str, Any]:
+    evaluator = Evaluator(problem)
+    progress.begin(f"search: {method}", problem.evaluations)
+    began = time.monotonic()
+    history = METHODS[method](
+        problem,
+        evaluator,
+        progress=progress,
+        checkpoint=bench.folder.folder("search") / method,
+    )
+    found = evaluator.evaluations(method)
+    best = max((e.accuracy or 0.0 for e in found if e.feasible), default=None)
+    progress.end("nothing feasible" if best is None else f"best {best:.2%}")
+    return dict(
+        bench.folder.finish(
+            f"search {method}",
+            {
+                "evaluations": [e.to_json() for e in found],
+                "history": list(history or ()),
+                "seconds": time.monotonic() - began,
+            },
+        )
+    )
+
+
+def _finals(bench: Workbench, evaluations: list[Evaluation], progress: Progress) -> list[Finalist]:
+    """Score and measure the best few of each method again; the search's own numbers are lucky.
+
+    A candidate at the very edge of the budget may not be shown to keep it, so each method's list
+    is gone down until enough of its candidates are, or three times as many were tried.
+    """
+    wish = bench.prepared.deployment.search
+    progress.begin("read the finalists afresh", len(wish.methods) * wish.finalists)
+    known: dict[Candidate, Finalist] = {}
+    for method in wish.methods:
+        feasible = [e for e in evaluations if e.method == method and e.feasible]
+        ranked = sorted(feasible, key=lambda e: (-(e.accuracy or 0.0), e.number))
+        passed = 0
+        for evaluation in ranked[: 3 * wish.finalists]:
+            if passed == wish.finalists:
+                break
+            if evaluation.candidate not in known:
+                known[evaluation.candidate] = _finalist(bench, evaluation)
+            passed += known[evaluation.candidate].passed
+        progress.advance(wish.finalists, f"{method}: {passed} keep the budget")
+    progress.end(f"{sum(f.passed for f in known.values())} of {len(known)} keep the budget")
+    return list(known.values())
+
+
+def _finalist(bench: Workbench, evaluation: Evaluation) -> Finalist:
+    candidate = evaluation.candidate
+    scoring = bench.accuracy([candidate], split="final")[0]
+    certificate = fresh_certificate(bench, "finalist", candidate)
+    score = scoring.result()
+    return Finalist(
+        method=evaluation.method,
+        candidate=candidate,
+        heldout=evaluation.accuracy or 0.0,
+        final=0.0 if isinstance(score, Failure) else score,
+        passed=certificate.passed and not isinstance(score, Failure),
+        latency_ms=next((f.value for f in certificate.findings if f.label == "latency_ms"), None),
+    )
+
+
+def fresh_certificate(bench: Workbench, purpose: str, candidate: Candidate) -> Certificate:
+    """A candidate held against the budget by readings in fresh processes."""
+    from datetime import UTC, datetime
+
+    model = bench.prepared.base.cost_model
+    architecture = bench.prepared.base.architecture_of(candidate.widths)
+    return certify(
+        Budget(constraints=bench.budget.constraints),
+        bench.fresh(purpose, candidate, bench.prepared.deployment.certificate_readings),
+        params=model.params(candidate.widths),
+        macs=model.macs(candidate.widths),
+        architecture=architecture,
+        board=bench.prepared.board.name,
+        issued_at=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _give_up(evaluations: list[Evaluation]) -> None:
+    measured = [e for e in evaluations if e.failure is None]
+    nearest = min(measured, key=lambda e: e.worst_excess, default=None)
+    if nearest is None:
+        given = "all of them failed to run"
+    elif nearest.worst_excess > 0:
+        given = f"the nearest is {nearest.worst_excess:.1%} over its limit"
+    else:
+        given = "some kept it in the search, but fresh readings of the best did not show it"
+    raise BudgetError(
+        f"none of {len(evaluations)} candidates was shown to keep the budget",
+        given=given,
+        possible="a quieter board, more search.evaluations, a smaller search.min_keep, or a "
+        "higher limit",
+        next_step="hwprune doctor tells how quiet the board is; start anew with --out",
+    )

@@ -1,0 +1,131 @@
+"""The delivery: fine-tune the winner, package it, prove that every form of it agrees."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hwprune.errors import DeliveryError
+from hwprune.finetune.job import finetune_side_by_side
+from hwprune.pipeline.contest import Contest, Finalist
+from hwprune.pipeline.workbench import Workbench
+from hwprune.progress import Progress
+from hwprune.report.result import Agreement
+from hwprune.report.rows import HWPRUNE, UNIFORM, FinetuneEpoch
+from hwprune_device.cut import Cutter
+
+if TYPE_CHECKING:
+    from hwprune.pipeline.prepare import Prepared
+
+COMPARED_INPUTS = 8
+"""Calibration images on which torch, ONNX and the board must agree."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivered:
+    """The fine-tuned networks, by the names of the closing table's rows."""
+
+    models: dict[str, bytes]
+    """ONNX of each fine-tuned network."""
+    curves: tuple[FinetuneEpoch, ...]
+    """Of the delivered one."""
+    agreement: Agreement
+
+
+def deliver(bench: Workbench, contest: Contest, progress: Progress) -> Delivered:
+    """Fine-tune the winner, and the uniform cut beside it for comparison; package the winner.
+
+    Raises:
+        DeliveryError: torch, ONNX and the board do not agree on the winner's outputs.
+    """
+    prepared = bench.prepared
+    rivals = {HWPRUNE: contest.winner}
+    if contest.uniform is not None and contest.uniform.candidate != contest.winner.candidate:
+        rivals[UNIFORM] = contest.uniform
+    cuts = {name: cut_model(prepared, finalist) for name, finalist in rivals.items()}
+    models = finetune_side_by_side(
+        cuts,
+        teacher=prepared.base.onnx,
+        recipe=prepared.deployment.finetune,
+        data=prepared.data,
+        folder=bench.folder.folder("finetune"),
+        progress=progress,
+        cores=bench.all_cores,
+    )
+    package(bench.folder.path, prepared, contest.winner, models[HWPRUNE])
+    agreement = _agree(bench, models[HWPRUNE])
+    return Delivered(
+        models=models,
+        curves=_curves(bench.folder.path / "finetune" / HWPRUNE),
+        agreement=agreement,
+    )
+
+
+def cut_model(prepared: Prepared, finalist: Finalist) -> bytes:
+    """The winner's network as it was scored: the ranking's channels, BatchNorm re-calibrated."""
+    from hwprune.network.recalibration import recalibrate_onnx
+
+    keep = prepared.ranking.keep(finalist.candidate.widths)
+    cut = Cutter(prepared.base.onnx, prepared.base.plan).cut(keep)
+    return recalibrate_onnx(cut, prepared.data.calibration)
+
+
+def package(folder: Path, prepared: Prepared, finalist: Finalist, model: bytes) -> None:
+    """Write model.onnx, weights.safetensors and architecture.json into the run folder."""
+    from hwprune.network.package import save_package
+
+    keep = prepared.ranking.keep(finalist.candidate.widths)
+    save_package(
+        folder,
+        model=model,
+        widths=finalist.candidate.widths,
+        keep=keep,
+        base=prepared.base,
+    )
+
+
+def _agree(bench: Workbench, model: bytes) -> Agreement:
+    """Compare the reloaded package, the ONNX file run in torch, and the board, on real images."""
+    import torch
+
+    from hwprune.network.graph_module import to_module
+    from hwprune.network.package import load_package
+
+    inputs = bench.prepared.data.inputs("calibration", COMPARED_INPUTS)
+    with torch.inference_mode():
+        reference = load_package(bench.folder.path).eval()(inputs).numpy()
+        onnx = to_module(model).eval()(inputs).numpy()
+    board = bench.farm.agree(model, inputs.numpy())
+    agreement = Agreement(
+        onnx_error=_difference(reference, onnx),
+        board_error=_difference(reference, board),
+        tolerance=bench.prepared.deployment.tolerance,
+    )
+    if not agreement.holds:
+        raise DeliveryError(
+            "the delivered network does not give the same outputs everywhere",
+            given=f"relative difference to torch: ONNX {agreement.onnx_error:.2e}, "
+            f"board {agreement.board_error:.2e}",
+            possible=f"delivery.tolerance is {agreement.tolerance:g}",
+            next_step="a wider tolerance if the board computes in lower precision; else report it",
+        )
+    return agreement
+
+
+def _difference(reference: np.ndarray, other: np.ndarray) -> float:
+    """Largest difference, relative to the largest output."""
+    if reference.shape != other.shape:
+        return float("inf")
+    return float(np.abs(reference - other).max() / max(np.abs(reference).max(), 1e-12))
+
+
+def _curves(folder: Path) -> tuple[FinetuneEpoch, ...]:
+    from hwprune.finetune.history import read_history
+
+    return tuple(
+        FinetuneEpoch(epoch=row.epoch, loss=row.loss, accuracy_heldout=row.accuracy)
+        for row in read_history(folder)
+    )

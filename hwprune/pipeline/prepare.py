@@ -1,0 +1,177 @@
+"""From a wish to a network that can be cut: load, train if need be, trace once, rank channels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hwprune.board import Board, load_board
+from hwprune.candidate import GroupChoice, SearchSpace, width_choices
+from hwprune.channels.base import BaseNetwork, make_base
+from hwprune.deployment import Deployment
+from hwprune.errors import NetworkError
+from hwprune.network.data import Data, load_data
+from hwprune.progress import Progress
+from hwprune.run_folder import RunFolder
+from hwprune.saliency.ranking import Ranking
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """What a notebook hands over instead of naming it in a file."""
+
+    module: nn.Module | None = None
+    example_input: torch.Tensor | None = None
+    """N C H W."""
+    data: Data | None = None
+    board: Board | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A network ready to be cut, with all that scoring and measuring it needs."""
+
+    deployment: Deployment
+    board: Board
+    data: Data
+    base: BaseNetwork
+    ranking: Ranking
+    space: SearchSpace
+
+
+def prepare(
+    deployment: Deployment, folder: RunFolder, progress: Progress, given: Given
+) -> Prepared:
+    """Everything before the first measurement; what an earlier run finished is read back.
+
+    Raises:
+        InputError: the network, the data or the board is not what the wish says.
+    """
+    board = given.board or load_board(deployment.board)
+    data = given.data or load(deployment)
+    base = _base(deployment, folder, progress, given, data)
+    ranking = _ranking(deployment, folder, progress, base, data)
+    return Prepared(
+        deployment=deployment,
+        board=board,
+        data=data,
+        base=base,
+        ranking=ranking,
+        space=search_space(deployment, base),
+    )
+
+
+def load(deployment: Deployment) -> Data:
+    """The data that a deployment names."""
+    wish = deployment.data
+    return load_data(
+        wish.source,
+        root=wish.root,
+        heldout=wish.heldout,
+        final_heldout=wish.final_heldout,
+        calibration=wish.calibration,
+        mean=wish.mean,
+        std=wish.std,
+        augment=wish.augment,
+        seed=wish.seed,
+    )
+
+
+def search_space(deployment: Deployment, base: BaseNetwork) -> SearchSpace:
+    """The groups that may be cut, with the widths worth offering.
+
+    Raises:
+        NetworkError: nothing may be cut.
+    """
+    wish = deployment.search
+    groups = []
+    for group in base.plan.groups:
+        choices = width_choices(group.width, multiple_of=wish.multiple_of, min_keep=wish.min_keep)
+        groups.append(GroupChoice(name=group.name, width=group.width, choices=choices))
+    space = SearchSpace(groups=tuple(groups))
+    if space.size <= 1:
+        frozen = "; ".join(f"{name}: {reason}" for name, reason in base.plan.frozen[:5])
+        raise NetworkError(
+            "no channel of this network may be cut",
+            given=frozen or f"ignore = {list(wish.ignore)}",
+            next_step="see `hwprune inspect` for each layer's reason",
+        )
+    return space
+
+
+def _base(
+    deployment: Deployment, folder: RunFolder, progress: Progress, given: Given, data: Data
+) -> BaseNetwork:
+    """The unpruned network, traced once and kept in the run folder."""
+    from hwprune.network.gate import trusted_base
+    from hwprune.network.trace import trace
+
+    file = folder.folder("base") / "model.onnx"
+    done = folder.step("trace")
+    if done is not None and file.exists():
+        return make_base(file.read_bytes(), ignore=tuple(done["ignore"]))
+    module = given.module or _load_network(deployment, data)
+    if given.module is None and not _has_weights(deployment):
+        _train(deployment, folder, progress, module, data)
+    progress.begin("trace the network", None)
+    example = given.example_input
+    if example is None:
+        example = data.example(deployment.network.input)
+    base, ignore = trusted_base(trace(module.eval(), example), deployment.search.ignore)
+    file.write_bytes(base.onnx)
+    folder.finish("trace", {"ignore": list(ignore), "architecture": base.architecture})
+    left = f", {len(ignore)} left whole" if ignore else ""
+    progress.end(f"{len(base.plan.groups)} channel groups{left}")
+    return base
+
+
+def _load_network(deployment: Deployment, data: Data) -> nn.Module:
+    from pathlib import Path
+
+    from hwprune.network.source import load_network
+
+    weights = Path(deployment.network.weights) if deployment.network.weights else None
+    return load_network(deployment.network.source, weights=weights, num_classes=data.classes)
+
+
+def _has_weights(deployment: Deployment) -> bool:
+    """Whether the source brings weights, so that nothing needs to be trained first."""
+    network = deployment.network
+    if network.weights or network.trained or network.source.endswith(".onnx"):
+        return True
+    parts = network.source.split(":")
+    return parts[0] == "torchvision" and len(parts) == 3 and parts[2] != "none"
+
+
+def _train(
+    deployment: Deployment, folder: RunFolder, progress: Progress, module: nn.Module, data: Data
+) -> None:
+    from hwprune.finetune.trainer import train
+
+    train(
+        module,
+        data,
+        deployment.training,
+        folder=folder.folder("training"),
+        progress=progress,
+        stage="train the unpruned network",
+    )
+
+
+def _ranking(
+    deployment: Deployment,
+    folder: RunFolder,
+    progress: Progress,
+    base: BaseNetwork,
+    data: Data,
+) -> Ranking:
+    from hwprune.saliency.ranking import rank
+
+    progress.begin(f"rank channels by {deployment.search.saliency}", None)
+    ranking = rank(base, data, deployment.search.saliency, cache=folder.folder("base"))
+    progress.end(f"{sum(len(o) for o in ranking.order)} units")
+    return ranking

@@ -1,0 +1,249 @@
+"""The workbench: boards and scorers, joined into the two callables that a search sees."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future
+from typing import Any
+
+from hwprune.budget import Budget, Footprint
+from hwprune.candidate import Candidate
+from hwprune.errors import BoardError, BudgetError
+from hwprune.farm.cluster import Cluster
+from hwprune.farm.farm import Farm
+from hwprune.farm.scorers import ScorerPool
+from hwprune.farm.store import ReadingStore
+from hwprune.pipeline.prepare import Prepared
+from hwprune.progress import Progress
+from hwprune.run_folder import RunFolder
+from hwprune.score_book import ScoreBook
+from hwprune.search.problem import Cost
+from hwprune_device.reading import Failure, Reading
+
+
+class Workbench:
+    """Measures and scores candidates of one prepared network; nothing is done twice.
+
+    Use as a context manager: boards are leased and processes run between enter and exit.
+    """
+
+    unpruned: Footprint
+    budget: Budget
+    """Absolute, once the unpruned network was measured."""
+
+    def __init__(self, prepared: Prepared, folder: RunFolder) -> None:
+        self.prepared = prepared
+        self.folder = folder
+        self.book = ScoreBook(folder.path / "scores.sqlite")
+        self.score_s = 0.0
+        self.scored = 0
+        self._lock = threading.Lock()
+        self._pools: dict[str, ScorerPool] = {}
+        self._store = ReadingStore(store_path())
+        self._cluster = Cluster()
+        self._farm = Farm([prepared.board], self._store)
+        self._affinity = os.sched_getaffinity(0)
+
+    def __enter__(self) -> Workbench:
+        # The board is this machine: the head keeps off the cores that are being timed.
+        os.sched_setaffinity(0, self.head_cores)
+        self._cluster.start()
+        self._farm.start()
+        self._farm.place(self.prepared.base)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for pool in self._pools.values():
+            pool.close()
+        self._farm.close()
+        self._cluster.stop()
+        self._store.close()
+        self.book.close()
+        os.sched_setaffinity(0, self._affinity)
+
+    @property
+    def head_cores(self) -> set[int]:
+        """Cores that no local board is timed on; all of them where the boards take every one."""
+        return (self._affinity - set(self.prepared.board.cores or ())) or self._affinity
+
+    @property
+    def all_cores(self) -> list[int]:
+        """Every core of this process, for work during which no board is timed."""
+        return sorted(self._affinity)
+
+    def bound(self, progress: Progress) -> None:
+        """Measure the unpruned and the smallest network, before anything is searched.
+
+        Raises:
+            BoardError: the unpruned network cannot be measured.
+            BudgetError: even the smallest network is over the budget.
+        """
+        progress.begin("measure the unpruned and the smallest network", 2)
+        reading = self._farm.calibrate()
+        if isinstance(reading, Failure):
+            raise BoardError(
+                "the unpruned network could not be measured",
+                given=f"{reading.stage}: {reading.message}",
+                next_step="hwprune doctor",
+            )
+        self.unpruned = self.footprint(self.prepared.space.unpruned, reading)
+        self.budget = self.prepared.deployment.budget.resolve(self.unpruned)
+        progress.advance(note=f"unpruned {reading.latency_ms:.3f} ms")
+        smallest = self.prepared.space.smallest
+        least = self._farm.measure([smallest])[0].result()
+        if isinstance(least, Failure):
+            raise BoardError(
+                "the smallest network could not be measured",
+                given=f"{least.stage}: {least.message}",
+                next_step="hwprune doctor",
+            )
+        self._refuse_the_impossible(self.footprint(smallest, least))
+        progress.advance(note=f"smallest {least.latency_ms:.3f} ms")
+        progress.end(f"unpruned {reading.latency_ms:.3f} ms, smallest {least.latency_ms:.3f} ms")
+
+    def _refuse_the_impossible(self, least: Footprint) -> None:
+        over = {label: e for label, e in self.budget.excess(least).items() if e > 0}
+        if not over:
+            return
+        limits = {c.label: c for c in self.budget.constraints}
+        said = "; ".join(
+            f"{label} is {limits[label].bound(least):.4g} at its smallest, the limit is "
+            f"{limits[label].at_most:.4g}"
+            for label in over
+        )
+        raise BudgetError(
+            "the budget cannot be met: even the smallest allowed network is over it",
+            given=said,
+            possible="a higher limit, or a smaller search.min_keep",
+            next_step="relax " + " or ".join(over),
+        )
+
+    def footprint(self, candidate: Candidate, reading: Reading) -> Footprint:
+        """A reading together with what the structure alone tells."""
+        model = self.prepared.base.cost_model
+        return Footprint(
+            reading=reading,
+            params=model.params(candidate.widths),
+            macs=model.macs(candidate.widths),
+        )
+
+    def cost(self, candidates: Sequence[Candidate]) -> list[Future[Cost | Failure]]:
+        """What each candidate costs on the board, as excess over each constraint."""
+        readings = self._farm.measure(candidates)
+        return [
+            _then(future, lambda outcome, c=candidate: self._cost_of(c, outcome))
+            for candidate, future in zip(candidates, readings, strict=True)
+        ]
+
+    def _cost_of(self, candidate: Candidate, outcome: Reading | Failure) -> Cost | Failure:
+        if isinstance(outcome, Failure):
+            return outcome
+        footprint = self.footprint(candidate, outcome)
+        return Cost(
+            excess=self.budget.excess(footprint),
+            costs={c.label: c.value(footprint) for c in self.budget.constraints},
+        )
+
+    def accuracy(
+        self, candidates: Sequence[Candidate], split: str = "heldout"
+    ) -> list[Future[float | Failure]]:
+        """How accurate each candidate is on images that its training did not see."""
+        return [self._score(candidate, split) for candidate in candidates]
+
+    def _score(self, candidate: Candidate, split: str) -> Future[float | Failure]:
+        known = self.book.get(split, candidate.widths)
+        if known is not None:
+            done: Future[float | Failure] = Future()
+            done.set_result(known)
+            return done
+
+        def keep(outcome: Any) -> float | Failure:
+            if isinstance(outcome, Failure):
+                return outcome
+            self.book.put(split, candidate.widths, float(outcome["accuracy"]))
+            with self._lock:
+                self.score_s += float(outcome["seconds"])
+                self.scored += 1
+            return float(outcome["accuracy"])
+
+        return _then(self._pool(split).submit(candidate.widths), keep)
+
+    def _pool(self, split: str) -> ScorerPool:
+        """Scorers start when the first candidate of a split needs them."""
+        if split not in self._pools:
+            cores = sorted(self.head_cores)
+            count = self.prepared.deployment.search.scorers or len(cores)
+            self._pools[split] = ScorerPool(
+                "hwprune.network.scorer:make_scorer",
+                scorer_arguments(self.prepared, split),
+                count=count,
+                cores=cores,
+            )
+        return self._pools[split]
+
+    def measure(self, candidates: Sequence[Candidate]) -> list[Reading | Failure]:
+        """Readings of candidates, from the store where it has them."""
+        return [future.result() for future in self._farm.measure(candidates)]
+
+    def fresh(self, purpose: str, candidate: Candidate, count: int) -> list[Reading | Failure]:
+        """`count` good readings for one purpose, each from a process of its own and none shared.
+
+        A reading with doubts is taken again, up to `count` times in all; where the board stays
+        restless the doubtful ones are given too. Readings of an interrupted session are kept.
+        """
+        name = f"{purpose} {self.prepared.base.architecture_of(candidate.widths)[:16]}"
+        outcomes: list[Reading | Failure] = []
+        for number in range(1, 2 * count + 1):
+            outcomes.append(self._fresh_one(f"{name} {number}", candidate))
+            good = [o for o in outcomes if isinstance(o, Failure) or not o.doubts]
+            if len(good) >= count:
+                return good
+        return outcomes
+
+    def _fresh_one(self, step: str, candidate: Candidate) -> Reading | Failure:
+        kept = self.folder.step(step)
+        if kept is not None:
+            return Reading.from_json(kept) if "reading_id" in kept else Failure.from_json(kept)
+        outcome = self._farm.remeasure(candidate, 1)[0]
+        self.folder.finish(step, outcome.to_json())
+        return outcome
+
+    @property
+    def farm(self) -> Farm:
+        """The boards."""
+        return self._farm
+
+
+def scorer_arguments(prepared: Prepared, split: str) -> dict[str, Any]:
+    """What a scorer process needs, as plain data and arrays."""
+    images, labels = prepared.data.split(split)
+    return {
+        "base": prepared.base.onnx,
+        "plan": prepared.base.plan.to_json(),
+        "order": prepared.ranking.order,
+        "calibration": prepared.data.calibration,
+        "images": images,
+        "labels": labels,
+    }
+
+
+def store_path() -> str:
+    """The user's store of readings: `$HWPRUNE_STORE`, or in the user's cache folder."""
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return os.environ.get("HWPRUNE_STORE") or os.path.join(cache, "hwprune", "readings.sqlite")
+
+
+def _then(future: Future[Any], change: Any) -> Future[Any]:
+    """A future of `change(result)`."""
+    after: Future[Any] = Future()
+
+    def relay(done: Future[Any]) -> None:
+        try:
+            after.set_result(change(done.result()))
+        except BaseException as error:  # a waiting search must hear of it, whatever it is
+            after.set_exception(error)
+
+    future.add_done_callback(relay)
+    return after

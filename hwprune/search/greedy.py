@@ -1,0 +1,147 @@
+"""A greedy cut in the manner of NetAdapt (Yang et al., 2018), round by round as measured.
+
+In each round every group is tried one step narrower, and the cuts with the least accuracy lost for
+the cost they save are taken until the round's share of the way is gone. NetAdapt takes one cut a
+round; with few evaluations for many groups a round must take several.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hwprune.candidate import Candidate
+from hwprune.evaluation import Evaluation
+from hwprune.progress import Progress
+from hwprune.search.evaluator import Evaluator
+from hwprune.search.problem import SearchProblem
+from hwprune.search.turn import Turn
+
+RESERVE = 8
+"""Evaluations kept back from the rounds."""
+
+
+def search(
+    problem: SearchProblem,
+    evaluator: Evaluator,
+    *,
+    progress: Progress,
+    checkpoint: Path | None = None,
+) -> None:
+    """Cut greedily down to the budget, then use the rest of the allowance around the result."""
+    turn = Turn("greedy", evaluator, progress)
+    groups = len(problem.space.groups)
+    current = turn.ask([problem.space.unpruned])
+    if not current or current[0].failure is not None:
+        return
+    state: Evaluation | None = current[0]
+    while state is not None and state.worst_excess > 0 and turn.left > 1:
+        # Some evaluations are kept back: the last cuts often miss the budget by a little.
+        rounds = max(1, (turn.left - RESERVE) // (groups + 1))
+        found = _try_all(problem, turn, state, limit=turn.left - RESERVE)
+        # Each round takes its share of the way, and the last one all that is left.
+        state = _take(problem, turn, state, found, goal=state.worst_excess * (1 - 1 / rounds))
+    _around(problem, turn)
+
+
+def _narrower(problem: SearchProblem, candidate: Candidate, group: int) -> Candidate | None:
+    choices = problem.space.groups[group].choices
+    place = choices.index(candidate.widths[group])
+    if place == 0:
+        return None
+    widths = list(candidate.widths)
+    widths[group] = choices[place - 1]
+    return Candidate(widths=tuple(widths))
+
+
+def _try_all(
+    problem: SearchProblem, turn: Turn, state: Evaluation, *, limit: int
+) -> dict[int, Evaluation]:
+    """Every group one step narrower, evaluated alone; too few evaluations left give no trials."""
+    trials = {
+        group: narrower
+        for group in range(len(problem.space.groups))
+        if (narrower := _narrower(problem, state.candidate, group)) is not None
+    }
+    new = [c for c in trials.values() if not turn.asked(c)]
+    if len(new) > limit:
+        return {}
+    found = zip(trials, turn.ask(list(trials.values())), strict=True)
+    return {group: trial for group, trial in found if trial.failure is None}
+
+
+def _take(
+    problem: SearchProblem,
+    turn: Turn,
+    state: Evaluation,
+    found: dict[int, Evaluation],
+    *,
+    goal: float,
+) -> Evaluation | None:
+    """Take the cuts that lose least for what they save, down to the goal, and evaluate the sum.
+
+    Without trials every group that can be cut counts alike, by the cost that is estimated.
+    """
+    widths = list(state.candidate.widths)
+    excess = state.worst_excess
+    for _, group, saved, width in sorted(_worth(problem, state, found)):
+        if excess <= goal - 0.005:
+            break
+        widths[group] = width
+        excess -= saved
+    if tuple(widths) == state.candidate.widths:
+        return None
+    together = turn.ask([Candidate(widths=tuple(widths))])
+    return together[0] if together and together[0].failure is None else None
+
+
+def _worth(
+    problem: SearchProblem, state: Evaluation, found: dict[int, Evaluation]
+) -> list[tuple[float, int, float, int]]:
+    """By group that can be cut: accuracy lost per cost saved, the group, the saving, the width."""
+    worth = []
+    whole = problem.estimate(state.candidate.widths)
+    for group in range(len(problem.space.groups)):
+        narrower = _narrower(problem, state.candidate, group)
+        if narrower is None or (found and group not in found):
+            continue
+        saved = (1 - problem.estimate(narrower.widths) / whole) * (1 + state.worst_excess)
+        lost = 0.01
+        if found:
+            saved = state.worst_excess - found[group].worst_excess
+            lost = max(0.0, (state.accuracy or 0.0) - (found[group].accuracy or 0.0))
+        if saved > 1e-3:
+            worth.append((lost / saved, group, saved, narrower.widths[group]))
+    return worth
+
+
+def _around(problem: SearchProblem, turn: Turn) -> None:
+    """Trade one step of one group for one step of another, around the best so far."""
+    tried: set[Candidate] = set()
+    while turn.left > 0 and turn.best is not None and turn.best.candidate not in tried:
+        centre = turn.best.candidate
+        tried.add(centre)
+        swaps = [s for s in _swaps(problem, centre) if not turn.asked(s)]
+        for start in range(0, len(swaps), 8):
+            turn.ask(swaps[start : start + 8])
+            if turn.left == 0 or turn.best.candidate != centre:
+                break
+
+
+def _swaps(problem: SearchProblem, centre: Candidate) -> list[Candidate]:
+    """One group a step wider and another a step narrower, at about the same estimated cost."""
+    whole = problem.estimate(centre.widths)
+    swaps = []
+    for wide, group in enumerate(problem.space.groups):
+        place = group.choices.index(centre.widths[wide])
+        if place + 1 == len(group.choices):
+            continue
+        for narrow in range(len(problem.space.groups)):
+            cut = _narrower(problem, centre, narrow)
+            if cut is None or narrow == wide:
+                continue
+            widths = list(cut.widths)
+            widths[wide] = group.choices[place + 1]
+            change = problem.estimate(tuple(widths)) / whole - 1
+            if change <= 0.005:
+                swaps.append((abs(change), Candidate(widths=tuple(widths))))
+    return [candidate for _, candidate in sorted(swaps)]

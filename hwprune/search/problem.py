@@ -1,0 +1,49 @@
+"""What a search is given: a space, two callables that tell accuracy and cost, and an allowance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+import numpy as np
+
+from hwprune.candidate import Candidate, SearchSpace
+from hwprune_device.reading import Failure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What a candidate was measured to cost, by constraint label."""
+
+    excess: Mapping[str, float]
+    """Over the limit, as a fraction of it; 0 or less means kept."""
+    costs: Mapping[str, float]
+    """In the constraint's own unit, without its interval."""
+
+
+Scores = list[Future[float | Failure]]
+"""Accuracies 0..1, one future a candidate."""
+Costs = list[Future[Cost | Failure]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchProblem:
+    """Find the most accurate candidate that is measured to keep every constraint."""
+
+    space: SearchSpace
+    features: np.ndarray
+    """[groups, features], each within about [-1, 1]: what a policy sees of a group."""
+    constraints: tuple[str, ...]
+    """Labels, as in `Cost.excess`."""
+    accuracy: Callable[[Sequence[Candidate]], Scores]
+    """Starts scoring and returns at once."""
+    cost: Callable[[Sequence[Candidate]], Costs]
+    """Starts measuring and returns at once."""
+    estimate: Callable[[tuple[int, ...]], float]
+    """A cheap guess of the cost of widths, as a share of the unpruned network's; such as MACs."""
+    evaluations: int
+    """How many different candidates each method may have evaluated."""
+    seed: int
+    base_accuracy: float
+    """Accuracy of the unpruned network, 0..1, on the same images."""

@@ -1,0 +1,72 @@
+"""A method's turn at the evaluator: its own allowance, its own evaluations, its own progress."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future
+
+from hwprune.candidate import Candidate
+from hwprune.evaluation import Evaluation, best_of
+from hwprune.progress import Progress
+from hwprune.search.evaluator import Evaluator
+
+
+class Turn:
+    """One method, searching."""
+
+    def __init__(self, method: str, evaluator: Evaluator, progress: Progress) -> None:
+        self.method = method
+        self.problem = evaluator.problem
+        self.evaluations: list[Evaluation] = []
+        """Resolved ones, in the order asked for."""
+        self._evaluator = evaluator
+        self._progress = progress
+
+    @property
+    def left(self) -> int:
+        """How many new candidates may still be asked for."""
+        return self._evaluator.remaining(self.method)
+
+    @property
+    def best(self) -> Evaluation | None:
+        """The most accurate feasible evaluation so far."""
+        return best_of(self.evaluations)
+
+    def asked(self, candidate: Candidate) -> bool:
+        """Whether this method has asked for a candidate before."""
+        return self._evaluator.asked(self.method, candidate) is not None
+
+    def submit(self, candidates: Sequence[Candidate]) -> list[Future[Evaluation]]:
+        """Start evaluating; what goes beyond the allowance must not be asked for."""
+        return self._evaluator.submit(self.method, candidates)
+
+    def resolve(self, futures: Sequence[Future[Evaluation]]) -> list[Evaluation]:
+        """Wait for evaluations, in order, and tell progress of the new ones."""
+        results = []
+        for future in futures:
+            evaluation = future.result()
+            results.append(evaluation)
+            # Futures are resolved in the order of their numbers, so a smaller one is a repeat.
+            if evaluation.number > len(self.evaluations):
+                self.evaluations.append(evaluation)
+                self._progress.advance(1, self._note())
+        return results
+
+    def ask(self, candidates: Sequence[Candidate]) -> list[Evaluation]:
+        """Evaluate as many of the candidates as the allowance permits, and wait for them.
+
+        The result is shorter than `candidates` when the allowance ends among them.
+        """
+        fitting: list[Candidate] = []
+        left = self.left
+        for candidate in candidates:
+            new = not self.asked(candidate) and candidate not in fitting
+            if new and left == 0:
+                break
+            left -= new
+            fitting.append(candidate)
+        return self.resolve(self.submit(fitting))
+
+    def _note(self) -> str:
+        best = self.best
+        return "nothing feasible yet" if best is None else f"best {best.accuracy or 0.0:.2%}"

@@ -1,0 +1,249 @@
+"""A simulated pruning problem whose optimum is known exactly, to compare search methods on.
+
+A chain of layers. Latency is a sum over neighbouring layers of a staircase in both widths, in whole
+quanta; the loss of accuracy is a convex sum with interactions of neighbours, seen through an
+exponential. Both are chains, so dynamic programming finds the true optimum. Readings carry noise that
+is fixed for a candidate, as a stored reading's is.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from hwprune.candidate import Candidate, GroupChoice, SearchSpace, width_choices
+from hwprune.search.problem import Cost, SearchProblem
+from hwprune_device.reading import Failure
+
+QUANTA = 4000
+"""Latency of the unpruned network, about, in indivisible units."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difficulty:
+    """How noisy and how tangled a synthetic problem is."""
+
+    accuracy_noise: float = 0.007
+    """Standard deviation of a measured accuracy, 0..1: about 1,000 held-out images."""
+    latency_noise: float = 0.015
+    """Relative standard deviation of a measured latency."""
+    interaction: float = 0.3
+    """Strength of neighbours' interaction, relative to their own losses."""
+    failing: float = 0.0
+    """Share of candidates whose measurement fails."""
+    delay_s: float = 0.0
+    """How long one measurement, and one scoring, takes; 0: answered at once."""
+
+
+class SyntheticProblem:
+    """A problem of `groups` layers; `search_problem()` is what methods get."""
+
+    def __init__(
+        self,
+        groups: int,
+        *,
+        seed: int = 0,
+        budget: float = 0.5,
+        difficulty: Difficulty | None = None,
+        constraints: tuple[str, ...] = ("latency_ms",),
+    ) -> None:
+        """`budget`: limit of each constraint, as a share of the unpruned network's value."""
+        self.seed = seed
+        self.budget = budget
+        self.difficulty = difficulty or Difficulty()
+        self.constraints = constraints
+        self.asked = 0
+        self._lock = threading.Lock()
+        self._workers = ThreadPoolExecutor(2) if self.difficulty.delay_s else None
+        rng = np.random.default_rng([seed, groups])
+        self._draw_layers(rng, groups)
+        self._draw_losses(rng, groups)
+        self._whole = {c: self.true_cost(c, self.space.unpruned.widths) for c in constraints}
+        self._calibrate_losses()
+
+    def _draw_layers(self, rng: np.random.Generator, groups: int) -> None:
+        stage = [16, 32, 64]
+        widths = [stage[min(2, 3 * g // groups)] for g in range(groups)]
+        self.space = SearchSpace(
+            groups=tuple(
+                GroupChoice(
+                    name=f"g{g}",
+                    width=w,
+                    choices=width_choices(w, multiple_of=4, min_keep=0.125),
+                )
+                for g, w in enumerate(widths)
+            )
+        )
+        self._widest = np.array(widths, float)
+        self._area = np.array([(64 // w) ** 2 for w in widths], float)
+        # How well this layer suits the board: why MACs are a poor guess of latency.
+        efficiency = np.exp(rng.normal(0, 0.4, groups))
+        self._step = rng.choice([4, 8], groups)
+        before = np.array([widths[0], *widths[:-1]])
+        work = self._area * before * np.array(widths) * efficiency
+        self._unit = 0.9 * QUANTA * work / work.sum()
+        self._fixed = 0.1 * QUANTA / groups
+
+    def _draw_losses(self, rng: np.random.Generator, groups: int) -> None:
+        self._slope = np.exp(rng.normal(0, 1.0, groups))
+        self._power = rng.uniform(1.2, 2.6, groups)
+        self._tangle = rng.uniform(-0.4, 1.0, groups) * self.difficulty.interaction
+        self.base_accuracy, self._chance = 0.94, 0.10
+
+    def _calibrate_losses(self) -> None:
+        """Scale losses so that the uniform cut that keeps the budget scores about 60 %."""
+        grid = [self.space.uniform(k) for k in np.linspace(1, 0, 101)]
+        fit = next((c for c in grid if self.true_excess(c.widths) <= 0), grid[-1])
+        self._slope *= math.log(0.84 / 0.5) / max(1e-9, self._loss(fit.widths))
+
+    def layer_quanta(self, group: int, before: int, width: int) -> int:
+        """Latency of one layer given its input's width and its own, in quanta."""
+        step = int(self._step[group])
+        full = self.space.groups[group].width
+        before_full = self.space.groups[max(0, group - 1)].width
+        out = math.ceil(width / step) * step / (math.ceil(full / step) * step)
+        into = math.ceil(before / 4) * 4 / before_full
+        return round(self._fixed + float(self._unit[group]) * out * into)
+
+    def layer_loss(self, group: int, before: int, width: int) -> float:
+        """Loss of one layer, interaction with its input included, before the exponential."""
+        cut = 1 - width / self.space.groups[group].width
+        cut_before = 1 - before / self.space.groups[max(0, group - 1)].width
+        own = cut ** float(self._power[group])
+        tangled = float(self._tangle[group]) * cut * cut_before if group else 0.0
+        return float(self._slope[group]) * (own + tangled)
+
+    def _loss(self, widths: Sequence[int]) -> float:
+        return sum(self.layer_loss(g, b, w) for g, b, w in self._chain(widths))
+
+    def _chain(self, widths: Sequence[int]) -> list[tuple[int, int, int]]:
+        first = self.space.groups[0].width
+        return list(zip(range(len(widths)), (first, *widths[:-1]), widths, strict=True))
+
+    def true_accuracy(self, widths: Sequence[int]) -> float:
+        """Without noise, 0..1."""
+        return self._chance + (self.base_accuracy - self._chance) * math.exp(-self._loss(widths))
+
+    def true_cost(self, label: str, widths: Sequence[int]) -> float:
+        """Without noise: quanta for a latency, a count for params."""
+        if label == "params":
+            return float(sum(9 * b * w for _, b, w in self._chain(widths)))
+        return float(sum(self.layer_quanta(g, b, w) for g, b, w in self._chain(widths)))
+
+    def true_excess(self, widths: Sequence[int]) -> float:
+        """The worst excess without noise, with the margin that intervals take."""
+        return max(self._excess(c, widths, 0.0) for c in self.constraints)
+
+    def _excess(self, label: str, widths: Sequence[int], noise: float) -> float:
+        # Excess is taken at the upper end of a reading's interval, as hwprune.budget does.
+        margin = 1 + self.difficulty.latency_noise if label.startswith("latency") else 1.0
+        value = self.true_cost(label, widths) * (1 + noise) * margin
+        return value / (self.budget * self._whole[label]) - 1
+
+    def estimate(self, widths: tuple[int, ...]) -> float:
+        """MACs as a share of the unpruned network's."""
+        own = np.array(widths, float)
+        before = np.concatenate([self._widest[:1], own[:-1]])
+        whole = self._area @ (np.concatenate([self._widest[:1], self._widest[:-1]]) * self._widest)
+        return float(self._area @ (before * own) / whole)
+
+    def accuracy(self, candidates: Sequence[Candidate]) -> list[Future[float | Failure]]:
+        """Measured accuracies, each with its candidate's own noise."""
+        return [self._later(self._score, c) for c in candidates]
+
+    def cost(self, candidates: Sequence[Candidate]) -> list[Future[Cost | Failure]]:
+        """Measured costs, each with its candidate's own noise."""
+        with self._lock:
+            self.asked += len(candidates)
+        return [self._later(self._measure, c) for c in candidates]
+
+    def _later(self, work: object, candidate: Candidate) -> Future:  # type: ignore[type-arg]
+        if self._workers is not None:
+            return self._workers.submit(self._slowly, work, candidate)
+        done: Future = Future()  # type: ignore[type-arg]
+        done.set_result(work(candidate))  # type: ignore[operator]
+        return done
+
+    def _slowly(self, work: object, candidate: Candidate) -> object:
+        time.sleep(self.difficulty.delay_s)
+        return work(candidate)  # type: ignore[operator]
+
+    def _noise(self, candidate: Candidate) -> np.random.Generator:
+        return np.random.default_rng([self.seed, 1, *candidate.widths])
+
+    def _score(self, candidate: Candidate) -> float | Failure:
+        noise = self._noise(candidate).normal() * self.difficulty.accuracy_noise
+        return float(np.clip(self.true_accuracy(candidate.widths) + noise, 0, 1))
+
+    def _measure(self, candidate: Candidate) -> Cost | Failure:
+        _, noise, luck = (r := self._noise(candidate)).normal(), r.normal(), r.random()
+        noise *= self.difficulty.latency_noise
+        if luck < self.difficulty.failing:
+            return Failure(stage="build", message="simulated")
+        noises = {c: noise if c.startswith("latency") else 0.0 for c in self.constraints}
+        return Cost(
+            excess={c: self._excess(c, candidate.widths, n) for c, n in noises.items()},
+            costs={c: self.true_cost(c, candidate.widths) * (1 + n) for c, n in noises.items()},
+        )
+
+    def search_problem(self, evaluations: int) -> SearchProblem:
+        """The face that search methods see."""
+        groups = self.space.groups
+        depth = np.linspace(-1, 1, len(groups))
+        width = np.log2([g.width for g in groups]) / 3 - 5 / 3
+        share = np.log(self._area / self._area.max() + 1e-3) / 4 + 0.5
+        return SearchProblem(
+            space=self.space,
+            features=np.stack([depth, width, share], axis=1),
+            constraints=self.constraints,
+            accuracy=self.accuracy,
+            cost=self.cost,
+            estimate=self.estimate,
+            evaluations=evaluations,
+            seed=self.seed,
+            base_accuracy=self.base_accuracy,
+        )
+
+    def optimum(self) -> Candidate:
+        """The most accurate candidate whose noise-free latency keeps the budget (latency only)."""
+        limit = self.budget * self._whole["latency_ms"] / (1 + self.difficulty.latency_noise)
+        room = int(limit)
+        groups = self.space.groups
+        # best[c][b]: least loss so far when this group has choice c and b quanta are spent.
+        best = np.full((1, room + 1), np.inf)
+        best[0, 0] = 0.0
+        before: tuple[int, ...] = (groups[0].width,)
+        trail: list[np.ndarray] = []
+        for g, group in enumerate(groups):
+            now = np.full((len(group.choices), room + 1), np.inf)
+            source = np.zeros((len(group.choices), room + 1), int)
+            for c, width in enumerate(group.choices):
+                for p, prior in enumerate(before):
+                    quanta = self.layer_quanta(g, prior, width)
+                    if quanta > room:
+                        continue
+                    loss = best[p, : room + 1 - quanta] + self.layer_loss(g, prior, width)
+                    better = loss < now[c, quanta:]
+                    now[c, quanta:][better] = loss[better]
+                    source[c, quanta:][better] = p
+            trail.append(source)
+            best, before = now, group.choices
+        return self._walk_back(best, trail)
+
+    def _walk_back(self, best: np.ndarray, trail: list[np.ndarray]) -> Candidate:
+        choice, spent = (int(i) for i in np.unravel_index(np.argmin(best), best.shape))
+        widths: list[int] = []
+        for g in reversed(range(len(trail))):
+            group = self.space.groups[g]
+            widths.append(group.choices[choice])
+            prior = int(trail[g][choice, spent])
+            above = self.space.groups[g - 1].choices[prior] if g else self.space.groups[0].width
+            spent -= self.layer_quanta(g, above, group.choices[choice])
+            choice = prior
+        return Candidate(widths=tuple(reversed(widths)))
