@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import fx, nn
 
 from hwprune.errors import InputError
 from hwprune.finetune.average import WeightAverage
@@ -30,6 +30,7 @@ from hwprune.finetune.optimizer import (
 from hwprune.network.accuracy import accuracy_of
 from hwprune.network.data import Data
 from hwprune.network.execution import best_execution
+from hwprune.network.folding import fold_batchnorm
 from hwprune.recipe import Recipe
 
 
@@ -67,10 +68,15 @@ class Training:
         decay = None if recipe.custom else recipe.ema_decay
         self._average = None if decay is None else WeightAverage(module, decay)
         taught = teacher is not None and recipe.distillation > 0
-        self._teacher = (
-            self.execution.place(copy.deepcopy(teacher)).eval() if teacher and taught else None
-        )
+        self._teacher = self._placed_teacher(teacher) if teacher is not None and taught else None
         self._identity = identity_of(module, recipe, data.content_hash, taught=taught)
+
+    def _placed_teacher(self, teacher: nn.Module) -> nn.Module:
+        """A copy that only infers, as fast as it can: it runs at every step."""
+        copied = self.execution.place(copy.deepcopy(teacher)).eval()
+        if isinstance(copied, fx.GraphModule):
+            fold_batchnorm(copied)
+        return copied
 
     def resume(self) -> None:
         """Go on from the folder's checkpoint, if there is one.
