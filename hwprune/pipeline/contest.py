@@ -46,7 +46,7 @@ class Contest:
     finalists: tuple[Finalist, ...]
     winner: Finalist
     uniform: Finalist | None
-    """The best uniform cut at the same budget; None if none was found."""
+    """The widest uniform cut that keeps the budget; None if none was found."""
 
 
 def hold(bench: Workbench, progress: Progress) -> Contest:
@@ -62,15 +62,13 @@ def hold(bench: Workbench, progress: Progress) -> Contest:
     if not able:
         _give_up(evaluations)
     winner = max(able, key=lambda f: f.final)
-    cuts = {e.candidate for e in evaluations if e.method == "uniform"}
-    uniforms = [f for f in able if f.candidate in cuts]
     return Contest(
         evaluations=tuple(evaluations),
         policy_history=tuple(history),
         seconds=seconds,
         finalists=tuple(finalists),
         winner=winner,
-        uniform=max(uniforms, key=lambda f: f.final, default=None),
+        uniform=_widest_uniform(bench, evaluations),
     )
 
 
@@ -172,6 +170,16 @@ def _finals(bench: Workbench, evaluations: list[Evaluation], progress: Progress)
         progress.advance(wish.finalists, f"{method}: {passed} keep the budget")
     progress.end(f"{sum(f.passed for f in known.values())} of {len(known)} keep the budget")
     return list(known.values())
+
+
+def _widest_uniform(bench: Workbench, evaluations: list[Evaluation]) -> Finalist | None:
+    """The uniform cut nearest to the budget: what a user would do without a search."""
+    cuts = [e for e in evaluations if e.method == "uniform" and e.feasible]
+    for evaluation in sorted(cuts, key=lambda e: -e.worst_excess)[:5]:
+        finalist = _finalist(bench, evaluation)
+        if finalist.passed:
+            return finalist
+    return None
 
 
 def _finalist(bench: Workbench, evaluation: Evaluation) -> Finalist:

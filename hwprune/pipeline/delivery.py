@@ -128,4 +128,5 @@ def _curves(folder: Path) -> tuple[FinetuneEpoch, ...]:
     return tuple(
         FinetuneEpoch(epoch=row.epoch, loss=row.loss, accuracy_heldout=row.accuracy)
         for row in read_history(folder)
+        if row.loss is not None
     )

@@ -37,30 +37,45 @@ def search(
     while state is not None and state.worst_excess > 0 and turn.left > 1:
         # Some evaluations are kept back: the last cuts often miss the budget by a little.
         rounds = max(1, (turn.left - RESERVE) // (groups + 1))
-        found = _try_all(problem, turn, state, limit=turn.left - RESERVE)
+        way = state.worst_excess / rounds
+        found = _try_all(problem, turn, state, way=way, limit=turn.left - RESERVE)
         # Each round takes its share of the way, and the last one all that is left.
-        state = _take(problem, turn, state, found, goal=state.worst_excess * (1 - 1 / rounds))
+        goal = state.worst_excess - way
+        following = _take(problem, turn, state, found, goal=goal)
+        # Where no trial was measured to save anything, the estimate is all there is to go by.
+        state = following or (_take(problem, turn, state, {}, goal=goal) if found else None)
     _around(problem, turn)
 
 
-def _narrower(problem: SearchProblem, candidate: Candidate, group: int) -> Candidate | None:
-    choices = problem.space.groups[group].choices
-    place = choices.index(candidate.widths[group])
-    if place == 0:
-        return None
-    widths = list(candidate.widths)
-    widths[group] = choices[place - 1]
-    return Candidate(widths=tuple(widths))
+def _narrower(
+    problem: SearchProblem, candidate: Candidate, group: int, saving: float = 0.0
+) -> Candidate | None:
+    """One group narrower: by the least step believed to save this share of the cost, or by half.
+
+    On a staircase a single step often saves nothing, so a trial goes far enough to be seen.
+    """
+    width = candidate.widths[group]
+    whole = problem.estimate(candidate.widths)
+    best = None
+    for choice in reversed([c for c in problem.space.groups[group].choices if c < width]):
+        if best is not None and choice < width / 2:
+            break
+        widths = [*candidate.widths[:group], choice, *candidate.widths[group + 1 :]]
+        best = Candidate(widths=tuple(widths))
+        if problem.estimate(best.widths) <= whole * (1 - saving):
+            break
+    return best
 
 
 def _try_all(
-    problem: SearchProblem, turn: Turn, state: Evaluation, *, limit: int
+    problem: SearchProblem, turn: Turn, state: Evaluation, *, way: float, limit: int
 ) -> dict[int, Evaluation]:
-    """Every group one step narrower, evaluated alone; too few evaluations left give no trials."""
+    """Every group narrower, evaluated alone; too few evaluations left give no trials."""
+    saving = min(0.5, way / (1 + state.worst_excess) / 4)
     trials = {
         group: narrower
         for group in range(len(problem.space.groups))
-        if (narrower := _narrower(problem, state.candidate, group)) is not None
+        if (narrower := _narrower(problem, state.candidate, group, saving)) is not None
     }
     new = [c for c in trials.values() if not turn.asked(c)]
     if len(new) > limit:
@@ -104,6 +119,8 @@ def _worth(
         narrower = _narrower(problem, state.candidate, group)
         if narrower is None or (found and group not in found):
             continue
+        if found:
+            narrower = found[group].candidate
         saved = (1 - problem.estimate(narrower.widths) / whole) * (1 + state.worst_excess)
         lost = 0.01
         if found:
