@@ -40,6 +40,11 @@ class Evaluator:
         with self._lock:
             return self._asked[method].get(candidate)
 
+    def asked_widths(self, method: str) -> list[tuple[int, ...]]:
+        """Widths of everything a method has asked for, complete or not, in order."""
+        with self._lock:
+            return [candidate.widths for candidate in self._asked[method]]
+
     def submit(self, method: str, candidates: Sequence[Candidate]) -> list[Future[Evaluation]]:
         """Start evaluating; one future a candidate, in the order given.
 

@@ -1,4 +1,7 @@
-"""The search methods by name. Each gets the same problem, evaluator and allowance."""
+"""The registry of search methods, in the order they run by default.
+
+A new method is one file with a `search` of this shape and one line here.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from hwprune.progress import Progress
-from hwprune.search import greedy, policy_search, random_search, sensitivity, uniform
+from hwprune.search import greedy, random_search, sensitivity, uniform
 from hwprune.search.evaluator import Evaluator
 from hwprune.search.problem import SearchProblem
 
 
 class Method(Protocol):
-    """Searches until its allowance is used up; the evaluator keeps what it found."""
+    """A search; the evaluator keeps what it finds."""
 
     def __call__(
         self,
@@ -21,15 +24,28 @@ class Method(Protocol):
         *,
         progress: Progress,
         checkpoint: Path | None = None,
-    ) -> list[dict[str, Any]] | None:
-        """Search; the history of the method's own state, if it has one."""
+    ) -> list[dict[str, Any]]:
+        """Search until the allowance is used; rows for curves, empty where there are none."""
+
+
+def _policy(
+    problem: SearchProblem,
+    evaluator: Evaluator,
+    *,
+    progress: Progress,
+    checkpoint: Path | None = None,
+) -> list[dict[str, Any]]:
+    """RLlib takes seconds to import, so only the search that needs it does."""
+    from hwprune.search import policy_search
+
+    return policy_search.search(problem, evaluator, progress=progress, checkpoint=checkpoint)
 
 
 METHODS: dict[str, Method] = {
-    "sensitivity": sensitivity.search,
-    "policy": policy_search.search,
-    "greedy": greedy.search,
-    "random": random_search.search,
-    "uniform": uniform.search,
+    sensitivity.METHOD: sensitivity.search,
+    "policy": _policy,
+    greedy.METHOD: greedy.search,
+    random_search.METHOD: random_search.search,
+    uniform.METHOD: uniform.search,
 }
-"""In the order in which they run by default."""
+

@@ -1,67 +1,69 @@
-"""The policy: PPO with Lagrange multipliers, started from a scan, led by what the table believes.
+"""Method "policy": a constrained RLlib policy that starts from a sensitivity scan.
 
-A scan of single groups comes first, and its evaluations count. From then on, every batch is a set
-of whole episodes of the policy. The policy's mean is a knapsack's advice for the group at hand,
-given what the episode has spent so far, plus what was learned. The few episodes most worth it are
-measured; the others are imagined by the table and weigh less in the loss. While board and scorers
-work on one batch, the batch before it is learned from. What counts at the end is the best
-candidate that was measured, never the policy's mode.
+1. A scan: the unpruned network with one group cut at a time. Its evaluations count.
+2. A table learned from every evaluation so far advises, group by group, the width that is best for
+   the budget still left; the policy sees that advice and proposes around it.
+3. Of each batch of proposals the most promising few are evaluated on the board; the policy learns
+   from these, and from the table's belief about the others. Meanwhile the next batch is under way.
+
+The best candidate that was measured within the budget is delivered, never the policy's favourite.
 """
 
 from __future__ import annotations
 
 import json
-from concurrent.futures import Future
-from dataclasses import dataclass
+import logging
+import random
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import gymnasium
 import numpy as np
+import ray
+import torch
 
 from hwprune.candidate import Candidate
-from hwprune.evaluation import Evaluation
+from hwprune.errors import RunFolderError
 from hwprune.progress import Progress
+from hwprune.search import checkpoint as disk
+from hwprune.search.advisor import Advisor
+from hwprune.search.algorithm import ConstrainedPPO, ConstrainedPPOConfig
+from hwprune.search.desk import Desk
+from hwprune.search.environment import PruningEnvironment
+from hwprune.search.episodes import to_arrays, to_episodes
 from hwprune.search.evaluator import Evaluator
+from hwprune.search.multiplier import Gains
 from hwprune.search.problem import SearchProblem
 from hwprune.search.scan import scan_candidates
-from hwprune.search.table import Table
 from hwprune.search.turn import Turn
 
-if TYPE_CHECKING:
-    from hwprune.search.ppo.algorithm import LagrangianPpo, Outcome
-    from hwprune.search.ppo.proposals import Proposals
-
 METHOD = "policy"
+HISTORY = "history.jsonl"
+STALE = 6
+"""Batches in a row without a new candidate after which the space counts as exhausted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicySettings:
-    """How the policy searches."""
+    """Numbers of the search; the defaults are tuned by tests/benchmarks/bench_search.py."""
 
-    episodes: int = 32
-    """Episodes a batch, measured and imagined."""
-    measured: int = 5
-    """Of which so many are measured: small batches learn faster (10 and 20 were slower)."""
+    batch: int = 5
+    """Candidates evaluated at once."""
+    proposals: int = 32
+    """Episodes the policy plays for each batch."""
     scan_share: float = 0.4
-    """Of the allowance, at most, for the scan of single groups."""
+    """Largest share of the allowance that the scan may take."""
     std: float = 0.35
-    """Exploration at the start, in actions of [-1, 1]."""
+    """Spread of actions at the first evaluation; the whole range of an action is 2."""
     last_std: float = 0.1
-    """The most exploration that is left at the end."""
-    imagined_weight: float = 0.3
-    floor: float = -3.0
-    """Reward of a candidate that failed, and the least of any; log of accuracy over the base's."""
-    failed_cost: float = 2.0
-    """Cost of a candidate that failed, as a share of the limits."""
-
-
-@dataclass(slots=True)
-class _Batch:
-    """Episodes whose measured ones are not all answered yet."""
-
-    episodes: list[Any]
-    widths: np.ndarray
-    picked: dict[int, Future[Evaluation]]
+    lr: float = 1e-3
+    epochs: int = 8
+    clip: float = 0.3
+    gains: Gains = field(default_factory=Gains)
 
 
 def search(
@@ -72,180 +74,218 @@ def search(
     checkpoint: Path | None = None,
     settings: PolicySettings | None = None,
 ) -> list[dict[str, Any]]:
-    """Search with the whole allowance; the history of the policy, one entry a batch.
+    """Search until the allowance or the space is exhausted; the history, one row a batch.
 
-    With a `checkpoint` folder the state is kept after every batch, and a search that finds one
-    there goes on from it.
+    With `checkpoint`, a folder, the search is kept there after each batch and goes on from there.
+
+    Raises:
+        RunFolderError: the checkpoint cannot be read or is of another problem.
     """
-    return _Search(problem, evaluator, progress, checkpoint, settings or PolicySettings()).run()
+    with _one_thread(), _quiet():
+        run = PolicySearch(problem, evaluator, progress, checkpoint, settings or PolicySettings())
+        try:
+            while run.step():
+                pass
+        finally:
+            run.close()
+    return run.history
 
 
-class _Search:
+class PolicySearch:
+    """A search that can be taken one batch at a time."""
+
     def __init__(
         self,
         problem: SearchProblem,
         evaluator: Evaluator,
         progress: Progress,
-        checkpoint: Path | None,
+        folder: Path | None,
         settings: PolicySettings,
     ) -> None:
-        from hwprune.search.ppo.algorithm import build
-        from hwprune.search.ppo.proposals import Proposals
-
         self.problem = problem
         self.settings = settings
-        self.turn = Turn(METHOD, evaluator, progress)
-        self.table = Table(problem)
         self.history: list[dict[str, Any]] = []
-        self._folder = checkpoint
-        self._rng = np.random.default_rng(problem.seed)
-        self.proposals: Proposals = Proposals(problem, self.table, self._rng)
-        self._build = build
-        self._asked: list[Candidate] = []
+        self._folder = folder
+        self._stale = 0
+        self._turn = Turn(METHOD, evaluator, progress)
+        kept = disk.load(folder) if folder is not None else None
+        if kept is not None:
+            self._check(kept)
+        limit = int(problem.evaluations * settings.scan_share)
+        self._turn.ask(scan_candidates(problem.space, 1, max(1, limit)))
+        advisor = Advisor(problem)
+        advisor.learn(self._turn.evaluations)
+        self._desk = Desk(self._turn, advisor, settings.batch)
+        self._algorithm = build_algorithm(problem, settings)
+        self._algorithm.attach(self._desk)
+        if kept is not None:
+            self._restore(kept)
 
-    def run(self) -> list[dict[str, Any]]:
-        """Scan, then batch after batch until the allowance or the space is used up."""
-        self.algorithm: LagrangianPpo = self._build(
-            self.proposals,
-            constraints=len(self.problem.constraints),
-            episodes=self.settings.episodes,
-            std=self.settings.std,
-            seed=self.problem.seed,
-        )
-        try:
-            waiting = self._resume()
-            if waiting is None:
-                self._scan()
-            while batch := self._propose():
-                if waiting is not None:
-                    self._learn(waiting)
-                waiting = batch
-                self._keep(waiting)
-            if waiting is not None:
-                self._learn(waiting)
-            return self.history
-        finally:
-            self.algorithm.stop()
+    def step(self) -> bool:
+        """One batch; whether there is another."""
+        if self._turn.left == 0 and self._algorithm.pending is None:
+            return False
+        before = self._turn.left
+        self._algorithm.train()
+        self._stale = self._stale + 1 if self._turn.left == before else 0
+        if self._algorithm.outcomes is not None:
+            self.history.append(self._row())
+        if self._folder is not None:
+            self._save(self._folder)
+        return self._stale < STALE
 
-    def _scan(self) -> None:
-        most = int(self.problem.evaluations * self.settings.scan_share)
-        scan = scan_candidates(self.problem.space, 1, max(2, most))
-        self._asked += scan
-        self.turn.ask(scan)
-        self.table.fit(self.turn.evaluations)
+    def close(self) -> None:
+        """Give RLlib's resources back."""
+        self._algorithm.stop()
 
-    def _propose(self) -> _Batch | None:
-        """Sample a batch and start measuring its best; None when nothing new is proposed."""
-        for _ in range(5):
-            count = min(self.settings.measured, self.turn.left)
-            if count == 0:
-                return None
-            episodes = self.algorithm.sample()
-            picks = self.proposals.pick(count, self.turn.asked)
-            if picks:
-                candidates = [candidate for _, candidate in picks]
-                self._asked += candidates
-                futures = self.turn.submit(candidates)
-                rows = [episode for episode, _ in picks]
-                return _Batch(
-                    episodes=episodes,
-                    widths=self.proposals.widths.copy(),
-                    picked=dict(zip(rows, futures, strict=True)),
-                )
-        return None
-
-    def _learn(self, batch: _Batch) -> None:
-        """Wait for a batch's evaluations, believe them, and update the policy."""
-        found = self.turn.resolve(list(batch.picked.values()))
-        self.table.fit(self.turn.evaluations)
-        measured = dict(zip(batch.picked, found, strict=True))
-        imagined = self._imagine(batch.widths)
-        outcomes = [
-            self._outcome(measured[row]) if row in measured else imagined[row]
-            for row in range(len(batch.widths))
-        ]
-        self.algorithm.learn(batch.episodes, outcomes)
-        left = self.turn.left / max(1, self.problem.evaluations)
-        self.algorithm.calm(
-            self.settings.last_std + (self.settings.std - self.settings.last_std) * left
-        )
-        self.algorithm.sync()
-        self._note([outcomes[row] for row in measured])
-
-    def _outcome(self, evaluation: Evaluation) -> Outcome:
-        if evaluation.failure is not None or not evaluation.accuracy:
-            cost = [self.settings.failed_cost] * len(self.problem.constraints)
-            if evaluation.failure is None:
-                cost = [1 + evaluation.excess[label] for label in self.problem.constraints]
-            return self.settings.floor, cost, 1.0
-        reward = float(np.log(evaluation.accuracy / self.problem.base_accuracy))
-        costs = [1 + evaluation.excess[label] for label in self.problem.constraints]
-        return max(reward, self.settings.floor), costs, 1.0
-
-    def _imagine(self, widths: np.ndarray) -> list[Outcome]:
-        rewards = np.maximum(-self.table.loss(widths), self.settings.floor)
-        costs = self.table.used(widths)
-        return [
-            (float(r), [float(c) for c in row], self.settings.imagined_weight)
-            for r, row in zip(rewards, costs, strict=True)
-        ]
-
-    def _note(self, outcomes: list[Outcome]) -> None:
-        best = self.turn.best
+    def _row(self) -> dict[str, Any]:
+        """What the report's curves show of a batch."""
+        outcomes = self._algorithm.outcomes
+        assert outcomes is not None
+        seen = outcomes.measured if outcomes.measured.any() else ~outcomes.measured
         labels = self.problem.constraints
-        costs = np.mean([o[1] for o in outcomes], axis=0) - 1
-        self.history.append(
-            {
-                "iteration": len(self.history) + 1,
-                "evaluations": len(self.turn.evaluations),
-                "reward": float(np.mean([o[0] for o in outcomes])),
-                "cost": dict(zip(labels, map(float, costs), strict=True)),
-                "multiplier": dict(
-                    zip(labels, map(float, self.algorithm.learner.multiplier.values), strict=True)
-                ),
-                "best": best.accuracy if best else None,
-            }
-        )
+        excess = outcomes.used[seen].mean(axis=0) - 1
+        learner = self._algorithm.learner
+        best = self._turn.best
+        return {
+            "evaluations": len(self._turn.evaluations),
+            "measured": int(outcomes.measured.sum()),
+            "accuracy_mean": float(outcomes.accuracy[seen].mean()),
+            "excess_mean": dict(zip(labels, excess.tolist(), strict=True)),
+            "multipliers": dict(zip(labels, learner.multiplier.values.tolist(), strict=True)),
+            "std": self._algorithm.spread(self._desk.left),
+            "best_accuracy": None if best is None else best.accuracy,
+        }
 
-    def _keep(self, waiting: _Batch) -> None:
-        """Keep all that the next batch depends on, the batch in flight included."""
-        if self._folder is None:
-            return
-        from hwprune.search.ppo.checkpoint import random_state, save_state
-
-        save_state(
-            self._folder,
+    def _save(self, folder: Path) -> None:
+        pending = self._algorithm.pending
+        batch = None
+        if pending is not None:
+            batch = {"episodes": to_arrays(pending[0]), "widths": pending[1].widths}
+        asked = self._turn.asked_widths
+        disk.save(
+            folder,
             {
-                "learner": self.algorithm.save_learner(),
-                "random": random_state(self._rng),
-                "centre": list(self.proposals.centre),
-                "asked": np.array([c.widths for c in self._asked]),
-                "history": json.dumps(self.history),
-                "widths": waiting.widths,
-                "picked": list(waiting.picked),
-                "episodes": self.algorithm.save_episodes(waiting.episodes),
+                "choices": [list(g.choices) for g in self.problem.space.groups],
+                "constraints": list(self.problem.constraints),
+                "seed": self.problem.seed,
+                "evaluations": self.problem.evaluations,
+                "asked": [list(widths) for widths in asked],
+                "resolved": len(self._turn.evaluations),
+                "pending": batch,
+                "learner": self._algorithm.learner_state(),
+                "advisor": list(self._desk.advisor.centre),
+                "chance": disk.chance(),
+                "history": self.history,
+                "stale": self._stale,
             },
         )
+        lines = "".join(json.dumps(row) + "\n" for row in self.history)
+        (folder / HISTORY).write_text(lines, encoding="utf-8")
 
-    def _resume(self) -> _Batch | None:
-        """Take over a kept state; what was asked for before is asked again, of the caches."""
-        from hwprune.search.ppo.checkpoint import load_state, set_random_state
+    def _restore(self, kept: dict[str, Any]) -> None:
+        """Ask again for what was asked, which callers answer from memory, and take up the batch."""
+        asked = [Candidate(widths=tuple(widths)) for widths in kept["asked"]]
+        futures = self._turn.submit(asked)
+        self._turn.resolve(futures[: kept["resolved"]])
+        self._desk.advisor.restore(kept["advisor"], self._turn.evaluations)
+        self._algorithm.set_learner_state(kept["learner"])
+        if kept["pending"] is not None:
+            ticket = self._desk.ticket(kept["pending"]["widths"])
+            self._algorithm.pending = (to_episodes(kept["pending"]["episodes"]), ticket)
+        self.history = list(kept["history"])
+        self._stale = kept["stale"]
+        disk.set_chance(kept["chance"])
 
-        state = load_state(self._folder) if self._folder is not None else None
-        if state is None:
-            return None
-        self._asked = [Candidate(widths=tuple(row)) for row in state["asked"].tolist()]
-        flying = len(state["picked"])
-        self.turn.ask(self._asked[:-flying])
-        futures = self.turn.submit(self._asked[-flying:])
-        self.table.fit(self.turn.evaluations)
-        self.history[:] = json.loads(state["history"])
-        self.proposals.centre = tuple(state["centre"])
-        self.algorithm.load_learner(state["learner"])
-        episodes = self.algorithm.load_episodes(state["episodes"])
-        set_random_state(state["random"], self._rng)
-        return _Batch(
-            episodes=episodes,
-            widths=state["widths"].numpy(),
-            picked=dict(zip(state["picked"], futures, strict=True)),
+    def _check(self, kept: dict[str, Any]) -> None:
+        wanted = [
+            [list(g.choices) for g in self.problem.space.groups],
+            list(self.problem.constraints),
+            self.problem.seed,
+            self.problem.evaluations,
+        ]
+        if wanted != [kept[key] for key in ("choices", "constraints", "seed", "evaluations")]:
+            raise RunFolderError(
+                "the checkpoint is of another search: its space, constraints, seed or allowance differ",
+                given=str(self._folder),
+                next_step="start in a new run folder, or delete the checkpoint",
+            )
+
+
+def build_algorithm(problem: SearchProblem, settings: PolicySettings) -> ConstrainedPPO:
+    """The algorithm with one environment runner and one learner, both in this process."""
+    if not ray.is_initialized():
+        # RLlib keeps its configuration in Ray's store, so there is no way around a local one.
+        ray.init(include_dashboard=False, log_to_driver=False, num_cpus=1, logging_level="ERROR")
+    random.seed(problem.seed)
+    np.random.seed(problem.seed % 2**32)  # noqa: NPY002  (RLlib shuffles with the global one)
+    torch.manual_seed(problem.seed)
+    groups = len(problem.space.groups)
+    rows = settings.proposals * groups
+    config = (
+        ConstrainedPPOConfig()
+        .constrain(
+            constraints=len(problem.constraints),
+            gains=settings.gains,
+            std=settings.std,
+            last_std=settings.last_std,
         )
+        .environment(
+            PruningEnvironment,
+            env_config={"features": problem.features.tolist()},
+            clip_actions=True,
+            normalize_actions=False,
+            disable_env_checking=True,
+        )
+        .env_runners(
+            num_env_runners=0,
+            num_envs_per_env_runner=settings.proposals,
+            gym_env_vectorize_mode=gymnasium.VectorizeMode.VECTOR_ENTRY_POINT,
+            batch_mode="complete_episodes",
+        )
+        .learners(num_learners=0)
+        .training(
+            gamma=1.0,
+            lambda_=1.0,
+            lr=settings.lr,
+            num_epochs=settings.epochs,
+            train_batch_size_per_learner=rows,
+            minibatch_size=max(1, rows // 4),
+            clip_param=settings.clip,
+            vf_clip_param=float("inf"),
+            vf_loss_coeff=1.0,
+            entropy_coeff=0.0,
+            use_kl_loss=False,
+            grad_clip=1.0,
+        )
+        .debugging(seed=problem.seed, log_level="ERROR")
+    )
+    return ConstrainedPPO(config=config)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Two threads made learning 25 times slower on a busy machine of two cores."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """RLlib's remarks about itself are not for the user's terminal."""
+    names = ("ray", "ray.rllib", "ray.tune", "ray._common.deprecation")
+    before = {name: logging.getLogger(name).level for name in names}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name in names:
+            logging.getLogger(name).setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for name, level in before.items():
+                logging.getLogger(name).setLevel(level)
+

@@ -1,20 +1,24 @@
-"""Random search, made fair: random directions, each scaled to where the budget should be."""
+"""Method "random": a random direction in the space, scaled until the budget is expected to be kept."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from hwprune.candidate import Candidate
+from hwprune.evaluation import Evaluation
 from hwprune.progress import Progress
 from hwprune.search.evaluator import Evaluator
 from hwprune.search.problem import SearchProblem
 from hwprune.search.turn import Turn
 
-BATCH = 8
-PATIENCE = 200
-"""Draws in a row that give nothing new before the space counts as used up."""
+METHOD = "random"
+BATCH = 5
+STALE = 200
+"""Draws in a row without a new candidate after which the space counts as exhausted."""
 
 
 def search(
@@ -23,46 +27,65 @@ def search(
     *,
     progress: Progress,
     checkpoint: Path | None = None,
-) -> None:
-    """Evaluate random candidates near the budget until the allowance is used up."""
-    turn = Turn("random", evaluator, progress)
-    rng = np.random.default_rng(problem.seed)
-    # The first few span the space, so that a line from estimate to measured cost can be drawn.
-    turn.ask([_scaled(problem, rng, target) for target in (0.15, 0.3, 0.5, 0.7)])
-    stale = 0
-    while turn.left > 0 and stale < PATIENCE:
-        aim = _aim(problem, turn)
-        batch: dict[Candidate, None] = {}
-        while len(batch) < min(BATCH, turn.left) and stale < PATIENCE:
-            candidate = _scaled(problem, rng, aim * rng.uniform(0.9, 1.02))
-            fresh = not turn.asked(candidate) and candidate not in batch
-            stale = 0 if fresh else stale + 1
-            if fresh:
-                batch[candidate] = None
-        turn.ask(list(batch))
+) -> list[dict[str, Any]]:
+    """Draw until the allowance or the space is exhausted."""
+    turn = Turn(METHOD, evaluator, progress)
+    chance = np.random.default_rng([problem.seed, 2])
+    while turn.left > 0:
+        target = target_estimate(problem, turn.evaluations)
+        batch = _draw(problem, turn, chance, target)
+        if not batch:
+            break
+        turn.ask(batch)
+    return []
 
 
-def _scaled(problem: SearchProblem, rng: np.random.Generator, target: float) -> Candidate:
-    """A random direction, scaled by bisection until its estimated cost is `target`."""
-    direction = rng.uniform(0.2, 1.0, len(problem.space.groups))
-    low, high = 0.0, 5.0
-    for _ in range(20):
-        middle = (low + high) / 2
-        candidate = problem.space.nearest(np.minimum(direction * middle, 1.0).tolist())
-        if problem.estimate(candidate.widths) > target:
-            high = middle
+def _draw(
+    problem: SearchProblem, turn: Turn, chance: np.random.Generator, target: float
+) -> list[Candidate]:
+    """Up to a batch of new candidates whose estimates are at, or a little below, the target."""
+    batch: dict[Candidate, None] = {}
+    for _ in range(STALE):
+        direction = chance.random(len(problem.space.groups))
+        goal = target * chance.uniform(0.92, 1.0)
+        candidate = scaled(problem, direction, goal)
+        if not turn.asked(candidate):
+            batch[candidate] = None
+        if len(batch) == BATCH:
+            break
+    return list(batch)
+
+
+def scaled(problem: SearchProblem, direction: np.ndarray, goal: float) -> Candidate:
+    """The candidate along a direction whose estimate comes nearest to the goal from below.
+
+    `direction` [groups] in [0, 1] is moved towards all 0 or all 1 by bisection, so that any goal between
+    the smallest and the unpruned candidate is reached.
+    """
+    low, high = -1.0, 1.0
+    for _ in range(14):
+        shift = (low + high) / 2
+        keep = direction * (1 + shift) if shift < 0 else direction + (1 - direction) * shift
+        if problem.estimate(problem.space.nearest(list(keep)).widths) > goal:
+            high = shift
         else:
-            low = middle
-    return problem.space.nearest(np.minimum(direction * low, 1.0).tolist())
+            low = shift
+    keep = direction * (1 + low) if low < 0 else direction + (1 - direction) * low
+    return problem.space.nearest(list(keep))
 
 
-def _aim(problem: SearchProblem, turn: Turn) -> float:
-    """The estimate at which measured cost meets the limit, by a line through what was measured."""
-    good = [e for e in turn.evaluations if e.failure is None]
-    if len(good) < 2:
-        return 0.5
-    used = np.array([1 + e.worst_excess for e in good])
-    guess = np.array([problem.estimate(e.candidate.widths) for e in good])
-    weight = np.exp(-(((used - 1) / 0.5) ** 2)) + 0.05
-    slope, start = np.polyfit(guess, used, 1, w=np.sqrt(weight))
-    return float(np.clip((1 - start) / slope, 0.02, 1.0)) if slope > 1e-6 else 0.5
+def target_estimate(problem: SearchProblem, evaluations: Sequence[Evaluation]) -> float:
+    """The estimate at which the worst constraint is expected to be just kept.
+
+    Cost over limit is taken as a line in the estimate, fitted to what was measured.
+    """
+    measured = [e for e in evaluations if e.failure is None]
+    shares = np.array([problem.estimate(e.candidate.widths) for e in measured])
+    used = np.array([1 + e.worst_excess for e in measured])
+    if len(measured) < 3 or np.ptp(shares) < 1e-3:
+        # Nothing to fit yet: half of the unpruned cost, moved by what little is known.
+        return 0.5 / float(used.mean()) if len(measured) else 0.5
+    slope, start = np.polyfit(shares, used, 1)
+    if slope <= 0:
+        return float(shares.mean() / used.mean())
+    return float(np.clip((1 - start) / slope, 0.0, 1.0))

@@ -15,14 +15,9 @@ class Ridge:
     """One regression; `fit` anew whenever there is more to learn from."""
 
     def __init__(self) -> None:
-        self.size = 0
-        """Number of coefficients."""
         self.error = 0.0
         """Weighted root mean square of leave-one-out errors."""
         self._mean = np.zeros(0)
-        self._directions = np.zeros((0, 0))
-        self._shrink = np.zeros(0)
-        self._prior = 0.0
 
     def fit(self, blocks: Blocks, target: np.ndarray, weight: np.ndarray) -> None:
         """Regress target [rows] on blocks; weight [rows] is how much each row is trusted."""
@@ -40,21 +35,11 @@ class Ridge:
             if error < best:
                 best, chosen = error, strength
         self._mean = right.T @ (singular / (singular**2 + chosen) * projected)
-        self._directions = right
-        self._shrink = 1 - np.sqrt(chosen / (singular**2 + chosen))
-        freedom = float((singular**2 / (singular**2 + chosen)).sum())
-        rest = aim - left @ (singular**2 / (singular**2 + chosen) * projected)
-        noise = float(rest @ rest) / max(1.0, len(aim) - freedom)
-        self._prior = float(np.sqrt(noise / chosen))
-        self.error, self.size = best, rows.shape[1]
+        self.error = best
 
-    def predict(self, blocks: Blocks, luck: np.ndarray | None = None) -> np.ndarray:
-        """The target of new rows; with `luck` [size], by one draw of plausible coefficients."""
-        mean = self._mean
-        if luck is not None:
-            known = self._directions.T @ (self._shrink * (self._directions @ luck))
-            mean = mean + self._prior * (luck - known)
-        return np.asarray(_scaled(blocks) @ mean)
+    def predict(self, blocks: Blocks) -> np.ndarray:
+        """The target of new rows, [rows]."""
+        return np.asarray(_scaled(blocks) @ self._mean)
 
 
 def _scaled(blocks: Blocks) -> np.ndarray:

@@ -1,17 +1,20 @@
-"""A scan of single groups and a knapsack over widths, in the manner of HALP (Shen et al., 2022).
+"""Method "sensitivity": scan each group alone, then solve a knapsack over widths (as HALP does).
 
-Each group is cut alone at a few widths; what that loses is taken to add up. A knapsack picks the
-widths with the least total loss within the budget. The rest of the allowance goes into solving
-again, with costs corrected by what was measured and losses shaken within their noise.
+Losses come from the scan and are summed over groups. Costs come from a regression on everything measured,
+so that solutions converge on the budget. What is left of the allowance goes to solutions of the same
+knapsack with losses varied within the scan's own uncertainty.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from hwprune.candidate import Candidate
+from hwprune.candidate import Candidate, GroupChoice
+from hwprune.evaluation import Evaluation
 from hwprune.progress import Progress
 from hwprune.search.evaluator import Evaluator
 from hwprune.search.knapsack import combined
@@ -20,11 +23,14 @@ from hwprune.search.scan import scan_candidates
 from hwprune.search.table import Table
 from hwprune.search.turn import Turn
 
+METHOD = "sensitivity"
 SCAN_SHARE = 0.6
-SHAKE = 0.3
-"""Spread of the losses' logarithms between solutions; they are noisy differences."""
-PATIENCE = 50
-BATCH = 5
+BATCH = 4
+SPREAD = 0.3
+"""Standard deviation of the logarithm of a varied loss."""
+CAUTION = 0.5
+"""The share of the cost regression's typical error that is kept free below the limit."""
+STALE = 12
 
 
 def search(
@@ -33,77 +39,84 @@ def search(
     *,
     progress: Progress,
     checkpoint: Path | None = None,
-) -> None:
-    """Scan, solve, measure, and solve again until the allowance is used up."""
-    turn = Turn("sensitivity", evaluator, progress)
-    most = max(2, int(problem.evaluations * SCAN_SHARE))
-    per_group = max(1, most // max(1, len(problem.space.groups)))
-    scan = turn.ask(scan_candidates(problem.space, min(3, per_group), most))
-    losses = _losses(problem, turn)
+) -> list[dict[str, Any]]:
+    """Scan, then solve and measure until the allowance or all variation is exhausted."""
+    turn = Turn(METHOD, evaluator, progress)
+    groups = problem.space.groups
+    room = int(problem.evaluations * SCAN_SHARE)
+    levels = 2 if 1 + 2 * len(groups) <= room else 1
+    scan = turn.ask(scan_candidates(problem.space, levels, max(1, room)))
+    losses = scan_losses(problem, scan)
     table = Table(problem)
-    rng = np.random.default_rng(problem.seed)
-    centre: tuple[int, ...] = problem.space.uniform(0.7).widths
-    stale = 0
-    while turn.left > 0 and stale < PATIENCE:
+    chance = np.random.default_rng([problem.seed, 3])
+    centre, stale = problem.space.uniform(0.7).widths, 0
+    while turn.left > 0 and stale < STALE:
         table.fit(turn.evaluations)
         batch: dict[Candidate, None] = {}
-        while len(batch) < min(BATCH, turn.left) and stale < PATIENCE:
-            shake = SHAKE if len(turn.evaluations) > len(scan) or batch else 0.0
-            shaken = [loss * np.exp(rng.normal(0.0, shake)) for loss in losses]
-            margin = 0.5 * float(table.used_error().max()) * (1 + stale / 5)
-            centre = _solve(problem, table, shaken, centre, margin)
-            candidate = Candidate(widths=centre)
-            if turn.asked(candidate) or candidate in batch:
-                stale += 1
-            else:
-                stale = 0
-                batch[candidate] = None
+        for number in range(BATCH):
+            varied = losses if number == 0 else _vary(losses, chance)
+            # Each dry batch searches further from the limit, where there is more to be found.
+            caution = CAUTION * (1 + stale)
+            centre = solve(table, varied, centre, caution) if table.known else centre
+            if not turn.asked(Candidate(widths=centre)):
+                batch[Candidate(widths=centre)] = None
+        stale = 0 if batch else stale + 1
         turn.ask(list(batch))
+    return []
 
 
-def _solve(
-    problem: SearchProblem,
-    table: Table,
-    losses: list[np.ndarray],
-    centre: tuple[int, ...],
-    margin: float,
+def solve(
+    table: Table, losses: Sequence[np.ndarray], centre: tuple[int, ...], caution: float
 ) -> tuple[int, ...]:
-    for _ in range(3):
+    """The widths with the least loss whose believed cost keeps the limit with some caution."""
+    groups = table.problem.space.groups
+    for _ in range(2):
         _, costs = table.around(centre)
-        sack, _ = combined(losses, costs, [1.0 - margin] * len(costs))
+        limit = 1 - caution * float(table.used_error().max())
+        sack, _ = combined(losses, costs, [limit] * len(costs))
         chosen = sack.solve()
-        last, centre = (
-            centre,
-            tuple(g.choices[i] for g, i in zip(problem.space.groups, chosen, strict=True)),
-        )
-        if centre == last:
-            break
+        centre = tuple(g.choices[int(c)] for g, c in zip(groups, chosen, strict=True))
     return centre
 
 
-def _losses(problem: SearchProblem, turn: Turn) -> list[np.ndarray]:
-    """Accuracy lost by each group alone at each of its widths, [groups][choices], interpolated."""
-    whole = problem.space.unpruned.widths
-    curves: list[dict[int, float]] = [{w: 0.0} for w in whole]
-    for evaluation in turn.evaluations:
-        widths = evaluation.candidate.widths
-        cut = [g for g, (a, b) in enumerate(zip(widths, whole, strict=True)) if a != b]
+def scan_losses(problem: SearchProblem, scan: Sequence[Evaluation]) -> list[np.ndarray]:
+    """Accuracy lost by each choice of each group, [choices] each, from a scan.
+
+    Between scanned widths losses are lines, and the line goes on below the smallest scanned width.
+    """
+    full = problem.space.unpruned
+    base = next(
+        (e.accuracy for e in scan if e.candidate == full and e.accuracy is not None),
+        problem.base_accuracy,
+    )
+    points: list[dict[int, float]] = [{g.width: 0.0} for g in problem.space.groups]
+    for evaluation in scan:
+        pairs = zip(evaluation.candidate.widths, full.widths, strict=True)
+        cut = [i for i, (width, whole) in enumerate(pairs) if width != whole]
         if len(cut) == 1 and evaluation.accuracy is not None:
-            lost = max(0.0, problem.base_accuracy - evaluation.accuracy)
-            curves[cut[0]][widths[cut[0]]] = lost
-    return [
-        _interpolated(curve, np.array(group.choices, float))
-        for curve, group in zip(curves, problem.space.groups, strict=True)
-    ]
+            width = evaluation.candidate.widths[cut[0]]
+            # Noise can make a cut look good; believing that would cut it to nothing.
+            points[cut[0]][width] = max(0.0, base - evaluation.accuracy)
+    known = [max(p.values()) for p in points if len(p) > 1]
+    typical = float(np.median(known)) if known else 0.01
+    return [_curve(g, p, typical) for g, p in zip(problem.space.groups, points, strict=True)]
 
 
-def _interpolated(curve: dict[int, float], choices: np.ndarray) -> np.ndarray:
-    widths = np.array(sorted(curve), float)
-    values = np.array([curve[int(w)] for w in widths])
-    # Equal losses go to the narrower width's disfavour: a wider group never hurts accuracy.
-    least = 1e-4 * (1 - choices / choices[-1])
+def _curve(group: GroupChoice, points: dict[int, float], typical: float) -> np.ndarray:
+    choices = np.array(group.choices, float)
+    if len(points) == 1:
+        # Never scanned, or it failed: as sensitive as most.
+        points = {**points, group.choices[0]: typical}
+    widths = sorted(points)
+    values = [points[w] for w in widths]
     if len(widths) == 1:
-        return least
+        return np.zeros(len(choices))
     slope = (values[1] - values[0]) / (widths[1] - widths[0])
+    inside = np.interp(choices, widths, values)
     below = values[0] + slope * (choices - widths[0])
-    return np.where(choices < widths[0], below, np.interp(choices, widths, values)) + least
+    # A trace of a price on every cut, so that of two choices without loss the wider one wins.
+    return np.where(choices < widths[0], below, inside) + 1e-4 * (1 - choices / group.width)
+
+
+def _vary(losses: Sequence[np.ndarray], chance: np.random.Generator) -> list[np.ndarray]:
+    return [loss * np.exp(chance.normal(0.0, SPREAD)) for loss in losses]

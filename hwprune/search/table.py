@@ -2,7 +2,7 @@
 
 Ridge regressions on every evaluation so far: the logarithm of accuracy lost, and cost over limit,
 each as a smooth curve per group; cost also leans on the problem's own estimate. Their strength is
-chosen by leave-one-out error. They answer in microseconds, and know how unsure they are.
+chosen by leave-one-out error. They answer in microseconds, and know how far they err.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ class Table:
         groups = problem.space.groups
         self._full = np.array([g.width for g in groups], float)
         self._estimates: dict[tuple[int, ...], float] = {}
+        self.known = False
+        """Whether anything was fitted yet."""
         self._loss = Ridge()
         self._costs = {label: Ridge() for label in problem.constraints}
 
@@ -35,6 +37,7 @@ class Table:
         good = [e for e in evaluations if e.failure is None]
         if not good:
             return
+        self.known = True
         widths = np.array([e.candidate.widths for e in good])
         accuracy = np.clip([e.accuracy or 0.0 for e in good], FLOOR, 1.0)
         share = accuracy / self.problem.base_accuracy
@@ -69,12 +72,9 @@ class Table:
             self._estimates[widths] = self.problem.estimate(widths)
         return self._estimates[widths]
 
-    def loss(self, widths: np.ndarray, luck: np.ndarray | None = None) -> np.ndarray:
-        """Believed loss, -log(accuracy / base accuracy), of widths [n, groups]; [n].
-
-        `luck`: standard normal numbers that pick one belief out of all plausible ones (Thompson).
-        """
-        return self._loss.predict(self._loss_rows(widths), luck)
+    def loss(self, widths: np.ndarray) -> np.ndarray:
+        """Believed loss, -log(accuracy / base accuracy), of widths [n, groups]; [n]."""
+        return self._loss.predict(self._loss_rows(widths))
 
     def accuracy(self, widths: np.ndarray) -> np.ndarray:
         """Believed accuracy, 0..1, of widths [n, groups]; [n]."""
@@ -89,14 +89,7 @@ class Table:
         """Typical error of `used` on a candidate it has not seen, [constraints]."""
         return np.array([r.error for r in self._costs.values()])
 
-    @property
-    def luck_size(self) -> int:
-        """How many numbers `luck` needs."""
-        return self._loss.size
-
-    def around(
-        self, centre: Sequence[int], luck: np.ndarray | None = None
-    ) -> tuple[list[np.ndarray], list[list[np.ndarray]]]:
+    def around(self, centre: Sequence[int]) -> tuple[list[np.ndarray], list[list[np.ndarray]]]:
         """Losses and costs as sums over groups, right where one group at a time leaves `centre`.
 
         Returns losses[g] and costs[k][g], [choices] each; the sums at `centre` are its beliefs.
@@ -112,6 +105,6 @@ class Table:
         middle = np.array([list(centre)])
         ends = np.cumsum([len(g.choices) for g in groups])[:-1]
         share = 1 - 1 / len(groups)
-        loss = self.loss(rows, luck) - self.loss(middle, luck) * share
+        loss = self.loss(rows) - self.loss(middle) * share
         used = self.used(rows) - self.used(middle) * share
         return np.split(loss, ends), [np.split(column, ends) for column in used.T]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Sequence
 from concurrent.futures import Future
 
@@ -19,6 +20,7 @@ class Turn:
         self.problem = evaluator.problem
         self.evaluations: list[Evaluation] = []
         """Resolved ones, in the order asked for."""
+        self._resolved: set[int] = set()
         self._evaluator = evaluator
         self._progress = progress
 
@@ -32,23 +34,32 @@ class Turn:
         """The most accurate feasible evaluation so far."""
         return best_of(self.evaluations)
 
+    @property
+    def asked_widths(self) -> list[tuple[int, ...]]:
+        """Widths of everything asked for, complete or not, in order."""
+        return self._evaluator.asked_widths(self.method)
+
+    def find(self, candidate: Candidate) -> Future[Evaluation] | None:
+        """What this method has asked for before, complete or not; None if it has not."""
+        return self._evaluator.asked(self.method, candidate)
+
     def asked(self, candidate: Candidate) -> bool:
         """Whether this method has asked for a candidate before."""
-        return self._evaluator.asked(self.method, candidate) is not None
+        return self.find(candidate) is not None
 
     def submit(self, candidates: Sequence[Candidate]) -> list[Future[Evaluation]]:
         """Start evaluating; what goes beyond the allowance must not be asked for."""
         return self._evaluator.submit(self.method, candidates)
 
     def resolve(self, futures: Sequence[Future[Evaluation]]) -> list[Evaluation]:
-        """Wait for evaluations, in order, and tell progress of the new ones."""
+        """Wait for evaluations; progress hears of each the first time, results keep their order."""
         results = []
         for future in futures:
             evaluation = future.result()
             results.append(evaluation)
-            # Futures are resolved in the order of their numbers, so a smaller one is a repeat.
-            if evaluation.number > len(self.evaluations):
-                self.evaluations.append(evaluation)
+            if evaluation.number not in self._resolved:
+                self._resolved.add(evaluation.number)
+                insort(self.evaluations, evaluation, key=lambda e: e.number)
                 self._progress.advance(1, self._note())
         return results
 
