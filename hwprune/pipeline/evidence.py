@@ -59,7 +59,9 @@ def gather(
         delivered_method=contest.winner.method,
         groups=_groups(bench, contest.winner.candidate),
         evaluations=contest.evaluations,
-        policy=tuple(_policy_step(bench, step) for step in contest.policy_history),
+        policy=tuple(
+            _policy_step(number, row) for number, row in enumerate(contest.policy_history, 1)
+        ),
         finetune=delivered.curves,
         final_readings=tuple(readings),
         timings=_timings(bench, step_s),
@@ -179,14 +181,14 @@ def _groups(bench: Workbench, winner: Candidate) -> tuple[GroupRow, ...]:
     return tuple(rows)
 
 
-def _policy_step(bench: Workbench, step: Mapping[str, Any]) -> PolicyStep:
+def _policy_step(number: int, row: Mapping[str, Any]) -> PolicyStep:
     return PolicyStep(
-        iteration=int(step["iteration"]),
-        evaluations=int(step["evaluations"]),
-        reward=float(step["reward"]),
-        cost=dict(step["cost"]),
-        multiplier=dict(step["multiplier"]),
-        best=step["best"],
+        iteration=number,
+        evaluations=int(row["evaluations"]),
+        reward=float(row["accuracy_mean"]),
+        cost=dict(row["excess_mean"]),
+        multiplier=dict(row["multipliers"]),
+        best=row["best_accuracy"],
     )
 
 

@@ -1,4 +1,4 @@
-"""The advisor: for each group in turn, the choice the table holds best given what is already spent."""
+"""The advisor: for each group in turn, the best choice for what is left of the budget."""
 
 from __future__ import annotations
 

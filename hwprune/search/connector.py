@@ -33,7 +33,12 @@ class ConstrainedAdvantages(ConnectorV2):
         self.lambda_ = lambda_
 
     def __call__(
-        self, *, rl_module: Any, episodes: list[SingleAgentEpisode], batch: dict[str, Any], **_: Any
+        self,
+        *,
+        rl_module: Any,
+        episodes: list[SingleAgentEpisode],
+        batch: dict[str, Any],
+        **_: Any,
     ) -> dict[str, Any]:
         """Move the multipliers once, by the whole batch, then mix with the new ones."""
         rows = batch[DEFAULT_MODULE_ID]
@@ -42,8 +47,12 @@ class ConstrainedAdvantages(ConnectorV2):
             values = module.compute_values(rows).cpu().numpy()[:, None]
             cost_values = module.compute_cost_values(rows).cpu().numpy()
         lengths = [len(episode) for episode in episodes]
-        rewards = np.concatenate([np.append(e.get_rewards()[: n - 1], 0.0)
-                                  for e, n in zip(episodes, lengths, strict=True)])
+        rewards = np.concatenate(
+            [
+                np.append(e.get_rewards()[: n - 1], 0.0)
+                for e, n in zip(episodes, lengths, strict=True)
+            ]
+        )
         costs = episode_costs(episodes)
         price = self.multiplier.update(costs.mean(axis=0))
         gain, targets = advantages(rewards[:, None], values, lengths, self.lambda_)

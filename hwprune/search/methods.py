@@ -48,4 +48,3 @@ METHODS: dict[str, Method] = {
     random_search.METHOD: random_search.search,
     uniform.METHOD: uniform.search,
 }
-

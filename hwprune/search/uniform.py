@@ -49,4 +49,3 @@ def uniform_cuts(space: SearchSpace) -> list[Candidate]:
     """All different uniform candidates, from the smallest to the unpruned."""
     cuts = (space.uniform(float(keep)) for keep in np.linspace(0, 1, GRID))
     return list(dict.fromkeys(cuts))
-
