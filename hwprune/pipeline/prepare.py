@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from hwprune.board import Board, load_board
@@ -41,6 +41,19 @@ class Prepared:
     base: BaseNetwork
     ranking: Ranking
     space: SearchSpace
+
+
+def fetch(deployment: Deployment, given: Given, *, network: bool) -> Given:
+    """Load the data, and the network if it will be needed, so that what is absent is said at once.
+
+    Raises:
+        InputError: the network or the data is not what the wish says.
+    """
+    module = given.module
+    data = given.data or load(deployment)
+    if module is None and network:
+        module = _load_network(deployment, data)
+    return replace(given, module=module, data=data)
 
 
 def prepare(
@@ -115,7 +128,7 @@ def _base(
     if done is not None and file.exists():
         return make_base(file.read_bytes(), ignore=tuple(done["ignore"]))
     module = given.module or _load_network(deployment, data)
-    if given.module is None and not _has_weights(deployment):
+    if not _has_weights(deployment):
         _train(deployment, folder, progress, module, data)
     progress.begin("trace the network", None)
     example = given.example_input

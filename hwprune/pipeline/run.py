@@ -51,14 +51,17 @@ def run(
 ) -> Result:
     """Carry out a deployment in the folder `where`."""
     from hwprune.pipeline.check import check
+    from hwprune.pipeline.prepare import fetch
 
     check(deployment)
+    # An absent data set or network is said before a run folder is made.
+    given = fetch(deployment, given or Given(), network=not resume)
     folder = RunFolder.open(where, wish_of(deployment), resume=resume)
     try:
         begun = folder.step("begun") or folder.finish(
             "begun", {"at": datetime.now(UTC).isoformat(timespec="seconds"), "command": command}
         )
-        result = _carry_out(deployment, folder, progress, given or Given(), begun)
+        result = _carry_out(deployment, folder, progress, given, begun)
         _write_evidence(folder.path, result)
         return result
     finally:

@@ -11,7 +11,7 @@ from hwprune.search.knapsack import BINS, Knapsack, combined
 from hwprune.search.problem import SearchProblem
 from hwprune.search.table import Table
 
-CAUTION = 0.5
+CAUTION = 0.25
 """The share of the table's typical error that is kept free below the limit."""
 
 
@@ -26,11 +26,16 @@ class Advisor:
         self._groups = problem.space.groups
         self._choices = [np.array(g.choices) for g in self._groups]
         self._centre = self._nearest_estimate(problem)
+        self._began = self._centre
+        self.start = self._centre
+        """Where the last planning began: with the evaluations, all that advice depends on."""
         self._sack: Knapsack | None = None
 
     def learn(self, evaluations: Sequence[Evaluation]) -> None:
         """Refit the table and plan anew; without one good evaluation there is no advice."""
+        self._began = self._centre
         self.table.fit(evaluations)
+        self.start = self._centre
         if not self.table.known:
             return
         # Losses and costs are sums only near a centre: plan, move there, and plan once more.
@@ -44,9 +49,9 @@ class Advisor:
                 break
             self._centre = centre
 
-    def restore(self, centre: Sequence[int], evaluations: Sequence[Evaluation]) -> None:
-        """Give the advice that was given after these evaluations, when the centre was this."""
-        self._centre = tuple(centre)
+    def restore(self, start: Sequence[int], evaluations: Sequence[Evaluation]) -> None:
+        """Give the advice that was given after these evaluations, planning from this start."""
+        self._centre = tuple(start)
         self.learn(evaluations)
 
     @property

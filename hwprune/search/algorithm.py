@@ -74,8 +74,8 @@ class ConstrainedPPOConfig(PPOConfig):
 class ConstrainedPPO(PPO):
     """One iteration: sample and hand in batch k+1, then wait for batch k and learn from it.
 
-    The policy that learns from a batch is one update ahead of the one that proposed it; PPO's ratio takes
-    care of that, as it is held against the recorded probabilities.
+    The policy that learns from a batch is one update ahead of the one that proposed it; PPO's
+    ratio takes care of that, as it is held against the recorded probabilities.
     """
 
     desk: Desk

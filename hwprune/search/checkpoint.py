@@ -1,6 +1,7 @@
-"""A policy search on disk: one safetensors file, arrays as tensors, everything else as JSON beside them.
+"""A policy search on disk: one safetensors file, arrays as tensors, the rest as JSON in it.
 
-No pickle is written or read. The file is replaced in one move, so an interruption leaves the one before.
+No pickle is written or read. The file is replaced in one move, so an interruption leaves the one
+before.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.numpy import save_file
 from safetensors import safe_open
+from safetensors.numpy import save_file
 
 from hwprune.errors import RunFolderError
 
@@ -61,7 +62,7 @@ def load(folder: Path) -> dict[str, Any] | None:
             "the checkpoint of a policy search cannot be read",
             given=f"{file}: {error}",
             possible=f"format {FORMAT}",
-            next_step="delete the file; evaluations are kept elsewhere and only the policy starts anew",
+            next_step="delete the file; evaluations are kept elsewhere, only the policy restarts",
         ) from error
 
 

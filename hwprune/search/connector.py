@@ -1,4 +1,4 @@
-"""The learner's connector: advantages of reward and costs, mixed by the multipliers, for whole episodes."""
+"""The learner's connector: advantages of reward and costs, mixed by the multipliers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ COSTS = "costs"
 class ConstrainedAdvantages(ConnectorV2):
     """Fills advantages and the targets of both critics; stands where RLlib's own GAE stands.
 
-    Episodes come with one phantom row at their end. Undiscounted: reward and costs come with the last step.
+    Episodes come with one phantom row at their end. Undiscounted: reward and costs come with the
+    last step.
     """
 
     def __init__(self, multiplier: Multiplier, *, lambda_: float = 1.0) -> None:
@@ -103,7 +104,7 @@ def advantages(
 
 
 def mix(gain: np.ndarray, harm: np.ndarray, price: np.ndarray, real: np.ndarray) -> np.ndarray:
-    """Advantage of reward less the priced advantages of costs, normalised afterwards over real rows.
+    """Advantage of reward less priced advantages of costs, normalised after over real rows.
 
     Normalising each on its own and mixing then never became feasible: it undoes the prices.
     """

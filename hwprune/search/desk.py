@@ -1,7 +1,7 @@
 """The desk: where proposals of a policy become evaluations, and evaluations become outcomes.
 
-Of all proposals of a batch only the most promising are evaluated; the outcome of the others is what the
-table believes.
+Of all proposals of a batch only the most promising are evaluated; the outcome of the others is
+what the table believes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from hwprune.search.turn import Turn
 OVER_BUDGET = 5.0
 """How much loss one whole limit of believed excess counts for when proposals are compared."""
 FAILED_EXCESS = 0.2
-"""A candidate that failed counts as so much over the limit, or as the worst seen if that is more."""
+"""A failed candidate counts as so much over the limit, or as the worst seen if that is more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +104,7 @@ class Desk:
         return Outcomes(accuracy=accuracy, used=used, measured=np.isin(range(count), list(done)))
 
     def _failed(self) -> tuple[float, np.ndarray]:
-        """What a failure counts as: the worst seen, so that it repels without drowning the rest."""
+        """What a failure counts as: the worst seen, so it repels without drowning the rest."""
         good = [e for e in self.turn.evaluations if e.failure is None]
         accuracy = min((e.accuracy or 0.0 for e in good), default=0.0)
         worst = [

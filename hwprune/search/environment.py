@@ -1,7 +1,8 @@
 """The environment: one step a group, one episode a proposal, all episodes of a batch side by side.
 
-All episodes have the same length, so the last step hands in the whole batch at once, and returns without
-waiting: rewards and costs are written into the episodes later, when boards and scorers have answered.
+All episodes have the same length, so the last step hands in the whole batch at once, and returns
+without waiting: rewards and costs are written into the episodes later, when boards and scorers
+have answered.
 """
 
 from __future__ import annotations
@@ -21,14 +22,12 @@ SPENT, BEFORE, LEFT, ADVICE = -4, -3, -2, -1
 class PruningEnvironment(gymnasium.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     """A batch of proposals.
 
-    Observation: the group's features, which group it is (one-hot), share of the budget spent, action before,
-    share of evaluations left, advised action. Action: [-1, 1], from the group's smallest to its
-    largest allowed width; clipped.
+    Observation: the group's features, which group it is (one-hot), share of the budget spent,
+    action before, share of evaluations left, advised action. Action: [-1, 1], from the group's
+    smallest to its largest allowed width; clipped.
     """
 
-    metadata: dict[str, Any] = {  # noqa: RUF012  (gymnasium's own name and type)
-        "autoreset_mode": gymnasium.vector.AutoresetMode.NEXT_STEP
-    }
+    metadata: dict[str, Any] = {"autoreset_mode": gymnasium.vector.AutoresetMode.NEXT_STEP}  # noqa: RUF012
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         """`config`: `features` [groups][features] and `num_envs`, the episodes of a batch."""
@@ -91,7 +90,7 @@ class PruningEnvironment(gymnasium.vector.VectorEnv[np.ndarray, np.ndarray, np.n
 
     def _observe(self) -> np.ndarray:
         """[episodes, observation]; what comes after the last group shows no group."""
-        rows = np.zeros((self.num_envs, *self.single_observation_space.shape), np.float32)
+        rows = np.zeros(self.observation_space.shape or (), np.float32)
         if self._group < self.groups and self._desk is not None:
             columns = self.features.shape[1]
             rows[:, :columns] = self.features[self._group]

@@ -1,8 +1,8 @@
 """Method "greedy": from the unpruned network down, in rounds, as NetAdapt does.
 
-Each round tries every group one step smaller and takes the cuts that lose least accuracy for what they
-save, as many as the round must save. NetAdapt takes one cut a round; with few evaluations there are few
-rounds, so a round takes several, and its steps are as large as they must be.
+Each round tries every group one step smaller and takes the cuts that lose least accuracy for what
+they save, as many as the round must save. NetAdapt takes one cut a round; with few evaluations
+there are few rounds, so a round takes several, and its steps are as large as they must be.
 """
 
 from __future__ import annotations

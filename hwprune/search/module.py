@@ -1,4 +1,4 @@
-"""The policy network: advice plus a learned correction, and critics for reward and for each cost."""
+"""The policy network: advice plus a learned correction, and critics for reward and costs."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ LOWEST_STD = 0.02
 class PruningModule(TorchRLModule, ValueFunctionAPI, InferenceOnlyAPI):
     """A diagonal Gaussian around (advice + correction), with a free standard deviation.
 
-    The advice is read from the observation, so that the recorded probabilities of a batch stay true when
-    the advice changes later. The standard deviation shrinks with the evaluations left.
+    The advice is read from the observation, so that the recorded probabilities of a batch stay
+    true when the advice changes later. The standard deviation shrinks with the evaluations left.
     """
 
     def setup(self) -> None:
@@ -31,8 +31,8 @@ class PruningModule(TorchRLModule, ValueFunctionAPI, InferenceOnlyAPI):
         self.action_dist_cls = TorchDiagGaussian
         self._correction = _tower(size, hidden, 1)
         # Without experience the policy is the advice.
-        nn.init.zeros_(self._correction[-1].weight)
-        nn.init.zeros_(self._correction[-1].bias)
+        for parameter in self._correction[-1].parameters():
+            nn.init.zeros_(parameter)
         self._log_std = nn.Parameter(torch.tensor(float(config["std"])).log())
         self._last_share = config["last_std"] / config["std"]
         self._value = _tower(size, hidden, 1)

@@ -1,7 +1,7 @@
 """The Lagrange multipliers: prices of the constraints, raised while a constraint is broken.
 
-PID form of Stooke, Achiam and Abbeel (ICML 2020); with `proportional` and `derivative` 0 it is plain dual
-ascent. Knows nothing of RLlib.
+PID form of Stooke, Achiam and Abbeel (ICML 2020); with `proportional` and `derivative` 0 it is
+plain dual ascent. Knows nothing of RLlib.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Method "policy": a constrained RLlib policy that starts from a sensitivity scan.
+"""Method "policy": a constrained RLlib policy that starts from a spread over the space.
 
-1. A scan: the unpruned network with one group cut at a time. Its evaluations count.
+1. A spread: random candidates from nearly whole to below the budget. Its evaluations count.
 2. A table learned from every evaluation so far advises, group by group, the width that is best for
    the budget still left; the policy sees that advice and proposes around it.
 3. Of each batch of proposals the most promising few are evaluated on the board; the policy learns
@@ -38,7 +38,7 @@ from hwprune.search.episodes import to_arrays, to_episodes
 from hwprune.search.evaluator import Evaluator
 from hwprune.search.multiplier import Gains
 from hwprune.search.problem import SearchProblem
-from hwprune.search.scan import scan_candidates
+from hwprune.search.spread import spread_candidates
 from hwprune.search.turn import Turn
 
 METHOD = "policy"
@@ -55,13 +55,13 @@ class PolicySettings:
     """Candidates evaluated at once."""
     proposals: int = 32
     """Episodes the policy plays for each batch."""
-    scan_share: float = 0.4
-    """Largest share of the allowance that the scan may take."""
+    start_share: float = 0.25
+    """Share of the allowance that is spread over the space before the policy proposes."""
     std: float = 0.35
     """Spread of actions at the first evaluation; the whole range of an action is 2."""
     last_std: float = 0.1
     lr: float = 1e-3
-    epochs: int = 8
+    epochs: int = 4
     clip: float = 0.3
     gains: Gains = field(default_factory=Gains)
 
@@ -111,8 +111,8 @@ class PolicySearch:
         kept = disk.load(folder) if folder is not None else None
         if kept is not None:
             self._check(kept)
-        limit = int(problem.evaluations * settings.scan_share)
-        self._turn.ask(scan_candidates(problem.space, 1, max(1, limit)))
+        count = int(problem.evaluations * settings.start_share)
+        self._turn.ask(spread_candidates(problem, max(1, count)))
         advisor = Advisor(problem)
         advisor.learn(self._turn.evaluations)
         self._desk = Desk(self._turn, advisor, settings.batch)
@@ -174,7 +174,7 @@ class PolicySearch:
                 "resolved": len(self._turn.evaluations),
                 "pending": batch,
                 "learner": self._algorithm.learner_state(),
-                "advisor": list(self._desk.advisor.centre),
+                "advisor": list(self._desk.advisor.start),
                 "chance": disk.chance(),
                 "history": self.history,
                 "stale": self._stale,
@@ -184,7 +184,7 @@ class PolicySearch:
         (folder / HISTORY).write_text(lines, encoding="utf-8")
 
     def _restore(self, kept: dict[str, Any]) -> None:
-        """Ask again for what was asked, which callers answer from memory, and take up the batch."""
+        """Ask again for what was asked, answered from memory, and take up the batch in flight."""
         asked = [Candidate(widths=tuple(widths)) for widths in kept["asked"]]
         futures = self._turn.submit(asked)
         self._turn.resolve(futures[: kept["resolved"]])
@@ -206,7 +206,7 @@ class PolicySearch:
         ]
         if wanted != [kept[key] for key in ("choices", "constraints", "seed", "evaluations")]:
             raise RunFolderError(
-                "the checkpoint is of another search: its space, constraints, seed or allowance differ",
+                "the checkpoint is of another search: space, limits, seed or allowance differ",
                 given=str(self._folder),
                 next_step="start in a new run folder, or delete the checkpoint",
             )
@@ -218,7 +218,7 @@ def build_algorithm(problem: SearchProblem, settings: PolicySettings) -> Constra
         # RLlib keeps its configuration in Ray's store, so there is no way around a local one.
         ray.init(include_dashboard=False, log_to_driver=False, num_cpus=1, logging_level="ERROR")
     random.seed(problem.seed)
-    np.random.seed(problem.seed % 2**32)  # noqa: NPY002  (RLlib shuffles with the global one)
+    np.random.seed(problem.seed % 2**32)
     torch.manual_seed(problem.seed)
     groups = len(problem.space.groups)
     rows = settings.proposals * groups

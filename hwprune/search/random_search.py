@@ -1,4 +1,4 @@
-"""Method "random": a random direction in the space, scaled until the budget is expected to be kept."""
+"""Method "random": random directions, each scaled until the budget should be kept."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ def _draw(
 def scaled(problem: SearchProblem, direction: np.ndarray, goal: float) -> Candidate:
     """The candidate along a direction whose estimate comes nearest to the goal from below.
 
-    `direction` [groups] in [0, 1] is moved towards all 0 or all 1 by bisection, so that any goal between
-    the smallest and the unpruned candidate is reached.
+    `direction` [groups] in [0, 1] is moved towards all 0 or all 1 by bisection, so that any goal
+    between the smallest and the unpruned candidate is reached.
     """
     low, high = -1.0, 1.0
     for _ in range(14):

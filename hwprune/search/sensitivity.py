@@ -1,8 +1,8 @@
 """Method "sensitivity": scan each group alone, then solve a knapsack over widths (as HALP does).
 
-Losses come from the scan and are summed over groups. Costs come from a regression on everything measured,
-so that solutions converge on the budget. What is left of the allowance goes to solutions of the same
-knapsack with losses varied within the scan's own uncertainty.
+Losses come from the scan and are summed over groups. Costs come from a regression on everything
+measured, so that solutions converge on the budget. What is left of the allowance goes to solutions
+of the same knapsack with losses varied within the scan's own uncertainty.
 """
 
 from __future__ import annotations

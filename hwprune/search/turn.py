@@ -52,7 +52,7 @@ class Turn:
         return self._evaluator.submit(self.method, candidates)
 
     def resolve(self, futures: Sequence[Future[Evaluation]]) -> list[Evaluation]:
-        """Wait for evaluations; progress hears of each the first time, results keep their order."""
+        """Wait for evaluations; progress hears of each once, results keep their order."""
         results = []
         for future in futures:
             evaluation = future.result()

@@ -1,9 +1,9 @@
 """A simulated pruning problem whose optimum is known exactly, to compare search methods on.
 
-A chain of layers. Latency is a sum over neighbouring layers of a staircase in both widths, in whole
-quanta; the loss of accuracy is a convex sum with interactions of neighbours, seen through an
-exponential. Both are chains, so dynamic programming finds the true optimum. Readings carry noise that
-is fixed for a candidate, as a stored reading's is.
+A chain of layers. Latency is a sum over neighbouring layers of a staircase in both widths, in
+whole quanta; the loss of accuracy is a convex sum with interactions of neighbours, seen through an
+exponential. Both are chains, so dynamic programming finds the true optimum. Readings carry noise
+that is fixed for a candidate, as a stored reading's is.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -163,16 +164,16 @@ class SyntheticProblem:
             self.asked += len(candidates)
         return [self._later(self._measure, c) for c in candidates]
 
-    def _later(self, work: object, candidate: Candidate) -> Future:  # type: ignore[type-arg]
+    def _later(self, work: Callable[[Candidate], Any], candidate: Candidate) -> Future[Any]:
         if self._workers is not None:
             return self._workers.submit(self._slowly, work, candidate)
-        done: Future = Future()  # type: ignore[type-arg]
-        done.set_result(work(candidate))  # type: ignore[operator]
+        done: Future[Any] = Future()
+        done.set_result(work(candidate))
         return done
 
-    def _slowly(self, work: object, candidate: Candidate) -> object:
+    def _slowly(self, work: Callable[[Candidate], Any], candidate: Candidate) -> object:
         time.sleep(self.difficulty.delay_s)
-        return work(candidate)  # type: ignore[operator]
+        return work(candidate)
 
     def _noise(self, candidate: Candidate) -> np.random.Generator:
         return np.random.default_rng([self.seed, 1, *candidate.widths])

@@ -2,8 +2,9 @@
 
     python tests/benchmarks/bench_search.py --groups 20 32 56 --evaluations 100 200 300 --seeds 10
 
-The gap is true accuracy of the optimum less true (noise-free) accuracy of the candidate that the method
-would deliver, in points; the best *measured* feasible one, so a method pays for believing noise.
+The gap is true accuracy of the optimum less true (noise-free) accuracy of the candidate that the
+method would deliver, in points; the best *measured* feasible one, so a method pays for believing
+noise.
 """
 
 from __future__ import annotations

@@ -1,0 +1,65 @@
+"""What every method owes: its allowance, allowed widths, and measured feasibility."""
+
+from __future__ import annotations
+
+import pytest
+
+from hwprune.evaluation import best_of
+from hwprune.progress import Silent
+from hwprune.search.evaluator import Evaluator
+from hwprune.search.methods import METHODS
+from hwprune.testing.synthetic_problem import Difficulty, SyntheticProblem
+
+ALLOWANCE = 60
+
+
+def searched(method: str, problem: SyntheticProblem, allowance: int = ALLOWANCE):
+    evaluator = Evaluator(problem.search_problem(allowance))
+    METHODS[method](evaluator.problem, evaluator, progress=Silent(), checkpoint=None)
+    return evaluator.evaluations(method)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_method_keeps_its_allowance_and_finds_something_feasible(method):
+    problem = SyntheticProblem(8, seed=1)
+    found = searched(method, problem)
+    assert 0 < len(found) <= ALLOWANCE
+    assert [e.number for e in found] == list(range(1, len(found) + 1))
+    assert len({e.candidate for e in found}) == len(found)
+    best = best_of(found)
+    assert best is not None
+    assert all(excess <= 0 for excess in best.excess.values())
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_failing_candidates_break_nothing_and_are_never_feasible(method):
+    found = searched(method, SyntheticProblem(6, seed=2, difficulty=Difficulty(failing=0.2)), 40)
+    failed = [e for e in found if e.failure is not None]
+    assert not any(e.feasible for e in failed)
+    assert len(failed) < len(found)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_several_constraints_are_kept_at_once(method):
+    problem = SyntheticProblem(6, seed=3, constraints=("latency_ms", "params"))
+    best = best_of(searched(method, problem))
+    assert best is not None
+    assert set(best.excess) == {"latency_ms", "params"}
+    assert best.worst_excess <= 0
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_space_smaller_than_the_allowance_ends_the_search(method):
+    assert len(searched(method, SyntheticProblem(1, seed=0), 200)) <= 8
+
+
+def test_the_policy_and_the_scan_beat_random_and_uniform():
+    problem = SyntheticProblem(12, seed=4)
+
+    def truly(method: str) -> float:
+        best = best_of(searched(method, problem, 100))
+        return problem.true_accuracy(best.candidate.widths) if best else 0.0
+
+    simple = max(truly("random"), truly("uniform"))
+    assert truly("sensitivity") > simple
+    assert truly("policy") > simple
