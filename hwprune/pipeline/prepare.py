@@ -53,7 +53,38 @@ def fetch(deployment: Deployment, given: Given, *, network: bool) -> Given:
     data = given.data or load(deployment)
     if module is None and network:
         module = _load_network(deployment, data)
-    return replace(given, module=module, data=data)
+    example = given.example_input
+    if example is None:
+        example = data.example(deployment.network.input)
+    if module is not None:
+        _check_fit(module, example, data)
+    return replace(given, module=module, data=data, example_input=example)
+
+
+def _check_fit(module: nn.Module, example: torch.Tensor, data: Data) -> None:
+    """Run the network once on real input, and see that it answers with a score for each class."""
+    import torch
+
+    was_training = module.training
+    try:
+        with torch.inference_mode():
+            output = module.eval()(example)
+    except Exception as error:  # whatever the user's own code raises
+        said = (str(error).strip() or repr(error)).splitlines()[0]
+        raise NetworkError(
+            "the network does not run on the data's images",
+            given=f"input {list(example.shape)}: {said}",
+            next_step="name data of the shape the network takes, or the network for this data",
+        ) from error
+    finally:
+        module.train(was_training)
+    shape = list(getattr(output, "shape", ()))
+    if len(shape) != 2 or shape[1] != data.classes:
+        raise NetworkError(
+            "the network's output does not fit the data's classes",
+            given=f"output {shape or type(output).__name__}, {data.classes} classes",
+            possible=f"one tensor of N x {data.classes} scores",
+        )
 
 
 def prepare(
@@ -128,12 +159,14 @@ def _base(
     if done is not None and file.exists():
         return make_base(file.read_bytes(), ignore=tuple(done["ignore"]))
     module = given.module or _load_network(deployment, data)
-    if not _has_weights(deployment):
-        _train(deployment, folder, progress, module, data)
-    progress.begin("trace the network", None)
     example = given.example_input
     if example is None:
         example = data.example(deployment.network.input)
+    if not _has_weights(deployment):
+        # A network that cannot be traced is refused before its training costs time.
+        trace(module.eval(), example)
+        _train(deployment, folder, progress, module, data)
+    progress.begin("trace the network", None)
     base, ignore = trusted_base(trace(module.eval(), example), deployment.search.ignore)
     file.write_bytes(base.onnx)
     folder.finish("trace", {"ignore": list(ignore), "architecture": base.architecture})
