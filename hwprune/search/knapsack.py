@@ -15,6 +15,10 @@ BINS = 800
 """Budget is cut into so many parts; rounding 32 groups to them errs by about 0.3 % of it."""
 
 
+TURNS = 16
+"""Tries to make several constraints one."""
+
+
 class Knapsack:
     """Least losses for every group and every budget left."""
 
@@ -85,18 +89,20 @@ def combined(
     """A knapsack that respects several constraints, and the weights that made them one.
 
     `costs[k][g]`: costs of constraint k. One constraint is solved exactly. Several are added up
-    with weights (a surrogate constraint), which shift towards those the solution breaks.
+    with weights (a surrogate constraint), which shift towards those the solution breaks; where
+    that does not settle it, the sum's own limit shrinks as well.
     """
     count = len(limits)
     weights = np.full(count, 1.0 / count)
     rows = [[c / limit for c in row] for row, limit in zip(costs, limits, strict=True)]
     best: tuple[float, Knapsack, np.ndarray] | None = None
-    for _ in range(1 if count == 1 else 12):
+    tight = 1.0
+    for turn in range(1 if count == 1 else TURNS):
         mixed = [
             np.sum([w * row[g] for w, row in zip(weights, rows, strict=True)], axis=0)
             for g in range(len(losses))
         ]
-        sack = Knapsack(losses, mixed, 1.0)
+        sack = Knapsack(losses, mixed, tight)
         chosen = sack.solve()
         used = np.array([sum(row[g][c] for g, c in enumerate(chosen)) for row in rows])
         worst = float(used.max())
@@ -106,5 +112,7 @@ def combined(
             break
         weights = weights * np.exp(4.0 * (used - used.min()))
         weights = weights / weights.sum()
+        if turn >= TURNS // 2:
+            tight /= worst
     assert best is not None
     return best[1], best[2]
