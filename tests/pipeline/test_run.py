@@ -131,14 +131,18 @@ def _kill_at(arguments: list[str], sign: Path, environment: dict[str, str]) -> N
 
 
 def _finished_work(out: Path, store: Path) -> dict[str, list[str]]:
-    """Everything that was finished, in order: readings by id, scores, training epochs."""
-    work: dict[str, list[str]] = {"readings": [], "scores": [], "epochs": []}
-    if store.exists():
-        with sqlite3.connect(store) as db:
-            work["readings"] = [str(row) for row in db.execute("SELECT * FROM reading")]
-    if (out / "scores.sqlite").exists():
-        with sqlite3.connect(out / "scores.sqlite") as db:
-            work["scores"] = [str(row) for row in db.execute("SELECT * FROM score")]
-    for history in sorted(out.rglob("history.jsonl")):
-        work["epochs"] += history.read_text().splitlines()
+    """Everything that was finished, in order: readings, scores, and epochs by training."""
+    work = {
+        "readings": _rows(store, "SELECT reading_id FROM readings ORDER BY number"),
+        "scores": _rows(out / "scores.sqlite", "SELECT * FROM score ORDER BY rowid"),
+    }
+    for history in out.rglob("history.jsonl"):
+        work[str(history.relative_to(out))] = history.read_text().splitlines()
     return work
+
+
+def _rows(file: Path, query: str) -> list[str]:
+    if not file.exists():
+        return []
+    with sqlite3.connect(file) as db:
+        return [str(row) for row in db.execute(query)]
