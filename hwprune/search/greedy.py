@@ -1,18 +1,16 @@
-"""Method "greedy": from the unpruned network down, in rounds, as NetAdapt does.
+"""A greedy cut in the manner of NetAdapt (Yang et al., 2018), round by round as measured.
 
-Each round tries every group one step smaller and takes the cuts that lose least accuracy for what
-they save, as many as the round must save. NetAdapt takes one cut a round; with few evaluations
-there are few rounds, so a round takes several, and its steps are as large as they must be.
+In each round every group is tried one step narrower, and the cuts with the least accuracy lost for
+the cost they save are taken until the round's share of the way is gone. NetAdapt takes one cut a
+round; with few evaluations for many groups a round must take several.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hwprune.candidate import Candidate, SearchSpace
+from hwprune.candidate import Candidate
 from hwprune.evaluation import Evaluation
 from hwprune.progress import Progress
 from hwprune.search.evaluator import Evaluator
@@ -20,25 +18,8 @@ from hwprune.search.problem import SearchProblem
 from hwprune.search.turn import Turn
 
 METHOD = "greedy"
-LAST = 6
-"""Evaluations kept back to reach the budget once rounds of proposals are no longer affordable."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cut:
-    """One group made smaller, as measured."""
-
-    group: int
-    width: int
-    saved: float
-    """Excess it takes away, as a fraction of the limit."""
-    lost: float
-    """Accuracy it takes away, 0..1."""
-
-    @property
-    def price(self) -> float:
-        """Accuracy lost for what is saved; a cut that saves nothing comes last."""
-        return self.lost / self.saved if self.saved > 1e-6 else float("inf")
+RESERVE = 8
+"""Evaluations kept back from the rounds."""
 
 
 def search(
@@ -48,80 +29,139 @@ def search(
     progress: Progress,
     checkpoint: Path | None = None,
 ) -> list[dict[str, Any]]:
-    """Cut in rounds until the budget is kept, or nothing can be cut any more."""
+    """Cut greedily down to the budget, then use the rest of the allowance around the result."""
     turn = Turn(METHOD, evaluator, progress)
-    space = problem.space
-    now = next(iter(turn.ask([space.unpruned])), None)
-    excess, accuracy = _reading(now, problem)
-    widths, step = space.unpruned.widths, 1
-    cuts: list[Cut] = []
-    while excess > 0 and turn.left > 0 and widths != space.smallest.widths:
-        rounds = max(1, (turn.left - LAST) // (len(space.groups) + 1))
-        goal = excess / rounds
-        if turn.left > LAST:
-            cuts = _propose(turn, widths, step, excess, accuracy)
-            # A round must be able to save its share: where steps are too small, they grow.
-            step += sum(c.saved for c in cuts if c.saved > 0) < goal
-        else:
-            goal = excess + 0.02
-        before = widths
-        widths = take(space, widths, cuts, goal)
-        if widths == before:
-            widths, step = _shrink(space, widths), step + 1
-        found = turn.ask([Candidate(widths=widths)])
-        if found and found[0].failure is None:
-            excess, accuracy = _reading(found[0], problem)
+    groups = len(problem.space.groups)
+    current = turn.ask([problem.space.unpruned])
+    if not current or current[0].failure is not None:
+        return []
+    state: Evaluation | None = current[0]
+    while state is not None and state.worst_excess > 0 and turn.left > 1:
+        # Some evaluations are kept back: the last cuts often miss the budget by a little.
+        rounds = max(1, (turn.left - RESERVE) // (groups + 1))
+        way = state.worst_excess / rounds
+        found = _try_all(problem, turn, state, way=way, limit=turn.left - RESERVE)
+        # Each round takes its share of the way, and the last one all that is left.
+        goal = state.worst_excess - way
+        following = _take(problem, turn, state, found, goal=goal)
+        # Where no trial was measured to save anything, the estimate is all there is to go by.
+        state = following or (_take(problem, turn, state, {}, goal=goal) if found else None)
+    _around(problem, turn)
     return []
 
 
-def _reading(evaluation: Evaluation | None, problem: SearchProblem) -> tuple[float, float]:
-    """Excess and accuracy; a guess where the unpruned network itself failed."""
-    if evaluation is None or evaluation.failure is not None:
-        return 1.0, problem.base_accuracy
-    return evaluation.worst_excess, evaluation.accuracy or 0.0
+def _narrower(
+    problem: SearchProblem, candidate: Candidate, group: int, saving: float = 0.0
+) -> Candidate | None:
+    """One group narrower: by the least step believed to save this share of the cost, or by half.
 
-
-def _propose(
-    turn: Turn, widths: tuple[int, ...], step: int, excess: float, accuracy: float
-) -> list[Cut]:
-    """Measure each group `step` choices smaller; as many groups as the allowance permits."""
-    proposals: dict[Candidate, int] = {}
-    for g, group in enumerate(turn.problem.space.groups):
-        place = group.choices.index(widths[g])
-        if place > 0:
-            smaller = group.choices[max(0, place - step)]
-            proposals[Candidate(widths=(*widths[:g], smaller, *widths[g + 1 :]))] = g
-    affordable = list(proposals)[: max(0, turn.left - LAST)]
-    return [
-        Cut(
-            group=proposals[e.candidate],
-            width=e.candidate.widths[proposals[e.candidate]],
-            saved=excess - e.worst_excess,
-            lost=accuracy - (e.accuracy or 0.0),
-        )
-        for e in turn.ask(affordable)
-        if e.failure is None
-    ]
-
-
-def take(
-    space: SearchSpace, widths: tuple[int, ...], cuts: Sequence[Cut], goal: float
-) -> tuple[int, ...]:
-    """Take the cheapest cuts until together they save the goal; groups already smaller stay."""
-    taken = list(widths)
-    saved = 0.0
-    for cut in sorted(cuts, key=lambda c: (c.price, c.group)):
-        if saved >= goal or cut.saved <= 0:
+    On a staircase a single step often saves nothing, so a trial goes far enough to be seen.
+    """
+    width = candidate.widths[group]
+    whole = problem.estimate(candidate.widths)
+    best = None
+    for choice in reversed([c for c in problem.space.groups[group].choices if c < width]):
+        if best is not None and choice < width / 2:
             break
-        if cut.width < taken[cut.group]:
-            taken[cut.group] = cut.width
-            saved += cut.saved
-    return tuple(taken)
+        widths = [*candidate.widths[:group], choice, *candidate.widths[group + 1 :]]
+        best = Candidate(widths=tuple(widths))
+        if problem.estimate(best.widths) <= whole * (1 - saving):
+            break
+    return best
 
 
-def _shrink(space: SearchSpace, widths: Sequence[int]) -> tuple[int, ...]:
-    """Every group one choice smaller: the way out when no single cut is seen to save anything."""
-    return tuple(
-        g.choices[max(0, g.choices.index(w) - 1)]
-        for g, w in zip(space.groups, widths, strict=True)
-    )
+def _try_all(
+    problem: SearchProblem, turn: Turn, state: Evaluation, *, way: float, limit: int
+) -> dict[int, Evaluation]:
+    """Every group narrower, evaluated alone; too few evaluations left give no trials."""
+    saving = min(0.5, way / (1 + state.worst_excess) / 4)
+    trials = {
+        group: narrower
+        for group in range(len(problem.space.groups))
+        if (narrower := _narrower(problem, state.candidate, group, saving)) is not None
+    }
+    new = [c for c in trials.values() if not turn.asked(c)]
+    if len(new) > limit:
+        return {}
+    found = zip(trials, turn.ask(list(trials.values())), strict=True)
+    return {group: trial for group, trial in found if trial.failure is None}
+
+
+def _take(
+    problem: SearchProblem,
+    turn: Turn,
+    state: Evaluation,
+    found: dict[int, Evaluation],
+    *,
+    goal: float,
+) -> Evaluation | None:
+    """Take the cuts that lose least for what they save, down to the goal, and evaluate the sum.
+
+    Without trials every group that can be cut counts alike, by the cost that is estimated.
+    """
+    widths = list(state.candidate.widths)
+    excess = state.worst_excess
+    for _, group, saved, width in sorted(_worth(problem, state, found)):
+        if excess <= goal - 0.005:
+            break
+        widths[group] = width
+        excess -= saved
+    if tuple(widths) == state.candidate.widths:
+        return None
+    together = turn.ask([Candidate(widths=tuple(widths))])
+    return together[0] if together and together[0].failure is None else None
+
+
+def _worth(
+    problem: SearchProblem, state: Evaluation, found: dict[int, Evaluation]
+) -> list[tuple[float, int, float, int]]:
+    """By group that can be cut: accuracy lost per cost saved, the group, the saving, the width."""
+    worth = []
+    whole = problem.estimate(state.candidate.widths)
+    for group in range(len(problem.space.groups)):
+        narrower = _narrower(problem, state.candidate, group)
+        if narrower is None or (found and group not in found):
+            continue
+        if found:
+            narrower = found[group].candidate
+        saved = (1 - problem.estimate(narrower.widths) / whole) * (1 + state.worst_excess)
+        lost = 0.01
+        if found:
+            saved = state.worst_excess - found[group].worst_excess
+            lost = max(0.0, (state.accuracy or 0.0) - (found[group].accuracy or 0.0))
+        if saved > 1e-3:
+            worth.append((lost / saved, group, saved, narrower.widths[group]))
+    return worth
+
+
+def _around(problem: SearchProblem, turn: Turn) -> None:
+    """Trade one step of one group for one step of another, around the best so far."""
+    tried: set[Candidate] = set()
+    while turn.left > 0 and turn.best is not None and turn.best.candidate not in tried:
+        centre = turn.best.candidate
+        tried.add(centre)
+        swaps = [s for s in _swaps(problem, centre) if not turn.asked(s)]
+        for start in range(0, len(swaps), 8):
+            turn.ask(swaps[start : start + 8])
+            if turn.left == 0 or turn.best.candidate != centre:
+                break
+
+
+def _swaps(problem: SearchProblem, centre: Candidate) -> list[Candidate]:
+    """One group a step wider and another a step narrower, at about the same estimated cost."""
+    whole = problem.estimate(centre.widths)
+    swaps = []
+    for wide, group in enumerate(problem.space.groups):
+        place = group.choices.index(centre.widths[wide])
+        if place + 1 == len(group.choices):
+            continue
+        for narrow in range(len(problem.space.groups)):
+            cut = _narrower(problem, centre, narrow)
+            if cut is None or narrow == wide:
+                continue
+            widths = list(cut.widths)
+            widths[wide] = group.choices[place + 1]
+            change = problem.estimate(tuple(widths)) / whole - 1
+            if change <= 0.005:
+                swaps.append((abs(change), Candidate(widths=tuple(widths))))
+    return [candidate for _, candidate in sorted(swaps)]

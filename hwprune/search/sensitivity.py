@@ -44,7 +44,7 @@ def search(
     turn = Turn(METHOD, evaluator, progress)
     groups = problem.space.groups
     room = int(problem.evaluations * SCAN_SHARE)
-    levels = 2 if 1 + 2 * len(groups) <= room else 1
+    levels = min(3, max(1, (room - 1) // len(groups)))
     scan = turn.ask(scan_candidates(problem.space, levels, max(1, room)))
     losses = scan_losses(problem, scan)
     table = Table(problem)
@@ -53,13 +53,16 @@ def search(
     while turn.left > 0 and stale < STALE:
         table.fit(turn.evaluations)
         batch: dict[Candidate, None] = {}
-        for number in range(BATCH):
-            varied = losses if number == 0 else _vary(losses, chance)
-            # Each dry batch searches further from the limit, where there is more to be found.
-            caution = CAUTION * (1 + stale)
-            centre = solve(table, varied, centre, caution) if table.known else centre
-            if not turn.asked(Candidate(widths=centre)):
-                batch[Candidate(widths=centre)] = None
+        if table.known:
+            # Each dry batch searches wider and further from the limit.
+            centre = solve(table, losses, centre, CAUTION * (1 + stale / 2))
+            _, costs = table.around(centre)
+            for number in range(BATCH):
+                spread = SPREAD * (1 + stale / 4) if number else 0.0
+                varied = [loss * np.exp(chance.normal(0.0, spread)) for loss in losses]
+                found = _within(table, varied, costs, CAUTION * (1 + stale / 2))
+                if not turn.asked(found):
+                    batch[found] = None
         stale = 0 if batch else stale + 1
         turn.ask(list(batch))
     return []
@@ -69,14 +72,23 @@ def solve(
     table: Table, losses: Sequence[np.ndarray], centre: tuple[int, ...], caution: float
 ) -> tuple[int, ...]:
     """The widths with the least loss whose believed cost keeps the limit with some caution."""
-    groups = table.problem.space.groups
     for _ in range(2):
         _, costs = table.around(centre)
-        limit = 1 - caution * float(table.used_error().max())
-        sack, _ = combined(losses, costs, [limit] * len(costs))
-        chosen = sack.solve()
-        centre = tuple(g.choices[int(c)] for g, c in zip(groups, chosen, strict=True))
+        centre = _within(table, losses, costs, caution).widths
     return centre
+
+
+def _within(
+    table: Table,
+    losses: Sequence[np.ndarray],
+    costs: Sequence[Sequence[np.ndarray]],
+    caution: float,
+) -> Candidate:
+    limit = 1 - caution * float(table.used_error().max())
+    sack, _ = combined(losses, costs, [limit] * len(costs))
+    groups = table.problem.space.groups
+    chosen = zip(groups, sack.solve(), strict=True)
+    return Candidate(widths=tuple(g.choices[int(c)] for g, c in chosen))
 
 
 def scan_losses(problem: SearchProblem, scan: Sequence[Evaluation]) -> list[np.ndarray]:
@@ -85,10 +97,7 @@ def scan_losses(problem: SearchProblem, scan: Sequence[Evaluation]) -> list[np.n
     Between scanned widths losses are lines, and the line goes on below the smallest scanned width.
     """
     full = problem.space.unpruned
-    base = next(
-        (e.accuracy for e in scan if e.candidate == full and e.accuracy is not None),
-        problem.base_accuracy,
-    )
+    base = problem.base_accuracy
     points: list[dict[int, float]] = [{g.width: 0.0} for g in problem.space.groups]
     for evaluation in scan:
         pairs = zip(evaluation.candidate.widths, full.widths, strict=True)
@@ -116,7 +125,3 @@ def _curve(group: GroupChoice, points: dict[int, float], typical: float) -> np.n
     below = values[0] + slope * (choices - widths[0])
     # A trace of a price on every cut, so that of two choices without loss the wider one wins.
     return np.where(choices < widths[0], below, inside) + 1e-4 * (1 - choices / group.width)
-
-
-def _vary(losses: Sequence[np.ndarray], chance: np.random.Generator) -> list[np.ndarray]:
-    return [loss * np.exp(chance.normal(0.0, SPREAD)) for loss in losses]
