@@ -32,10 +32,7 @@ def search(
     """Cut greedily down to the budget, then use the rest of the allowance around the result."""
     turn = Turn(METHOD, evaluator, progress)
     groups = len(problem.space.groups)
-    current = turn.ask([problem.space.unpruned])
-    if not current or current[0].failure is not None:
-        return []
-    state: Evaluation | None = current[0]
+    state = _first_that_runs(problem, turn)
     while state is not None and state.worst_excess > 0 and turn.left > 1:
         # Some evaluations are kept back: the last cuts often miss the budget by a little.
         rounds = max(1, (turn.left - RESERVE) // (groups + 1))
@@ -48,6 +45,15 @@ def search(
         state = following or (_take(problem, turn, state, {}, goal=goal) if found else None)
     _around(problem, turn)
     return []
+
+
+def _first_that_runs(problem: SearchProblem, turn: Turn) -> Evaluation | None:
+    """The unpruned network, or the widest uniform cut where that one cannot be measured."""
+    for share in (1.0, 0.9, 0.8, 0.7, 0.6, 0.5):
+        found = turn.ask([problem.space.uniform(share)])
+        if found and found[0].failure is None:
+            return found[0]
+    return None
 
 
 def _narrower(
