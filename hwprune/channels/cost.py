@@ -11,6 +11,7 @@ import onnx
 
 from hwprune.channels.values import Shape, is_weight, value_shapes
 from hwprune.channels.walk import attribute
+from hwprune.layer import ChannelCount, Layer
 from hwprune_device.plan import STAYS, AxisCut, CutPlan
 
 FEATURES = (
@@ -91,6 +92,30 @@ class CostModel:
                 )
             )
         return tuple(costs)
+
+    def layers(self) -> tuple[Layer, ...]:
+        """The layers with weights, in order of use, with their channels as functions of widths."""
+        return tuple(
+            Layer(
+                name=weight.name.rpartition(".")[0] or weight.name,
+                positions=weight.positions,
+                kernel=weight.kernel,
+                grouped=weight.is_grouped,
+                outputs=self._channels(weight, 0),
+                inputs=self._channels(weight, 1),
+            )
+            for weight in self._weights
+            if weight.uses and len(weight.dims) > 1
+        )
+
+    def _channels(self, weight: _Weight, axis: int) -> ChannelCount:
+        for axis_cut in self._axes.get(weight.name, ()):
+            if axis_cut.axis == axis:
+                spans = axis_cut.spans
+                per_unit = {s.group: s.repeat for s in spans if s.group != STAYS}
+                fixed = sum(s.size for s in spans if s.group == STAYS)
+                return ChannelCount(fixed=fixed, per_unit=tuple(per_unit.items()))
+        return ChannelCount(fixed=weight.dims[axis])
 
     def features(self) -> np.ndarray:
         """One row of `FEATURES` per group, float32, each about -1…1: what a policy sees of it."""

@@ -57,6 +57,7 @@ class Timetable:
             busy = self._seconds["busy"]
             return {
                 **{stage: self._seconds[stage] for stage in ("send", *STAGES)},
+                "busy": busy,
                 "idle": max(0.0, span - busy),
                 "busy_share": busy / span if span > 0 else 0.0,
                 "candidates": self._candidates,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +9,7 @@ from hwprune.budget import Budget
 from hwprune.candidate import Candidate
 from hwprune.errors import BudgetError, InputError
 from hwprune.evaluation import Evaluation
+from hwprune.pipeline.search_clock import SearchClock
 from hwprune.pipeline.workbench import Workbench
 from hwprune.progress import Progress
 from hwprune.report.certificate import Certificate, certify
@@ -41,8 +41,7 @@ class Contest:
 
     evaluations: tuple[Evaluation, ...]
     policy_history: tuple[dict[str, Any], ...]
-    seconds: dict[str, float]
-    """By method."""
+    clock: SearchClock
     finalists: tuple[Finalist, ...]
     winner: Finalist
     uniform: Finalist | None
@@ -56,7 +55,8 @@ def hold(bench: Workbench, progress: Progress) -> Contest:
         InputError: a method or saliency that does not exist.
         BudgetError: no candidate was measured to keep the budget.
     """
-    evaluations, history, seconds = _search(bench, progress)
+    clock = SearchClock(bench)
+    evaluations, history = _search(bench, progress, clock)
     finalists = _finals(bench, evaluations, progress)
     able = [f for f in finalists if f.passed]
     if not able:
@@ -65,7 +65,7 @@ def hold(bench: Workbench, progress: Progress) -> Contest:
     return Contest(
         evaluations=tuple(evaluations),
         policy_history=tuple(history),
-        seconds=seconds,
+        clock=clock,
         finalists=tuple(finalists),
         winner=winner,
         uniform=_widest_uniform(bench, evaluations),
@@ -88,6 +88,8 @@ def problem_of(bench: Workbench) -> SearchProblem:
     return SearchProblem(
         space=prepared.space,
         features=model.features(),
+        layers=model.layers(),
+        harm=prepared.ranking.harm(prepared.space.groups),
         constraints=tuple(c.label for c in bench.budget.constraints),
         accuracy=bench.accuracy,
         cost=bench.cost,
@@ -99,8 +101,8 @@ def problem_of(bench: Workbench) -> SearchProblem:
 
 
 def _search(
-    bench: Workbench, progress: Progress
-) -> tuple[list[Evaluation], list[dict[str, Any]], dict[str, float]]:
+    bench: Workbench, progress: Progress, clock: SearchClock
+) -> tuple[list[Evaluation], list[dict[str, Any]]]:
     wish = bench.prepared.deployment.search
     unknown = [m for m in wish.methods if m not in METHODS]
     if unknown:
@@ -110,29 +112,31 @@ def _search(
     problem = problem_of(bench)
     evaluations: list[Evaluation] = []
     history: list[dict[str, Any]] = []
-    seconds: dict[str, float] = {}
     for method in wish.methods:
         done = bench.folder.step(f"search {method}")
         if done is None:
-            done = _run_method(bench, problem, method, progress)
+            done = _run_method(bench, problem, method, progress, clock)
         evaluations += [Evaluation.from_json(e) for e in done["evaluations"]]
-        seconds[method] = done["seconds"]
         history = done["history"] or history
-    return evaluations, history, seconds
+    return evaluations, history
 
 
 def _run_method(
-    bench: Workbench, problem: SearchProblem, method: str, progress: Progress
+    bench: Workbench,
+    problem: SearchProblem,
+    method: str,
+    progress: Progress,
+    clock: SearchClock,
 ) -> dict[str, Any]:
     evaluator = Evaluator(problem)
     progress.begin(f"search: {method}", problem.evaluations)
-    began = time.monotonic()
-    history = METHODS[method](
-        problem,
-        evaluator,
-        progress=progress,
-        checkpoint=bench.folder.folder("search") / method,
-    )
+    with clock.around(method, evaluator):
+        history = METHODS[method](
+            problem,
+            evaluator,
+            progress=progress,
+            checkpoint=bench.folder.folder("search") / method,
+        )
     found = evaluator.evaluations(method)
     best = max((e.accuracy or 0.0 for e in found if e.feasible), default=None)
     progress.end("nothing feasible" if best is None else f"best {best:.2%}")
@@ -142,7 +146,6 @@ def _run_method(
             {
                 "evaluations": [e.to_json() for e in found],
                 "history": list(history or ()),
-                "seconds": time.monotonic() - began,
             },
         )
     )

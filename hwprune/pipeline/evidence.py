@@ -64,7 +64,11 @@ def gather(
         ),
         finetune=delivered.curves,
         final_readings=tuple(readings),
-        timings=_timings(bench, step_s),
+        timings=Timings(
+            step_s=dict(step_s),
+            candidate_s=contest.clock.candidate_s(),
+            board_busy_share=contest.clock.board_busy_share(),
+        ),
         agreement=delivered.agreement,
         conditions=certificate.conditions,
         doubts=certificate.doubts,
@@ -139,7 +143,7 @@ def _summary(bench: Workbench) -> DeploymentSummary:
 
 def _methods(contest: Contest) -> tuple[MethodRow, ...]:
     rows = []
-    for method, seconds in contest.seconds.items():
+    for method, seconds in contest.clock.seconds.items():
         found = [e for e in contest.evaluations if e.method == method]
         feasible = [e for e in found if e.feasible]
         best = max(feasible, key=lambda e: (e.accuracy or 0.0, -e.number), default=None)
@@ -189,19 +193,6 @@ def _policy_step(number: int, row: Mapping[str, Any]) -> PolicyStep:
         cost=dict(row["excess_mean"]),
         multiplier=dict(row["multipliers"]),
         best=row["best_accuracy"],
-    )
-
-
-def _timings(bench: Workbench, step_s: Mapping[str, float]) -> Timings:
-    board = bench.farm.timings()
-    counted = max(1, int(board.get("candidates", 0)))
-    candidate_s = {k: board[k] / counted for k in ("send", "cut", "build", "warm", "time")}
-    if bench.scored:
-        candidate_s["accuracy"] = bench.score_s / bench.scored
-    return Timings(
-        step_s=dict(step_s),
-        candidate_s=candidate_s,
-        board_busy_share=board.get("busy_share"),
     )
 
 

@@ -183,6 +183,11 @@ class Workbench:
             )
         return self._pools[split]
 
+    def spent(self) -> dict[str, float]:
+        """Seconds so far, by stage on the boards and for scoring, and how many candidates each."""
+        with self._lock:
+            return {**self._farm.timings(), "score": self.score_s, "scored": self.scored}
+
     def measure(self, candidates: Sequence[Candidate]) -> list[Reading | Failure]:
         """Readings of candidates, from the store where it has them."""
         return [future.result() for future in self._farm.measure(candidates)]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hwprune.candidate import GroupChoice
 from hwprune.errors import InputError
 from hwprune.saliency.criteria import CRITERIA, Subject
 
@@ -40,6 +41,17 @@ class Ranking:
         return [
             np.sort(units[: int(width)]) for units, width in zip(self.order, widths, strict=True)
         ]
+
+    def harm(self, groups: Sequence[GroupChoice]) -> tuple[np.ndarray, ...]:
+        """By group, [choices]: the scores of the channels that go at each of its widths, added up.
+
+        How far groups can be compared by it depends on the criterion.
+        """
+        lost = [np.concatenate([[0.0], np.cumsum(np.sort(scores))]) for scores in self.scores]
+        return tuple(
+            row[[group.width - width for width in group.choices]]
+            for group, row in zip(groups, lost, strict=True)
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for JSON."""

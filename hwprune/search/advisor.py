@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-from hwprune.evaluation import Evaluation
+from hwprune.evaluation import Evaluation, best_of
 from hwprune.search.knapsack import BINS, Knapsack, combined
+from hwprune.search.planner import Planner
 from hwprune.search.problem import SearchProblem
 from hwprune.search.table import Table
 
 CAUTION = 0.25
 """The share of the table's typical error that is kept free below the limit."""
+RECENT = 10
+"""Evaluations whose misses count for how far the aim stays below the limit."""
+MOST_MISSED = 0.1
+TETHER = 0.03
+"""Loss added for leaving the plan by a group's whole range: sums only hold near it."""
 
 
 class Advisor:
@@ -23,36 +30,58 @@ class Advisor:
 
     def __init__(self, problem: SearchProblem) -> None:
         self.table = Table(problem)
+        self._planner = Planner(self.table)
         self._groups = problem.space.groups
         self._choices = [np.array(g.choices) for g in self._groups]
         self._centre = self._nearest_estimate(problem)
-        self._began = self._centre
-        self.start = self._centre
-        """Where the last planning began: with the evaluations, all that advice depends on."""
+        self._misses: list[float] = []
+        self._learned = 0
+        self.state: dict[str, Any] = self._state()
+        """What the last planning began with: with the evaluations, all that advice depends on."""
         self._sack: Knapsack | None = None
 
     def learn(self, evaluations: Sequence[Evaluation]) -> None:
         """Refit the table and plan anew; without one good evaluation there is no advice."""
-        self._began = self._centre
+        self.state = self._state()
+        self._misses += self._missed(evaluations[self._learned :])
+        self._learned = len(evaluations)
         self.table.fit(evaluations)
-        self.start = self._centre
         if not self.table.known:
             return
-        # Losses and costs are sums only near a centre: plan, move there, and plan once more.
-        for _ in range(2):
-            losses, costs = self.table.around(self._centre)
-            limit = 1 - CAUTION * float(self.table.used_error().max())
-            self._sack, _ = combined(losses, costs, [limit] * len(costs))
-            solution = self._sack.solve()
-            centre = tuple(int(c[i]) for c, i in zip(self._choices, solution, strict=True))
-            if centre == self._centre:
-                break
-            self._centre = centre
+        best = best_of(list(evaluations))
+        starts = [self._centre, *([best.candidate.widths] if best is not None else [])]
+        self._centre = self._planner.best(starts, aim=self.aim, number=len(evaluations))
+        losses, costs = self.table.around(self._centre)
+        losses = [
+            loss + TETHER * np.abs(choices - width) / choices[-1]
+            for loss, choices, width in zip(losses, self._choices, self._centre, strict=True)
+        ]
+        # A plan that is over the aim all the same is kept to, not run away from.
+        planned = self.table.used(np.array([self._centre]))[0]
+        self._sack, _ = combined(losses, costs, [max(self.aim, float(cost)) for cost in planned])
 
-    def restore(self, start: Sequence[int], evaluations: Sequence[Evaluation]) -> None:
-        """Give the advice that was given after these evaluations, planning from this start."""
-        self._centre = tuple(start)
+    def restore(self, state: Mapping[str, Any], evaluations: Sequence[Evaluation]) -> None:
+        """Give the advice that was given after these evaluations, planning from this state."""
+        self._centre = tuple(state["centre"])
+        self._misses = list(state["misses"])
+        self._learned = int(state["learned"])
+        if self._learned:
+            self.table.fit(evaluations[: self._learned])
         self.learn(evaluations)
+
+    def _state(self) -> dict[str, Any]:
+        misses = self._misses[-RECENT:]
+        return {"centre": list(self._centre), "misses": misses, "learned": self._learned}
+
+    def _missed(self, evaluations: Sequence[Evaluation]) -> list[float]:
+        """How far costs came out over what was believed of them before."""
+        good = [e for e in evaluations if e.failure is None]
+        if not good or not self.table.known:
+            return []
+        believed = self.table.used(np.array([e.candidate.widths for e in good]))
+        labels = self.table.problem.constraints
+        real = np.array([[1 + e.excess[label] for label in labels] for e in good])
+        return [float(m) for m in (real.max(axis=1) - believed.max(axis=1))]
 
     @property
     def centre(self) -> tuple[int, ...]:
@@ -62,7 +91,12 @@ class Advisor:
     @property
     def aim(self) -> float:
         """The believed cost, as a share of the limit, that is aimed at."""
-        return 1 - CAUTION * float(self.table.used_error().max()) if self.table.known else 1.0
+        if not self.table.known:
+            return 1.0
+        # What looks best is often what the table errs on, so its own error is not all.
+        recent = self._misses[-RECENT:]
+        missed = float(np.clip(np.mean(recent), 0.0, MOST_MISSED)) if recent else 0.0
+        return 1 - CAUTION * float(self.table.used_error().max()) - missed
 
     def begin(self, episodes: int) -> np.ndarray:
         """What each of so many episodes may spend, in bins; [episodes]."""

@@ -37,8 +37,8 @@ class ConstrainedPPOConfig(PPOConfig):
         super().__init__(algo_class=algo_class or ConstrainedPPO)
         self.constraints = 1
         self.gains = Gains()
-        self.std = 0.35
-        self.last_std = 0.1
+        self.std = 0.2
+        self.last_std = 0.06
         self.hidden = 64
 
     def constrain(

@@ -21,7 +21,7 @@ from safetensors.numpy import save_file
 from hwprune.errors import RunFolderError
 
 FILE = "policy.safetensors"
-FORMAT = 1
+FORMAT = 2
 ARRAY = "__array__"
 """In JSON, `{ARRAY: name}` stands for the tensor of that name."""
 TUPLE = "__tuple__"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -29,6 +30,8 @@ class Evaluator:
         self._asked: dict[str, dict[Candidate, Future[Evaluation]]] = defaultdict(dict)
         self._joins: dict[Candidate, _Join] = {}
         self._lock = threading.RLock()
+        self.waited_s = 0.0
+        """How long methods have waited for evaluations; the rest of their time is their own."""
 
     def remaining(self, method: str) -> int:
         """How many new candidates a method may still ask for."""
@@ -68,6 +71,14 @@ class Evaluator:
                 asked[candidate] = self._promise(method, len(asked) + 1, candidate)
         self._start(unknown)
         return [asked[c] for c in candidates]
+
+    def wait(self, future: Future[Evaluation]) -> Evaluation:
+        """An evaluation, once it is complete."""
+        began = time.monotonic()
+        try:
+            return future.result()
+        finally:
+            self.waited_s += time.monotonic() - began
 
     def evaluations(self, method: str) -> list[Evaluation]:
         """A method's complete evaluations, in the order they were asked for."""

@@ -55,11 +55,11 @@ class PolicySettings:
     """Candidates evaluated at once."""
     proposals: int = 32
     """Episodes the policy plays for each batch."""
-    start_share: float = 0.25
+    start_share: float = 0.15
     """Share of the allowance that is spread over the space before the policy proposes."""
-    std: float = 0.35
+    std: float = 0.2
     """Spread of actions at the first evaluation; the whole range of an action is 2."""
-    last_std: float = 0.1
+    last_std: float = 0.06
     lr: float = 1e-3
     epochs: int = 4
     clip: float = 0.3
@@ -174,7 +174,7 @@ class PolicySearch:
                 "resolved": len(self._turn.evaluations),
                 "pending": batch,
                 "learner": self._algorithm.learner_state(),
-                "advisor": list(self._desk.advisor.start),
+                "advisor": self._desk.advisor.state,
                 "chance": disk.chance(),
                 "history": self.history,
                 "stale": self._stale,

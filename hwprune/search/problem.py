@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hwprune.candidate import Candidate, SearchSpace
+from hwprune.layer import Layer
 from hwprune_device.reading import Failure
 
 
@@ -40,6 +41,10 @@ class SearchProblem:
     """Starts scoring and returns at once."""
     cost: Callable[[Sequence[Candidate]], Costs]
     """Starts measuring and returns at once."""
+    layers: tuple[Layer, ...]
+    """What of the structure a board's time hangs on."""
+    harm: tuple[np.ndarray, ...]
+    """By group, [choices]: what the saliency ranking holds the channels that go to be worth."""
     estimate: Callable[[tuple[int, ...]], float]
     """A cheap guess of the cost of widths, as a share of the unpruned network's; such as MACs."""
     evaluations: int

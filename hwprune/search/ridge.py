@@ -41,6 +41,12 @@ class Ridge:
         """The target of new rows, [rows]."""
         return np.asarray(_scaled(blocks) @ self._mean)
 
+    def coefficients(self, blocks: Blocks) -> list[np.ndarray]:
+        """By block, what a column adds for each of its own units, [n]; blocks give the sizes."""
+        ends = np.cumsum([columns.shape[1] for columns, _ in blocks])[:-1]
+        parts = np.split(self._mean, ends)
+        return [part * scale for part, (_, scale) in zip(parts, blocks, strict=True)]
+
 
 def _scaled(blocks: Blocks) -> np.ndarray:
     return np.concatenate([columns * scale for columns, scale in blocks], axis=1)

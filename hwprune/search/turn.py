@@ -55,7 +55,7 @@ class Turn:
         """Wait for evaluations; progress hears of each once, results keep their order."""
         results = []
         for future in futures:
-            evaluation = future.result()
+            evaluation = self._evaluator.wait(future)
             results.append(evaluation)
             if evaluation.number not in self._resolved:
                 self._resolved.add(evaluation.number)

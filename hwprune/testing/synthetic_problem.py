@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from hwprune.candidate import Candidate, GroupChoice, SearchSpace, width_choices
+from hwprune.layer import ChannelCount, Layer
 from hwprune.search.problem import Cost, SearchProblem
 from hwprune_device.reading import Failure
 
@@ -205,10 +206,37 @@ class SyntheticProblem:
             constraints=self.constraints,
             accuracy=self.accuracy,
             cost=self.cost,
+            layers=self._layers(),
+            harm=self._harm(),
             estimate=self.estimate,
             evaluations=evaluations,
             seed=self.seed,
             base_accuracy=self.base_accuracy,
+        )
+
+    def _layers(self) -> tuple[Layer, ...]:
+        """The chain as it would be seen in a graph; how well it suits the board is not in it."""
+        groups = self.space.groups
+        return tuple(
+            Layer(
+                name=group.name,
+                positions=int(16 * area),
+                kernel=9,
+                grouped=False,
+                outputs=ChannelCount(fixed=0, per_unit=((g, 1),)),
+                inputs=ChannelCount(fixed=0, per_unit=((g - 1, 1),))
+                if g
+                else ChannelCount(fixed=groups[0].width),
+            )
+            for g, (group, area) in enumerate(zip(groups, self._area, strict=True))
+        )
+
+    def _harm(self) -> tuple[np.ndarray, ...]:
+        """A ranking's guess of losses: quadratic in the cut, wrong by a factor for each group."""
+        guess = np.random.default_rng([self.seed, 9]).normal(0, 0.5, len(self._slope))
+        return tuple(
+            slope * (1 - np.array(group.choices) / group.width) ** 2
+            for slope, group in zip(self._slope * np.exp(guess), self.space.groups, strict=True)
         )
 
     def optimum(self) -> Candidate:

@@ -45,6 +45,18 @@ def test_macs_and_params_are_those_of_the_cut_module(name: str) -> None:
     assert model.macs(widths) == _counted_macs(module, network.example)
 
 
+@pytest.mark.parametrize("name", NETWORKS)
+def test_layers_add_up_to_the_macs_at_any_widths(name: str) -> None:
+    base = traced(name).base
+    widths = [len(units) for units in random_keep(base, 4)]
+    row = np.array([widths])
+    macs = sum(
+        layer.positions * layer.kernel * layer.outputs.of(row)[0] * layer.inputs.of(row)[0]
+        for layer in base.cost_model.layers()
+    )
+    assert macs == base.cost_model.macs(widths)
+
+
 def test_group_costs_are_what_goes_with_the_group() -> None:
     base = traced("digits_cnn").base
     first = base.cost_model.group_costs()[0]

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hwprune.candidate import GroupChoice
 from hwprune.errors import InputError
 from hwprune.network.scorer import make_scorer
 from hwprune.saliency.ranking import Ranking, rank
@@ -39,6 +40,17 @@ def test_a_smaller_cut_keeps_a_part_of_what_a_larger_one_keeps(trained_digits):
         ranking.keep([1] * len(whole)), ranking.keep([w // 2 for w in whole]), strict=True
     ):
         assert set(small.tolist()) <= set(large.tolist())
+
+
+def test_harm_is_what_the_channels_that_go_were_worth():
+    ranking = ranking_of([[3.0, 1.0, 2.0, 5.0], [4.0, 4.0]])
+    groups = (
+        GroupChoice(name="a", width=4, choices=(1, 2, 4)),
+        GroupChoice(name="b", width=2, choices=(1, 2)),
+    )
+    first, second = ranking.harm(groups)
+    assert first.tolist() == [6.0, 3.0, 0.0]
+    assert second.tolist() == [4.0, 0.0]
 
 
 def test_json_gives_the_same_ranking_back(trained_digits):

@@ -1,0 +1,135 @@
+"""The cost table: what a board's readings of whole networks tell of each kind of layer.
+
+A layer's cost is taken as a bilinear form u(inputs)ᵀ M u(outputs), one M for all layers and a
+correction for each kind. u holds a count of channels, the count rounded up to the board's block,
+and whether it fills its blocks: that is what decides which kernel a runtime picks and where it has
+to change the layout of a tensor. M is learned by ridge regression from whole networks, so nothing
+is timed out of its place, and the block need not be known: several are offered at once.
+
+A regression on widths and multiply-accumulates alone errs several times as much on a residual
+network, as a stream decides together with what is inside its blocks; bench_table compares the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from hwprune.layer import ChannelCount, Layer
+from hwprune.search.ridge import Blocks, Ridge
+
+BLOCKS = (8, 16)
+"""Channels that boards compute at a time."""
+OWN = 3.0
+"""How far a kind's own form may stray, where all kinds together may 10."""
+TERMS = 5
+"""Entries of u, for each block."""
+
+
+class CostTable:
+    """What one constraint costs at any widths, in units of its limit."""
+
+    def __init__(self, layers: Sequence[Layer], full: Sequence[int]) -> None:
+        """`full`: widths of the unpruned network, by which costs are scaled."""
+        kinds = sorted({layer.kind for layer in layers})
+        self._kinds = np.array([kinds.index(layer.kind) for layer in layers], int)
+        self._count = len(kinds)
+        self._inputs = _matrix([layer.inputs for layer in layers], len(full))
+        self._outputs = _matrix([layer.outputs for layer in layers], len(full))
+        self._scale = self._scales(layers, np.array([full], float))
+        self._ridge = Ridge()
+        self._forms = np.zeros((len(layers), len(BLOCKS), TERMS, TERMS))
+        self._start = 0.0
+
+    @property
+    def error(self) -> float:
+        """Typical error of `predict` at widths it has not seen."""
+        return self._ridge.error
+
+    def fit(self, widths: np.ndarray, used: np.ndarray, weight: np.ndarray) -> None:
+        """Learn from costs `used` [n] of candidates [n, groups], trusted by `weight` [n]."""
+        blocks = self._rows(widths)
+        self._ridge.fit(blocks, used, weight)
+        start, shared, own = self._ridge.coefficients(blocks)
+        shape = (len(BLOCKS), TERMS, TERMS)
+        forms = own.reshape(self._count, *shape) + shared.reshape(shape)
+        # Widths and scales are applied here once, so that a prediction is one product.
+        self._forms = forms[self._kinds] * self._scale
+        self._start = float(start[0])
+
+    def predict(self, widths: np.ndarray) -> np.ndarray:
+        """Cost of candidates [n, groups]; [n]."""
+        inputs, outputs = self._terms(widths)
+        carried = np.einsum("nlbi,lbij->nlbj", inputs, self._forms)
+        return self._start + np.asarray(np.einsum("nlbj,nlbj->n", carried, outputs))
+
+    def _rows(self, widths: np.ndarray) -> Blocks:
+        """A constant, the form summed over all layers, and the form summed over each kind."""
+        inputs, outputs = self._terms(widths)
+        rows = np.zeros((len(widths), self._count, len(BLOCKS), TERMS, TERMS))
+        for kind in range(self._count):
+            of_kind = self._kinds == kind
+            rows[:, kind] = np.einsum(
+                "nlbi,nlbj,lbij->nbij",
+                inputs[:, of_kind],
+                outputs[:, of_kind],
+                self._scale[of_kind],
+                optimize=True,
+            )
+        shared = rows.sum(1).reshape(len(widths), -1)
+        constant = np.ones((len(widths), 1))
+        return [(constant, 30.0), (shared, 10.0), (rows.reshape(len(widths), -1), OWN)]
+
+    def _terms(self, widths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """u of inputs and of outputs, [n, layers, blocks, terms] each."""
+        known = np.concatenate([widths, np.ones((len(widths), 1))], axis=1)
+        return _terms(known @ self._inputs), _terms(known @ self._outputs)
+
+    def _scales(self, layers: Sequence[Layer], full: np.ndarray) -> np.ndarray:
+        """[layers, blocks, terms, terms]: makes the unpruned network's sum of each entry about 1.
+
+        An entry without a count is a fixed cost, with one count it is data moved, with two it is
+        arithmetic; the last two go by positions and kernel.
+        """
+        known = np.concatenate([full, np.ones((1, 1))], axis=1)
+        inputs, outputs = (known @ self._inputs)[0], (known @ self._outputs)[0]
+        positions = np.array([layer.positions for layer in layers], float)
+        kernel = np.array([layer.kernel for layer in layers], float)
+        weights = np.stack(
+            [
+                np.ones(len(layers)),
+                positions * outputs,
+                positions * inputs,
+                positions * kernel * inputs * outputs,
+            ]
+        )
+        counts = np.stack([np.ones(len(layers)), outputs, inputs, inputs * outputs])
+        share = weights / weights.sum(1, keepdims=True) / counts
+        with_input, with_output = np.meshgrid(COUNTED, COUNTED, indexing="ij")
+        entries = share.T[:, 2 * with_input + with_output]
+        return np.repeat(entries[:, None], len(BLOCKS), axis=1)
+
+
+COUNTED = np.array([0, 0, 1, 1, 1])
+"""Which entries of u hold a count of channels."""
+
+
+def _terms(counts: np.ndarray) -> np.ndarray:
+    """u of counts [n, layers]: open, filled, the count where open, where filled, rounded up."""
+    block = np.array(BLOCKS, float)
+    count = counts[..., None]
+    filled = (count % block == 0).astype(float)
+    rounded = np.ceil(count / block) * block
+    entries = [1 - filled, filled, count * (1 - filled), count * filled, rounded]
+    return np.stack(entries, axis=-1)
+
+
+def _matrix(counts: Sequence[ChannelCount], groups: int) -> np.ndarray:
+    """[groups + 1, layers]: what widths and a 1 are multiplied with to give channels."""
+    matrix = np.zeros((groups + 1, len(counts)))
+    for layer, count in enumerate(counts):
+        matrix[groups, layer] = count.fixed
+        for group, channels in count.per_unit:
+            matrix[group, layer] += channels
+    return matrix

@@ -1,0 +1,140 @@
+"""The planner: the widths that a table believes best within the limits.
+
+Costs of groups hang together (a board's fast path may need a residual stream and what is inside
+its blocks to fill its vectors), so a sum over groups will not do. From several starts at once,
+widths descend on loss + price * cost while the price rises until the limits are kept; what is
+reached is then improved by single changes and exchanges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from hwprune.search.table import Table
+
+PRICES = np.geomspace(0.2, 20.0, 9)
+"""Loss that one whole limit is worth, from where little is cut to where all is."""
+OVER = 8.0
+"""Loss that one whole limit over the limits counts for once they should be kept."""
+IMPROVEMENTS = 20
+"""Steps of a plan to a better one, at most."""
+PAIRS = 300
+"""Exchanges that look best from single changes, and are looked at as they are, in each step."""
+SINGLES = 600
+"""Single changes of which exchanges are made, at most."""
+OPTIONS = 16
+"""Widths of a group that are looked at in one step; of more, some near and some far."""
+RANDOM_STARTS = 2
+
+
+class Planner:
+    """Plans for one problem; the same table, starts and number give the same plan."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self._groups = table.problem.space.groups
+        self._choices = [np.array(g.choices) for g in self._groups]
+
+    def best(self, starts: Sequence[Sequence[int]], *, aim: float, number: int) -> tuple[int, ...]:
+        """The plan that is believed best, with cost `aim` or less as shares of the limits.
+
+        Args:
+            starts: widths to descend from, beside the unpruned network and random ones.
+            number: what chance is seeded with.
+        """
+        chance = np.random.default_rng([self._table.problem.seed, 7, number])
+        reached = self._descend(self._starts(starts, chance), aim)
+        promising = reached[np.argsort(self._value(reached, aim), kind="stable")[:2]]
+        plans = [self._improve(np.array(w), aim, chance) for w in (*promising, *starts)]
+        values = self._value(np.array(plans), aim)
+        return tuple(int(w) for w in plans[int(np.argmin(values))])
+
+    def _starts(self, given: Sequence[Sequence[int]], chance: np.random.Generator) -> np.ndarray:
+        full = [g.width for g in self._groups]
+        drawn = [[chance.choice(c) for c in self._choices] for _ in range(RANDOM_STARTS)]
+        return np.unique(np.array([full, *given, *drawn]), axis=0)
+
+    def _value(self, widths: np.ndarray, aim: float) -> np.ndarray:
+        """Believed loss of widths [n, groups], with what is over the aim; [n]."""
+        over = np.maximum(0.0, self._table.used(widths).max(axis=1) - aim)
+        return self._table.loss(widths) + OVER * over
+
+    def _descend(self, widths: np.ndarray, aim: float) -> np.ndarray:
+        """From each start [starts, groups], the best widths met on the way as prices rise."""
+        best, value = widths.copy(), self._value(widths, aim)
+        for price in PRICES:
+            widths = self._sweep(widths, price)
+            now = self._value(widths, aim)
+            better = now < value
+            best[better], value = widths[better], np.minimum(now, value)
+            if (self._table.used(widths).max(axis=1) <= aim).all():
+                break
+        return best
+
+    def _sweep(self, widths: np.ndarray, price: float) -> np.ndarray:
+        """Every group in turn to its best width at this price, for all starts side by side."""
+        widths = widths.copy()
+        for g, choices in enumerate(self._choices):
+            if len(choices) == 1:
+                continue
+            options = self._options(g, widths[:, g])
+            rows = np.repeat(widths, options.shape[1], axis=0)
+            rows[:, g] = options.reshape(-1)
+            value = self._table.loss(rows) + price * self._table.used(rows).max(axis=1)
+            best = value.reshape(options.shape).argmin(axis=1)
+            widths[:, g] = options[np.arange(len(widths)), best]
+        return widths
+
+    def _options(self, group: int, now: np.ndarray) -> np.ndarray:
+        """Widths to look at for a group that is now at [n]; [n, options]."""
+        choices = self._choices[group]
+        if len(choices) <= OPTIONS:
+            return np.repeat(choices[None], len(now), axis=0)
+        place = np.searchsorted(choices, now)[:, None]
+        near = np.clip(place + np.arange(-2, 3), 0, len(choices) - 1)
+        spread = np.linspace(0, len(choices) - 1, OPTIONS - 5).astype(int)
+        return choices[np.concatenate([near, np.repeat(spread[None], len(now), axis=0)], axis=1)]
+
+    def _improve(self, widths: np.ndarray, aim: float, chance: np.random.Generator) -> np.ndarray:
+        """Better and better widths, a change or an exchange at a time."""
+        value = float(self._value(widths[None], aim)[0])
+        for _ in range(IMPROVEMENTS):
+            singles = self._singles(widths)
+            rows = np.concatenate([singles, self._exchanges(widths, singles, aim, chance)])
+            values = self._value(rows, aim)
+            best = int(values.argmin())
+            if values[best] >= value - 1e-9:
+                break
+            widths, value = rows[best], float(values[best])
+        return widths
+
+    def _singles(self, widths: np.ndarray) -> np.ndarray:
+        """Widths that differ in one group."""
+        rows = []
+        for g in range(len(self._choices)):
+            options = self._options(g, widths[g : g + 1])[0]
+            changed = np.repeat(widths[None], len(options), axis=0)
+            changed[:, g] = options
+            rows.append(changed)
+        return np.concatenate(rows)
+
+    def _exchanges(
+        self, widths: np.ndarray, singles: np.ndarray, aim: float, chance: np.random.Generator
+    ) -> np.ndarray:
+        """The pairs of single changes that look best if both were what each is alone."""
+        if len(singles) > SINGLES:
+            singles = singles[chance.choice(len(singles), SINGLES, replace=False)]
+        loss = self._table.loss(singles) - self._table.loss(widths[None])
+        used = self._table.used(singles)
+        over = used[:, None] + used[None] - self._table.used(widths[None])
+        value = loss[:, None] + loss[None] + OVER * np.maximum(0.0, over.max(axis=2) - aim)
+        group = (singles != widths).argmax(axis=1)
+        # Of each pair once, and never two changes of one group.
+        value[(group[:, None] >= group[None])] = np.inf
+        count = min(PAIRS, value.size - 1)
+        first, second = np.divmod(np.argpartition(value, count, axis=None)[:count], len(singles))
+        rows = singles[first]
+        rows[np.arange(count), group[second]] = singles[second, group[second]]
+        return rows
