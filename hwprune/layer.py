@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import numpy as np
+import numpy as np
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,13 +15,6 @@ class ChannelCount:
     fixed: int
     per_unit: tuple[tuple[int, int], ...] = ()
     """(group, channels that each of its units stands for)."""
-
-    def of(self, widths: np.ndarray) -> np.ndarray:
-        """Channels at widths [candidates, groups]; [candidates]."""
-        count = widths[:, 0] * 0 + self.fixed
-        for group, channels in self.per_unit:
-            count = count + widths[:, group] * channels
-        return count
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,3 +35,12 @@ class Layer:
     def kind(self) -> tuple[int, int, bool]:
         """Layers of one kind differ in nothing but channels, so they cost a board alike."""
         return (self.positions, self.kernel, self.grouped)
+
+
+def channels(counts: Sequence[ChannelCount], widths: np.ndarray) -> np.ndarray:
+    """Channels of several axes at widths [candidates, groups]; [candidates, axes]."""
+    matrix = np.zeros((widths.shape[1], len(counts)))
+    for axis, count in enumerate(counts):
+        for group, each in count.per_unit:
+            matrix[group, axis] += each
+    return widths @ matrix + [count.fixed for count in counts]

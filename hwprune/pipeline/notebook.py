@@ -109,10 +109,14 @@ def _fingerprint(model: nn.Module) -> str:
     """The module's class and a hash of its weights, so that a resumed run is of the same model."""
     import hashlib
 
+    import torch
+
     digest = hashlib.sha256()
     for name, tensor in model.state_dict().items():
         digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().view(-1).numpy().tobytes())
+        # As bytes, because numpy knows no bfloat16.
+        flat = tensor.detach().cpu().contiguous().view(-1)
+        digest.update(flat.view(torch.uint8).numpy().tobytes())
     if not model.state_dict():
         raise DeploymentError("the model has no weights", given=type(model).__name__)
     return f"{type(model).__name__} {digest.hexdigest()[:16]}"

@@ -81,13 +81,7 @@ class Workbench:
             BudgetError: even the smallest network is over the budget.
         """
         progress.begin("measure the unpruned and the smallest network", 2)
-        reading = self._farm.calibrate()
-        if isinstance(reading, Failure):
-            raise BoardError(
-                "the unpruned network could not be measured",
-                given=f"{reading.stage}: {reading.message}",
-                next_step="hwprune doctor",
-            )
+        reading = self._unpruned_reading()
         self.unpruned = self.footprint(self.prepared.space.unpruned, reading)
         self.budget = self.prepared.deployment.budget.resolve(self.unpruned)
         progress.advance(note=f"unpruned {reading.latency_ms:.3f} ms")
@@ -102,6 +96,20 @@ class Workbench:
         self._refuse_the_impossible(self.footprint(smallest, least))
         progress.advance(note=f"smallest {least.latency_ms:.3f} ms")
         progress.end(f"unpruned {reading.latency_ms:.3f} ms, smallest {least.latency_ms:.3f} ms")
+
+    def _unpruned_reading(self) -> Reading:
+        """What a relative budget is a share of: kept with the run, whose limits must not move."""
+        outcome = self._farm.calibrate()
+        if isinstance(outcome, Failure):
+            raise BoardError(
+                "the unpruned network could not be measured",
+                given=f"{outcome.stage}: {outcome.message}",
+                next_step="hwprune doctor",
+            )
+        kept = self.folder.step("unpruned")
+        if kept is None:
+            kept = self.folder.finish("unpruned", outcome.to_json())
+        return Reading.from_json(kept)
 
     def _refuse_the_impossible(self, least: Footprint) -> None:
         over = {label: e for label, e in self.budget.excess(least).items() if e > 0}

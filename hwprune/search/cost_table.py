@@ -16,15 +16,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hwprune.layer import ChannelCount, Layer
+from hwprune.layer import Layer, channels
 from hwprune.search.ridge import Blocks, Ridge
 
 BLOCKS = (8, 16)
 """Channels that boards compute at a time."""
 OWN = 3.0
 """How far a kind's own form may stray, where all kinds together may 10."""
-TERMS = 5
-"""Entries of u, for each block."""
+COUNTED = np.array([0, 0, 1, 1, 1])
+"""Entries of u, for each block: which of them hold a count of channels."""
+TERMS = len(COUNTED)
 
 
 class CostTable:
@@ -35,9 +36,9 @@ class CostTable:
         kinds = sorted({layer.kind for layer in layers})
         self._kinds = np.array([kinds.index(layer.kind) for layer in layers], int)
         self._count = len(kinds)
-        self._inputs = _matrix([layer.inputs for layer in layers], len(full))
-        self._outputs = _matrix([layer.outputs for layer in layers], len(full))
-        self._scale = self._scales(layers, np.array([full], float))
+        self._inputs = [layer.inputs for layer in layers]
+        self._outputs = [layer.outputs for layer in layers]
+        self._scale = _scales(layers, np.array([full]))
         self._ridge = Ridge()
         self._forms = np.zeros((len(layers), len(BLOCKS), TERMS, TERMS))
         self._start = 0.0
@@ -54,7 +55,7 @@ class CostTable:
         start, shared, own = self._ridge.coefficients(blocks)
         shape = (len(BLOCKS), TERMS, TERMS)
         forms = own.reshape(self._count, *shape) + shared.reshape(shape)
-        # Widths and scales are applied here once, so that a prediction is one product.
+        # Scales are applied once, so that a prediction is two products.
         self._forms = forms[self._kinds] * self._scale
         self._start = float(start[0])
 
@@ -83,36 +84,25 @@ class CostTable:
 
     def _terms(self, widths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """u of inputs and of outputs, [n, layers, blocks, terms] each."""
-        known = np.concatenate([widths, np.ones((len(widths), 1))], axis=1)
-        return _terms(known @ self._inputs), _terms(known @ self._outputs)
-
-    def _scales(self, layers: Sequence[Layer], full: np.ndarray) -> np.ndarray:
-        """[layers, blocks, terms, terms]: makes the unpruned network's sum of each entry about 1.
-
-        An entry without a count is a fixed cost, with one count it is data moved, with two it is
-        arithmetic; the last two go by positions and kernel.
-        """
-        known = np.concatenate([full, np.ones((1, 1))], axis=1)
-        inputs, outputs = (known @ self._inputs)[0], (known @ self._outputs)[0]
-        positions = np.array([layer.positions for layer in layers], float)
-        kernel = np.array([layer.kernel for layer in layers], float)
-        weights = np.stack(
-            [
-                np.ones(len(layers)),
-                positions * outputs,
-                positions * inputs,
-                positions * kernel * inputs * outputs,
-            ]
-        )
-        counts = np.stack([np.ones(len(layers)), outputs, inputs, inputs * outputs])
-        share = weights / weights.sum(1, keepdims=True) / counts
-        with_input, with_output = np.meshgrid(COUNTED, COUNTED, indexing="ij")
-        entries = share.T[:, 2 * with_input + with_output]
-        return np.repeat(entries[:, None], len(BLOCKS), axis=1)
+        return _terms(channels(self._inputs, widths)), _terms(channels(self._outputs, widths))
 
 
-COUNTED = np.array([0, 0, 1, 1, 1])
-"""Which entries of u hold a count of channels."""
+def _scales(layers: Sequence[Layer], full: np.ndarray) -> np.ndarray:
+    """[layers, blocks, terms, terms]: makes the unpruned network's sum of each entry about 1.
+
+    An entry without a count of channels is a fixed cost, with one count it is data moved, with two
+    it is arithmetic; these go by positions and kernel.
+    """
+    inputs = channels([layer.inputs for layer in layers], full)[0]
+    outputs = channels([layer.outputs for layer in layers], full)[0]
+    positions = np.array([layer.positions for layer in layers], float)
+    kernel = np.array([layer.kernel for layer in layers], float)
+    one = np.ones(len(layers))
+    each = np.stack([one, positions, positions, positions * kernel])
+    whole = (each * [one, outputs, inputs, inputs * outputs]).sum(1, keepdims=True)
+    with_input, with_output = np.meshgrid(COUNTED, COUNTED, indexing="ij")
+    entries = (each / whole).T[:, 2 * with_input + with_output]
+    return np.repeat(entries[:, None], len(BLOCKS), axis=1)
 
 
 def _terms(counts: np.ndarray) -> np.ndarray:
@@ -123,13 +113,3 @@ def _terms(counts: np.ndarray) -> np.ndarray:
     rounded = np.ceil(count / block) * block
     entries = [1 - filled, filled, count * (1 - filled), count * filled, rounded]
     return np.stack(entries, axis=-1)
-
-
-def _matrix(counts: Sequence[ChannelCount], groups: int) -> np.ndarray:
-    """[groups + 1, layers]: what widths and a 1 are multiplied with to give channels."""
-    matrix = np.zeros((groups + 1, len(counts)))
-    for layer, count in enumerate(counts):
-        matrix[groups, layer] = count.fixed
-        for group, channels in count.per_unit:
-            matrix[group, layer] += channels
-    return matrix

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from hwprune.channels.cost import FEATURES
+from hwprune.layer import channels
 from hwprune.network.cut_module import cut_module
 from tests.traced import NETWORKS, random_keep, traced
 
@@ -49,12 +50,11 @@ def test_macs_and_params_are_those_of_the_cut_module(name: str) -> None:
 def test_layers_add_up_to_the_macs_at_any_widths(name: str) -> None:
     base = traced(name).base
     widths = [len(units) for units in random_keep(base, 4)]
-    row = np.array([widths])
-    macs = sum(
-        layer.positions * layer.kernel * layer.outputs.of(row)[0] * layer.inputs.of(row)[0]
-        for layer in base.cost_model.layers()
-    )
-    assert macs == base.cost_model.macs(widths)
+    layers = base.cost_model.layers()
+    outputs = channels([layer.outputs for layer in layers], np.array([widths]))[0]
+    inputs = channels([layer.inputs for layer in layers], np.array([widths]))[0]
+    each = [layer.positions * layer.kernel for layer in layers]
+    assert (each * outputs * inputs).sum() == base.cost_model.macs(widths)
 
 
 def test_group_costs_are_what_goes_with_the_group() -> None:

@@ -1,0 +1,89 @@
+"""`hwprune.prune` on a user's own module: all that the command line does, from Python."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+import hwprune
+from hwprune.finetune.trainer import train
+from hwprune.recipe import Recipe
+from tests.digits import digits
+from tests.pipeline.own_training import NOTE
+
+
+class MyNetwork(nn.Module):
+    """A class that hwprune has never seen."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Sequential(nn.Conv2d(1, 24, 3, padding=1), nn.BatchNorm2d(24), nn.ReLU())
+        self.second = nn.Sequential(nn.Conv2d(24, 32, 3, padding=1), nn.BatchNorm2d(32), nn.ReLU())
+        self.head = nn.Linear(32, 10)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.head(self.second(self.first(images)).mean((2, 3)))
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    torch.manual_seed(0)
+    module = MyNetwork()
+    recipe = Recipe(epochs=4, batch_size=64, lr=0.05, bf16=False)
+    train(module, digits(), recipe, folder=tmp_path_factory.mktemp("training"))
+    return module.eval()
+
+
+@pytest.fixture(scope="module")
+def pruned(model, tmp_path_factory):
+    store = tmp_path_factory.mktemp("store") / "readings.sqlite"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HWPRUNE_STORE", str(store))
+        wish = {
+            "data": digits(),
+            "budget": {"latency_ms": "75 %", "params": "60 %"},
+            "search": {"evaluations": 8, "methods": ["random", "uniform"], "finalists": 1},
+            "finetune": {"custom": "tests.pipeline.own_training:train"},
+            "out": tmp_path_factory.mktemp("runs") / "run",
+        }
+        before = copy.deepcopy(model.state_dict())
+        first = hwprune.prune(model, digits().example(), **wish)
+        for name, tensor in model.state_dict().items():
+            assert torch.equal(tensor, before[name]), name
+        yield first, hwprune.prune(model, digits().example(), resume=True, **wish)
+
+
+def test_the_network_keeps_every_limit_and_is_the_one_that_load_gives(pruned, model):
+    first, _ = pruned
+    whole = sum(p.numel() for p in model.parameters())
+    assert sum(p.numel() for p in first.module.parameters()) <= 0.6 * whole
+    labels = {finding.label for finding in first.result.certificate.findings}
+    assert labels == {"latency_ms", "params"}
+    images = digits().example().repeat(3, 1, 1, 1)
+    with torch.inference_mode():
+        again = hwprune.load(first.folder).eval()(images)
+        assert torch.equal(first.module.eval()(images), again)
+
+
+def test_the_users_own_function_trained_it(pruned):
+    first, _ = pruned
+    assert list(first.folder.rglob(NOTE))
+
+
+def test_the_result_tells_where_a_candidates_time_went(pruned):
+    first, _ = pruned
+    timings = first.result.timings
+    stages = ("propose", "send", "cut", "build", "warm", "time", "accuracy")
+    assert tuple(timings.candidate_s) == stages
+    assert all(seconds > 0 for seconds in timings.candidate_s.values())
+    assert 0 < (timings.board_busy_share or 0) <= 1
+
+
+def test_a_finished_run_that_is_resumed_gives_the_same_evidence(pruned):
+    first, again = pruned
+    assert again.result.certificate.findings == first.result.certificate.findings
+    assert again.result.rows == first.result.rows
+    assert again.result.timings.candidate_s == first.result.timings.candidate_s
