@@ -1,13 +1,12 @@
 """The gate: before a network is searched, its cut plan is tried on random weights.
 
-A cut network must compute what the unpruned one computes when whatever writes the removed channels
-writes zeros. That holds for networks whose activations map 0 to 0 (ReLU and most others) and whose
-normalisations work channel by channel; a group that fails is left whole by the caller.
+A cut network must compute what the unpruned one computes when all that writes or reads the removed
+channels is zero, and layer norms leave them out. A group that fails is left whole by the caller.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
 import numpy as np
@@ -17,10 +16,11 @@ from onnx import numpy_helper
 from torch import nn
 
 from hwprune.channels.base import BaseNetwork, make_base
-from hwprune.channels.walk import attribute
 from hwprune.errors import NetworkError
+from hwprune.network.calls import random_inputs, tensors
 from hwprune.network.graph_module import to_module
-from hwprune_device.cut import Cutter, KeptIndices
+from hwprune.network.silencing import silenced_module
+from hwprune_device.cut import Cutter
 from hwprune_device.plan import CutPlan
 
 _TOLERANCE = 1e-8
@@ -49,7 +49,7 @@ def check_cut(
     failed: dict[str, None] = {}
     for seed in seeds:
         rng = np.random.default_rng(seed)
-        weights = with_random_weights(base.onnx, rng)
+        weights = with_random_weights(base, rng)
         keep = _random_keep(base.plan, rng)
         if _agrees(weights, base, keep, seed):
             continue
@@ -89,13 +89,13 @@ def trusted_base(model: bytes, ignore: Sequence[str]) -> tuple[BaseNetwork, tupl
 
 
 def _compare_with_module(base: BaseNetwork, module: nn.Module) -> None:
-    data = torch.randn(2, *base.input_shape[1:], generator=torch.Generator().manual_seed(0))
+    inputs = random_inputs(base, seed=0)
     training, parameter = module.training, next(module.parameters(), torch.empty(0))
     with torch.no_grad():
-        expected = module.eval()(data.to(parameter.device)).cpu()
-        given = to_module(base.onnx)(data)
+        expected = tensors(module.eval()(*(data.to(parameter.device) for data in inputs)))
+        given = tensors(to_module(base.onnx)(*inputs))
     module.train(training)
-    error = _relative(given, expected)
+    error = _relative(given, [tensor.cpu() for tensor in expected])
     if not error <= _TRACE_TOLERANCE:
         raise NetworkError(
             "the traced graph does not compute what the module computes",
@@ -105,24 +105,28 @@ def _compare_with_module(base: BaseNetwork, module: nn.Module) -> None:
 
 
 def _agrees(weights: bytes, base: BaseNetwork, keep: list[np.ndarray], seed: int) -> bool:
-    data = torch.randn(
-        2, *base.input_shape[1:], generator=torch.Generator().manual_seed(seed), dtype=torch.double
-    )
+    inputs = random_inputs(base, seed=seed, dtype=torch.double)
     cut = Cutter(weights, base.plan).cut(keep)
     try:
         with torch.no_grad():
-            given = to_module(cut).double()(data)
-            expected = to_module(silenced(weights, base.plan, keep)).double()(data)
+            given = tensors(to_module(cut).double()(*inputs))
+            expected = tensors(silenced_module(weights, base.plan, keep).double()(*inputs))
     except (RuntimeError, NetworkError):
         # Shapes that do not fit: the cut is wrong.
         return False
     return _relative(given, expected) <= _TOLERANCE
 
 
-def _relative(given: torch.Tensor, expected: torch.Tensor) -> float:
-    if given.shape != expected.shape:
+def _relative(given: Sequence[torch.Tensor], expected: Sequence[torch.Tensor]) -> float:
+    """The largest difference, as a share of the largest number of its output."""
+    if [tensor.shape for tensor in given] != [tensor.shape for tensor in expected]:
         return float("inf")
-    return float((given - expected).abs().max() / expected.abs().max().clamp_min(1e-30))
+    errors = [
+        float((a - b).abs().max() / b.abs().max().clamp_min(1e-30))
+        for a, b in zip(given, expected, strict=True)
+        if b.numel()
+    ]
+    return max(errors, default=0.0)
 
 
 def _random_keep(plan: CutPlan, rng: np.random.Generator) -> list[np.ndarray]:
@@ -140,68 +144,33 @@ def _only(plan: CutPlan, keep: list[np.ndarray], number: int) -> list[np.ndarray
     return full
 
 
-def silenced(model: bytes, plan: CutPlan, keep: Sequence[np.ndarray]) -> bytes:
-    """The uncut model where all that writes the removed channels writes zeros."""
-    proto = onnx.load_model_from_string(model)
-    indices = KeptIndices(list(keep))
-    spans = {(cut.initializer, cut.axis): cut.spans for cut in plan.axes}
-    tensors = {tensor.name: tensor for tensor in proto.graph.initializer}
-    for node in proto.graph.node:
-        for name, axis in _writing(node, tensors):
-            if (name, axis) not in spans:
-                continue
-            array = np.array(numpy_helper.to_array(tensors[name]))
-            kept = indices.of(spans[(name, axis)])
-            gone = np.setdiff1d(np.arange(array.shape[axis]), kept)
-            np.moveaxis(array, axis, 0)[gone] = 0
-            tensors[name].CopyFrom(numpy_helper.from_array(array, name))
+def with_random_weights(base: BaseNetwork, rng: np.random.Generator) -> bytes:
+    """The graph with random numbers wherever it is cut: trained zeros could hide a fault."""
+    proto = onnx.load_model_from_string(base.onnx)
+    positive = {
+        node.input[position]
+        for node in proto.graph.node
+        for position in _POSITIVE.get(node.op_type, ())
+    }
+    cut = {axis.initializer for axis in base.plan.axes}
+    for tensor in proto.graph.initializer:
+        if tensor.name in cut:
+            kind = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)
+            array = _random(tuple(tensor.dims), rng, positive=tensor.name in positive)
+            tensor.CopyFrom(numpy_helper.from_array(array.astype(kind), tensor.name))
     return bytes(proto.SerializeToString())
 
 
-def with_random_weights(model: bytes, rng: np.random.Generator) -> bytes:
-    """The model with random weights of usual size: zeros in a trained one could hide a fault."""
-    proto = onnx.load_model_from_string(model)
-    tensors = {tensor.name: tensor for tensor in proto.graph.initializer}
-    for node in proto.graph.node:
-        if node.op_type not in _OUT_AXES:
-            continue
-        for position, name in enumerate(node.input[1:], start=1):
-            if name in tensors:
-                array = _random(node.op_type, position, tuple(tensors[name].dims), rng)
-                tensors[name].CopyFrom(numpy_helper.from_array(array, name))
-    return bytes(proto.SerializeToString())
-
-
-def _random(
-    op_type: str, position: int, shape: tuple[int, ...], rng: np.random.Generator
-) -> np.ndarray:
-    if op_type == "BatchNormalization" and position in (1, 4):
-        return rng.uniform(0.5, 1.5, shape).astype(np.float32)
-    fan_in = max(1, int(np.prod(shape[1:]))) if len(shape) > 1 else 10
-    return (rng.standard_normal(shape) * np.sqrt(2 / fan_in)).astype(np.float32)
-
-
-_OUT_AXES = {
-    "Conv": (0, 0),
-    "ConvTranspose": (1, 0),
-    "Gemm": (1, 0),
-    "MatMul": (1,),
-    "BatchNormalization": (0, 0),
+_POSITIVE = {
+    "BatchNormalization": (1, 4),
+    "LayerNormalization": (1,),
+    "InstanceNormalization": (1,),
 }
-"""Axis of the output channels in inputs 1, 2, … of an op."""
+"""Inputs that are scales and variances."""
 
 
-def _writing(
-    node: onnx.NodeProto, tensors: dict[str, onnx.TensorProto]
-) -> Iterator[tuple[str, int]]:
-    """(weight, axis) that decide what a node writes to its output channels."""
-    axes = _OUT_AXES.get(node.op_type, ())
-    if node.op_type == "Gemm" and attribute(node, "transB", 0):
-        axes = (0, 0)
-    for name, axis in zip(node.input[1:], axes, strict=False):
-        if name in tensors:
-            yield name, axis
-    if node.op_type in ("Add", "Sub", "Mul"):
-        for name in node.input:
-            for axis in range(len(tensors[name].dims)) if name in tensors else ():
-                yield name, axis
+def _random(shape: tuple[int, ...], rng: np.random.Generator, *, positive: bool) -> np.ndarray:
+    if positive:
+        return rng.uniform(0.5, 1.5, shape)
+    fan_in = max(1, int(np.prod(shape[1:]))) if len(shape) > 1 else 10
+    return rng.standard_normal(shape) * np.sqrt(2 / fan_in)

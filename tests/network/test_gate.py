@@ -13,7 +13,8 @@ from hwprune.channels.analysis import analyse
 from hwprune.channels.base import BaseNetwork
 from hwprune.channels.rules.registry import RULES
 from hwprune.errors import NetworkError
-from hwprune.network.gate import check_cut, silenced, trusted_base
+from hwprune.network.gate import check_cut, trusted_base
+from hwprune.network.silencing import silenced
 from hwprune_device.plan import CutPlan
 from tests.channels.small_graphs import conv_net
 from tests.traced import traced
@@ -26,13 +27,7 @@ def test_right_plans_pass(name: str) -> None:
 
 
 def _with_plan(base: BaseNetwork, plan: CutPlan) -> BaseNetwork:
-    return BaseNetwork(
-        onnx=base.onnx,
-        plan=plan,
-        input_name=base.input_name,
-        input_shape=base.input_shape,
-        output_name=base.output_name,
-    )
+    return dataclasses.replace(base, plan=plan)
 
 
 def test_forgotten_axis_is_found() -> None:
