@@ -122,6 +122,11 @@ def _plan(
 
 def _groups(walk: Walk, grouping: Grouping, named: dict[int, str]) -> tuple[ChannelGroup, ...]:
     layers: dict[str, dict[int, dict[str, None]]] = {"members": {}, "readers": {}}
+    units: dict[int, int] = {}
+    itself = {group: group for group in named}
+    for _, labels in walk.writers:
+        for span in grouping.spans(labels, itself):
+            units.setdefault(span.group, span.repeat)
     for kind, entries in (("members", walk.writers), ("readers", walk.readers)):
         for node_name, labels in entries:
             for group in grouping.groups_of(labels):
@@ -132,6 +137,7 @@ def _groups(walk: Walk, grouping: Grouping, named: dict[int, str]) -> tuple[Chan
             width=grouping.widths[group],
             members=tuple(layers["members"].get(group, ())),
             readers=tuple(layers["readers"].get(group, ())),
+            unit=units[group],
         )
         for group, name in named.items()
     )

@@ -26,6 +26,7 @@ def canonical(model: onnx.ModelProto) -> onnx.ModelProto:
     _name_nodes(graph)
     _own_literals(graph)
     rewritten(model)
+    _own_literals(graph)
     _drop_unused(graph)
     _drop_notes(model)
     return model

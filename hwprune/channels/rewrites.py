@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from hwprune.channels.shape_values import shape_values
 from hwprune.channels.values import Shape, value_shapes
 
 ODD_BATCH = 7919
 """A batch no network has as a size of its own, so that it can be told apart in shapes."""
+_ENDLESS = 2**31
+"""Numbers from here on stand for "to the end"."""
 BATCH = "hwprune.batch"
 """The value that holds the batch size, where a shape needs it."""
 
@@ -43,12 +47,16 @@ class Rewriter:
         """Values with an axis of unknown size."""
         self._names = {node.name for node in model.graph.node}
         self._constants = {tensor.name: tensor for tensor in model.graph.initializer}
+        self._values = shape_values(model.graph, self._shapes)
+        self._outputs = {value.name for value in model.graph.output}
         self._first = next(v for v in model.graph.input if v.name not in self._constants)
 
     def rewrite(self) -> None:
         """Rewrite every node that has another form."""
         nodes: list[onnx.NodeProto] = []
         for node in self._graph.node:
+            if self._lifted(node):
+                continue
             form = _FORMS.get(node.op_type)
             nodes += [node] if form is None else form(self, node)
         if BATCH not in self._names and any(BATCH in node.input for node in nodes):
@@ -59,6 +67,16 @@ class Rewriter:
         copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
         del self._graph.node[:]
         self._graph.node.extend(copies)
+
+    def _lifted(self, node: onnx.NodeProto) -> bool:
+        """Make a constant of what is computed from shapes alone and does not hang on the batch."""
+        value = self._values.get(node.output[0])
+        if value is None or node.name == BATCH or node.output[0] in self._outputs:
+            return False
+        if ((np.abs(value) >= ODD_BATCH) & (np.abs(value) < _ENDLESS)).any():
+            return False
+        self._graph.initializer.append(numpy_helper.from_array(value, node.output[0]))
+        return True
 
     def _array(self, node: onnx.NodeProto, position: int) -> np.ndarray | None:
         name = node.input[position] if position < len(node.input) else ""
@@ -82,6 +100,9 @@ class Rewriter:
     def reshape(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
         """The batch axis is copied (0) or inferred (-1), all else is written as a number."""
         before, after = self._known(node.input[0]), self._known(node.output[0])
+        wished = self._values.get(node.input[1])
+        if before and after is None and wished is not None:
+            after = _filled_in(before, wished.tolist())
         target = _target(before, after) if before and after else None
         if target is not None:
             kept = [a for a in node.attribute if a.name != "allowzero"]
@@ -194,6 +215,18 @@ class Rewriter:
         axes = self._constant(f"{name}/in3", [0])
         nodes.append(helper.make_node("Slice", [data, *bounds, axes], [name], name=name))
         return name
+
+
+def _filled_in(before: list[int], wished: list[int]) -> list[int] | None:
+    """The shape that a reshape's target stands for."""
+    sizes = [
+        before[axis] if size == 0 and axis < len(before) else size
+        for axis, size in enumerate(wished)
+    ]
+    if -1 in sizes:
+        rest = math.prod(size for size in sizes if size != -1)
+        sizes[sizes.index(-1)] = math.prod(before) // max(1, rest)
+    return sizes if math.prod(sizes) == math.prod(before) else None
 
 
 def _target(before: list[int], after: list[int]) -> list[int] | None:

@@ -73,14 +73,14 @@ def imported(proto: onnx.ModelProto, shapes: Sequence[Sequence[int]] = ()) -> by
         weights = [tensor.name for tensor in proto.graph.initializer if is_weight(tensor)]
         proto = ir.to_proto(simplified(ir.from_proto(proto), weights))
         proto = canonical(proto)
+        _name_weights(proto)
+        onnx.checker.check_model(proto)
     except Exception as error:  # converter and optimiser raise whatever they meet
         raise NetworkError(
             f"the ONNX model cannot be read: {str(error).strip().splitlines()[0]}",
             given=f"opset {opset}",
-            next_step="export it again with a newer exporter",
+            next_step="see whether onnx.checker.check_model takes it; or export it anew",
         ) from error
-    _name_weights(proto)
-    onnx.checker.check_model(proto)
     return bytes(proto.SerializeToString())
 
 
