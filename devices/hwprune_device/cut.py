@@ -17,6 +17,7 @@ from hwprune_device.wire import (
     GRAPH_INITIALIZER,
     GRAPH_NODE,
     MODEL_GRAPH,
+    Piece,
     field,
     initializer_field,
     raw_bytes,
@@ -96,7 +97,7 @@ class Cutter:
         """
         kept = checked_keep(keep, self.plan)
         indices = KeptIndices(kept)
-        pieces = [*self._node_pieces(indices), self._rest]
+        pieces: list[Piece] = [*self._node_pieces(indices), self._rest]
         for name, array in self._arrays.items():
             cut = self._cut_array(name, array, indices)
             pieces += initializer_field(self._heads[name], cut.shape, raw_bytes(cut))
@@ -107,7 +108,8 @@ class Cutter:
         for axis, spans in self._axes.get(name, ()):
             index = indices.of(spans)
             if len(index) != array.shape[axis]:
-                array = array.take(index, axis=axis)
+                # Places are checked before; "clip" spares numpy a copy to check them again.
+                array = array.take(index, axis=axis, mode="clip")
         literals = self._int_literals.get(name)
         if literals:
             array = array.copy()

@@ -38,15 +38,18 @@ def tensor_head(name: str, data_type: int) -> bytes:
     return _TENSOR_DATA_TYPE + varint(data_type) + field(_TENSOR_NAME, name.encode())
 
 
-def initializer_field(head: bytes, shape: Sequence[int], raw: bytes) -> list[bytes]:
+Piece = bytes | memoryview
+
+
+def initializer_field(head: bytes, shape: Sequence[int], raw: memoryview) -> list[Piece]:
     """A graph's initializer field as pieces to join; `raw` is little-endian and not copied."""
     start = b"".join(_TENSOR_DIMS + varint(size) for size in shape) + head
     start += _TENSOR_RAW_DATA + varint(len(raw))
     return [GRAPH_INITIALIZER + varint(len(start) + len(raw)) + start, raw]
 
 
-def raw_bytes(array: np.ndarray) -> bytes:
-    """The array's elements as ONNX stores them: row-major, little-endian."""
+def raw_bytes(array: np.ndarray) -> memoryview:
+    """The array's elements as ONNX stores them: row-major, little-endian; not copied."""
     if array.dtype.byteorder == ">":
         array = array.astype(array.dtype.newbyteorder("<"))
-    return array.tobytes()
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data

@@ -48,6 +48,7 @@ class Rewriter:
         self._names = {node.name for node in model.graph.node}
         self._constants = {tensor.name: tensor for tensor in model.graph.initializer}
         self._values = shape_values(model.graph, self._shapes)
+        self._producers = {name: node for node in model.graph.node for name in node.output}
         self._outputs = {value.name for value in model.graph.output}
         self._first = next(v for v in model.graph.input if v.name not in self._constants)
 
@@ -153,6 +154,18 @@ class Rewriter:
         node.input[1] = name
         return [helper.make_node("Concat", parts, [name], name=name, axis=0), node]
 
+    def broadcast(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
+        """An operand that was expanded to the other's shape is broadcast without that."""
+        whole = self._known(node.output[0])
+        for position, name in enumerate(node.input):
+            source = self._producers.get(name)
+            others = [other for k, other in enumerate(node.input) if k != position]
+            if source is None or source.op_type != "Expand" or whole is None:
+                continue
+            if any(self._known(other) == whole for other in others):
+                node.input[position] = source.input[0]
+        return [node]
+
     def resize(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
         """Sizes become factors, which say nothing of batch and channels."""
         before, after = self._known(node.input[0]), self._known(node.output[0])
@@ -248,6 +261,7 @@ _FORMS: dict[str, Callable[[Rewriter, onnx.NodeProto], list[onnx.NodeProto]]] = 
     "Flatten": Rewriter.flatten,
     "Split": Rewriter.split,
     "Expand": Rewriter.expand,
+    **dict.fromkeys(("Add", "Sub", "Mul", "Div", "Max", "Min", "Pow"), Rewriter.broadcast),
     "Resize": Rewriter.resize,
     "GatherND": Rewriter.gather,
     "ScatterND": Rewriter.scatter,

@@ -96,7 +96,7 @@ def measure(name: str) -> dict[str, Any]:
     network = traced(name)
     base, example = network.base, network.example[:1]
     cutter = Cutter(base.onnx, base.plan)
-    keeps = [random_keep(base, seed, least=0.4) for seed in range(10)]
+    keeps = [random_keep(base, seed) for seed in range(10)]
     widths = [random_widths(base, 100 + seed) for seed in range(10)]
     model = onnx.load_model_from_string(base.onnx)
     cuts = [cutter.cut(keep) for keep in keeps[:3]]

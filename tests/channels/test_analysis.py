@@ -209,6 +209,11 @@ RIGHT = {
         {"mid.weight": (8, 8, 1, 1), "last.weight": (4, 8, 1, 1)},
         {"first": 8},
     ),
+    "length over channels": (
+        "o = Constant<value_ints=[1]>() m = ReduceL2(a, o) z = Div(a, m)",
+        {"last.weight": (4, 8, 1, 1)},
+        {"first": 8},
+    ),
     "appended to itself": (
         "z = Concat<axis=1>(a, a)",
         {"last.weight": (4, 16, 1, 1)},

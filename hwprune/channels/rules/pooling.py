@@ -18,9 +18,13 @@ def pool(walk: Walk, node: onnx.NodeProto) -> None:
     walk.give(node.output[0], (*labels[:2], *(None,) * (len(labels) - 2)))
 
 
-@rule("ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "ReduceL2")
+_SUMS = ("ReduceSum", "ReduceL1", "ReduceL2", "ReduceSumSquare")
+"""To these a channel that is not there is a channel of zeros."""
+
+
+@rule("ReduceMean", "ReduceMax", "ReduceMin", *_SUMS)
 def reduce(walk: Walk, node: onnx.NodeProto) -> None:
-    """Reduced axes lose their labels; a reduction over channels keeps them whole."""
+    """Reduced axes lose their labels; a mean or an extreme over channels keeps them whole."""
     labels = walk.axes(node.input[0])
     given = walk.constant(node, 1)
     axes = given.tolist() if given is not None else attribute(node, "axes", None)
@@ -35,7 +39,8 @@ def reduce(walk: Walk, node: onnx.NodeProto) -> None:
         if axis not in reduced:
             kept.append(name)
             continue
-        walk.freeze(name, f"{node.name} reduces over channels")
+        if node.op_type not in _SUMS:
+            walk.freeze(name, f"{node.name} reduces over channels")
         if attribute(node, "keepdims", 1):
             kept.append(None)
     walk.give(node.output[0], kept)

@@ -19,6 +19,11 @@ def onnx_l2(data: torch.Tensor, axes: list[int], keep: bool) -> torch.Tensor:
     return torch.linalg.vector_norm(data, 2, axes, keep)
 
 
+def onnx_l1(data: torch.Tensor, axes: list[int], keep: bool) -> torch.Tensor:
+    """Sum of absolute values over some axes."""
+    return torch.linalg.vector_norm(data, 1, axes, keep)
+
+
 _AVERAGES = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
 _MAXIMA = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
 _REDUCTIONS: dict[str, Callable[..., Any]] = {
@@ -26,6 +31,7 @@ _REDUCTIONS: dict[str, Callable[..., Any]] = {
     "ReduceSum": torch.sum,
     "ReduceMax": torch.amax,
     "ReduceMin": torch.amin,
+    "ReduceL1": onnx_l1,
     "ReduceL2": onnx_l2,
 }
 
