@@ -16,12 +16,12 @@ def check(deployment: Deployment) -> None:
     Raises:
         InputError: an unknown name, a file that is not there, a number out of range.
     """
-    from hwprune.saliency.criteria import CRITERIA
+    from hwprune.saliency.criteria import find_criterion
     from hwprune.search.methods import METHODS
 
     search = deployment.search
     _known("search method", search.methods, METHODS)
-    _known("saliency", (search.saliency,), CRITERIA)
+    find_criterion(search.saliency)
     if not search.methods:
         raise DeploymentError("search.methods is empty", possible=", ".join(METHODS))
     _at_least(1, "search.evaluations", search.evaluations)

@@ -217,7 +217,5 @@ def _ranking(
 ) -> Ranking:
     from hwprune.saliency.ranking import rank
 
-    progress.begin(f"rank channels by {deployment.search.saliency}", None)
-    ranking = rank(base, data, deployment.search.saliency, cache=folder.folder("base"))
-    progress.end(f"{sum(len(o) for o in ranking.order)} units")
-    return ranking
+    saliency, place = deployment.search.saliency, folder.folder("base")
+    return rank(base, data, saliency, cache=place, progress=progress)

@@ -86,6 +86,15 @@ class GroupScores:
                 self.known[span.group] = True
             start += span.size
 
+    def filled(self, spare: Callable[[], list[np.ndarray]]) -> list[np.ndarray]:
+        """The scores, with those of `spare` for groups that no layer was added for."""
+        if all(self.known):
+            return self.scores
+        return [
+            own if known else other
+            for own, known, other in zip(self.scores, self.known, spare(), strict=True)
+        ]
+
 
 def by_weight(
     module: nn.Module,

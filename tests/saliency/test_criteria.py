@@ -11,8 +11,9 @@ from hwprune.channels.base import make_base
 from hwprune.errors import DataError
 from hwprune.network.graph_module import to_module
 from hwprune.network.trace import trace
-from hwprune.saliency.criteria import CRITERIA, Subject
+from hwprune.saliency.criteria import CRITERIA
 from hwprune.saliency.output_axes import output_axes
+from hwprune.saliency.registry import Subject
 from tests.digits import digits
 
 
