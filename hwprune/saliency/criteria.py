@@ -13,10 +13,19 @@ from importlib.metadata import EntryPoint, entry_points
 # Importing a criterion registers it; the list is here so that one look shows all of them.
 from hwprune.errors import InputError
 from hwprune.saliency import (  # noqa: F401
+    activation_mean,
+    apoz,
     bn_gamma,
+    fpgm,
+    gibbs,
+    hrank,
+    kfac,
     l1,
     l2,
+    nnrelief,
     random,
+    relative_change,
+    snip,
     taylor,
 )
 from hwprune.saliency.registry import CRITERIA, Criterion
