@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from hwprune.cli.sensitivity import SensitivityOptions
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
     from hwprune.channels.base import BaseNetwork
+
+
+class ReadAs(str, Enum):
+    """As `search.sensitive` in a deployment file."""
+
+    rank = "rank"
+    protect = "protect"
+
 
 Model = Annotated[
     str,
@@ -31,11 +42,46 @@ Weights = Annotated[
     Path | None,
     typer.Option("--weights", help="A .safetensors or .pth file.", show_default=False),
 ]
-Json = Annotated[bool, typer.Option("--json", help="The groups as JSON on stdout.")]
+Json = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
+Sensitive = Annotated[
+    bool,
+    typer.Option(
+        "--sensitivity",
+        help="Instead: rank of the feature maps by layer, and which layers are sensitive. "
+        "Needs --data and trained weights.",
+    ),
+]
+Source = Annotated[
+    str, typer.Option("--data", metavar="SOURCE", help="As data.source in a deployment file.")
+]
+Root = Annotated[str, typer.Option("--root", help="Folder of downloaded data.")]
+Mean = Annotated[str, typer.Option("--mean", help="By channel, for pixels in 0..1: 0.5,0.5,0.5.")]
+Std = Annotated[str, typer.Option("--std", help="As --mean; both default to the data's own.")]
+LowRank = Annotated[
+    float, typer.Option("--low-rank", help="Low is below this share of the map's smaller side.")
+]
+Threshold = Annotated[
+    float, typer.Option("--threshold", help="Sensitive is above this share of low-rank maps.")
+]
+ReadingOf = Annotated[
+    ReadAs,
+    typer.Option("--reading", help="Sensitive groups: cut by the rank rule, or left whole."),
+]
 
 
 def inspect(
-    model: Model, input_: Input = "", weights: Weights = None, as_json: Json = False
+    model: Model,
+    input_: Input = "",
+    weights: Weights = None,
+    as_json: Json = False,
+    sensitivity: Sensitive = False,
+    data: Source = "",
+    root: Root = "~/.cache/hwprune/data",
+    mean: Mean = "",
+    std: Std = "",
+    low_rank: LowRank = 0.5,
+    threshold: Threshold = 0.25,
+    reading: ReadingOf = ReadAs.rank,
 ) -> None:
     """Show a network's channel groups: what can be cut, how it is coupled, and what it costs.
 
@@ -44,6 +90,18 @@ def inspect(
     from hwprune.channels.base import make_base
     from hwprune.cli.screen import output, print_json
 
+    if sensitivity:
+        options = SensitivityOptions(
+            data=data,
+            root=root,
+            mean=mean,
+            std=std,
+            low_rank=low_rank,
+            threshold=threshold,
+            reading=reading.value,
+        )
+        _show_sensitivity(model, input_, weights, options, as_json=as_json)
+        return
     base = make_base(onnx_bytes(model, input_, weights))
     if as_json:
         print_json(facts(base))
@@ -52,6 +110,28 @@ def inspect(
     console.print(_table(base, model))
     _print_frozen(base, console)
     _print_totals(base, console)
+
+
+def _show_sensitivity(
+    model: str, shape: str, weights: Path | None, options: SensitivityOptions, *, as_json: bool
+) -> None:
+    """Which layers have many feature maps of low rank; the data tells the input's shape."""
+    from hwprune.channels.base import make_base
+    from hwprune.cli.screen import output, print_json
+    from hwprune.cli.sensitivity import (
+        print_sensitivity,
+        read_data,
+        sensitivity_facts,
+        sensitivity_of,
+    )
+
+    images = read_data(options)
+    shape = shape or "x".join(map(str, (1, *images.input_shape)))
+    found = sensitivity_of(make_base(onnx_bytes(model, shape, weights)), images, options)
+    if as_json:
+        print_json(sensitivity_facts(found, options.reading))
+    else:
+        print_sensitivity(found, options.reading, output(), model)
 
 
 def onnx_bytes(model: str, shape: str, weights: Path | None) -> bytes:

@@ -32,6 +32,9 @@ def check(deployment: Deployment) -> None:
         raise DeploymentError(
             "search.min_keep is a share, above 0 and up to 1", given=str(search.min_keep)
         )
+    for key in ("sensitive_threshold", "low_rank"):
+        if not 0 <= (share := getattr(search, key)) <= 1:
+            raise DeploymentError(f"search.{key} is a share, 0 to 1", given=str(share))
     _check_recipe("training", deployment.training)
     _check_recipe("finetune", deployment.finetune)
     weights = deployment.network.weights
