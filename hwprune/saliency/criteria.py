@@ -25,6 +25,7 @@ from hwprune.saliency import (  # noqa: F401
     nnrelief,
     random,
     relative_change,
+    ricci,
     snip,
     taylor,
 )

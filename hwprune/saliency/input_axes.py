@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from hwprune.saliency.output_axes import outputs_first
 from hwprune_device.plan import STAYS, AxisCut, CutPlan, Span
 
 _CONVS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -41,7 +42,7 @@ def input_axes(module: nn.Module, plan: CutPlan) -> Iterator[InputAxis]:
         if parameter is None or parameter.ndim < 2:
             continue
         name = cut.initializer.rpartition(".")[0]
-        if cut.axis == _input_axis(module.get_submodule(name), parameter) and _reads(cut, plan):
+        if cut.axis == _input_axis(module, name) and _reads(cut, plan):
             yield InputAxis(
                 name=cut.initializer,
                 layer=name,
@@ -51,15 +52,12 @@ def input_axes(module: nn.Module, plan: CutPlan) -> Iterator[InputAxis]:
             )
 
 
-def _input_axis(layer: nn.Module, weight: nn.Parameter) -> int:
-    """Where a layer's inputs are; -1 where each output has inputs of its own.
-
-    A transposed convolution and a plain matrix product, which the twin keeps as functions, have
-    them first.
-    """
-    if isinstance(layer, _CONVS):
-        return 1 if layer.groups == 1 else -1
-    return 1 if isinstance(layer, nn.Linear) else 0
+def _input_axis(module: nn.Module, name: str) -> int:
+    """Where a layer's inputs are; -1 where each output has inputs of its own."""
+    layer = module.get_submodule(name)
+    if isinstance(layer, _CONVS) and layer.groups > 1:
+        return -1
+    return int(outputs_first(module, name))
 
 
 def _reads(cut: AxisCut, plan: CutPlan) -> bool:

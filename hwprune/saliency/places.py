@@ -13,7 +13,7 @@ from torch import fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from hwprune.errors import NetworkError
-from hwprune.saliency.output_axes import OutputAxis, output_axes
+from hwprune.saliency.output_axes import TURNS, OutputAxis, output_axes
 from hwprune.saliency.registry import Subject
 from hwprune_device.plan import Span
 
@@ -26,7 +26,8 @@ _CHANNELWISE = {
     F.softplus, F.softsign, operator.add, operator.mul,
 }  # fmt: skip
 _PRODUCTS = {torch.matmul, F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d}
-_TURNS = {torch.permute, torch.t}
+_MAPS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, _BatchNorm)
+"""Layers whose channels are on axis 1; those of other layers are last."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -104,8 +105,7 @@ def _writers(graph: fx.GraphModule, axis: OutputAxis) -> Iterator[tuple[fx.Node,
     """Nodes that compute the layer's outputs, and which axis their channels are on."""
     for node in graph.graph.nodes:
         if node.op == "call_module" and node.target == axis.layer:
-            layer = graph.get_submodule(axis.layer)
-            yield node, -1 if isinstance(layer, nn.Linear) else 1
+            yield node, 1 if isinstance(graph.get_submodule(axis.layer), _MAPS) else -1
         elif node.op == "get_attr" and node.target == f"{axis.layer}.weight":
             for user in _behind_turns(node):
                 if user.target in _PRODUCTS:
@@ -116,7 +116,7 @@ def _behind_turns(weight: fx.Node) -> list[fx.Node]:
     """What uses a weight, as it is or transposed."""
     found: list[fx.Node] = []
     for user in weight.users:
-        found += _behind_turns(user) if user.target in _TURNS else [user]
+        found += _behind_turns(user) if user.target in TURNS else [user]
     return found
 
 
