@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from importlib.metadata import EntryPoint, entry_points
 
-# Importing a criterion registers it; the list is here so that one look shows all of them.
 from hwprune.errors import InputError
+
+# Importing a criterion registers it; the list is here so that one look shows all of them.
 from hwprune.saliency import (  # noqa: F401
     activation_mean,
     apoz,
