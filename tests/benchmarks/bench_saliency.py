@@ -32,7 +32,7 @@ import torch.nn.functional as F
 from hwprune.channels.base import BaseNetwork, make_base
 from hwprune.network.data import Data, load_data
 from hwprune.network.graph_module import to_module
-from hwprune.network.scorer import make_scorer
+from hwprune.network.scorer import Scorer, make_scorer
 from hwprune.network.source import load_network
 from hwprune.network.trace import trace
 from hwprune.saliency.criteria import criterion_names
@@ -107,14 +107,25 @@ def gradients(subject: Subject, scorer: object, name: str) -> None:
             p.grad = squares[p]
 
 
+def scorer_of(base: BaseNetwork, data: Data, images: int, order: Order) -> Scorer:
+    """Counts the last so many test images; the first were looked at when criteria were made."""
+    pixels, labels = (part[-images:] for part in data.split("test"))
+    plan = base.plan.to_json()
+    return make_scorer(base.onnx, plan, order, data.calibration, pixels, labels)
+
+
+def unpruned(base: BaseNetwork, data: Data, images: int) -> float:
+    """Accuracy in percent of the whole network, re-calibrated like the others."""
+    order = [np.arange(width) for width in base.widths]
+    return 100 * scorer_of(base, data, images, order).accuracy(base.widths)
+
+
 def row(base: BaseNetwork, data: Data, images: int, order: Callable[[], Order]) -> str:
     """Accuracies in percent at each share, and the CPU seconds that the order took."""
     began = time.process_time()
     found = order()
     took = time.process_time() - began
-    pixels, labels = (part[:images] for part in data.split("test"))
-    plan = base.plan.to_json()
-    scorer = make_scorer(base.onnx, plan, found, data.calibration, pixels, labels)
+    scorer = scorer_of(base, data, images, found)
     cells = []
     for keep in KEEPS:
         widths = [max(1, round(keep * width)) for width in base.widths]
@@ -135,7 +146,9 @@ def main() -> None:
     error = 100 * math.sqrt(0.25 / given.images)
     for name in given.networks:
         base = network(name, data)
-        print(f"\n{name}, {given.images} test images, standard error at most {error:.1f} points")
+        whole = unpruned(base, data, given.images)
+        print(f"\n{name}, unpruned {whole:.1f} %, {given.images} test images", end="")
+        print(f", standard error at most {error:.1f} points")
         print(f"| criterion | {' | '.join(f'{k:.0%}' for k in KEEPS)} | CPU s |")
         print("|---" * (len(KEEPS) + 2) + "|")
         for rows in (ours(base, data), theirs(base, data)):
