@@ -10,7 +10,7 @@ from hwprune.deployment import SearchWish
 from hwprune.errors import NetworkError
 from hwprune.network.data import Data
 from hwprune.progress import Progress
-from hwprune.saliency.ranking import Ranking, rank
+from hwprune.saliency.ranking import Ranking
 from hwprune.saliency.sensitivity import sense
 
 
@@ -50,6 +50,5 @@ def set_apart(
             next_step="raise it; `hwprune inspect --sensitivity` shows each layer's share",
         )
     if wish.sensitive == "rank":
-        by_rank = rank(base, data, "hrank", cache=cache, progress=progress)
-        ranking = ranking.with_groups_of(by_rank, found.sensitive_groups())
+        ranking = ranking.with_scores("hrank", found.sensitive_scores())
     return space, ranking

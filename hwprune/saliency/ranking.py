@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,22 +49,18 @@ class Ranking:
             for group, row in zip(groups, lost, strict=True)
         )
 
-    def with_groups_of(self, other: Ranking, groups: Collection[int]) -> Ranking:
-        """This ranking, but some groups as another one has them."""
-        both = [
-            (theirs if g in groups else mine)
-            for g, (mine, theirs) in enumerate(
-                zip(
-                    zip(self.order, self.scores, strict=True),
-                    zip(other.order, other.scores, strict=True),
-                    strict=True,
-                )
-            )
-        ]
+    def with_scores(self, criterion: str, scores: Mapping[int, np.ndarray]) -> Ranking:
+        """This ranking, with some groups ordered by another criterion's scores."""
+        if not scores:
+            return self
+        mixed = [scores.get(group, own) for group, own in enumerate(self.scores)]
         return Ranking(
-            criterion=f"{self.criterion}, {other.criterion}" if groups else self.criterion,
-            order=tuple(order for order, _ in both),
-            scores=tuple(scores for _, scores in both),
+            criterion=f"{self.criterion}, {criterion}",
+            order=tuple(
+                _order(scores[group]) if group in scores else own
+                for group, own in enumerate(self.order)
+            ),
+            scores=tuple(mixed),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -119,7 +115,8 @@ def rank(
 
         module = to_module(base.onnx)
     progress, stage = progress or Silent(), f"rank channels by {criterion}"
-    progress.begin(stage, None)
+    if not found.needs_data:
+        progress.begin(stage, None)  # else the criterion says how many images it looks at
     scores = found(
         Subject(
             module=module, plan=base.plan, data=data, seed=seed, progress=progress, stage=stage
@@ -127,14 +124,18 @@ def rank(
     )
     ranking = Ranking(
         criterion=criterion,
-        # Stable, so that equal scores keep the network's own order everywhere.
-        order=tuple(np.argsort(-values, kind="stable") for values in scores),
+        order=tuple(map(_order, scores)),
         scores=tuple(scores),
     )
     progress.end(f"{sum(base.plan.widths)} units")
     if file is not None:
         write_cache(file, ranking.to_json())
     return ranking
+
+
+def _order(scores: np.ndarray) -> np.ndarray:
+    """Units by falling score; stable, so that equal ones keep the network's own order everywhere."""
+    return np.argsort(-scores, kind="stable")
 
 
 def _read(file: Path, widths: Sequence[int]) -> Ranking | None:

@@ -77,6 +77,11 @@ class Sensitivity:
         }
         return {group: share for group, share in high.items() if 1 - share > self.threshold}
 
+    def sensitive_scores(self) -> dict[int, np.ndarray]:
+        """By sensitive group, its units' scores; in the order of the hrank criterion."""
+        shares = self.group_shares()
+        return {g: found for g in self.sensitive_groups() if (found := shares[g]) is not None}
+
     def fixed(self, groups: Sequence[GroupChoice], reading: Reading) -> tuple[GroupChoice, ...]:
         """The groups of a search space with the sensitive ones taken out of the search's hands.
 
