@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hwprune.cli.sensitivity import SensitivityOptions
+from hwprune.cli.sensitivity import (
+    LowRank,
+    Mean,
+    ReadAs,
+    ReadingOf,
+    Root,
+    Sensitive,
+    SensitivityOptions,
+    Source,
+    Std,
+    Threshold,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
     from hwprune.channels.base import BaseNetwork
-
-
-class ReadAs(str, Enum):
-    """As `search.sensitive` in a deployment file."""
-
-    rank = "rank"
-    protect = "protect"
-
 
 Model = Annotated[
     str,
@@ -43,30 +45,6 @@ Weights = Annotated[
     typer.Option("--weights", help="A .safetensors or .pth file.", show_default=False),
 ]
 Json = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
-Sensitive = Annotated[
-    bool,
-    typer.Option(
-        "--sensitivity",
-        help="Instead: rank of the feature maps by layer, and which layers are sensitive. "
-        "Needs --data and trained weights.",
-    ),
-]
-Source = Annotated[
-    str, typer.Option("--data", metavar="SOURCE", help="As data.source in a deployment file.")
-]
-Root = Annotated[str, typer.Option("--root", help="Folder of downloaded data.")]
-Mean = Annotated[str, typer.Option("--mean", help="By channel, for pixels in 0..1: 0.5,0.5,0.5.")]
-Std = Annotated[str, typer.Option("--std", help="As --mean; both default to the data's own.")]
-LowRank = Annotated[
-    float, typer.Option("--low-rank", help="Low is below this share of the map's smaller side.")
-]
-Threshold = Annotated[
-    float, typer.Option("--threshold", help="Sensitive is above this share of low-rank maps.")
-]
-ReadingOf = Annotated[
-    ReadAs,
-    typer.Option("--reading", help="Sensitive groups: cut by the rank rule, or left whole."),
-]
 
 
 def inspect(

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from enum import Enum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -13,6 +16,39 @@ if TYPE_CHECKING:
     from hwprune.channels.base import BaseNetwork
     from hwprune.network.data import Data
     from hwprune.saliency.sensitivity import Reading, Sensitivity
+
+
+class ReadAs(str, Enum):
+    """As `search.sensitive` in a deployment file."""
+
+    rank = "rank"
+    protect = "protect"
+
+
+Sensitive = Annotated[
+    bool,
+    typer.Option(
+        "--sensitivity",
+        help="Instead: rank of the feature maps by layer, and which layers are sensitive. "
+        "Needs --data and trained weights.",
+    ),
+]
+Source = Annotated[
+    str, typer.Option("--data", metavar="SOURCE", help="As data.source in a deployment file.")
+]
+Root = Annotated[str, typer.Option("--root", help="Folder of downloaded data.")]
+Mean = Annotated[str, typer.Option("--mean", help="By channel, for pixels in 0..1: 0.5,0.5,0.5.")]
+Std = Annotated[str, typer.Option("--std", help="As --mean; both default to the data's own.")]
+LowRank = Annotated[
+    float, typer.Option("--low-rank", help="Low is below this share of the map's smaller side.")
+]
+Threshold = Annotated[
+    float, typer.Option("--threshold", help="Sensitive is above this share of low-rank maps.")
+]
+ReadingOf = Annotated[
+    ReadAs,
+    typer.Option("--reading", help="Sensitive groups: cut by the rank rule, or left whole."),
+]
 
 BAR = 20
 """Characters of a full bar."""

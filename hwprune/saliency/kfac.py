@@ -44,8 +44,7 @@ def kfac(subject: Subject) -> list[np.ndarray]:
         DataError: the subject has no data.
     """
     graph = graph_module(subject)
-    assert subject.data is not None
-    places = written_places(graph, subject, subject.data.example(), "norm")
+    places = written_places(graph, subject, "norm")
     centred = any(isinstance(layer, _BatchNorm) for layer in graph.modules())
     generator = torch.Generator().manual_seed(subject.seed)
     # By place: sums over images and positions of z, z² and g², [3, C].

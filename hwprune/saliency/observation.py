@@ -53,8 +53,7 @@ def channel_means(
         images: how many are looked at.
     """
     graph = graph_module(subject)
-    assert subject.data is not None
-    places = written_places(graph, subject, subject.data.example(), "activation")
+    places = written_places(graph, subject, "activation")
     sums: dict[fx.Node, torch.Tensor] = {}
     seen = 0
 

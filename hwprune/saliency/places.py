@@ -15,6 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from hwprune.errors import NetworkError
 from hwprune.saliency.output_axes import TURNS, OutputAxis, output_axes
 from hwprune.saliency.registry import Subject
+from hwprune.saliency.sample import data_of
 from hwprune_device.plan import Span
 
 Behind = Literal["norm", "activation"]
@@ -64,9 +65,7 @@ def graph_module(subject: Subject) -> fx.GraphModule:
     return module.eval()
 
 
-def written_places(
-    graph: fx.GraphModule, subject: Subject, example: torch.Tensor, behind: Behind
-) -> list[Place]:
+def written_places(graph: fx.GraphModule, subject: Subject, behind: Behind) -> list[Place]:
     """Every value behind a layer that writes a group, in the plan's order, each once.
 
     From the layer on, the way goes through what works channel by channel (BatchNorm, and with
@@ -75,11 +74,13 @@ def written_places(
 
     Args:
         graph: the subject's twin.
-        subject: its plan tells the layers.
-        example: images N C H W that show the shapes.
+        subject: its plan tells the layers, an image of its data the shapes.
         behind: how far the way goes.
+
+    Raises:
+        DataError: the subject has no data.
     """
-    shapes = _shapes(graph, example)
+    shapes = _shapes(graph, data_of(subject).example())
     places: dict[fx.Node, Place] = {}
     for axis in output_axes(graph, subject.plan):
         for node, channels in _writers(graph, axis):

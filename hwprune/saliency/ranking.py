@@ -134,7 +134,7 @@ def rank(
 
 
 def _order(scores: np.ndarray) -> np.ndarray:
-    """Units by falling score; stable, so that equal ones keep the network's own order everywhere."""
+    """Units by falling score; stable: equal ones keep the network's own order everywhere."""
     return np.argsort(-scores, kind="stable")
 
 

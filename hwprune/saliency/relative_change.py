@@ -21,14 +21,14 @@ from hwprune.saliency.input_axes import InputAxis, input_axes
 from hwprune.saliency.l1 import l1
 from hwprune.saliency.output_axes import GroupScores
 from hwprune.saliency.registry import Subject, criterion
-from hwprune.saliency.sample import batches
+from hwprune.saliency.sample import batches, data_of
 from hwprune_device.plan import STAYS
 
 ROUNDS = 2
 """Times that every channel comes back; the larger of its scores counts."""
 WINDOWS = 8
 IMAGES = 64
-"""In a window; each window sees its own."""
+"""In a window, at most; each window sees its own."""
 
 
 @criterion("relative_change")
@@ -44,7 +44,9 @@ def relative_change(subject: Subject) -> list[np.ndarray]:
     """
     axes = list(input_axes(subject.module.eval(), subject.plan))
     best = [torch.full((axis.parameter.shape[axis.axis],), -torch.inf) for axis in axes]
-    images = batches(subject, ROUNDS * WINDOWS * IMAGES, IMAGES)
+    # Small data sets have shorter windows, so that every channel gets its turn.
+    window = max(1, min(IMAGES, len(data_of(subject).train) // (ROUNDS * WINDOWS)))
+    images = batches(subject, ROUNDS * WINDOWS * window, window)
     rng = np.random.default_rng(subject.seed)
     for _ in range(ROUNDS):
         turns = [rng.permutation(group.width) % WINDOWS for group in subject.plan.groups]

@@ -7,7 +7,19 @@ from collections.abc import Iterator
 import torch
 
 from hwprune.errors import DataError
+from hwprune.network.data import Data
 from hwprune.saliency.registry import Subject
+
+
+def data_of(subject: Subject) -> Data:
+    """The subject's data.
+
+    Raises:
+        DataError: it has none.
+    """
+    if subject.data is None:
+        raise DataError("there are no images to look at", next_step="give the subject data")
+    return subject.data
 
 
 def batches(
@@ -21,9 +33,7 @@ def batches(
     Raises:
         DataError: the subject has no data.
     """
-    data = subject.data
-    if data is None:
-        raise DataError("there are no images to look at", next_step="give the subject data")
+    data = data_of(subject)
     generator = torch.Generator().manual_seed(subject.seed)
     chosen = torch.randperm(len(data.train), generator=generator)[:images]
     subject.progress.begin(f"{subject.stage}, images", len(chosen))

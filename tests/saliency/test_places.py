@@ -8,12 +8,13 @@ from torch import nn
 from hwprune.errors import NetworkError
 from hwprune.saliency.places import graph_module, written_places
 from hwprune.saliency.registry import Subject
+from tests.digits import digits
 from tests.saliency.subjects import plain_cnn, subject, tokens, traced
 
 
 def places(base, behind):
-    given = subject(base)
-    return written_places(graph_module(given), given, torch.zeros(base.input_shape), behind)
+    given = subject(base, digits())
+    return written_places(graph_module(given), given, behind)
 
 
 @pytest.mark.parametrize(("behind", "called"), [("norm", "1"), ("activation", "relu")])
