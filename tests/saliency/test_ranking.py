@@ -110,3 +110,32 @@ def test_informed_rankings_beat_their_own_reverse(trained_digits):
             for step in (1, -1)
         ]
         assert scores[0] > scores[1] + 0.1, name
+
+
+class Listener:
+    def __init__(self):
+        self.stages, self.done, self.ended = [], 0, 0
+
+    def begin(self, stage, total):
+        self.stages.append((stage, total))
+
+    def advance(self, count=1, note=""):
+        self.done += count
+
+    def end(self, note=""):
+        self.ended += 1
+
+
+def test_progress_counts_the_images_that_are_looked_at(trained_digits):
+    listener = Listener()
+    rank(trained_digits, digits(), "hrank", progress=listener)
+    ((stage, total),) = listener.stages
+    assert "hrank" in stage and listener.done == total > 0 and listener.ended == 1
+
+
+def test_scores_of_another_criterion_take_over_the_groups_they_are_given_for():
+    ranking = ranking_of([[3.0, 1.0, 2.0], [1.0, 2.0]])
+    mixed = ranking.with_scores("hrank", {1: np.array([0.9, 0.2])})
+    assert mixed.criterion == "l1, hrank"
+    assert [order.tolist() for order in mixed.order] == [[0, 2, 1], [0, 1]]
+    assert ranking.with_scores("hrank", {}) is ranking
