@@ -65,14 +65,3 @@ class SearchSpace:
     def uniform(self, keep: float) -> Candidate:
         """Every group cut to the same fraction."""
         return self.nearest([keep] * len(self.groups))
-
-
-def width_choices(width: int, *, multiple_of: int, min_keep: float) -> tuple[int, ...]:
-    """Widths worth offering: multiples of `multiple_of` from `min_keep` up, and `width` itself.
-
-    A group narrower than two multiples is offered at half, so small networks can be cut too.
-    """
-    floor = max(1, round(width * min_keep))
-    step = multiple_of if width >= 2 * multiple_of else max(1, width // 2)
-    inner = [w for w in range(step, width, step) if w >= floor]
-    return (*inner, width)

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal
 from hwprune.budget import Budget, parse_constraint
 from hwprune.errors import DeploymentError
 from hwprune.recipe import Recipe
+from hwprune.width_limit import WidthLimit
 
 FORBID_UNKNOWN = {"extra": "forbid"}
 """pydantic's setting for the border: a key that nothing reads is an error, not a wish unheard."""
@@ -73,6 +74,8 @@ class SearchWish:
     """Smallest share of a group that may stay."""
     ignore: tuple[str, ...] = ()
     """Layers, by name pattern, whose channels are never cut."""
+    limits: dict[str, WidthLimit] = field(default_factory=dict)
+    """By name pattern, what differs there: min_width, min_keep, multiple_of."""
     finalists: int = 3
     """The best so many of each method are scored again on more images and measured afresh."""
     seed: int = 0

@@ -5,21 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hwprune.candidate import GroupChoice, SearchSpace, width_choices
-
-
-@given(
-    width=st.integers(1, 2048),
-    multiple_of=st.sampled_from([1, 4, 8, 16]),
-    min_keep=st.floats(0.01, 1.0),
-)
-def test_choices_ascend_end_at_full_width_and_respect_the_floor(width, multiple_of, min_keep):
-    choices = width_choices(width, multiple_of=multiple_of, min_keep=min_keep)
-    assert list(choices) == sorted(set(choices))
-    assert choices[-1] == width
-    assert all(c >= max(1, round(width * min_keep)) for c in choices)
-    if width >= 2 * multiple_of:
-        assert all(c % multiple_of == 0 for c in choices[:-1])
+from hwprune.candidate import GroupChoice, SearchSpace
+from hwprune.width_limit import width_choices
 
 
 @given(

@@ -86,6 +86,8 @@ class ChannelGroup:
     """Layers whose outputs carry the group, in graph order."""
     readers: tuple[str, ...] = ()
     """Layers that only read it."""
+    unit: int = 1
+    """Channels of the first layer that go together: those of a head, of a convolution's group."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +120,7 @@ class CutPlan:
                     width=g["width"],
                     members=tuple(g["members"]),
                     readers=tuple(g["readers"]),
+                    unit=g["unit"],
                 )
                 for g in data["groups"]
             ),

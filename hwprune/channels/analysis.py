@@ -71,13 +71,14 @@ def _named_groups(walk: Walk, grouping: Grouping) -> dict[int, str]:
     """
     names: dict[int, str] = {}
     taken: set[str] = set()
+    itself = {group: group for group in range(len(grouping.widths))}
     for node_name, labels in walk.writers:
         start = 0
-        all_groups = dict.fromkeys(range(len(grouping.widths)))
-        for span in grouping.spans(labels, {g: g for g in all_groups}):
+        spans = grouping.spans(labels, itself)
+        whole = len({span.group for span in spans}) == 1
+        for span in spans:
             stop = start + span.size
             if span.group != STAYS and span.group not in names and span.count > 1:
-                whole = stop - start == len(labels)
                 name = layer_of(node_name) + ("" if whole else f"[{start}:{stop}]")
                 while name in taken:
                     name += "'"
@@ -108,6 +109,7 @@ def _plan(
                     attribute=literal.attribute,
                     index=literal.index,
                     divisor=literal.divisor,
+                    sign=literal.sign,
                 )
             )
     return CutPlan(
@@ -120,6 +122,11 @@ def _plan(
 
 def _groups(walk: Walk, grouping: Grouping, named: dict[int, str]) -> tuple[ChannelGroup, ...]:
     layers: dict[str, dict[int, dict[str, None]]] = {"members": {}, "readers": {}}
+    units: dict[int, int] = {}
+    itself = {group: group for group in named}
+    for _, labels in walk.writers:
+        for span in grouping.spans(labels, itself):
+            units.setdefault(span.group, span.repeat)
     for kind, entries in (("members", walk.writers), ("readers", walk.readers)):
         for node_name, labels in entries:
             for group in grouping.groups_of(labels):
@@ -130,6 +137,7 @@ def _groups(walk: Walk, grouping: Grouping, named: dict[int, str]) -> tuple[Chan
             width=grouping.widths[group],
             members=tuple(layers["members"].get(group, ())),
             readers=tuple(layers["readers"].get(group, ())),
+            unit=units[group],
         )
         for group, name in named.items()
     )

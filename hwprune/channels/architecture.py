@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from hwprune.channels.values import is_weight
+from hwprune.channels.values import is_weight, resize_factors
 from hwprune_device.plan import CutPlan
 
 _SMALL = 1024
@@ -33,10 +33,11 @@ class Structure:
         self._opsets = sorted((o.domain, o.version) for o in model.opset_import)
         self._dims = {t.name: tuple(t.dims) for t in graph.initializer}
         self._types = {t.name: t.data_type for t in graph.initializer}
-        self._integers = {
+        factors = resize_factors(graph)
+        self._numbers = {
             t.name: numpy_helper.to_array(t)
             for t in graph.initializer
-            if not is_weight(t) and np.prod(t.dims, dtype=int) <= _SMALL
+            if (not is_weight(t) and np.prod(t.dims, dtype=int) <= _SMALL) or t.name in factors
         }
         self._inputs = [(v.name, _type_key(v)) for v in graph.input if v.name not in self._dims]
         self._outputs = [v.name for v in graph.output]
@@ -47,14 +48,14 @@ class Structure:
 
     def hash(self) -> str:
         """The hash of the graph as it is."""
-        return self._digest(self._dims, self._integers, {})
+        return self._digest(self._dims, self._numbers, {})
 
     def hash_of(self, plan: CutPlan, widths: Sequence[int]) -> str:
         """The hash of the graph cut to these widths, without cutting it."""
         dims = {name: list(shape) for name, shape in self._dims.items()}
         for axis_cut in plan.axes:
             dims[axis_cut.initializer][axis_cut.axis] = axis_cut.size(widths)
-        integers = dict(self._integers)
+        integers = dict(self._numbers)
         attributes: dict[tuple[str, str], list[tuple[int | None, int]]] = {}
         for literal in plan.literals:
             number = literal.value(widths)

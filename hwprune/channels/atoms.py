@@ -28,6 +28,10 @@ class Atoms:
         """Index i of one axis and index i of the other are one thing."""
         self._ties.append((first, second))
 
+    def tie_rows(self, rows: Labels) -> None:
+        """All of a row of a matrix of labels is one thing."""
+        self.tie(np.repeat(rows[:, 0], rows.shape[1] - 1), rows[:, 1:].reshape(-1))
+
     def freeze(self, labels: Labels, reason: str) -> None:
         """These indices stay; an empty reason is for what nobody expects to be cut."""
         self._frozen.append((labels, reason))

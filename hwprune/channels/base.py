@@ -18,6 +18,19 @@ from hwprune.errors import NetworkError
 from hwprune_device.plan import CutPlan
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkInput:
+    """One tensor that a network takes."""
+
+    name: str
+    shape: tuple[int, ...]
+    """At batch 1; N C H W for images."""
+    dtype: str
+    """numpy's name: float32, int64, bool."""
+    any_batch: bool = True
+    """False where the graph was written for one batch size."""
+
+
 # No slots: what follows from the two (hashes, costs) is worked out when first asked for and kept.
 @dataclass(frozen=True, kw_only=True)
 class BaseNetwork:
@@ -26,10 +39,13 @@ class BaseNetwork:
     onnx: bytes
     """The graph in canonical form, weights inside."""
     plan: CutPlan
-    input_name: str
-    input_shape: tuple[int, ...]
-    """N C H W at batch 1."""
-    output_name: str
+    inputs: tuple[NetworkInput, ...]
+    outputs: tuple[str, ...]
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of the first input at batch 1: N C H W for images."""
+        return self.inputs[0].shape
 
     @cached_property
     def base_id(self) -> str:
@@ -76,7 +92,7 @@ def make_base(model: bytes, *, ignore: Sequence[str] = ()) -> BaseNetwork:
         ignore: names of channel groups to leave whole.
 
     Raises:
-        NetworkError: not ONNX, or not one input and one output of known size.
+        NetworkError: not ONNX, or an input of unknown size.
     """
     try:
         proto = canonical(onnx.load_model_from_string(model))
@@ -84,27 +100,34 @@ def make_base(model: bytes, *, ignore: Sequence[str] = ()) -> BaseNetwork:
         raise NetworkError(
             f"the network is no ONNX model: {error}", given=f"{len(model)} bytes"
         ) from error
-    graph = proto.graph
-    if len(graph.input) != 1 or len(graph.output) != 1:
-        raise NetworkError(
-            "the network must have one input and one output",
-            given=f"{len(graph.input)} inputs, {len(graph.output)} outputs",
-            next_step="wrap it in a module that takes one tensor and returns one",
-        )
-    data = graph.input[0]
-    sizes = [dim.dim_value for dim in data.type.tensor_type.shape.dim]
-    if len(sizes) < 2 or any(size < 1 for size in sizes[1:]):
-        raise NetworkError(
-            "the network's input has axes of unknown size",
-            given=f"input '{data.name}' of shape {sizes} (0: unknown)",
-            possible="only the batch (axis 0) may be symbolic",
-            next_step="export the network with a fixed image size",
-        )
+    inputs = tuple(_input(value) for value in proto.graph.input)
+    if not inputs or not proto.graph.output:
+        raise NetworkError("the network has no input or no output", given=f"{len(model)} bytes")
     data_bytes = proto.SerializeToString(deterministic=True)
     return BaseNetwork(
         onnx=data_bytes,
         plan=analyse(data_bytes, ignore=ignore),
-        input_name=data.name,
-        input_shape=(1, *sizes[1:]),
-        output_name=graph.output[0].name,
+        inputs=inputs,
+        outputs=tuple(value.name for value in proto.graph.output),
+    )
+
+
+def _input(value: onnx.ValueInfoProto) -> NetworkInput:
+    tensor = value.type.tensor_type
+    dims = tensor.shape.dim
+    sizes = [dim.dim_value for dim in dims]
+    if any(size < 1 for size in sizes[1:]):
+        raise NetworkError(
+            "the network's input has axes of unknown size",
+            given=f"input '{value.name}' of shape {sizes} (0: unknown)",
+            possible="only the batch (axis 0) may be symbolic",
+            next_step="give its shape with --input, or export the network with fixed sizes",
+        )
+    first = [max(1, size) for size in sizes[:1]]
+    dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type)
+    return NetworkInput(
+        name=value.name,
+        shape=(*first, *sizes[1:]),
+        dtype=str(dtype),
+        any_batch=sizes[:1] == [0],
     )

@@ -10,10 +10,8 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from hwprune.channels.values import Shape, value_shapes
+from hwprune.channels.rewrites import rewritten
 
-_ODD_BATCH = 7919
-"""A batch no network has as a size of its own, so that it can be told apart in shapes."""
 _INTEGERS = (onnx.TensorProto.INT64, onnx.TensorProto.INT32)
 
 
@@ -26,10 +24,10 @@ def canonical(model: onnx.ModelProto) -> onnx.ModelProto:
     _lift_constants(graph)
     _drop_identities(graph)
     _name_nodes(graph)
-    _flatten_to_reshape(graph)
+    _own_literals(graph)
+    rewritten(model)
     _own_literals(graph)
     _drop_unused(graph)
-    _reshape_without_batch(model)
     _drop_notes(model)
     return model
 
@@ -87,20 +85,6 @@ def _name_nodes(graph: onnx.GraphProto) -> None:
         node.name = name
 
 
-def _flatten_to_reshape(graph: onnx.GraphProto) -> None:
-    """Flatten from axis 1 becomes Reshape [0, -1], as other exporters write it."""
-    for node in graph.node:
-        axis = next((a.i for a in node.attribute if a.name == "axis"), 1)
-        if node.op_type == "Flatten" and axis == 1:
-            node.op_type = "Reshape"
-            node.ClearField("attribute")
-            node.input.append(f"{node.name}/shape")
-            target = onnx.TensorProto(name=node.input[1], data_type=onnx.TensorProto.INT64)
-            target.dims.append(2)
-            target.int64_data.extend([0, -1])
-            graph.initializer.append(target)
-
-
 def _own_literals(graph: onnx.GraphProto) -> None:
     """Each use of an integer constant gets a constant of its own, named after the node."""
     constants = {t.name: t for t in graph.initializer if t.data_type in _INTEGERS}
@@ -134,42 +118,6 @@ def _captured(node: onnx.NodeProto) -> set[str]:
     """Names that a node's subgraphs may take from outside."""
     graphs = [a.g for a in node.attribute if a.HasField("g")]
     return {name for g in graphs for inner in g.node for name in (*inner.input, *_captured(inner))}
-
-
-def _reshape_without_batch(model: onnx.ModelProto) -> None:
-    """Reshape copies the batch axis (0) and infers the other one (-1) where only one is left."""
-    shapes = value_shapes(model, _ODD_BATCH)
-    constants = {tensor.name: tensor for tensor in model.graph.initializer}
-    for node in model.graph.node:
-        if node.op_type != "Reshape" or node.input[1] not in constants:
-            continue
-        target = _target_without_batch(shapes.get(node.input[0]), shapes.get(node.output[0]))
-        if target is None:
-            continue
-        kept = [a for a in node.attribute if a.name != "allowzero"]
-        del node.attribute[:]
-        node.attribute.extend(kept)
-        tensor = constants[node.input[1]]
-        name = tensor.name
-        tensor.CopyFrom(numpy_helper.from_array(np.asarray(target, dtype=np.int64), name))
-
-
-def _target_without_batch(before: Shape | None, after: Shape | None) -> list[int] | None:
-    """The target with the batch copied (0) or inferred (-1); None where that cannot be said."""
-    if not before or not after:
-        return None
-    target = []
-    for axis, size in enumerate(after):
-        kept = axis < len(before) and before[axis] == size
-        if not isinstance(size, int):
-            return None
-        if kept and (axis == 0 or size % _ODD_BATCH == 0):
-            target.append(0)
-        else:
-            target.append(-1 if size % _ODD_BATCH == 0 else size)
-    if len(target) == 2 and target[0] == 0:
-        return [0, -1]
-    return target if target.count(-1) <= 1 else None
 
 
 def _drop_notes(model: onnx.ModelProto) -> None:

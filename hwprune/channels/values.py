@@ -13,7 +13,10 @@ Shape = tuple[int | str, ...]
 
 
 def weightless(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy of the model whose float initializers have shapes but no values."""
+    """A copy of the model whose float initializers have shapes but no values.
+
+    The factors of a Resize keep theirs: they decide shapes.
+    """
     copy = onnx.ModelProto()
     copy.ir_version = model.ir_version
     copy.opset_import.extend(model.opset_import)
@@ -22,8 +25,9 @@ def weightless(model: onnx.ModelProto) -> onnx.ModelProto:
     graph.node.extend(model.graph.node)
     graph.input.extend(model.graph.input)
     graph.output.extend(model.graph.output)
+    factors = resize_factors(model.graph)
     for tensor in model.graph.initializer:
-        if is_weight(tensor):
+        if is_weight(tensor) and tensor.name not in factors:
             # As inputs they cost nothing, and inference needs only their shapes.
             graph.input.append(
                 onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
@@ -31,6 +35,15 @@ def weightless(model: onnx.ModelProto) -> onnx.ModelProto:
         else:
             graph.initializer.append(tensor)
     return copy
+
+
+def resize_factors(graph: onnx.GraphProto) -> set[str]:
+    """Names of the floats that say how much larger a map becomes."""
+    return {
+        node.input[2]
+        for node in graph.node
+        if node.op_type == "Resize" and len(node.input) > 2 and node.input[2]
+    }
 
 
 def is_weight(tensor: onnx.TensorProto) -> bool:
@@ -51,10 +64,11 @@ def as_written(number: float) -> float:
 def value_shapes(model: onnx.ModelProto, batch: int = 1) -> dict[str, Shape]:
     """Shape by value name, for all values whose rank can be inferred, at this batch size."""
     light = weightless(model)
-    for value in light.graph.input[:1]:
+    weights = {tensor.name for tensor in model.graph.initializer}
+    for value in light.graph.input:
         shape = value.type.tensor_type.shape
         symbol = shape.dim[0].dim_param if shape.dim else ""
-        if symbol:
+        if symbol and value.name not in weights:
             _set_symbol(light.graph, symbol, batch)
     inferred = shape_inference.infer_shapes(light, data_prop=True).graph
     shapes: dict[str, Shape] = {t.name: tuple(t.dims) for t in model.graph.initializer}

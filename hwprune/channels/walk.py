@@ -30,6 +30,7 @@ class Literal:
     attribute: str = ""
     index: int | None = None
     divisor: int = 1
+    sign: int = 1
 
 
 class Walk:
@@ -44,6 +45,12 @@ class Walk:
             for t in model.graph.initializer
             if t.name not in self.weights
         }
+        self.static: set[str] = set(self.weights)
+        """Values that are made of weights alone: the same for every input."""
+        self.consumers: dict[str, list[onnx.NodeProto]] = {}
+        for node in model.graph.node:
+            for name in node.input:
+                self.consumers.setdefault(name, []).append(node)
         self.labels: dict[str, AxisLabels] = {}
         self.weight_axes: dict[tuple[str, int], Labels] = {}
         self.literals: list[Literal] = []
@@ -73,9 +80,20 @@ class Walk:
         known = self.labels.get(value, ())
         return known[axis] if axis < len(known) else None
 
-    def activation(self, value: str) -> AxisLabels:
-        """Labels of all axes of a value that is not a weight."""
+    def axes(self, value: str) -> AxisLabels:
+        """Labels of all axes of a value; all axes of a weight get atoms, unless of size 1."""
+        if value in self.weights:
+            wide = (self.size(value, axis) != 1 for axis in range(self.rank(value)))
+            return tuple(
+                self.axis(value, k) if is_wide else None for k, is_wide in enumerate(wide)
+            )
         return self.labels.get(value) or (None,) * self.rank(value)
+
+    def note_static(self, node: onnx.NodeProto) -> None:
+        """Remember outputs that no input of the network has a part in."""
+        known = (name in self.static or name in self.constants for name in node.input if name)
+        if all(known) and any(name in self.static for name in node.input):
+            self.static.update(node.output)
 
     def give(self, value: str, labels: Sequence[Labels | None]) -> None:
         """Set the labels of a node's output."""

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from hwprune.cli.cut import cut
 from hwprune.cli.doctor import doctor
 from hwprune.cli.inspect import inspect
 from hwprune.cli.measure import measure
@@ -23,7 +24,7 @@ app = typer.Typer(
     help="Prune a trained network until it keeps a latency and memory budget, measured on your "
     "own board.",
 )
-for verb in (prune, report, inspect, measure, doctor):
+for verb in (prune, report, inspect, cut, measure, doctor):
     app.command()(verb)
 
 

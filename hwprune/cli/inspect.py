@@ -37,7 +37,9 @@ Model = Annotated[
 Input = Annotated[
     str,
     typer.Option(
-        "--input", metavar="NxCxHxW", help="Input shape; 1x3x224x224 for torchvision's networks."
+        "--input",
+        metavar="NxCxHxW",
+        help="Input shape; torchvision's networks have one, ONNX files mostly say theirs.",
     ),
 ]
 Weights = Annotated[
@@ -67,6 +69,7 @@ def inspect(
     """
     from hwprune.channels.base import make_base
     from hwprune.cli.screen import output, print_json
+    from hwprune.network.graph_source import load_graph
 
     if sensitivity:
         options = SensitivityOptions(
@@ -78,9 +81,9 @@ def inspect(
             threshold=threshold,
             reading=reading.value,
         )
-        _show_sensitivity(model, input_, weights, options, as_json=as_json)
+        _show_sensitivity(model, parse_shapes(input_), weights, options, as_json=as_json)
         return
-    base = make_base(onnx_bytes(model, input_, weights))
+    base = make_base(load_graph(model, shapes=parse_shapes(input_), weights=weights).onnx)
     if as_json:
         print_json(facts(base))
         return
@@ -91,7 +94,12 @@ def inspect(
 
 
 def _show_sensitivity(
-    model: str, shape: str, weights: Path | None, options: SensitivityOptions, *, as_json: bool
+    model: str,
+    shapes: tuple[tuple[int, ...], ...],
+    weights: Path | None,
+    options: SensitivityOptions,
+    *,
+    as_json: bool,
 ) -> None:
     """Which layers have many feature maps of low rank; the data tells the input's shape."""
     from hwprune.channels.base import make_base
@@ -102,78 +110,41 @@ def _show_sensitivity(
         sensitivity_facts,
         sensitivity_of,
     )
+    from hwprune.network.graph_source import load_graph
 
     images = read_data(options)
-    shape = shape or "x".join(map(str, (1, *images.input_shape)))
-    found = sensitivity_of(make_base(onnx_bytes(model, shape, weights)), images, options)
+    shapes = shapes or ((1, *images.input_shape),)
+    base = make_base(load_graph(model, shapes=shapes, weights=weights).onnx)
+    found = sensitivity_of(base, images, options)
     if as_json:
         print_json(sensitivity_facts(found, options.reading))
     else:
         print_sensitivity(found, options.reading, output(), model)
 
 
-def onnx_bytes(model: str, shape: str, weights: Path | None) -> bytes:
-    """The network as ONNX: an .onnx file as it is, anything else traced.
+def parse_shapes(text: str) -> tuple[tuple[int, ...], ...]:
+    """`1x3x32x32` as numbers, a comma between inputs; empty where nothing is said.
 
     Raises:
-        InputError: no such file, a shape that is none, or a network that cannot be loaded.
-    """
-    if model.endswith(".onnx"):
-        return read_onnx(Path(model))
-    import torch
-
-    from hwprune.network.source import load_network
-    from hwprune.network.trace import trace
-
-    sizes = parse_shape(model, shape)
-    module = load_network(model, weights=weights)
-    return trace(module.eval(), torch.zeros(sizes))
-
-
-def read_onnx(path: Path) -> bytes:
-    """The bytes of a model file.
-
-    Raises:
-        NetworkError: the file is missing or cannot be read, or is empty.
-    """
-    from hwprune.errors import NetworkError
-
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        near = sorted(p.name for p in path.parent.glob("*.onnx")) if path.parent.is_dir() else []
-        raise NetworkError(
-            f"the model file {path} cannot be read",
-            given=error.strerror or str(error),
-            possible=f"in {path.parent}: {', '.join(near[:6])}" if near else "",
-        ) from None
-    if not data:
-        raise NetworkError(f"the model file {path} is empty")
-    return data
-
-
-def parse_shape(model: str, shape: str) -> tuple[int, ...]:
-    """`1x3x32x32` as numbers; torchvision's networks have a default.
-
-    Raises:
-        InputError: not given where it must be, or not numbers with an x between them.
+        InputError: not numbers with an x between them.
     """
     from hwprune.errors import InputError
 
-    if not shape and model.startswith("torchvision:"):
-        return (1, 3, 224, 224)
     try:
-        sizes = tuple(int(part) for part in shape.lower().split("x"))
-    except ValueError:
-        sizes = ()
-    if len(sizes) < 2 or min(sizes) < 1:
-        raise InputError(
-            "the network's input shape is not known" if not shape else "--input is no shape",
-            given=shape,
-            possible="sizes with an x between them, batch first: 1x3x32x32",
-            next_step=f"hwprune inspect {model} --input 1x3x32x32",
+        shapes = tuple(
+            tuple(int(size) for size in part.lower().split("x"))
+            for part in text.split(",")
+            if part
         )
-    return sizes
+    except ValueError:
+        shapes = ((),)
+    if any(len(shape) < 2 or min(shape) < 1 for shape in shapes):
+        raise InputError(
+            "--input is no shape",
+            given=text,
+            possible="sizes with an x between them, batch first: 1x3x32x32; commas between inputs",
+        )
+    return shapes
 
 
 def facts(base: BaseNetwork) -> dict[str, Any]:

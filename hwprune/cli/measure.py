@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hwprune.cli.inspect import Input, Model, Weights
+
 if TYPE_CHECKING:
     from hwprune.board import Board
     from hwprune.channels.base import BaseNetwork
@@ -16,9 +18,6 @@ if TYPE_CHECKING:
 
 QUANTILES = (0.5, 0.9, 0.95)
 
-Model = Annotated[
-    Path, typer.Argument(metavar="MODEL.onnx", help="An ONNX file.", show_default=False)
-]
 BoardFile = Annotated[
     Path | None,
     typer.Option("--board", help="A board profile; by default this machine.", show_default=False),
@@ -47,25 +46,28 @@ def measure(
     threads: Threads = None,
     batch: Size = None,
     repeat: Repeat = 5,
+    input_: Input = "",
+    weights: Weights = None,
     as_json: Json = False,
 ) -> None:
-    """Measure latency and memory of an ONNX network on a board.
+    """Measure latency and memory of a network on a board.
 
     Example:  hwprune measure model.onnx --threads 1
     """
     from hwprune.board import load_board, this_machine
     from hwprune.channels.base import make_base
-    from hwprune.cli.inspect import read_onnx
+    from hwprune.cli.inspect import parse_shapes
     from hwprune.cli.progress import listener
     from hwprune.cli.screen import print_json
     from hwprune.farm.session import BoardSession
+    from hwprune.network.graph_source import load_graph
 
-    base = make_base(read_onnx(model))
+    base = make_base(load_graph(model, shapes=parse_shapes(input_), weights=weights).onnx)
     fitted = fit(load_board(board) if board else this_machine(), base, threads, batch)
     progress = listener()
     readings: list[Reading] = []
     try:
-        progress.begin(f"measure {model.name}", repeat)
+        progress.begin(f"measure {Path(model).name}", repeat)
         with BoardSession(fitted) as session:
             for number in range(repeat):
                 readings.append(take(session, base, f"measure-{number + 1}"))
@@ -178,7 +180,7 @@ def facts(readings: Sequence[Reading], board: Board) -> dict[str, Any]:
     }
 
 
-def _show(readings: Sequence[Reading], board: Board, base: BaseNetwork, model: Path) -> None:
+def _show(readings: Sequence[Reading], board: Board, base: BaseNetwork, model: str) -> None:
     from hwprune.cli.screen import output
     from hwprune.report import figures
 
@@ -210,7 +212,7 @@ def _show(readings: Sequence[Reading], board: Board, base: BaseNetwork, model: P
     ]
     console = output()
     console.print(
-        f"[bold]{model.name}[/] on {board.name}: {target.runtime}, {target.precision}, "
+        f"[bold]{Path(model).name}[/] on {board.name}: {target.runtime}, {target.precision}, "
         f"{target.threads} threads, input {shape}"
     )
     for name, text in rows:

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from hwprune.errors import NetworkError
+from hwprune.network.twin import is_state_key
 from hwprune_device.cut import KeptIndices, checked_keep
 from hwprune_device.plan import CutPlan, LiteralCut
 
@@ -31,7 +32,7 @@ def cut_module(
     plan: CutPlan,
     keep: Sequence[np.ndarray],
     *,
-    example: torch.Tensor | None = None,
+    example: torch.Tensor | Sequence[torch.Tensor] | None = None,
 ) -> nn.Module:
     """A deep copy of the module with only the kept units of each group.
 
@@ -43,7 +44,7 @@ def cut_module(
         module: the module the plan's graph was traced from.
         plan: the cut plan.
         keep: kept units by group, ascending.
-        example: N C H W; when given, the cut module is run on it once.
+        example: N C H W, or one tensor an argument; when given, the cut module is run once.
 
     Raises:
         NetworkError: a weight of the plan is not in the module, a number in its code would have to
@@ -68,6 +69,8 @@ def _slice_tensors(module: nn.Module, plan: CutPlan, indices: KeptIndices) -> No
     sliced: dict[int, torch.Tensor] = {}
     by_name: dict[str, list[tuple[int, np.ndarray]]] = {}
     for axis_cut in plan.axes:
+        if not is_state_key(axis_cut.initializer):
+            continue  # a constant of the exporter's, such as group norm's neutral scale
         place = (axis_cut.axis, indices.of(axis_cut.spans))
         by_name.setdefault(axis_cut.initializer, []).append(place)
     for name, places in by_name.items():
@@ -117,9 +120,17 @@ def _origin(literal: LiteralCut) -> tuple[str, str]:
 
 def _change_literals(module: nn.Module, path: str, values: dict[Place, int]) -> None:
     layer = module.get_submodule(path)
-    if isinstance(layer, nn.modules.conv._ConvNd):
-        layer.groups = next(iter(values.values()))
-        return
+    match layer:
+        case nn.modules.conv._ConvNd():
+            layer.groups = next(iter(values.values()))
+            return
+        case nn.GroupNorm():
+            layer.num_groups = next(iter(values.values()))
+            return
+        case nn.PReLU():
+            return  # its number is the exporter's: torch counts the slopes itself
+        case _:
+            pass
     try:
         if isinstance(layer, CutsLiterals):
             layer.cut_literals(values)
@@ -154,21 +165,28 @@ def _fix_attributes(layer: nn.Module) -> None:
             layer.num_features = layer.weight.shape[0]
         case nn.modules.batchnorm._NormBase() if layer.running_mean is not None:
             layer.num_features = layer.running_mean.shape[0]
+        case nn.LayerNorm() if layer.weight is not None:
+            layer.normalized_shape = tuple(layer.weight.shape)
+        case nn.GroupNorm() if layer.weight is not None:
+            layer.num_channels = layer.weight.shape[0]
+        case nn.Embedding():
+            layer.num_embeddings, layer.embedding_dim = layer.weight.shape
         case nn.PReLU():
             layer.num_parameters = layer.weight.shape[0]
         case _:
             pass
 
 
-def _try(module: nn.Module, example: torch.Tensor) -> None:
+def _try(module: nn.Module, example: torch.Tensor | Sequence[torch.Tensor]) -> None:
     training = module.training
+    inputs = (example,) if isinstance(example, torch.Tensor) else tuple(example)
     try:
         with torch.no_grad():
-            module.eval()(example)
+            module.eval()(*inputs)
     except Exception as error:
         raise NetworkError(
             f"the cut module does not run: {str(error).strip().splitlines()[0]}",
-            given=f"{type(module).__name__} with an input of shape {tuple(example.shape)}",
+            given=f"{type(module).__name__} with {', '.join(str(tuple(t.shape)) for t in inputs)}",
             possible="to_module of the cut graph, which needs no code of yours",
             next_step="look for channel counts written as numbers in forward()",
         ) from error

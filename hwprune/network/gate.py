@@ -1,14 +1,12 @@
 """The gate: before a network is searched, its cut plan is tried on random weights.
 
-A cut network must compute what the unpruned one computes when whatever writes the removed channels
-writes zeros. That holds for networks whose activations map 0 to 0 (ReLU and most others) and whose
-normalisations work channel by channel; a group that fails is left whole by the caller.
+A cut network must compute what the unpruned one computes when all that writes or reads the removed
+channels is zero, and layer norms leave them out. A group that fails is left whole by the caller.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from fnmatch import fnmatchcase
+from collections.abc import Sequence
 
 import numpy as np
 import onnx
@@ -16,16 +14,23 @@ import torch
 from onnx import numpy_helper
 from torch import nn
 
+from hwprune.channels.architecture import architecture_hash
 from hwprune.channels.base import BaseNetwork, make_base
-from hwprune.channels.walk import attribute
 from hwprune.errors import NetworkError
+from hwprune.network.calls import random_inputs, tensors
+from hwprune.network.gate_record import GateRecord, GateRecords
 from hwprune.network.graph_module import to_module
-from hwprune_device.cut import Cutter, KeptIndices
+from hwprune.network.silencing import silenced_module
+from hwprune.width_limit import matches
+from hwprune_device.cut import Cutter
 from hwprune_device.plan import CutPlan
 
 _TOLERANCE = 1e-8
 """Relative; both sides compute in float64."""
 _TRACE_TOLERANCE = 1e-3
+_CANDIDATES = 3
+_LARGE_MACS = 10**9
+"""From here on one candidate has to do: each is computed twice, in float64."""
 
 
 def check_cut(
@@ -34,7 +39,8 @@ def check_cut(
     """Names of the groups whose cut changes more than it should; empty for a right plan.
 
     Each seed draws weights, an input and one candidate with all groups cut. Only where such a
-    candidate fails are the groups tried one by one. Give the names to `make_base(…, ignore=…)`.
+    candidate fails is the fault looked for, in ever smaller sets of groups. Give the names to
+    `make_base(…, ignore=…)`.
 
     Args:
         base: the network to try.
@@ -48,54 +54,136 @@ def check_cut(
         _compare_with_module(base, module)
     failed: dict[str, None] = {}
     for seed in seeds:
-        rng = np.random.default_rng(seed)
-        weights = with_random_weights(base.onnx, rng)
-        keep = _random_keep(base.plan, rng)
-        if _agrees(weights, base, keep, seed):
-            continue
-        alone = [
-            group.name
-            for number, group in enumerate(base.plan.groups)
-            if not _agrees(weights, base, _only(base.plan, keep, number), seed)
-        ]
-        # Groups that are right alone and wrong together cannot be told apart: none is trusted.
-        failed.update(dict.fromkeys(alone or [group.name for group in base.plan.groups]))
+        failed.update(dict.fromkeys(Trial(base, seed).failing()))
     return tuple(failed)
 
 
-def trusted_base(model: bytes, ignore: Sequence[str]) -> tuple[BaseNetwork, tuple[str, ...]]:
+class Trial:
+    """One drawing of weights, input and candidate, on which any set of groups can be cut."""
+
+    def __init__(self, base: BaseNetwork, seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        self._base = base
+        self._weights = with_random_weights(base, rng)
+        self.keep = _random_keep(base.plan, rng)
+        self._inputs = random_inputs(base, seed=seed, dtype=torch.double)
+
+    def failing(self) -> list[str]:
+        """Names of the groups at fault."""
+        return [
+            self._base.plan.groups[number].name for number in self._faults(range(len(self.keep)))
+        ]
+
+    def error(self, groups: Sequence[int]) -> float:
+        """Relative error of a cut of these groups alone; infinite where it does not run."""
+        keep = [np.arange(group.width) for group in self._base.plan.groups]
+        for number in groups:
+            keep[number] = self.keep[number]
+        plan = self._base.plan
+        try:
+            with torch.no_grad():
+                cut = to_module(Cutter(self._weights, plan).cut(keep)).double()
+                silent = silenced_module(self._weights, plan, keep).double()
+                return _relative(tensors(cut(*self._inputs)), tensors(silent(*self._inputs)))
+        except (RuntimeError, NetworkError):
+            # Shapes that do not fit: the cut is wrong.
+            return float("inf")
+
+    def _faults(self, groups: Sequence[int]) -> list[int]:
+        if not groups or self.error(groups) <= _TOLERANCE:
+            return []
+        if len(groups) == 1:
+            return list(groups)
+        middle = len(groups) // 2
+        found = [*self._faults(groups[:middle]), *self._faults(groups[middle:])]
+        # Groups that are right apart and wrong together cannot be told apart: none is trusted.
+        return found or list(groups)
+
+
+def trusted_base(
+    model: bytes,
+    ignore: Sequence[str] = (),
+    *,
+    module: nn.Module | None = None,
+    records: GateRecords | None = None,
+) -> tuple[BaseNetwork, tuple[str, ...], GateRecord]:
     """The base network of a model with every group left whole that fails the check.
 
     Args:
         model: ONNX bytes, as `trace` gives them.
         ignore: patterns (`layer1.*`) of groups, or of layers in them, to leave whole.
+        module: what the model was traced from; a cut of it is exported once, to compare hashes.
+        records: where outcomes are remembered; a structure passes the gate once.
 
     Returns:
-        The base network, and the names of all groups left whole, for `make_base`.
+        The base network, the names of all groups left whole (for `make_base`), and what was found.
     """
     whole = make_base(model)
-    ignored = [
-        group.name
-        for group in whole.plan.groups
-        for pattern in ignore
-        if any(fnmatchcase(name, pattern) for name in (group.name, *group.members))
+    asked = tuple(_matching(whole.plan, ignore))
+    record = records.get(whole, asked) if records else None
+    if record is None:
+        record = _examined(model, asked, module)
+        if records:
+            records.put(whole, asked, record)
+    left = (*asked, *record.failed)
+    return (make_base(model, ignore=left) if left else whole), left, record
+
+
+def _matching(plan: CutPlan, patterns: Sequence[str]) -> list[str]:
+    return [
+        group.name for group in plan.groups if any(matches(group, pattern) for pattern in patterns)
     ]
+
+
+def _examined(model: bytes, asked: Sequence[str], module: nn.Module | None) -> GateRecord:
+    """Cut, compare, leave whole what fails, and again until nothing does."""
+    failed: list[str] = []
     while True:
-        base = make_base(model, ignore=ignored) if ignored else whole
-        failed = check_cut(base)
-        if not failed:
-            return base, tuple(dict.fromkeys(ignored))
-        ignored += failed
+        base = make_base(model, ignore=(*asked, *failed))
+        seeds = range(_CANDIDATES if base.cost_model.macs(base.widths) < _LARGE_MACS else 1)
+        try:
+            to_module(base.onnx)
+        except NetworkError as error:
+            why = error.happened
+            return GateRecord(candidates=0, worst_error=0.0, failed=(), re_export=why, untried=why)
+        found = check_cut(base, seeds=seeds)
+        if not found:
+            break
+        failed += found
+    trials = [Trial(base, seed) for seed in seeds[:1]]
+    everything = range(len(base.plan.groups))
+    return GateRecord(
+        candidates=len(seeds),
+        worst_error=max((trial.error(everything) for trial in trials), default=0.0),
+        failed=tuple(failed),
+        re_export=_re_export(base, module, trials[0].keep),
+    )
+
+
+def _re_export(base: BaseNetwork, module: nn.Module | None, keep: Sequence[np.ndarray]) -> str:
+    """Whether the cut module's own export has the hash that the cut's is said to have."""
+    from hwprune.network.cut_module import cut_module
+    from hwprune.network.trace import trace
+
+    if module is None:
+        return "not tried: the network exists only as a graph"
+    example = random_inputs(base, seed=0)
+    try:
+        cut = cut_module(module, base.plan, keep, example=example)
+        hash_ = architecture_hash(make_base(trace(cut, example)).onnx)
+    except NetworkError as error:
+        return f"not tried: {error.happened}"
+    return "equal" if hash_ == base.architecture_of([len(k) for k in keep]) else "different"
 
 
 def _compare_with_module(base: BaseNetwork, module: nn.Module) -> None:
-    data = torch.randn(2, *base.input_shape[1:], generator=torch.Generator().manual_seed(0))
+    inputs = random_inputs(base, seed=0)
     training, parameter = module.training, next(module.parameters(), torch.empty(0))
     with torch.no_grad():
-        expected = module.eval()(data.to(parameter.device)).cpu()
-        given = to_module(base.onnx)(data)
+        expected = tensors(module.eval()(*(data.to(parameter.device) for data in inputs)))
+        given = tensors(to_module(base.onnx)(*inputs))
     module.train(training)
-    error = _relative(given, expected)
+    error = _relative(given, [tensor.cpu() for tensor in expected])
     if not error <= _TRACE_TOLERANCE:
         raise NetworkError(
             "the traced graph does not compute what the module computes",
@@ -104,25 +192,16 @@ def _compare_with_module(base: BaseNetwork, module: nn.Module) -> None:
         )
 
 
-def _agrees(weights: bytes, base: BaseNetwork, keep: list[np.ndarray], seed: int) -> bool:
-    data = torch.randn(
-        2, *base.input_shape[1:], generator=torch.Generator().manual_seed(seed), dtype=torch.double
-    )
-    cut = Cutter(weights, base.plan).cut(keep)
-    try:
-        with torch.no_grad():
-            given = to_module(cut).double()(data)
-            expected = to_module(silenced(weights, base.plan, keep)).double()(data)
-    except (RuntimeError, NetworkError):
-        # Shapes that do not fit: the cut is wrong.
-        return False
-    return _relative(given, expected) <= _TOLERANCE
-
-
-def _relative(given: torch.Tensor, expected: torch.Tensor) -> float:
-    if given.shape != expected.shape:
+def _relative(given: Sequence[torch.Tensor], expected: Sequence[torch.Tensor]) -> float:
+    """The largest difference, as a share of the largest number of its output."""
+    if [tensor.shape for tensor in given] != [tensor.shape for tensor in expected]:
         return float("inf")
-    return float((given - expected).abs().max() / expected.abs().max().clamp_min(1e-30))
+    errors = [
+        float((a - b).abs().max() / b.abs().max().clamp_min(1e-30))
+        for a, b in zip(given, expected, strict=True)
+        if b.numel()
+    ]
+    return max(errors, default=0.0)
 
 
 def _random_keep(plan: CutPlan, rng: np.random.Generator) -> list[np.ndarray]:
@@ -134,74 +213,33 @@ def _random_keep(plan: CutPlan, rng: np.random.Generator) -> list[np.ndarray]:
     return keep
 
 
-def _only(plan: CutPlan, keep: list[np.ndarray], number: int) -> list[np.ndarray]:
-    full = [np.arange(group.width) for group in plan.groups]
-    full[number] = keep[number]
-    return full
-
-
-def silenced(model: bytes, plan: CutPlan, keep: Sequence[np.ndarray]) -> bytes:
-    """The uncut model where all that writes the removed channels writes zeros."""
-    proto = onnx.load_model_from_string(model)
-    indices = KeptIndices(list(keep))
-    spans = {(cut.initializer, cut.axis): cut.spans for cut in plan.axes}
-    tensors = {tensor.name: tensor for tensor in proto.graph.initializer}
-    for node in proto.graph.node:
-        for name, axis in _writing(node, tensors):
-            if (name, axis) not in spans:
-                continue
-            array = np.array(numpy_helper.to_array(tensors[name]))
-            kept = indices.of(spans[(name, axis)])
-            gone = np.setdiff1d(np.arange(array.shape[axis]), kept)
-            np.moveaxis(array, axis, 0)[gone] = 0
-            tensors[name].CopyFrom(numpy_helper.from_array(array, name))
+def with_random_weights(base: BaseNetwork, rng: np.random.Generator) -> bytes:
+    """The graph with random numbers wherever it is cut: trained zeros could hide a fault."""
+    proto = onnx.load_model_from_string(base.onnx)
+    positive = {
+        node.input[position]
+        for node in proto.graph.node
+        for position in _POSITIVE.get(node.op_type, ())
+    }
+    cut = {axis.initializer for axis in base.plan.axes}
+    for tensor in proto.graph.initializer:
+        if tensor.name in cut:
+            kind = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)
+            array = _random(tuple(tensor.dims), rng, positive=tensor.name in positive)
+            tensor.CopyFrom(numpy_helper.from_array(array.astype(kind), tensor.name))
     return bytes(proto.SerializeToString())
 
 
-def with_random_weights(model: bytes, rng: np.random.Generator) -> bytes:
-    """The model with random weights of usual size: zeros in a trained one could hide a fault."""
-    proto = onnx.load_model_from_string(model)
-    tensors = {tensor.name: tensor for tensor in proto.graph.initializer}
-    for node in proto.graph.node:
-        if node.op_type not in _OUT_AXES:
-            continue
-        for position, name in enumerate(node.input[1:], start=1):
-            if name in tensors:
-                array = _random(node.op_type, position, tuple(tensors[name].dims), rng)
-                tensors[name].CopyFrom(numpy_helper.from_array(array, name))
-    return bytes(proto.SerializeToString())
-
-
-def _random(
-    op_type: str, position: int, shape: tuple[int, ...], rng: np.random.Generator
-) -> np.ndarray:
-    if op_type == "BatchNormalization" and position in (1, 4):
-        return rng.uniform(0.5, 1.5, shape).astype(np.float32)
-    fan_in = max(1, int(np.prod(shape[1:]))) if len(shape) > 1 else 10
-    return (rng.standard_normal(shape) * np.sqrt(2 / fan_in)).astype(np.float32)
-
-
-_OUT_AXES = {
-    "Conv": (0, 0),
-    "ConvTranspose": (1, 0),
-    "Gemm": (1, 0),
-    "MatMul": (1,),
-    "BatchNormalization": (0, 0),
+_POSITIVE = {
+    "BatchNormalization": (1, 4),
+    "LayerNormalization": (1,),
+    "InstanceNormalization": (1,),
 }
-"""Axis of the output channels in inputs 1, 2, … of an op."""
+"""Inputs that are scales and variances."""
 
 
-def _writing(
-    node: onnx.NodeProto, tensors: dict[str, onnx.TensorProto]
-) -> Iterator[tuple[str, int]]:
-    """(weight, axis) that decide what a node writes to its output channels."""
-    axes = _OUT_AXES.get(node.op_type, ())
-    if node.op_type == "Gemm" and attribute(node, "transB", 0):
-        axes = (0, 0)
-    for name, axis in zip(node.input[1:], axes, strict=False):
-        if name in tensors:
-            yield name, axis
-    if node.op_type in ("Add", "Sub", "Mul"):
-        for name in node.input:
-            for axis in range(len(tensors[name].dims)) if name in tensors else ():
-                yield name, axis
+def _random(shape: tuple[int, ...], rng: np.random.Generator, *, positive: bool) -> np.ndarray:
+    if positive:
+        return rng.uniform(0.5, 1.5, shape)
+    fan_in = max(1, int(np.prod(shape[1:]))) if len(shape) > 1 else 10
+    return rng.standard_normal(shape) * np.sqrt(2 / fan_in)

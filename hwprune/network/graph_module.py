@@ -16,7 +16,7 @@ from hwprune.network.ops import EMITS
 from hwprune.network.twin import Twin
 
 
-def to_module(model: bytes) -> nn.Module:
+def to_module(model: bytes) -> fx.GraphModule:
     """An ONNX graph as a torch module that computes, trains and moves like any other.
 
     Convolutions, linear layers and BatchNorms are real nn layers at the dotted paths of their

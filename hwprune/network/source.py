@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from hwprune.channels.base import make_base
 from hwprune.errors import NetworkError
+from hwprune.network.onnx_file import read_network
 from hwprune.network.user_code import load_function
 from hwprune.network.weights import put_weights, read_weights
 
@@ -64,7 +64,7 @@ def _onnx(path: Path) -> nn.Module:
 
     if not path.is_file():
         raise NetworkError("the network's file is not there", given=str(path))
-    return to_module(make_base(path.read_bytes()).onnx)
+    return to_module(read_network(path))
 
 
 def _own(source: str, num_classes: int | None) -> nn.Module:

@@ -4,42 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import itertools
 import json
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import onnx
 import onnx_ir as ir
-import onnx_ir.passes.common as common
 import torch
-from onnxscript.optimizer import _constant_folding
-from onnxscript.rewriter import RewritePass
-from onnxscript.rewriter.rules.common import (
-    _basic_rules,
-    _cast_constant_of_shape,
-    _collapse_slices,
-    _materialize_reshape_shape,
-)
 from torch import nn
 
 from hwprune.channels.canonical import canonical
 from hwprune.channels.values import BUFFERS_KEY
 from hwprune.errors import NetworkError
+from hwprune.network.simplify import simplified
 
-_NO_LIMIT = 2**40
-# Left out on purpose: BatchNorm folding, zero-bias removal and x*1, x+0 depend on values, so two
-# exports of one structure could differ; Conv+Pad and Clip fusion hide what a cut has to patch.
-_RULES = (
-    *_cast_constant_of_shape.rules,
-    *_collapse_slices.rules,
-    *_materialize_reshape_shape.rules,
-    *_basic_rules.basic_optimization_rules(),
-)
+Example = torch.Tensor | Sequence[torch.Tensor]
+"""What a network is run on once: one tensor, or one for each argument."""
 
 
-def trace(module: nn.Module, example_input: torch.Tensor) -> bytes:
+def trace(module: nn.Module, example_input: Example) -> bytes:
     """The module's inference graph as ONNX, weights inside, in canonical form.
 
     The batch axis is symbolic where the module allows it, so one graph runs at batch 1 on a board
@@ -47,27 +33,27 @@ def trace(module: nn.Module, example_input: torch.Tensor) -> bytes:
     by the module they come from. Dropout does nothing at inference and is not in the graph.
 
     Args:
-        module: any torch module with one tensor in and one tensor out; it is not changed.
-        example_input: N C H W, any values.
+        module: any torch module of tensors in and tensors out; it is not changed.
+        example_input: N C H W for images, any values; a tuple for a module of several arguments.
 
     Raises:
         NetworkError: torch cannot export the module.
     """
     # Trained channels-last, a network would be traced with reshapes that undo the layout.
     still = copy.deepcopy(module).cpu().eval().to(memory_format=torch.contiguous_format)
-    example = example_input.detach().cpu().contiguous()
+    given = (example_input,) if isinstance(example_input, torch.Tensor) else tuple(example_input)
+    examples = tuple(example.detach().cpu().contiguous() for example in given)
     try:
-        program = _export(still, example)
+        program = _export(still, examples)
     except Exception as error:
+        shapes = ", ".join(str(tuple(example.shape)) for example in examples)
         raise NetworkError(
             f"the network cannot be traced: {str(error).strip().splitlines()[0]}",
-            given=f"{type(module).__name__} with an input of shape {tuple(example.shape)}",
-            possible="one tensor in, one tensor out, no branch that depends on data",
+            given=f"{type(module).__name__} with inputs of shape {shapes}",
+            possible="tensors in, tensors out, no branch that depends on data",
             next_step="run torch.export.export(module, (input,)) to see where tracing stops",
         ) from error
-    model = program.model
-    for step in _passes(set(model.graph.initializers)):
-        model = step(model).model
+    model = simplified(program.model, _weights(still))
     _name_by_module(model)
     proto = canonical(ir.to_proto(model))
     _remember_buffers(proto, still)
@@ -75,21 +61,40 @@ def trace(module: nn.Module, example_input: torch.Tensor) -> bytes:
     return bytes(proto.SerializeToString())
 
 
-def _export(module: nn.Module, example: torch.Tensor) -> Any:
-    # torch.export treats a size of 1 as a constant, so the batch is traced at 2.
-    pair = torch.cat([example[:1], example[:1]])
-    symbolic = ({0: torch.export.Dim("batch", min=1)},)
+def _export(module: nn.Module, examples: tuple[torch.Tensor, ...]) -> Any:
     with _quiet():
+        # torch.export treats a size of 1 as a constant, so the batch is traced at 2.
+        pairs = tuple(torch.cat([example[:1], example[:1]]) for example in examples)
+        batch = torch.export.Dim("batch", min=1)
         try:
-            return _export_once(module, pair, symbolic)
+            return _export_once(module, pairs, tuple({0: batch} for _ in pairs))
         except Exception:
-            return _export_once(module, example[:1], None)
+            return _export_once(module, tuple(example[:1] for example in examples), None)
 
 
-def _export_once(module: nn.Module, example: torch.Tensor, shapes: Any) -> Any:
+def _export_once(module: nn.Module, examples: tuple[torch.Tensor, ...], shapes: Any) -> Any:
     return torch.onnx.export(
-        module, (example,), dynamo=True, optimize=False, dynamic_shapes=shapes, verbose=False
+        module,
+        examples,
+        dynamo=True,
+        optimize=False,
+        dynamic_shapes=shapes,
+        custom_translation_table={torch.ops.aten.as_strided.default: _as_strided},
+        verbose=False,
     )
+
+
+def _as_strided(data: Any, size: Any, stride: Any, storage_offset: Any = None) -> Any:
+    """Average pooling to 1x1 restrides its result for channels-last, which changes nothing."""
+    from onnxscript import opset18
+    from onnxscript.function_libs.torch_lib.ops.core import aten_as_strided
+
+    kept = len(data.shape) == len(size) and all(
+        before == after for before, after in zip(data.shape[1:], size[1:], strict=True)
+    )
+    if kept and all(after == 1 for after in size[2:]):
+        return opset18.Identity(data)
+    return aten_as_strided(data, size, stride, storage_offset)
 
 
 @contextlib.contextmanager
@@ -105,54 +110,13 @@ def _quiet() -> Iterator[None]:
         logging.disable(previous)
 
 
-def _passes(weights: set[str]) -> list[Any]:
-    """Clean-up that depends on structure alone, never on a weight's value or size."""
-
-    def fold(node: ir.Node) -> bool | None:
-        # A weight stays itself, whatever is done to it; its shape may be computed with.
-        if node.op_type == "Shape":
-            return None
-        return False if any(v is not None and v.name in weights for v in node.inputs) else None
-
-    return [
-        common.InlinePass(),
-        _DropEmptyBias(),
-        ir.passes.PassManager(
-            [
-                _constant_folding.FoldConstantsPass(
-                    shape_inference=True,
-                    input_size_limit=_NO_LIMIT,
-                    output_size_limit=_NO_LIMIT,
-                    should_fold=fold,
-                ),
-                RewritePass(list(_RULES)),
-                common.RemoveUnusedNodesPass(),
-                common.RemoveUnusedFunctionsPass(),
-                common.RemoveUnusedOpsetsPass(),
-            ],
-            steps=3,
-            early_stop=True,
-        ),
-        common.OutputFixPass(),
-    ]
-
-
-class _DropEmptyBias(ir.passes.InPlacePass):
-    """A convolution without bias is exported with computed zeros; they are taken out again.
-
-    Which bias is dropped is told by where it comes from, never by its values.
-    """
-
-    def call(self, model: ir.Model) -> ir.passes.PassResult:
-        dropped = False
-        for node in model.graph:
-            bias = node.inputs[2] if node.op_type == "Conv" and len(node.inputs) > 2 else None
-            source = bias.producer() if bias is not None else None
-            if source is not None and source.op_type == "Expand":
-                node.replace_input_with(2, None)
-                node.resize_inputs(2)
-                dropped = True
-        return ir.passes.PassResult(model, dropped)
+def _weights(module: nn.Module) -> set[str]:
+    """Names of float parameters and buffers; a shared one has several, one is in the graph."""
+    named = itertools.chain(
+        module.named_parameters(remove_duplicate=False),
+        module.named_buffers(remove_duplicate=False),
+    )
+    return {name for name, tensor in named if tensor.is_floating_point()}
 
 
 def _name_by_module(model: ir.Model) -> None:

@@ -31,6 +31,9 @@ class Twin:
         self._buffers = buffers
         self._ranks = ranks
         self._values: dict[str, fx.Node] = {}
+        self._parts: dict[str, tuple[object, ...]] = {}
+        self.lists: set[str] = set()
+        """Values that are lists of plain numbers when the module runs: shapes, on no device."""
         self.weights: dict[str, torch.Tensor] = {}
         self._literals: dict[str, np.ndarray] = {}
         for tensor in graph.initializer:
@@ -61,6 +64,12 @@ class Twin:
         name = node.input[position] if position < len(node.input) else ""
         return self._literals[name].reshape(-1).tolist() if name in self._literals else None
 
+    def floats(self, node: onnx.NodeProto, position: int) -> list[float] | None:
+        """A constant float input as plain numbers; None where absent or computed."""
+        name = node.input[position] if position < len(node.input) else ""
+        tensor = self.weights.get(name)
+        return None if tensor is None else [as_written(x) for x in tensor.reshape(-1).tolist()]
+
     def scalar(self, node: onnx.NodeProto, position: int) -> float | None:
         """A constant scalar input; None where it is absent or no scalar."""
         name = node.input[position] if position < len(node.input) else ""
@@ -79,13 +88,16 @@ class Twin:
             self._place(path, make())
         return self.fx.call_module(path, inputs)
 
+    def is_one_layer(self, path: str, *parts: object) -> bool:
+        """Whether the layer at `path` has these parts; the first to ask decides."""
+        return self._parts.setdefault(path, parts) == parts
+
     def has_layer(self, path: str) -> bool:
         """Whether something was placed at this path."""
         try:
-            self.root.get_submodule(path)
+            return type(self.root.get_submodule(path)) is not nn.Module
         except AttributeError:
             return False
-        return True
 
     def _place(self, path: str, layer: nn.Module) -> None:
         parent, _, name = path.rpartition(".")
@@ -100,19 +112,21 @@ class Twin:
             module = module.get_submodule(part)
         return module
 
+    def constant(self, array: np.ndarray) -> fx.Node:
+        """A tensor that is no weight but moves with the module."""
+        place = f"_constant_{len(self._values)}"
+        self._values[place] = self.fx.get_attr(place)
+        self.root.register_buffer(place, torch.from_numpy(np.array(array)), persistent=False)
+        return self._values[place]
+
     def _attribute(self, name: str) -> fx.Node:
         """A tensor of the state dict by its name, or a constant that moves with the module."""
         if name not in self.weights:
-            place = f"_constant_{len(self._values)}"
-            constant = torch.from_numpy(np.array(self._literals[name]))
-            self.root.register_buffer(place, constant, persistent=False)
-            return self.fx.get_attr(place)
+            return self.constant(self._literals[name])
         path, _, leaf = name.rpartition(".")
         tensor = self.weights[name]
-        if not _is_state_key(name):
-            place = f"_constant_{len(self._values)}"
-            self.root.register_buffer(place, tensor, persistent=False)
-            return self.fx.get_attr(place)
+        if not is_state_key(name):
+            return self.constant(tensor.numpy())
         owner = self._owner(path)
         if name in self._buffers:
             owner.register_buffer(leaf, tensor)
@@ -121,7 +135,7 @@ class Twin:
         return self.fx.get_attr(name)
 
 
-def _is_state_key(name: str) -> bool:
+def is_state_key(name: str) -> bool:
     """Whether an initializer name can be a state-dict key, unlike the exporter's `val_12`."""
     return not name.startswith("val_") and all(
         p.isidentifier() or p.isdigit() for p in name.split(".")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from hwprune.board import Board, load_board
-from hwprune.candidate import GroupChoice, SearchSpace, width_choices
+from hwprune.candidate import GroupChoice, SearchSpace
 from hwprune.channels.base import BaseNetwork, make_base
 from hwprune.deployment import Deployment
 from hwprune.errors import NetworkError
@@ -15,6 +15,7 @@ from hwprune.pipeline.sensitive_layers import set_apart
 from hwprune.progress import Progress
 from hwprune.run_folder import RunFolder
 from hwprune.saliency.ranking import Ranking
+from hwprune.width_limit import group_choices
 
 if TYPE_CHECKING:
     import torch
@@ -144,7 +145,9 @@ def search_space(deployment: Deployment, base: BaseNetwork) -> SearchSpace:
     wish = deployment.search
     groups = []
     for group in base.plan.groups:
-        choices = width_choices(group.width, multiple_of=wish.multiple_of, min_keep=wish.min_keep)
+        choices = group_choices(
+            group, multiple_of=wish.multiple_of, min_keep=wish.min_keep, limits=wish.limits
+        )
         groups.append(GroupChoice(name=group.name, width=group.width, choices=choices))
     space = SearchSpace(groups=tuple(groups))
     if space.size <= 1:
@@ -162,6 +165,7 @@ def _base(
 ) -> BaseNetwork:
     """The unpruned network, traced once and kept in the run folder."""
     from hwprune.network.gate import trusted_base
+    from hwprune.network.gate_record import user_records
     from hwprune.network.trace import trace
 
     file = folder.folder("base") / "model.onnx"
@@ -177,12 +181,28 @@ def _base(
         trace(module.eval(), example)
         _train(deployment, folder, progress, module, data)
     progress.begin("trace the network", None)
-    base, ignore = trusted_base(trace(module.eval(), example), deployment.search.ignore)
+    from_file = deployment.network.source.endswith(".onnx") and given.module is None
+    base, ignore, record = trusted_base(
+        _onnx(deployment) if from_file else trace(module.eval(), example),
+        deployment.search.ignore,
+        module=None if from_file else module,
+        records=user_records(),
+    )
     file.write_bytes(base.onnx)
-    folder.finish("trace", {"ignore": list(ignore), "architecture": base.architecture})
+    found = {"ignore": list(ignore), "architecture": base.architecture, "gate": record.to_json()}
+    folder.finish("trace", found)
     left = f", {len(ignore)} left whole" if ignore else ""
     progress.end(f"{len(base.plan.groups)} channel groups{left}")
     return base
+
+
+def _onnx(deployment: Deployment) -> bytes:
+    from pathlib import Path
+
+    from hwprune.network.onnx_file import read_network
+
+    shape = deployment.network.input
+    return read_network(Path(deployment.network.source), [shape] if shape else [])
 
 
 def _load_network(deployment: Deployment, data: Data) -> nn.Module:

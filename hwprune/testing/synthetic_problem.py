@@ -18,9 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from hwprune.candidate import Candidate, GroupChoice, SearchSpace, width_choices
+from hwprune.candidate import Candidate, GroupChoice, SearchSpace
 from hwprune.layer import ChannelCount, Layer
 from hwprune.search.problem import Cost, SearchProblem
+from hwprune.width_limit import width_choices
 from hwprune_device.reading import Failure
 
 QUANTA = 4000

@@ -18,7 +18,7 @@ import numpy as np
 
 from hwprune.candidate import GroupChoice, SearchSpace
 from hwprune.channels.base import BaseNetwork, make_base
-from hwprune.report.result import Result
+from hwprune.report.result import read_result
 from hwprune.saliency.ranking import Ranking
 from hwprune.search.cost_table import CostTable
 from hwprune.search.loss_table import LossTable
@@ -78,7 +78,7 @@ def main(folder: Path) -> None:
         (folder / "base" / "model.onnx").read_bytes(), ignore=steps["trace"]["ignore"]
     )
     ranking = Ranking.from_json(json.loads(next(folder.glob("base/ranking-*.json")).read_text()))
-    result = Result.load(folder / "result.json")
+    result = read_result(folder / "result.json")
     good = {e.candidate: e for e in result.evaluations if e.failure is None and e.costs}
     widths = np.array([c.widths for c in good])
     used = np.array([1 + e.worst_excess for e in good.values()])

@@ -123,6 +123,91 @@ RIGHT = {
         {"mid.weight": (8, 6), "last.weight": (4, 6, 1, 1)},
         {"first": 8, "mid": 6},
     ),
+    "shuffle": (
+        "s = Constant<value_ints=[0, 2, 4, 8, 8]>() b = Reshape(a, s)"
+        " c = Transpose<perm=[0,2,1,3,4]>(b) t = Constant<value_ints=[0, 8, 8, 8]>()"
+        " z = Reshape(c, t)",
+        {"last.weight": (4, 8, 1, 1)},
+        {"first": 4},
+    ),
+    "equal parts": (
+        "b, c = Split<axis=1, num_outputs=2>(a) z = Add(b, c)",
+        {"last.weight": (4, 4, 1, 1)},
+        {"first": 4},
+    ),
+    "slice from the end": (
+        "s = Constant<value_ints=[-5]>() e = Constant<value_ints=[9223372036854775807]>()"
+        " o = Constant<value_ints=[1]>() z = Slice(a, s, e, o)",
+        {"last.weight": (4, 5, 1, 1)},
+        {"first[0:3]": 3, "first[3:8]": 5},
+    ),
+    "layer norm over channels": (
+        "b = Transpose<perm=[0,2,3,1]>(a) c = LayerNormalization(b, norm.weight, norm.bias)"
+        " d = MatMul(c, mid.weight) z = Transpose<perm=[0,3,1,2]>(d)",
+        {
+            "norm.weight": (8,),
+            "norm.bias": (8,),
+            "mid.weight": (8, 6),
+            "last.weight": (4, 6, 1, 1),
+        },
+        {"first": 8, "mid": 6},
+    ),
+    "group norm by whole groups": (
+        "s = Constant<value_ints=[0, 4, -1]>() b = Reshape(a, s)"
+        " c = InstanceNormalization(b, ones, zeros)"
+        " t = Constant<value_ints=[0, 8, 8, 8]>() z = Reshape(c, t)",
+        {"ones": (4,), "zeros": (4,), "last.weight": (4, 8, 1, 1)},
+        {"first": 4},
+    ),
+    "attention by heads": (
+        "s = Constant<value_ints=[0, 8, 64]>() b = Reshape(a, s) c = Transpose<perm=[0,2,1]>(b)"
+        " q = MatMul(c, q.weight) k = MatMul(c, k.weight) v = MatMul(c, v.weight)"
+        " h = Constant<value_ints=[0, 64, 3, 4]>() q1 = Reshape(q, h) k1 = Reshape(k, h)"
+        " v1 = Reshape(v, h) q2 = Transpose<perm=[0,2,1,3]>(q1)"
+        " k2 = Transpose<perm=[0,2,3,1]>(k1) v2 = Transpose<perm=[0,2,1,3]>(v1)"
+        " m = MatMul(q2, k2) n = Softmax(m) o = MatMul(n, v2) o1 = Transpose<perm=[0,2,1,3]>(o)"
+        " w = Constant<value_ints=[0, 64, 12]>() o2 = Reshape(o1, w)"
+        " o3 = Transpose<perm=[0,2,1]>(o2) u = Constant<value_ints=[0, 12, 8, 8]>()"
+        " z = Reshape(o3, u)",
+        {
+            "q.weight": (8, 12),
+            "k.weight": (8, 12),
+            "v.weight": (8, 12),
+            "last.weight": (4, 12, 1, 1),
+        },
+        {"first": 8, "q": 3},
+    ),
+    "product by letters": (
+        'b = Einsum<equation="nchw,ck->nkhw">(a, mid.weight) z = Relu(b)',
+        {"mid.weight": (8, 6), "last.weight": (4, 6, 1, 1)},
+        {"first": 8, "mid": 6},
+    ),
+    "transposed and grouped": (
+        "z = ConvTranspose<group=4, strides=[2,2]>(a, mid.weight)",
+        {"mid.weight": (8, 3, 2, 2), "last.weight": (4, 12, 1, 1)},
+        {"first": 4},
+    ),
+    "pixels from channels": (
+        'z = DepthToSpace<blocksize=2, mode="CRD">(a)',
+        {"last.weight": (4, 2, 1, 1)},
+        {"first": 2},
+    ),
+    "channels from pixels": (
+        "z = SpaceToDepth<blocksize=2>(a)",
+        {"last.weight": (4, 32, 1, 1)},
+        {"first": 8},
+    ),
+    "resized with written sizes": (
+        "r = Constant<value_floats=[1.0]>() k = Constant<value_ints=[1, 8, 16, 16]>()"
+        ' z = Resize<mode="linear">(a, , , k)',
+        {"last.weight": (4, 8, 1, 1)},
+        {"first": 8},
+    ),
+    "weight used twice": (
+        "b = Conv(a, mid.weight) c = Relu(b) z = Conv(c, mid.weight)",
+        {"mid.weight": (8, 8, 1, 1), "last.weight": (4, 8, 1, 1)},
+        {"first": 8},
+    ),
     "appended to itself": (
         "z = Concat<axis=1>(a, a)",
         {"last.weight": (4, 16, 1, 1)},
@@ -151,23 +236,21 @@ STAY = {
         {"last.weight": (4, 8, 1, 1)},
         "reduces over channels",
     ),
-    "shuffle": (
-        "s = Constant<value_ints=[0, 2, 4, 8, 8]>() b = Reshape(a, s)"
-        " c = Transpose<perm=[0,2,1,3,4]>(b) t = Constant<value_ints=[0, 8, 8, 8]>()"
-        " z = Reshape(c, t)",
-        {"last.weight": (4, 8, 1, 1)},
-        "splits channels over several axes",
-    ),
     "every second channel": (
         "s = Constant<value_ints=[0]>() e = Constant<value_ints=[8]>()"
         " o = Constant<value_ints=[1]>() k = Constant<value_ints=[2]>() z = Slice(a, s, e, o, k)",
         {"last.weight": (4, 4, 1, 1)},
         "slices channels with a step",
     ),
-    "equal parts": (
-        "b, c = Split<axis=1, num_outputs=2>(a) z = Add(b, c)",
-        {"last.weight": (4, 4, 1, 1)},
-        "splits channels into equal parts",
+    "channels picked by number": (
+        "i = Constant<value_ints=[7, 0, 2]>() z = Gather<axis=1>(a, i)",
+        {"last.weight": (4, 3, 1, 1)},
+        "picks channels by number",
+    ),
+    "kernel made from the input": (
+        "b = GlobalAveragePool(a) z = Conv(a, b)",
+        {"last.weight": (4, 1, 1, 1)},
+        "computes its own kernel",
     ),
 }
 

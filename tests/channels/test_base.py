@@ -21,7 +21,9 @@ def test_inputs_and_outputs_are_known() -> None:
     base = traced("digits_cnn").base
     assert base.input_shape == (1, 1, 8, 8)
     graph = onnx.load_model_from_string(base.onnx).graph
-    assert (base.input_name, base.output_name) == (graph.input[0].name, graph.output[0].name)
+    (given,) = base.inputs
+    assert (given.name, given.dtype) == (graph.input[0].name, "float32")
+    assert base.outputs == (graph.output[0].name,)
 
 
 def test_bytes_that_are_no_model_are_refused() -> None:
@@ -29,10 +31,14 @@ def test_bytes_that_are_no_model_are_refused() -> None:
         make_base(b"not a model")
 
 
-def test_two_inputs_are_refused() -> None:
-    model = parsed("g (float[N,4] a, float[N,4] b) => (float[N,4] y) { y = Add(a, b) }")
-    with pytest.raises(NetworkError, match="one input and one output"):
-        make_base(model)
+def test_several_inputs_and_outputs_are_known() -> None:
+    text = "g (float[N,4] a, int64[2,4] b) => (float[N,4] y, int64[2,4] z)"
+    base = make_base(parsed(text + " { y = Relu(a) z = Abs(b) }"))
+    assert [(i.name, i.shape, i.dtype, i.any_batch) for i in base.inputs] == [
+        ("a", (1, 4), "float32", True),
+        ("b", (2, 4), "int64", False),
+    ]
+    assert base.outputs == ("y", "z")
 
 
 def test_open_image_size_is_refused() -> None:

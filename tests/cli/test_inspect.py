@@ -15,10 +15,10 @@ SOURCE = "hwprune.network.zoo:cifar_resnet20"
 @pytest.fixture(scope="module")
 def resnet20(tmp_path_factory):
     """A traced ResNet-20 as an .onnx file."""
-    from hwprune.cli.inspect import onnx_bytes
+    from hwprune.network.graph_source import load_graph
 
     path = tmp_path_factory.mktemp("models") / "resnet20.onnx"
-    path.write_bytes(onnx_bytes(SOURCE, "1x3x32x32", None))
+    path.write_bytes(load_graph(SOURCE, shapes=[(1, 3, 32, 32)]).onnx)
     return path
 
 
@@ -46,7 +46,7 @@ def test_json_agrees_with_the_network(resnet20):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["nothing.onnx"], "cannot be read"),
+        (["nothing.onnx"], "is not there"),
         ([SOURCE], "input shape is not known"),
         ([SOURCE, "--input", "3,32"], "--input is no shape"),
         ([SOURCE, "--input", "1x0x3"], "--input is no shape"),

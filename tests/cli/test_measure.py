@@ -86,7 +86,8 @@ def test_a_network_that_the_board_cannot_run_is_a_board_error(files):
     import onnx
 
     model = onnx.load_model_from_string(tiny_network())
-    model.graph.node[1].op_type = "Rleu"
+    model.graph.node[1].op_type, model.graph.node[1].domain = "Rleu", "of.my.own"
+    model.opset_import.append(onnx.helper.make_opsetid("of.my.own", 1))
     (files / "odd.onnx").write_bytes(model.SerializeToString())
     done = CliRunner().invoke(app, ["measure", str(files / "odd.onnx"), "--repeat", "1"])
     assert done.exit_code == 4

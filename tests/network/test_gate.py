@@ -13,7 +13,8 @@ from hwprune.channels.analysis import analyse
 from hwprune.channels.base import BaseNetwork
 from hwprune.channels.rules.registry import RULES
 from hwprune.errors import NetworkError
-from hwprune.network.gate import check_cut, silenced, trusted_base
+from hwprune.network.gate import check_cut, trusted_base
+from hwprune.network.silencing import silenced
 from hwprune_device.plan import CutPlan
 from tests.channels.small_graphs import conv_net
 from tests.traced import traced
@@ -26,13 +27,7 @@ def test_right_plans_pass(name: str) -> None:
 
 
 def _with_plan(base: BaseNetwork, plan: CutPlan) -> BaseNetwork:
-    return BaseNetwork(
-        onnx=base.onnx,
-        plan=plan,
-        input_name=base.input_name,
-        input_shape=base.input_shape,
-        output_name=base.output_name,
-    )
+    return dataclasses.replace(base, plan=plan)
 
 
 def test_forgotten_axis_is_found() -> None:
@@ -59,7 +54,8 @@ def test_failing_groups_are_left_whole(monkeypatch: pytest.MonkeyPatch) -> None:
         "o = Constant<value_ints=[1]>() m = ReduceMean(a, o) b = Sub(a, m) z = Conv(b, mid.weight)"
     )
     model = conv_net(body, {"mid.weight": (6, 8, 1, 1), "last.weight": (4, 6, 1, 1)})
-    base, ignored = trusted_base(model, ())
+    base, ignored, record = trusted_base(model)
+    assert record.failed == ("first",) and record.worst_error < 1e-8
     assert ignored == ("first",)
     assert [group.name for group in base.plan.groups] == ["mid"]
     assert any("kept whole" in reason for _, reason in base.plan.frozen)
@@ -71,7 +67,7 @@ def _careless_mean(walk, node) -> None:  # type: ignore[no-untyped-def]
 
 def test_ignored_layers_are_left_whole_by_pattern() -> None:
     onnx = traced("cifar_resnet20").base.onnx
-    base, ignored = trusted_base(onnx, ("layer1.*.conv1", "layer3.2.bn1"))
+    base, ignored, _ = trusted_base(onnx, ("layer1.*.conv1", "layer3.2.bn1"))
     assert set(ignored) == {"layer1.0.conv1", "layer1.1.conv1", "layer1.2.conv1", "layer3.2.conv1"}
     assert base.plan == analyse(base.onnx, ignore=ignored)
 

@@ -199,6 +199,44 @@ def make_policy(iterations: int = 24) -> tuple[PolicyStep, ...]:
     )
 
 
+TIMINGS = Timings(
+    step_s={
+        "trace": 3.1,
+        "place": 0.4,
+        "bound": 2.2,
+        "probe": 21.0,
+        "search": 611.0,
+        "choose": 18.5,
+        "finetune": 840.0,
+        "deliver": 9.4,
+    },
+    candidate_s={
+        "propose": 0.02,
+        "cut": 0.001,
+        "send": 0.0004,
+        "build": 0.02,
+        "time": 0.11,
+        "accuracy": 0.61,
+    },
+    board_busy_share=0.71,
+)
+
+
+def make_deployment(methods: tuple[str, ...]) -> DeploymentSummary:
+    """A wish with two constraints."""
+    return DeploymentSummary(
+        name="resnet20-half",
+        network="hwprune.network.zoo:cifar_resnet20",
+        data="torchvision:CIFAR10",
+        board="quiet-board",
+        budget=("latency_ms ≤ 50 %", "memory_mb ≤ 0.9 MB"),
+        methods=methods,
+        evaluations=192,
+        seed=0,
+        file="profiles/deployments/resnet20-half.toml",
+    )
+
+
 def make_result(certificate: Certificate | None = None) -> Result:
     """A full result: four methods, a policy, fine-tuning, final readings."""
     certificate = certificate or make_certificate()
@@ -209,17 +247,7 @@ def make_result(certificate: Certificate | None = None) -> Result:
         for e in make_evaluations(method, count=count, seed=seed)
     ]
     return Result(
-        deployment=DeploymentSummary(
-            name="resnet20-half",
-            network="hwprune.network.zoo:cifar_resnet20",
-            data="torchvision:CIFAR10",
-            board="quiet-board",
-            budget=("latency_ms ≤ 50 %", "memory_mb ≤ 0.9 MB"),
-            methods=names,
-            evaluations=192,
-            seed=0,
-            file="profiles/deployments/resnet20-half.toml",
-        ),
+        deployment=make_deployment(names),
         certificate=certificate,
         rows=make_rows(certificate),
         methods=tuple(make_method(name, evaluations) for name in names),
@@ -242,27 +270,7 @@ def make_result(certificate: Certificate | None = None) -> Result:
             for name, letter, ms in (("unpruned", "a", 4.70), ("hwprune", "b", 2.26))
             for k in range(5)
         ),
-        timings=Timings(
-            step_s={
-                "trace": 3.1,
-                "place": 0.4,
-                "bound": 2.2,
-                "probe": 21.0,
-                "search": 611.0,
-                "choose": 18.5,
-                "finetune": 840.0,
-                "deliver": 9.4,
-            },
-            candidate_s={
-                "propose": 0.02,
-                "cut": 0.001,
-                "send": 0.0004,
-                "build": 0.02,
-                "time": 0.11,
-                "accuracy": 0.61,
-            },
-            board_busy_share=0.71,
-        ),
+        timings=TIMINGS,
         agreement=Agreement(onnx_error=2.1e-6, board_error=2.4e-6, tolerance=1e-3),
         conditions=CONDITIONS,
         doubts=("the board's governor could not be read",),

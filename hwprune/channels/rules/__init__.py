@@ -3,6 +3,7 @@
 from hwprune.channels.rules import (
     convolution,
     elementwise,
+    gathering,
     linear,
     normalization,
     pooling,
@@ -16,6 +17,7 @@ __all__ = [
     "apply_rule",
     "convolution",
     "elementwise",
+    "gathering",
     "linear",
     "normalization",
     "pooling",

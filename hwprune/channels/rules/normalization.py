@@ -11,7 +11,7 @@ from hwprune.channels.walk import Walk, attribute
 @rule("BatchNormalization", "InstanceNormalization")
 def per_channel(walk: Walk, node: onnx.NodeProto) -> None:
     """x N C ..., and scale, bias, mean, variance of size C; each channel by itself."""
-    labels = walk.activation(node.input[0])
+    labels = walk.axes(node.input[0])
     for name in node.input[1:]:
         walk.tie(labels[1], walk.axis(name, 0), f"input of {node.name}")
     if labels[1] is not None:
@@ -19,11 +19,33 @@ def per_channel(walk: Walk, node: onnx.NodeProto) -> None:
     walk.give(node.output[0], labels)
 
 
-@rule("Softmax", "LogSoftmax", "LpNormalization")
+@rule("LayerNormalization")
+def over_channels(walk: Walk, node: onnx.NodeProto) -> None:
+    """x ... C, scale and bias C: mean and variance are those of the channels that stay.
+
+    So a removed channel is not a silenced one: the others are normalised anew, as they are in a
+    module that is built with fewer channels.
+    """
+    labels = walk.axes(node.input[0])
+    if sum(1 for name in node.output if name) > 1:
+        walk.freeze_all([node.input[0]], f"{node.name} gives its statistics")
+    first = int(attribute(node, "axis", -1)) % max(1, len(labels))
+    for axis in range(first - len(labels), 0):
+        for name in node.input[1:]:
+            if name and walk.rank(name) >= -axis and walk.size(name, axis) != 1:
+                walk.tie(labels[axis], walk.axis(name, axis), f"input of {node.name}")
+        if (found := labels[axis]) is not None:
+            walk.writers.append((node.name, found))
+    walk.give(node.output[0], labels)
+
+
+@rule("Softmax", "LogSoftmax", "LpNormalization", "Hardmax", "CumSum")
 def along_axis(walk: Walk, node: onnx.NodeProto) -> None:
     """Mixes one axis: it stays whole, the others pass."""
-    labels = list(walk.activation(node.input[0]))
-    axis = int(attribute(node, "axis", -1)) % max(1, len(labels))
+    labels = list(walk.axes(node.input[0]))
+    given = walk.constant(node, 1)
+    axis = int(given) if given is not None else int(attribute(node, "axis", -1))
+    axis %= max(1, len(labels))
     walk.freeze(labels[axis], f"{node.name} mixes all its channels")
     labels[axis] = None
     walk.give(node.output[0], labels)

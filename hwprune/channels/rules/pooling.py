@@ -12,7 +12,7 @@ from hwprune.channels.walk import Walk, attribute
 @rule("AveragePool", "MaxPool", "LpPool", "GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool")
 def pool(walk: Walk, node: onnx.NodeProto) -> None:
     """x N C ... -> N C ...; a second output (indices) would carry positions, so it stays whole."""
-    labels = walk.activation(node.input[0])
+    labels = walk.axes(node.input[0])
     if len(node.output) > 1 and node.output[1]:
         walk.freeze_all([node.input[0]], f"{node.name} gives positions")
     walk.give(node.output[0], (*labels[:2], *(None,) * (len(labels) - 2)))
@@ -21,7 +21,7 @@ def pool(walk: Walk, node: onnx.NodeProto) -> None:
 @rule("ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "ReduceL2")
 def reduce(walk: Walk, node: onnx.NodeProto) -> None:
     """Reduced axes lose their labels; a reduction over channels keeps them whole."""
-    labels = walk.activation(node.input[0])
+    labels = walk.axes(node.input[0])
     given = walk.constant(node, 1)
     axes = given.tolist() if given is not None else attribute(node, "axes", None)
     if len(node.input) > 1 and node.input[1] and given is None:

@@ -34,3 +34,4 @@ def apply_rule(walk: Walk, node: onnx.NodeProto) -> None:
         walk.freeze_all(list(node.input), f"{node.name} has a shape that cannot be inferred")
         return
     known(walk, node)
+    walk.note_static(node)

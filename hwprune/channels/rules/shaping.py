@@ -8,6 +8,8 @@ import numpy as np
 import onnx
 
 from hwprune.channels.atoms import Labels
+from hwprune.channels.rules.blocks import blocks
+from hwprune.channels.rules.factors import channel_factor
 from hwprune.channels.rules.registry import rule
 from hwprune.channels.walk import Literal, Walk, attribute
 
@@ -23,49 +25,37 @@ def transpose(walk: Walk, node: onnx.NodeProto) -> None:
 
 @rule("Reshape")
 def reshape(walk: Walk, node: onnx.NodeProto) -> None:
-    """Axes are merged or kept; an axis of channels that is split stays whole."""
+    """Axes are merged, kept or split; of a split axis of channels one factor is cut."""
     data, target = node.input[0], walk.constant(node, 1)
     before, after = walk.shapes.get(data), walk.shapes.get(node.output[0])
     sized = before and after and all(isinstance(d, int) for d in (*before, *after))
     fits = sized and math.prod(before) == math.prod(after)  # type: ignore[arg-type]
-    if not fits or target is None or data in walk.weights:
+    if not fits or target is None:
         walk.freeze_all([data], f"{node.name} reshapes to a computed shape")
         return
     assert before is not None and after is not None
-    labels = walk.activation(data)
+    labels = walk.axes(data)
     out: list[Labels | None] = [None] * len(after)
-    for sources, targets in _blocks([int(d) for d in before], [int(d) for d in after]):
+    for sources, targets in blocks([int(d) for d in before], [int(d) for d in after]):
         merged = _merge(walk, node, [(int(before[a]), labels[a]) for a in sources])
         wide = [axis for axis in targets if after[axis] != 1]
-        if len(wide) == 1 and merged is not None:
+        if merged is None:
+            continue
+        if len(wide) == 1:
             out[wide[0]] = merged
-        elif merged is not None:
-            walk.freeze(merged, f"{node.name} splits channels over several axes")
+        elif wide:
+            axis = channel_factor(walk, node.output[0], merged, wide)
+            sizes = [int(after[a]) for a in wide]
+            out[axis] = _factor(walk, merged.reshape(sizes), wide.index(axis))
     _follow(walk, node, target, out)
     walk.give(node.output[0], out)
 
 
-def _blocks(before: list[int], after: list[int]) -> list[tuple[list[int], list[int]]]:
-    """Smallest runs of axes before and after that hold the same number of elements."""
-    blocks, i, j = [], 0, 0
-    while i < len(before) or j < len(after):
-        sources: list[int] = []
-        targets: list[int] = []
-        left = right = 1
-        while not (sources or targets) or left != right:
-            if (left <= right and i < len(before)) or j >= len(after):
-                left *= before[i]
-                sources.append(i)
-                i += 1
-            else:
-                right *= after[j]
-                targets.append(j)
-                j += 1
-        if sources and not targets and j < len(after) and after[j] == before[sources[-1]] == 1:
-            targets.append(j)
-            j += 1
-        blocks.append((sources, targets))
-    return blocks
+def _factor(walk: Walk, grid: Labels, axis: int) -> Labels:
+    """One factor's labels: what lies along the other factors goes with them."""
+    rows = np.moveaxis(grid, axis, 0).reshape(grid.shape[axis], -1)
+    walk.atoms.tie_rows(rows)
+    return rows[:, 0]
 
 
 def _merge(
@@ -97,7 +87,7 @@ def _follow(
 @rule("Flatten")
 def flatten(walk: Walk, node: onnx.NodeProto) -> None:
     """x N C H W -> N C*H*W (axis 1)."""
-    labels, shape = walk.activation(node.input[0]), walk.shapes.get(node.input[0], ())
+    labels, shape = walk.axes(node.input[0]), walk.shapes.get(node.input[0], ())
     axis = int(attribute(node, "axis", 1))
     if not shape or not all(isinstance(d, int) for d in shape):
         walk.freeze_all([node.input[0]], f"{node.name} flattens an unknown shape")
@@ -109,11 +99,13 @@ def flatten(walk: Walk, node: onnx.NodeProto) -> None:
 @rule("Squeeze", "Unsqueeze")
 def squeeze(walk: Walk, node: onnx.NodeProto) -> None:
     """Axes of size 1 come or go; labels keep their order."""
-    labels = walk.activation(node.input[0])
+    labels = walk.axes(node.input[0])
     given = walk.constant(node, 1)
     axes = given.tolist() if given is not None else attribute(node, "axes", None)
     rank = walk.rank(node.output[0])
-    if axes is None or not rank or node.input[0] in walk.weights:
+    if axes is None:
+        axes = [a for a in range(len(labels)) if walk.size(node.input[0], a) == 1]
+    if not rank:
         walk.freeze_all([node.input[0]], f"{node.name} has computed axes")
         return
     if node.op_type == "Squeeze":
@@ -127,7 +119,7 @@ def squeeze(walk: Walk, node: onnx.NodeProto) -> None:
 @rule("Shape", "Size")
 def shape(walk: Walk, node: onnx.NodeProto) -> None:
     """A shape that is computed with may count channels, so those it tells stay whole."""
-    labels = walk.activation(node.input[0])
+    labels = walk.axes(node.input[0])
     first, last = attribute(node, "start", 0), attribute(node, "end", None)
     for name in labels[first:last]:
         walk.freeze(name, f"{node.name} computes with the number of channels")

@@ -16,17 +16,22 @@ def concat(walk: Walk, node: onnx.NodeProto) -> None:
     names = list(node.input)
     rank = walk.rank(names[0])
     axis = int(attribute(node, "axis", 0)) % max(1, rank)
-    if any(name in walk.weights for name in names):
-        walk.freeze_all(names, f"{node.name} appends a weight")
-        return
-    out = list(walk.activation(names[0]))
+    moving = [name for name in names if name not in walk.static]
+    out: list[Labels | None] = []
     for other in range(rank):
+        if moving and all(walk.axis(name, other) is None for name in moving):
+            # What a weight has there (a class token's place) is no channel either.
+            for name in names:
+                walk.freeze(walk.axis(name, other), "")
+            out.append(None)
+            continue
         labels = [walk.axis(name, other) for name in names]
         if other == axis:
-            out[other] = _row(walk, node, names, labels)
-        else:
-            for name in labels[1:]:
-                walk.tie(labels[0], name, f"{node.name} joins channels with a rigid axis")
+            out.append(_row(walk, node, names, labels))
+            continue
+        for second in labels[1:]:
+            walk.tie(labels[0], second, f"{node.name} joins channels with a rigid axis")
+        out.append(labels[0])
     walk.give(node.output[0], out)
 
 
@@ -52,7 +57,7 @@ def _row(
 @rule("Split")
 def split(walk: Walk, node: onnx.NodeProto) -> None:
     """Sizes given as a constant follow the cut; equal parts by count stay whole."""
-    labels = list(walk.activation(node.input[0]))
+    labels = list(walk.axes(node.input[0]))
     axis = int(attribute(node, "axis", 0)) % max(1, len(labels))
     whole, sizes = labels[axis], walk.constant(node, 1)
     if whole is not None and sizes is None:
@@ -72,7 +77,7 @@ def split(walk: Walk, node: onnx.NodeProto) -> None:
 @rule("Slice")
 def slice_(walk: Walk, node: onnx.NodeProto) -> None:
     """x[start:end:step] along axes; on a channel axis only with step 1 and from the front."""
-    labels = list(walk.activation(node.input[0]))
+    labels = list(walk.axes(node.input[0]))
     starts, ends, axes, steps = (walk.constant(node, k) for k in range(1, 5))
     if starts is None or ends is None or (axes is None and len(node.input) > 3 and node.input[3]):
         walk.freeze_all([node.input[0]], f"{node.name} slices at computed places")
@@ -82,36 +87,35 @@ def slice_(walk: Walk, node: onnx.NodeProto) -> None:
         whole = labels[axis]
         if whole is None:
             continue
-        step = int(steps[position]) if steps is not None else 1
-        start, end = int(starts[position]), int(ends[position])
-        if step != 1 or start < 0 or end < 0:
-            walk.freeze(whole, f"{node.name} slices channels with a step or from the end")
+        if steps is not None and int(steps[position]) != 1:
+            walk.freeze(whole, f"{node.name} slices channels with a step")
             labels[axis] = None
             continue
-        labels[axis] = _piece(walk, node, position, whole, start, end)
+        start = _bound(walk, node.input[1], position, whole, int(starts[position]))
+        end = _bound(walk, node.input[2], position, whole, int(ends[position]))
+        walk.marks.append(whole[start:end])
+        labels[axis] = whole[start:end]
     walk.give(node.output[0], labels)
 
 
-def _piece(
-    walk: Walk, node: onnx.NodeProto, position: int, whole: Labels, start: int, end: int
-) -> Labels:
-    """The labels inside; start and end count what lies before them."""
-    if start > 0:
-        walk.literals.append(
-            Literal(labels=whole[:start], initializer=node.input[1], index=position)
-        )
-    if end <= len(whole):
-        walk.literals.append(
-            Literal(labels=whole[:end], initializer=node.input[2], index=position)
-        )
-    walk.marks.append(whole[start:end])
-    return whole[start:end]
+def _bound(walk: Walk, name: str, position: int, whole: Labels, number: int) -> int:
+    """A start or end as a place from the front; it counts what lies before it, or after it."""
+    if abs(number) > len(whole):
+        # As far as there is, however wide the axis.
+        return 0 if number < 0 else len(whole)
+    place = number if number >= 0 else len(whole) + number
+    before = number >= 0
+    counted = whole[:place] if before else whole[place:]
+    if len(counted):
+        sign = 1 if before else -1
+        walk.literals.append(Literal(labels=counted, initializer=name, index=position, sign=sign))
+    return place
 
 
 @rule("Pad")
 def pad(walk: Walk, node: onnx.NodeProto) -> None:
     """Padding a channel axis (option-A shortcuts) makes constant channels, cut like others."""
-    labels = list(walk.activation(node.input[0]))
+    labels = list(walk.axes(node.input[0]))
     pads, rank = walk.constant(node, 1), len(labels)
     if pads is None or (len(node.input) > 3 and node.input[3]):
         walk.freeze_all([node.input[0]], f"{node.name} pads computed axes")

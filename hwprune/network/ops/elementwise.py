@@ -22,9 +22,12 @@ _SIMPLE: dict[str, Callable[..., Any]] = {
     "Exp": torch.exp,
     "Floor": torch.floor,
     "HardSwish": F.hardswish,
+    "IsInf": torch.isinf,
+    "IsNaN": torch.isnan,
     "Log": torch.log,
     "Mish": F.mish,
     "Neg": torch.neg,
+    "Not": torch.logical_not,
     "Reciprocal": torch.reciprocal,
     "Relu": F.relu,
     "Round": torch.round,
@@ -38,13 +41,18 @@ _SIMPLE: dict[str, Callable[..., Any]] = {
 }
 _PAIRS: dict[str, Callable[..., Any]] = {
     "Add": torch.add,
+    "And": torch.logical_and,
     "Div": torch.div,
     "Equal": torch.eq,
     "Greater": torch.gt,
+    "GreaterOrEqual": torch.ge,
     "Less": torch.lt,
+    "LessOrEqual": torch.le,
     "Mul": torch.mul,
+    "Or": torch.logical_or,
     "Pow": torch.pow,
     "Sub": torch.sub,
+    "Xor": torch.logical_xor,
 }
 _MANY: dict[str, Callable[..., Any]] = {
     "Max": torch.maximum,

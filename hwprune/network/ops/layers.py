@@ -15,6 +15,7 @@ from hwprune.network.twin import Twin, attributes, even_pads, torch_pads
 _UNFILLED = torch.device("meta")
 """Layers are made without weights: drawing random ones costs more than all the rest."""
 _CONVS: dict[int, Any] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
+_FUNCTIONS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 _TRANSPOSED = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
 _NORMS: dict[int, Any] = {
     2: nn.BatchNorm1d,
@@ -44,6 +45,10 @@ def conv(twin: Twin, node: onnx.NodeProto) -> fx.Node:
         "dilation": tuple(values.get("dilations", [1] * axes)),
         "groups": int(values.get("group", 1)),
     }
+
+    if not _is_layer(twin, weight_name, bias_name, sorted(options.items())):
+        parts = (twin.get(weight_name), twin.get(bias_name) if bias_name else None)
+        return twin.call(_FUNCTIONS[axes], data, *parts, **options)
 
     def make() -> nn.Module:
         out, inside = weight.shape[0], weight.shape[1] * options["groups"]
@@ -102,6 +107,47 @@ def batch_norm(twin: Twin, node: onnx.NodeProto) -> fx.Node:
     return twin.call(torch.add, scaled, twin.call(torch.reshape, twin.get(bias), shape))
 
 
+@twin_of("LayerNormalization")
+def layer_norm(twin: Twin, node: onnx.NodeProto) -> fx.Node:
+    """nn.LayerNorm at the path of its weight, or the function over weights that have no path."""
+    values, weight_name = attributes(node), node.input[1]
+    bias_name = node.input[2] if len(node.input) > 2 else ""
+    weight, eps = twin.weights[weight_name], float(values.get("epsilon", 1e-5))
+    first = int(values.get("axis", -1)) % twin.rank(node.input[0])
+    if weight.dim() != twin.rank(node.input[0]) - first:
+        raise NotImplementedError(f"{node.name} has a scale of other axes than it normalises")
+    if not weight_name.endswith(".weight") or not _is_layer(twin, weight_name, bias_name, eps):
+        scale, shift = twin.get(weight_name), twin.get(bias_name) if bias_name else None
+        return twin.call(normalise_layer, twin.get(node.input[0]), scale, shift, eps)
+
+    def make() -> nn.Module:
+        with _UNFILLED:
+            layer = nn.LayerNorm(tuple(weight.shape), eps=eps, bias=bool(bias_name))
+        return _filled(twin, layer, weight_name, bias_name)
+
+    return twin.layer(_path(weight_name), make, twin.get(node.input[0]))
+
+
+def normalise_layer(
+    data: torch.Tensor, scale: torch.Tensor, shift: torch.Tensor | None, eps: float
+) -> torch.Tensor:
+    """Layer norm over the axes of the scale."""
+    return F.layer_norm(data, scale.shape, scale, shift, eps)
+
+
+@twin_of("InstanceNormalization")
+def instance_norm(twin: Twin, node: onnx.NodeProto) -> fx.Node:
+    """F.instance_norm, which group norm is written with."""
+    inputs = (twin.get(name) for name in node.input)
+    return twin.call(_normalise_instances, *inputs, float(attributes(node).get("epsilon", 1e-5)))
+
+
+def _normalise_instances(
+    data: torch.Tensor, scale: torch.Tensor, shift: torch.Tensor, eps: float
+) -> torch.Tensor:
+    return F.instance_norm(data, weight=scale, bias=shift, eps=eps)
+
+
 @twin_of("Gemm")
 def gemm(twin: Twin, node: onnx.NodeProto) -> fx.Node:
     """nn.Linear where the Gemm is one, else the formula."""
@@ -110,7 +156,8 @@ def gemm(twin: Twin, node: onnx.NodeProto) -> fx.Node:
     alpha, beta = values.get("alpha", 1.0), values.get("beta", 1.0)
     weight = twin.weights.get(weight_name)
     plain = values.get("transB", 0) and not values.get("transA", 0) and alpha == beta == 1.0
-    if weight is not None and plain and weight_name.endswith(".weight"):
+    plain = plain and weight_name.endswith(".weight")
+    if plain and weight is not None and _is_layer(twin, weight_name, bias_name):
         out, inside = weight.shape
 
         def make() -> nn.Module:
@@ -134,10 +181,27 @@ def matmul(twin: Twin, node: onnx.NodeProto) -> fx.Node:
     return twin.call(torch.matmul, twin.get(node.input[0]), twin.get(node.input[1]))
 
 
+@twin_of("Einsum")
+def einsum(twin: Twin, node: onnx.NodeProto) -> fx.Node:
+    """torch.einsum."""
+    inputs = (twin.get(name) for name in node.input)
+    return twin.call(torch.einsum, attributes(node)["equation"], *inputs)
+
+
 def _path(weight: str) -> str:
     """Where the layer of a weight lives: `layer1.0.conv1` of `layer1.0.conv1.weight`."""
     path, _, leaf = weight.rpartition(".")
     return path if path and leaf in ("weight", "running_mean") else weight.replace(".", "_")
+
+
+def _is_layer(twin: Twin, weight: str, bias: str, *options: object) -> bool:
+    """Whether weight and bias are those of one nn layer, as the state dict's keys say.
+
+    Two layers may share a weight and differ in bias or stride: those become functions.
+    """
+    path = _path(weight)
+    named = weight != f"{path}.weight" or bias in ("", f"{path}.bias")
+    return named and twin.is_one_layer(path, bias, *options)
 
 
 def _filled(twin: Twin, layer: Any, weight: str, bias: str) -> nn.Module:

@@ -13,6 +13,12 @@ from torch import fx
 from hwprune.network.ops.registry import twin_of
 from hwprune.network.twin import Twin, attributes, even_pads, torch_pads
 
+
+def onnx_l2(data: torch.Tensor, axes: list[int], keep: bool) -> torch.Tensor:
+    """Euclidean norm over some axes."""
+    return torch.linalg.vector_norm(data, 2, axes, keep)
+
+
 _AVERAGES = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
 _MAXIMA = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
 _REDUCTIONS: dict[str, Callable[..., Any]] = {
@@ -20,6 +26,7 @@ _REDUCTIONS: dict[str, Callable[..., Any]] = {
     "ReduceSum": torch.sum,
     "ReduceMax": torch.amax,
     "ReduceMin": torch.amin,
+    "ReduceL2": onnx_l2,
 }
 
 

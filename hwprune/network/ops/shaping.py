@@ -67,9 +67,32 @@ def squeeze(twin: Twin, node: onnx.NodeProto) -> fx.Node:
     return data
 
 
+@twin_of("Shape")
+def shape(twin: Twin, node: onnx.NodeProto) -> fx.Node:
+    """A tensor's sizes as a list of numbers."""
+    values = attributes(node)
+    twin.lists.add(node.output[0])
+    first, last = int(values.get("start", 0)), values.get("end")
+    return twin.call(sizes_of, twin.get(node.input[0]), first, last)
+
+
+def sizes_of(data: torch.Tensor, first: int, last: int | None) -> list[int]:
+    """Sizes of some axes."""
+    return list(data.shape[first:last])
+
+
+def joined_lists(*parts: list[int]) -> list[int]:
+    """One list of several."""
+    return [number for part in parts for number in part]
+
+
 @twin_of("Concat")
 def concat(twin: Twin, node: onnx.NodeProto) -> fx.Node:
-    """torch.cat."""
+    """torch.cat; of shapes, one list of numbers."""
+    if twin.lists.intersection(node.input):
+        twin.lists.add(node.output[0])
+        parts = [_known(twin, node, position) for position in range(len(node.input))]
+        return twin.call(joined_lists, *parts)
     return twin.call(
         torch.cat, [twin.get(name) for name in node.input], int(attributes(node)["axis"])
     )
@@ -126,7 +149,9 @@ def onnx_expand(data: torch.Tensor, target: list[int]) -> torch.Tensor:
     return data.expand(torch.broadcast_shapes(data.shape, tuple(target)))
 
 
-def _known(twin: Twin, node: onnx.NodeProto, position: int) -> list[int]:
+def _known(twin: Twin, node: onnx.NodeProto, position: int) -> Any:
+    if node.input[position] in twin.lists:
+        return twin.get(node.input[position])
     numbers = twin.ints(node, position)
     if numbers is None:
         raise NotImplementedError(f"{node.name} computes its input {position}")

@@ -1,0 +1,254 @@
+"""Ops rewritten in the one way that the analysis reads them; outputs stay bit for bit the same."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from hwprune.channels.shape_values import shape_values
+from hwprune.channels.values import Shape, value_shapes
+
+ODD_BATCH = 7919
+"""A batch no network has as a size of its own, so that it can be told apart in shapes."""
+_ENDLESS = 2**31
+"""Numbers from here on stand for "to the end"."""
+BATCH = "hwprune.batch"
+"""The value that holds the batch size, where a shape needs it."""
+
+
+def rewritten(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with every node in its one form; the given one is changed and returned.
+
+    A shape that one rewrite makes known may be what the next one needs, so it goes on until no
+    more become known.
+    """
+    unknown = -1
+    while True:
+        rewriter = Rewriter(model)
+        rewriter.rewrite()
+        if rewriter.unknown in (0, unknown):
+            return model
+        unknown = rewriter.unknown
+
+
+class Rewriter:
+    """Rewrites the nodes of one graph; integer constants already belong to one node each."""
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        self._graph = model.graph
+        self._shapes = value_shapes(model, ODD_BATCH)
+        self.unknown = sum(
+            not all(isinstance(size, int) for size in shape) for shape in self._shapes.values()
+        )
+        """Values with an axis of unknown size."""
+        self._names = {node.name for node in model.graph.node}
+        self._constants = {tensor.name: tensor for tensor in model.graph.initializer}
+        self._values = shape_values(model.graph, self._shapes)
+        self._outputs = {value.name for value in model.graph.output}
+        self._first = next(v for v in model.graph.input if v.name not in self._constants)
+
+    def rewrite(self) -> None:
+        """Rewrite every node that has another form."""
+        nodes: list[onnx.NodeProto] = []
+        for node in self._graph.node:
+            if self._lifted(node):
+                continue
+            form = _FORMS.get(node.op_type)
+            nodes += [node] if form is None else form(self, node)
+        if BATCH not in self._names and any(BATCH in node.input for node in nodes):
+            shape = helper.make_node(
+                "Shape", [self._first.name], [BATCH], name=BATCH, start=0, end=1
+            )
+            nodes.insert(0, shape)
+        copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
+        del self._graph.node[:]
+        self._graph.node.extend(copies)
+
+    def _lifted(self, node: onnx.NodeProto) -> bool:
+        """Make a constant of what is computed from shapes alone and does not hang on the batch."""
+        value = self._values.get(node.output[0])
+        if value is None or node.name == BATCH or node.output[0] in self._outputs:
+            return False
+        if ((np.abs(value) >= ODD_BATCH) & (np.abs(value) < _ENDLESS)).any():
+            return False
+        self._graph.initializer.append(numpy_helper.from_array(value, node.output[0]))
+        return True
+
+    def _array(self, node: onnx.NodeProto, position: int) -> np.ndarray | None:
+        name = node.input[position] if position < len(node.input) else ""
+        return numpy_helper.to_array(self._constants[name]) if name in self._constants else None
+
+    def _constant(self, name: str, values: list[int]) -> str:
+        """An integer constant, new or with a new value; its name."""
+        tensor = numpy_helper.from_array(np.asarray(values, dtype=np.int64), name)
+        if name in self._constants:
+            self._constants[name].CopyFrom(tensor)
+        else:
+            self._graph.initializer.append(tensor)
+            self._constants[name] = self._graph.initializer[-1]
+        return name
+
+    def _known(self, name: str) -> list[int] | None:
+        """A value's shape at the odd batch; None where an axis is not known."""
+        shape: Shape = self._shapes.get(name, ("?",))
+        return [int(d) for d in shape] if all(isinstance(d, int) for d in shape) else None
+
+    def reshape(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
+        """The batch axis is copied (0) or inferred (-1), all else is written as a number."""
+        before, after = self._known(node.input[0]), self._known(node.output[0])
+        wished = self._values.get(node.input[1])
+        if before and after is None and wished is not None:
+            after = _filled_in(before, wished.tolist())
+        target = _target(before, after) if before and after else None
+        if target is not None:
+            kept = [a for a in node.attribute if a.name != "allowzero"]
+            del node.attribute[:]
+            node.attribute.extend(kept)
+            node.input[1] = self._constant(f"{node.name}/in1", target)
+        return [node]
+
+    def flatten(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
+        """Flatten from axis 1 becomes Reshape [0, -1], as other exporters write it."""
+        if next((a.i for a in node.attribute if a.name == "axis"), 1) == 1:
+            node.op_type = "Reshape"
+            node.ClearField("attribute")
+            node.input.append(self._constant(f"{node.name}/in1", [0, -1]))
+        return [node]
+
+    def split(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
+        """Split into equal parts becomes Split by sizes, which can follow a cut."""
+        shapes = [self._known(name) for name in node.output]
+        if (len(node.input) > 1 and node.input[1]) or None in shapes:
+            return [node]
+        axis = next((a.i for a in node.attribute if a.name == "axis"), 0)
+        sizes = [shape[axis] for shape in shapes if shape]
+        kept = [a for a in node.attribute if a.name == "axis"]
+        del node.attribute[:]
+        node.attribute.extend(kept)
+        del node.input[1:]
+        node.input.append(self._constant(f"{node.name}/in1", sizes))
+        return [node]
+
+    def expand(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
+        """Axes that do not grow are written as 1, which is right at any width."""
+        name = f"{node.name}/shape"
+        before, after = self._known(node.input[0]), self._known(node.output[0])
+        if before is None or after is None or name in self._names:
+            return [node]
+        old = [1] * (len(after) - len(before)) + before
+        target = [1 if a == b else b for a, b in zip(old, after, strict=True)]
+        if any(size % ODD_BATCH == 0 and size != ODD_BATCH for size in target):
+            return [node]
+        if ODD_BATCH not in target:
+            node.input[1] = self._constant(f"{node.name}/in1", target)
+            return [node]
+        parts = [
+            BATCH if size == ODD_BATCH else self._constant(f"{node.name}/shape/in{k}", [size])
+            for k, size in enumerate(target)
+        ]
+        node.input[1] = name
+        return [helper.make_node("Concat", parts, [name], name=name, axis=0), node]
+
+    def resize(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
+        """Sizes become factors, which say nothing of batch and channels."""
+        before, after = self._known(node.input[0]), self._known(node.output[0])
+        sized = len(node.input) > 3 and node.input[3]
+        if not sized or before is None or after is None or before[:2] != after[:2]:
+            return [node]
+        factors = (np.array(after) / np.array(before)).astype(np.float32)
+        if (np.floor(np.array(before, np.float32) * factors) != after).any():
+            return [node]
+        name = f"{node.name}/in2"
+        self._constant(name, [])
+        self._constants[name].CopyFrom(numpy_helper.from_array(factors, name))
+        kept = [a for a in node.attribute if a.name not in ("axes", "keep_aspect_ratio_policy")]
+        del node.attribute[:]
+        node.attribute.extend(kept)
+        del node.input[1:]
+        node.input.extend(["", name])
+        return [node]
+
+    def gather(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
+        """GatherND of whole rows becomes Gather."""
+        indices = self._array(node, 1)
+        batch = next((a.i for a in node.attribute if a.name == "batch_dims"), 0)
+        if indices is not None and indices.shape[-1] == 1 and batch == 0:
+            name = f"{node.name}/in1"
+            tensor = numpy_helper.from_array(indices[..., 0].astype(np.int64), name)
+            self._constant(name, [])
+            self._constants[name].CopyFrom(tensor)
+            gather = helper.make_node(
+                "Gather", [node.input[0], name], node.output, name=node.name, axis=0
+            )
+            return [gather]
+        return [node]
+
+    def scatter(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
+        """ScatterND of neighbouring rows becomes Concat of what is before, the rows, and after."""
+        rows, shape = self._array(node, 1), self._known(node.input[0])
+        mode = next((a.s for a in node.attribute if a.name == "reduction"), b"none")
+        if rows is None or shape is None or mode != b"none" or rows.ndim != 2:
+            return [node]
+        places = rows.reshape(-1)
+        if rows.shape[1] != 1 or not len(places) or (np.diff(places) != 1).any():
+            return [node]
+        data, _, updates = node.input
+        first, last = int(places[0]), int(places[-1]) + 1
+        nodes: list[onnx.NodeProto] = []
+        parts = [updates]
+        if first > 0:
+            parts.insert(0, self._slice(node.name, "before", data, [0, first], nodes))
+        if last < shape[0]:
+            parts.append(self._slice(node.name, "after", data, [last, shape[0]], nodes))
+        nodes.append(helper.make_node("Concat", parts, node.output, name=node.name, axis=0))
+        return nodes
+
+    def _slice(
+        self, owner: str, what: str, data: str, ends: list[int], nodes: list[onnx.NodeProto]
+    ) -> str:
+        name = f"{owner}/{what}"
+        bounds = [self._constant(f"{name}/in{k}", [end]) for k, end in enumerate(ends, start=1)]
+        axes = self._constant(f"{name}/in3", [0])
+        nodes.append(helper.make_node("Slice", [data, *bounds, axes], [name], name=name))
+        return name
+
+
+def _filled_in(before: list[int], wished: list[int]) -> list[int] | None:
+    """The shape that a reshape's target stands for."""
+    sizes = [
+        before[axis] if size == 0 and axis < len(before) else size
+        for axis, size in enumerate(wished)
+    ]
+    if -1 in sizes:
+        rest = math.prod(size for size in sizes if size != -1)
+        sizes[sizes.index(-1)] = math.prod(before) // max(1, rest)
+    return sizes if math.prod(sizes) == math.prod(before) else None
+
+
+def _target(before: list[int], after: list[int]) -> list[int] | None:
+    """The target with the batch copied (0) or inferred (-1); None where that cannot be said."""
+    target = []
+    for axis, size in enumerate(after):
+        kept = axis < len(before) and before[axis] == size
+        if kept and (axis == 0 or size % ODD_BATCH == 0):
+            target.append(0)
+        else:
+            target.append(-1 if size % ODD_BATCH == 0 else size)
+    if len(target) == 2 and target[0] == 0:
+        return [0, -1]
+    return target if target.count(-1) <= 1 else None
+
+
+_FORMS: dict[str, Callable[[Rewriter, onnx.NodeProto], list[onnx.NodeProto]]] = {
+    "Reshape": Rewriter.reshape,
+    "Flatten": Rewriter.flatten,
+    "Split": Rewriter.split,
+    "Expand": Rewriter.expand,
+    "Resize": Rewriter.resize,
+    "GatherND": Rewriter.gather,
+    "ScatterND": Rewriter.scatter,
+}

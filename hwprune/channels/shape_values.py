@@ -1,0 +1,110 @@
+"""Integers that a graph computes from shapes, worked out before any input comes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+from hwprune.channels.values import Shape, is_weight
+
+_MOST = 4096
+"""Elements of what is still a list of sizes or places."""
+Attributes = Mapping[str, Any]
+Compute = Callable[[list[np.ndarray], Attributes], np.ndarray]
+
+
+def shape_values(graph: onnx.GraphProto, shapes: Mapping[str, Shape]) -> dict[str, np.ndarray]:
+    """Integer values by name, of constants and of all that follows from them and from `shapes`."""
+    known = {
+        tensor.name: numpy_helper.to_array(tensor)
+        for tensor in graph.initializer
+        if not is_weight(tensor) and np.prod(tensor.dims, dtype=int) <= _MOST
+    }
+    for node in graph.node:
+        found = _value(node, known, shapes)
+        if found is not None and found.size <= _MOST and found.dtype.kind in "iub":
+            known[node.output[0]] = found
+    return known
+
+
+def _value(
+    node: onnx.NodeProto, known: Mapping[str, np.ndarray], shapes: Mapping[str, Shape]
+) -> np.ndarray | None:
+    attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+    if node.op_type in ("Shape", "Size"):
+        shape = shapes.get(node.input[0])
+        if shape is None or not all(isinstance(size, int) for size in shape):
+            return None
+        sizes = np.array(shape, dtype=np.int64)
+        if node.op_type == "Size":
+            return np.asarray(sizes.prod())
+        return sizes[attributes.get("start", 0) : attributes.get("end")]
+    compute = _COMPUTE.get(node.op_type)
+    if compute is None or not all(name in known for name in node.input if name):
+        return None
+    try:
+        return compute([known[name] for name in node.input if name], attributes)
+    except (IndexError, ValueError, TypeError, KeyError):
+        return None
+
+
+def _slice(inputs: list[np.ndarray], attributes: Attributes) -> np.ndarray:
+    data, starts, ends, *rest = inputs
+    axes = rest[0] if rest else np.arange(len(starts))
+    steps = rest[1] if len(rest) > 1 else np.ones(len(starts), np.int64)
+    places = [slice(None)] * data.ndim
+    for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
+        places[int(axis)] = slice(int(start), int(end), int(step))
+    return data[tuple(places)]
+
+
+def _squeeze(inputs: list[np.ndarray], attributes: Attributes) -> np.ndarray:
+    axes = inputs[1].tolist() if len(inputs) > 1 else attributes.get("axes")
+    return np.squeeze(inputs[0], tuple(axes) if axes else None)
+
+
+def _unsqueeze(inputs: list[np.ndarray], attributes: Attributes) -> np.ndarray:
+    axes = inputs[1].tolist() if len(inputs) > 1 else attributes["axes"]
+    return np.expand_dims(inputs[0], tuple(np.atleast_1d(axes)))
+
+
+def _divide(inputs: list[np.ndarray], attributes: Attributes) -> np.ndarray:
+    # ONNX divides integers towards zero.
+    return np.asarray(np.trunc(inputs[0] / inputs[1]).astype(inputs[0].dtype))
+
+
+def _cast(inputs: list[np.ndarray], attributes: Attributes) -> np.ndarray:
+    kind = onnx.helper.tensor_dtype_to_np_dtype(int(attributes["to"]))
+    return inputs[0].astype(kind)
+
+
+def _filled(inputs: list[np.ndarray], attributes: Attributes) -> np.ndarray:
+    value = attributes.get("value")
+    number = numpy_helper.to_array(value) if value is not None else np.zeros(1, np.float32)
+    if np.prod(inputs[0], dtype=int) > _MOST:
+        raise ValueError("too large for a list of sizes")
+    return np.full(inputs[0].tolist(), number.reshape(-1)[0])
+
+
+_COMPUTE: dict[str, Compute] = {
+    "Add": lambda x, _: np.asarray(x[0] + x[1]),
+    "Cast": _cast,
+    "Concat": lambda x, a: np.concatenate(x, axis=int(a["axis"])),
+    "ConstantOfShape": _filled,
+    "Div": _divide,
+    "Equal": lambda x, _: np.asarray(x[0] == x[1]),
+    "Gather": lambda x, a: np.asarray(np.take(x[0], x[1], axis=int(a.get("axis", 0)))),
+    "Mul": lambda x, _: np.asarray(x[0] * x[1]),
+    "Range": lambda x, _: np.arange(*(int(v.reshape(-1)[0]) for v in x), dtype=x[0].dtype),
+    "ReduceProd": lambda x, a: np.asarray(x[0].prod(keepdims=bool(a.get("keepdims", 1)))),
+    "Reshape": lambda x, _: x[0].reshape(x[1].tolist()),
+    "Slice": _slice,
+    "Squeeze": _squeeze,
+    "Sub": lambda x, _: np.asarray(x[0] - x[1]),
+    "Unsqueeze": _unsqueeze,
+    "Where": lambda x, _: np.where(x[0], x[1], x[2]),
+}

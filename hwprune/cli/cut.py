@@ -1,0 +1,150 @@
+"""`hwprune cut`: a smaller network at once, without a search and without a board."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hwprune.cli.inspect import Input, Model, Weights
+
+if TYPE_CHECKING:
+    from hwprune.pipeline.cut import CutOutcome
+
+Keep = Annotated[
+    float | None,
+    typer.Option("--keep", help="Share of every group that stays, 0..1.", show_default=False),
+]
+Widths = Annotated[
+    Path | None,
+    typer.Option(
+        "--widths",
+        metavar="FILE.json",
+        help="Widths by group name; groups it leaves out stay whole.",
+        show_default=False,
+    ),
+]
+Out = Annotated[Path, typer.Option("--out", help="A new folder.", show_default=False)]
+Saliency = Annotated[str, typer.Option("--saliency", help="Which channels stay.")]
+Multiple = Annotated[
+    int, typer.Option("--multiple-of", metavar="N", help="Channels come in multiples of N.")
+]
+Ignore = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--ignore",
+        metavar="PATTERN",
+        help="Layers or groups to leave whole; may be repeated.",
+        show_default=False,
+    ),
+]
+Data = Annotated[
+    str,
+    typer.Option(
+        "--data",
+        metavar="SOURCE",
+        help="Data for criteria that need it, and to re-calibrate BatchNorm: "
+        "torchvision:CIFAR10, sklearn:digits, package.module:function.",
+        show_default=False,
+    ),
+]
+Root = Annotated[str, typer.Option("--root", help="Folder of downloaded data.")]
+Samples = Annotated[
+    Path | None,
+    typer.Option(
+        "--samples",
+        metavar="FILE.npy",
+        help="A few inputs N C H W, normalised, where there is no data set.",
+        show_default=False,
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="What was done as JSON on stdout.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
+
+
+def cut(
+    model: Model,
+    out: Out,
+    keep: Keep = None,
+    widths: Widths = None,
+    saliency: Saliency = "l1",
+    multiple_of: Multiple = 1,
+    ignore: Ignore = None,
+    input_: Input = "",
+    weights: Weights = None,
+    data: Data = "",
+    root: Root = "~/.cache/hwprune/data",
+    samples: Samples = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Cut a network to a share of its channels, or to given widths.
+
+    Writes model.onnx, weights.safetensors, architecture.json and cut.json. The network is not
+    fine-tuned; `hwprune prune` searches widths for a budget and trains.
+
+    Example:  hwprune cut torchvision:resnet18:none --keep 0.5 --out half
+    """
+    from hwprune.cli.inspect import parse_shapes
+    from hwprune.cli.progress import listener
+    from hwprune.cli.screen import print_json
+    from hwprune.network.data import load_data
+    from hwprune.pipeline import cut as cutting
+
+    progress = listener(quiet=quiet)
+    try:
+        outcome = cutting.cut(
+            cutting.CutWish(
+                source=model,
+                out=out,
+                keep=keep,
+                widths=widths,
+                saliency=saliency,
+                multiple_of=multiple_of,
+                ignore=tuple(ignore or ()),
+                shapes=parse_shapes(input_),
+                weights=weights,
+                data=load_data(data, root=root) if data else None,
+                samples=samples,
+            ),
+            progress,
+        )
+    finally:
+        getattr(progress, "close", lambda: None)()
+    if as_json:
+        print_json(outcome.to_json())
+    else:
+        _show(outcome)
+
+
+def _show(outcome: CutOutcome) -> None:
+    from rich import box
+    from rich.table import Table
+
+    from hwprune.cli.screen import output, short_list
+    from hwprune.report.figures import count, percent
+
+    facts, console = outcome.to_json(), output()
+    table = Table(box=box.SIMPLE_HEAD)
+    for column in ("", "before", "after", "left"):
+        table.add_column(column, justify="left" if not column else "right")
+    for name, title in (("params", "parameters"), ("macs", "MACs"), ("bytes", "bytes of ONNX")):
+        before, after = facts[name]["before"], facts[name]["after"]
+        left = percent(after / max(1, before), 1)
+        table.add_row(title, count(before), count(after), left)
+    console.print(table)
+    for layer in facts["never_cut"]:
+        if layer["reason"] != "network output":
+            console.print(f"never cut  {layer['layer']}: {layer['reason']}", markup=False)
+    outputs = [x["layer"] for x in facts["never_cut"] if x["reason"] == "network output"]
+    console.print(f"whole      {short_list(outputs, 3)}: network output", markup=False)
+    gate = outcome.gate
+    said = gate.untried or (
+        f"{gate.candidates} random cuts agree with the silenced network to {gate.worst_error:.0e}"
+        f"; hash of a cut and of its export: {gate.re_export}"
+    )
+    console.print(f"tried      {said}", markup=False)
+    if not outcome.recalibrated:
+        console.print("note       BatchNorm keeps the uncut statistics; --data re-calibrates it")
+    console.print(f"\nnetwork    {outcome.folder}/model.onnx, weights.safetensors", markup=False)

@@ -1,0 +1,79 @@
+"""What the gate found out about a base network, and where that is remembered."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from hwprune.channels.base import BaseNetwork
+
+VERSION = 1
+"""Of the gate's checks: a record of another version is not read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateRecord:
+    """The outcome of one passage through the gate."""
+
+    candidates: int
+    """Random candidates that were cut and compared; 0 where the network cannot be tried."""
+    worst_error: float
+    """Relative, in float64, of those that passed."""
+    failed: tuple[str, ...]
+    """Groups left whole because a cut of them computed something else."""
+    re_export: str
+    """`equal` or `different`: the hash of a cut against that of the cut module's own export; or
+    why that was not tried."""
+    untried: str = ""
+    """Why nothing was compared, where nothing was."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> GateRecord:
+        """The inverse of `to_json`."""
+        return cls(**{**data, "failed": tuple(data["failed"])})
+
+
+class GateRecords:
+    """Records by structure, in a folder: weights make no difference to a plan."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def get(self, base: BaseNetwork, ignore: Sequence[str]) -> GateRecord | None:
+        """The record of this structure and plan; None where there is none, or a damaged one."""
+        try:
+            return GateRecord.from_json(json.loads(self._file(base, ignore).read_text()))
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def put(self, base: BaseNetwork, ignore: Sequence[str], record: GateRecord) -> None:
+        """Remember a record; a folder that cannot be written is done without."""
+        file = self._file(base, ignore)
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            half = file.with_suffix(f".{os.getpid()}")
+            half.write_text(json.dumps(record.to_json()))
+            os.replace(half, file)
+        except OSError:
+            return
+
+    def _file(self, base: BaseNetwork, ignore: Sequence[str]) -> Path:
+        plan = json.dumps(base.plan.to_json(), sort_keys=True)
+        parts = [str(VERSION), base.architecture, plan, *ignore]
+        key = hashlib.sha256("\n".join(parts).encode()).hexdigest()
+        return self._folder / f"{key[:32]}.json"
+
+
+def user_records() -> GateRecords:
+    """Those in the user's cache folder."""
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return GateRecords(Path(cache) / "hwprune" / "gates")

@@ -1,0 +1,159 @@
+"""A network that exists only as an ONNX file: simplified, its weights named, in canonical form."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import onnx
+import onnx_ir as ir
+from onnx import version_converter
+
+from hwprune.channels.canonical import canonical
+from hwprune.channels.values import BUFFERS_KEY, is_weight
+from hwprune.errors import NetworkError
+from hwprune.network.simplify import simplified
+
+OLDEST = 13
+"""Opset from which axes and sizes are inputs everywhere, as the analysis reads them."""
+_ROLES: Mapping[str, tuple[str, ...]] = {
+    "Conv": ("weight", "bias"),
+    "ConvTranspose": ("weight", "bias"),
+    "Gemm": ("weight", "bias"),
+    "MatMul": ("weight",),
+    "BatchNormalization": ("weight", "bias", "running_mean", "running_var"),
+    "LayerNormalization": ("weight", "bias"),
+    "InstanceNormalization": ("weight", "bias"),
+    "PRelu": ("weight",),
+}
+"""What the inputs after the first are; other float constants are no parameters."""
+
+
+def read_network(path: Path, shapes: Sequence[Sequence[int]] = ()) -> bytes:
+    """An ONNX file, from any exporter, in the form that the analysis and the torch twin take.
+
+    Shapes that are computed are worked out, weights get names like a module's
+    (`layer1.0.conv1.weight`, after their nodes), operators of old opsets are converted. Outputs
+    stay the same.
+
+    Args:
+        path: the file; weights may lie beside it as external data.
+        shapes: of the inputs in order, where the file leaves sizes open; the batch may stay open.
+
+    Raises:
+        NetworkError: no such file, no ONNX in it, or an operator that cannot be converted.
+    """
+    if not path.is_file():
+        near = sorted(p.name for p in path.parent.glob("*.onnx")) if path.parent.is_dir() else []
+        raise NetworkError(
+            f"the model file {path} is not there",
+            given=str(path),
+            possible=f"in {path.parent}: {', '.join(near[:6])}" if near else "",
+        )
+    try:
+        proto = onnx.load(path)
+    except Exception as error:  # protobuf and the file system have many ways to say no
+        raise NetworkError(f"{path} is no ONNX model", given=str(error)) from error
+    return imported(proto, shapes)
+
+
+def imported(proto: onnx.ModelProto, shapes: Sequence[Sequence[int]] = ()) -> bytes:
+    """A loaded model in canonical form with named weights; see `read_network`.
+
+    Raises:
+        NetworkError: shapes do not fit, or an operator cannot be converted.
+    """
+    _set_shapes(proto, shapes)
+    opset = next((o.version for o in proto.opset_import if o.domain in ("", "ai.onnx")), 0)
+    try:
+        if opset < OLDEST:
+            proto = version_converter.convert_version(proto, OLDEST)
+        weights = [tensor.name for tensor in proto.graph.initializer if is_weight(tensor)]
+        proto = ir.to_proto(simplified(ir.from_proto(proto), weights))
+        proto = canonical(proto)
+        _name_weights(proto)
+        onnx.checker.check_model(proto)
+    except Exception as error:  # converter and optimiser raise whatever they meet
+        raise NetworkError(
+            f"the ONNX model cannot be read: {str(error).strip().splitlines()[0]}",
+            given=f"opset {opset}",
+            next_step="see whether onnx.checker.check_model takes it; or export it anew",
+        ) from error
+    return bytes(proto.SerializeToString())
+
+
+def _set_shapes(proto: onnx.ModelProto, shapes: Sequence[Sequence[int]]) -> None:
+    weights = {tensor.name for tensor in proto.graph.initializer}
+    inputs = [value for value in proto.graph.input if value.name not in weights]
+    if len(shapes) > len(inputs):
+        raise NetworkError(
+            "more shapes than inputs",
+            given=f"{len(shapes)} shapes",
+            possible=", ".join(value.name for value in inputs),
+        )
+    for value, sizes in zip(inputs, shapes, strict=False):
+        dims = value.type.tensor_type.shape.dim
+        fits = len(dims) == len(sizes) and all(
+            not dim.dim_value or dim.dim_value == size
+            for dim, size in zip(dims, sizes, strict=True)
+        )
+        if not fits:
+            known = "x".join(str(dim.dim_value or dim.dim_param or "?") for dim in dims)
+            raise NetworkError(
+                f"the shape does not fit the input '{value.name}'",
+                given="x".join(map(str, sizes)),
+                possible=known,
+            )
+        for dim, size in list(zip(dims, sizes, strict=True))[1:]:
+            dim.dim_value = size
+
+
+def _name_weights(proto: onnx.ModelProto) -> None:
+    """Names by layer and role for the weights of layers whose names are no state-dict keys."""
+    weights = {tensor.name: tensor for tensor in proto.graph.initializer if is_weight(tensor)}
+    renamed: dict[str, str] = {}
+    buffers: list[str] = []
+    taken = set(weights)
+    for node in proto.graph.node:
+        roles = _ROLES.get(node.op_type, ())
+        named = {
+            name: role
+            for name, role in zip(node.input[1:], roles, strict=False)
+            if name in weights and name not in renamed
+        }
+        first = next(iter(named.items()), ("", ""))
+        path = first[0].rpartition(".")[0] if _is_key(*first) else _free(node.name, roles, taken)
+        for name, role in named.items():
+            renamed[name] = f"{path}.{role}"
+            taken.add(renamed[name])
+            if role.startswith("running_"):
+                buffers.append(renamed[name])
+    for node in proto.graph.node:
+        for position, name in enumerate(node.input):
+            node.input[position] = renamed.get(name, name)
+    for name, new in renamed.items():
+        weights[name].name = new
+    onnx.helper.set_model_props(proto, {BUFFERS_KEY: json.dumps(buffers)})
+
+
+def _is_key(name: str, role: str) -> bool:
+    parts = name.split(".")
+    return parts[-1] == role and all(p.isidentifier() or p.isdigit() for p in parts)
+
+
+def _path(node_name: str) -> str:
+    """`/layer1/layer1.0/conv1/Conv` as `layer1.layer1_0.conv1`: a path that modules can have."""
+    parts = [re.sub(r"\W", "_", part) for part in node_name.split("/") if part]
+    path = ".".join(parts[:-1] if len(parts) > 1 else parts)
+    return path or "layer"
+
+
+def _free(node_name: str, roles: Sequence[str], taken: set[str]) -> str:
+    """A path under which no weight has a name; layers of one path get numbers."""
+    number, path = 1, _path(node_name)
+    free = path
+    while any(f"{free}.{role}" in taken for role in roles):
+        number, free = number + 1, f"{path}_{number}"
+    return free

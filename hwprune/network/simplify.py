@@ -1,0 +1,92 @@
+"""Simplifies an ONNX graph: what is known before any input comes is worked out once."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import onnx_ir as ir
+import onnx_ir.passes.common as common
+from onnxscript.optimizer import _constant_folding
+from onnxscript.rewriter import RewritePass
+from onnxscript.rewriter.rules.common import (
+    _basic_rules,
+    _cast_constant_of_shape,
+    _collapse_slices,
+    _materialize_reshape_shape,
+)
+
+_NO_LIMIT = 2**40
+# Left out on purpose: BatchNorm folding, zero-bias removal and x*1, x+0 depend on values, so two
+# exports of one structure could differ; Conv+Pad and Clip fusion hide what a cut has to patch.
+_RULES = (
+    *_cast_constant_of_shape.rules,
+    *_collapse_slices.rules,
+    *_materialize_reshape_shape.rules,
+    *_basic_rules.basic_optimization_rules(),
+)
+
+
+def simplified(model: ir.Model, weights: Collection[str]) -> ir.Model:
+    """The model with computed shapes and constants worked out and what is unused gone.
+
+    The clean-up depends on structure alone, never on a weight's value, so that two networks of one
+    structure stay alike.
+
+    Args:
+        model: changed in place.
+        weights: initializers that stay themselves, whatever is done to them.
+    """
+    for step in _passes(weights):
+        model = step(model).model
+    return model
+
+
+def _passes(weights: Collection[str]) -> list[Any]:
+    def fold(node: ir.Node) -> bool | None:
+        if node.op_type == "Shape":
+            return None  # a weight's shape may be computed with
+        if any(v is not None and v.name in weights for v in node.inputs):
+            return False
+        # Masks grow from filled tensors, which are left alone by default to save space.
+        return True if node.op_type == "ConstantOfShape" else None
+
+    return [
+        common.InlinePass(),
+        _DropEmptyBias(),
+        ir.passes.PassManager(
+            [
+                _constant_folding.FoldConstantsPass(
+                    shape_inference=True,
+                    input_size_limit=_NO_LIMIT,
+                    output_size_limit=_NO_LIMIT,
+                    should_fold=fold,
+                ),
+                RewritePass(list(_RULES)),
+                common.RemoveUnusedNodesPass(),
+                common.RemoveUnusedFunctionsPass(),
+                common.RemoveUnusedOpsetsPass(),
+            ],
+            steps=3,
+            early_stop=True,
+        ),
+        common.OutputFixPass(),
+    ]
+
+
+class _DropEmptyBias(ir.passes.InPlacePass):
+    """A convolution without bias is exported with computed zeros; they are taken out again.
+
+    Which bias is dropped is told by where it comes from, never by its values.
+    """
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        dropped = False
+        for node in model.graph:
+            bias = node.inputs[2] if node.op_type == "Conv" and len(node.inputs) > 2 else None
+            source = bias.producer() if bias is not None else None
+            if source is not None and source.op_type == "Expand":
+                node.replace_input_with(2, None)
+                node.resize_inputs(2)
+                dropped = True
+        return ir.passes.PassResult(model, dropped)

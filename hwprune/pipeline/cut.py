@@ -1,0 +1,201 @@
+"""One cut, without a search or a board: a network in, a smaller one and what was done out."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hwprune.channels.base import BaseNetwork
+from hwprune.errors import InputError, NetworkError
+from hwprune.progress import Progress
+from hwprune.width_limit import WidthLimit, group_choices
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from hwprune.network.data import Data
+    from hwprune.network.gate_record import GateRecord
+    from hwprune.network.graph_source import GraphSource
+    from hwprune.saliency.ranking import Ranking
+
+REPORT = "cut.json"
+FORMAT = 1
+"""Version of cut.json."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CutWish:
+    """What to cut, and how far."""
+
+    source: str
+    out: Path
+    keep: float | None = None
+    """Share of every group that stays."""
+    widths: Path | None = None
+    """A JSON file of widths by group name, instead of a share; what it leaves out stays whole."""
+    saliency: str = "l1"
+    multiple_of: int = 1
+    ignore: tuple[str, ...] = ()
+    limits: Mapping[str, WidthLimit] = field(default_factory=dict)
+    shapes: tuple[tuple[int, ...], ...] = ()
+    weights: Path | None = None
+    data: Data | None = None
+    """For criteria that look at data, and to re-calibrate BatchNorm."""
+    samples: Path | None = None
+    """A .npy file of inputs, where there is no data."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class CutOutcome:
+    """A cut network, written to its folder."""
+
+    base: BaseNetwork
+    widths: tuple[int, ...]
+    model: bytes
+    """ONNX, weights inside."""
+    gate: GateRecord
+    recalibrated: bool
+    """BatchNorm has the statistics of the cut network."""
+    folder: Path
+
+    def to_json(self) -> dict[str, Any]:
+        """What cut.json holds."""
+        costs, plan = self.base.cost_model, self.base.plan
+        rows = zip(plan.groups, self.widths, strict=True)
+        return {
+            "format": FORMAT,
+            "architecture": self.base.architecture_of(self.widths),
+            "params": {"before": costs.params(plan.widths), "after": costs.params(self.widths)},
+            "macs": {"before": costs.macs(plan.widths), "after": costs.macs(self.widths)},
+            "bytes": {"before": len(self.base.onnx), "after": len(self.model)},
+            "recalibrated": self.recalibrated,
+            "groups": [
+                {"name": g.name, "before": g.width, "after": width, "unit": g.unit}
+                for g, width in rows
+            ],
+            "never_cut": [{"layer": layer, "reason": reason} for layer, reason in plan.frozen],
+            "gate": self.gate.to_json(),
+        }
+
+
+def cut(wish: CutWish, progress: Progress) -> CutOutcome:
+    """Cut a network and write model.onnx, weights.safetensors, architecture.json and cut.json.
+
+    Raises:
+        InputError: the network, the widths, the criterion or the data cannot be used.
+    """
+    from hwprune.network.gate import trusted_base
+    from hwprune.network.gate_record import user_records
+    from hwprune.network.graph_source import load_graph
+    from hwprune.network.package import save_package
+    from hwprune_device.cut import Cutter
+
+    _check(wish)
+    progress.begin("load and trace", None)
+    graph: GraphSource = load_graph(wish.source, shapes=wish.shapes, weights=wish.weights)
+    progress.begin("try cuts of every group", None)
+    base, _, gate = trusted_base(
+        graph.onnx, wish.ignore, module=graph.part, records=user_records()
+    )
+    widths = _widths(wish, base)
+    progress.begin(f"rank channels by {wish.saliency}", None)
+    data = _data(wish, base)
+    keep = _ranking(wish, base, data).keep(widths)
+    progress.begin("cut", None)
+    model = Cutter(base.onnx, base.plan).cut(keep)
+    if data is not None:
+        model = _recalibrated(model, data.calibration)
+    save_package(wish.out, model=model, widths=widths, keep=keep, base=base)
+    outcome = CutOutcome(
+        base=base,
+        widths=widths,
+        model=model,
+        gate=gate,
+        recalibrated=data is not None,
+        folder=wish.out,
+    )
+    (wish.out / REPORT).write_text(json.dumps(outcome.to_json(), indent=1) + "\n")
+    progress.end(f"{len(base.plan.groups)} groups")
+    return outcome
+
+
+def _check(wish: CutWish) -> None:
+    """Refuse what is known to be wrong before anything is loaded."""
+    if (wish.keep is None) == (wish.widths is None):
+        raise InputError(
+            "say how far to cut: by one share, or by a file of widths",
+            given=f"keep {wish.keep}, widths {wish.widths}",
+            next_step="hwprune cut MODEL --keep 0.5 --out DIR",
+        )
+    if wish.keep is not None and not 0 < wish.keep <= 1:
+        raise InputError("keep is a share, above 0 and up to 1", given=str(wish.keep))
+    if wish.multiple_of < 1:
+        raise InputError("multiple-of is at least 1", given=str(wish.multiple_of))
+    if wish.out.exists() and (not wish.out.is_dir() or any(wish.out.iterdir())):
+        raise InputError(
+            f"{wish.out} holds something already", next_step="name an empty or a new folder"
+        )
+
+
+def _widths(wish: CutWish, base: BaseNetwork) -> tuple[int, ...]:
+    if not base.plan.groups:
+        frozen = "; ".join(f"{name}: {reason}" for name, reason in base.plan.frozen[:5])
+        raise NetworkError("no channel of this network may be cut", given=frozen)
+    if wish.widths is not None:
+        return _widths_from(wish.widths, base)
+    keep = wish.keep or 1.0
+    widths = []
+    for group in base.plan.groups:
+        choices = group_choices(
+            group, multiple_of=wish.multiple_of, min_keep=0.0, limits=wish.limits
+        )
+        widths.append(min(choices, key=lambda w: (abs(w - keep * group.width), w)))
+    return tuple(widths)
+
+
+def _widths_from(file: Path, base: BaseNetwork) -> tuple[int, ...]:
+    try:
+        wished = json.loads(file.read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(f"no widths can be read from {file}", given=str(error)) from None
+    known = {group.name: group.width for group in base.plan.groups}
+    if not isinstance(wished, dict):
+        raise InputError(
+            f"{file} is no object of widths by group", possible='{"layer1.0.conv1": 32, …}'
+        )
+    for name, width in wished.items():
+        if name not in known:
+            raise InputError(
+                f"{file}: there is no group '{name}'",
+                possible=", ".join(difflib.get_close_matches(name, known, n=5, cutoff=0.3)),
+                next_step="hwprune inspect lists the groups",
+            )
+        if not isinstance(width, int) or not 1 <= width <= known[name]:
+            raise InputError(
+                f"{file}: the width of '{name}' cannot be",
+                given=str(width),
+                possible=f"1 to {known[name]}",
+            )
+    return tuple(int(wished.get(name, width)) for name, width in known.items())
+
+
+def _data(wish: CutWish, base: BaseNetwork) -> Data | None:
+    from hwprune.network.samples import read_samples
+
+    return read_samples(wish.samples, base) if wish.samples is not None else wish.data
+
+
+def _ranking(wish: CutWish, base: BaseNetwork, data: Data | None) -> Ranking:
+    from hwprune.saliency.ranking import rank
+
+    return rank(base, data, wish.saliency)
+
+
+def _recalibrated(model: bytes, images: np.ndarray) -> bytes:
+    from hwprune.network.recalibration import recalibrate_onnx
+
+    return recalibrate_onnx(model, images)
