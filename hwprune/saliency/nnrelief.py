@@ -10,18 +10,18 @@ not needed: branches of one stream are one group here.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import fx, nn
 
-from hwprune.saliency.input_axes import input_axes
+from hwprune.saliency.input_axes import InputAxis, input_axes
 from hwprune.saliency.l1 import l1
 from hwprune.saliency.observation import Observer
 from hwprune.saliency.output_axes import GroupScores
-from hwprune.saliency.places import graph_module
+from hwprune.saliency.places import behind_turns, graph_module
 from hwprune.saliency.registry import Subject, criterion
 from hwprune.saliency.sample import batches
 
@@ -46,19 +46,27 @@ def nnrelief(subject: Subject) -> list[np.ndarray]:
     """
     graph = graph_module(subject)
     axes = {axis.layer: axis for axis in input_axes(graph, subject.plan)}
-    readers = [
-        (node, axes[str(node.target)])
-        for node in graph.graph.nodes
-        if node.op == "call_module" and node.target in axes
-    ]
-    means = _mean_inputs(subject, graph, {node.all_input_nodes[0] for node, _ in readers})
+    readers = list(_readers(graph, axes))
+    means = _mean_inputs(subject, graph, {node for node, _ in readers})
     sums = GroupScores(subject.plan)
     for node, axis in readers:
-        layer = graph.get_submodule(axis.layer)
-        flows, bias = _flows(layer, means[node.all_input_nodes[0]])
+        flows, bias = _flows(graph.get_submodule(axis.layer), axis, means[node])
         total = (flows.sum(1) + bias).clamp_min(1e-12)
         sums.add(axis.spans, (flows / total[:, None]).sum(0).numpy(), relative=False)
     return sums.filled(lambda: l1(subject))
+
+
+def _readers(
+    graph: fx.GraphModule, axes: Mapping[str, InputAxis]
+) -> Iterator[tuple[fx.Node, InputAxis]]:
+    """What each reader reads; a linear layer over tokens is a function in the twin."""
+    for node in graph.graph.nodes:
+        if node.op == "call_module" and node.target in axes:
+            yield node.all_input_nodes[0], axes[node.target]
+        elif node.op == "get_attr" and node.target.removesuffix(".weight") in axes:
+            for user in behind_turns(node):
+                if user.target is torch.matmul:
+                    yield user.all_input_nodes[0], axes[node.target.removesuffix(".weight")]
 
 
 def _mean_inputs(
@@ -83,12 +91,14 @@ def _mean_inputs(
 
 
 @torch.inference_mode()
-def _flows(layer: nn.Module, mean: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _flows(
+    layer: nn.Module, axis: InputAxis, mean: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
     """What each input channel [outputs, inputs], and the bias [outputs], bring to each output."""
-    if isinstance(layer, nn.Linear):
+    if not isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Conv3d):
         features = mean.reshape(-1, mean.shape[-1]).mean(0)
-        return layer.weight.abs() * features, _bias(layer)
-    assert isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Conv3d)
+        weight = axis.columns(axis.parameter).T
+        return weight.abs() * features, _bias(layer, len(weight))
     outputs, inputs = layer.weight.shape[:2]
     step = max(1, FLOATS // (outputs * mean[0].numel()))
     columns: list[torch.Tensor] = []
@@ -106,8 +116,9 @@ def _flows(layer: nn.Module, mean: torch.Tensor) -> tuple[torch.Tensor, torch.Te
         ).reshape(len(kernels), outputs, -1)
         columns.append(maps.norm(dim=2))
         positions = maps.shape[2]
-    return torch.cat(columns).T, _bias(layer) * positions**0.5
+    return torch.cat(columns).T, _bias(layer, outputs) * positions**0.5
 
 
-def _bias(layer: nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d) -> torch.Tensor:
-    return torch.zeros(len(layer.weight)) if layer.bias is None else layer.bias.detach().abs()
+def _bias(layer: nn.Module, outputs: int) -> torch.Tensor:
+    bias = getattr(layer, "bias", None)
+    return torch.zeros(outputs) if bias is None else bias.detach().abs()

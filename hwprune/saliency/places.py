@@ -108,16 +108,16 @@ def _writers(graph: fx.GraphModule, axis: OutputAxis) -> Iterator[tuple[fx.Node,
         if node.op == "call_module" and node.target == axis.layer:
             yield node, 1 if isinstance(graph.get_submodule(axis.layer), _MAPS) else -1
         elif node.op == "get_attr" and node.target == f"{axis.layer}.weight":
-            for user in _behind_turns(node):
+            for user in behind_turns(node):
                 if user.target in _PRODUCTS:
                     yield user, -1 if user.target is torch.matmul else 1
 
 
-def _behind_turns(weight: fx.Node) -> list[fx.Node]:
+def behind_turns(weight: fx.Node) -> list[fx.Node]:
     """What uses a weight, as it is or transposed."""
     found: list[fx.Node] = []
     for user in weight.users:
-        found += _behind_turns(user) if user.target in TURNS else [user]
+        found += behind_turns(user) if user.target in TURNS else [user]
     return found
 
 

@@ -13,7 +13,6 @@ from hwprune.network.data import Data
 from hwprune.network.graph_module import to_module, to_onnx
 from hwprune.network.trace import trace
 from hwprune.saliency.registry import Subject
-from hwprune_device.plan import AxisCut, ChannelGroup, CutPlan, Span
 from tests.digits import digits
 
 EXAMPLE = (1, 1, 8, 8)
@@ -106,26 +105,6 @@ class Tokens(nn.Module):
 
 @cache
 def tokens() -> BaseNetwork:
-    """A network of tokens with a plan by hand: the stream of 16 channels, and 32 inside."""
+    """A network of tokens: groups of 16 channels in the stream, and of 32 inside."""
     torch.manual_seed(0)
-    stream, inside = ((Span(group=g, start=0, count=n),) for g, n in enumerate((16, 32)))
-    axes = {
-        stream: ("patches.weight 0", "patches.bias 0", "up.weight 1", "down.weight 0",
-                 "down.bias 0", "head.weight 1"),
-        inside: ("up.weight 0", "up.bias 0", "down.weight 1"),
-    }  # fmt: skip
-    plan = CutPlan(
-        groups=(
-            ChannelGroup(
-                name="stream", width=16, members=("patches", "down"), readers=("up", "head")
-            ),
-            ChannelGroup(name="inside", width=32, members=("up",), readers=("down",)),
-        ),
-        axes=tuple(
-            AxisCut(initializer=place.split()[0], axis=int(place.split()[1]), spans=spans)
-            for spans, places in axes.items()
-            for place in places
-        ),
-        literals=(),
-    )
-    return replace(traced(Tokens()), plan=plan)
+    return traced(Tokens())

@@ -7,8 +7,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from hwprune.saliency.nnrelief import nnrelief
+from hwprune.saliency.observation import Observer
 from tests.digits import digits
-from tests.saliency.subjects import plain_cnn, subject, traced
+from tests.saliency.subjects import plain_cnn, subject, tokens, traced
 
 
 def test_shares_of_a_linear_reader_are_those_of_the_paper():
@@ -48,3 +49,17 @@ def test_a_channel_nobody_reads_is_worth_nothing():
         net[3].weight[:, 6] = 0.0
     scores, _ = nnrelief(subject(traced(net), digits()))
     assert scores[6] == 0 and np.delete(scores, 6).min() > 0
+
+
+def test_linear_layers_over_tokens_read_as_well():
+    base = tokens()
+    given = subject(base, digits())
+    _, inside = nnrelief(given)
+    weight = given.module.get_parameter("down.weight").detach().abs()
+    values = []
+    (gelu,) = (n for n in given.module.graph.nodes if n.target is F.gelu)
+    Observer(given.module, {gelu: values.append}).run(digits().inputs("train"))
+    flow = weight * values[0].detach().abs().mean((0, 1))
+    bias = given.module.get_parameter("down.bias").detach().abs()
+    share = flow / (flow.sum(1) + bias)[:, None]
+    assert inside == pytest.approx(share.sum(0).numpy(), rel=0.1)
