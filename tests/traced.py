@@ -44,9 +44,10 @@ _MAKERS = {
     "resnet18": (torchvision.models.resnet18, (3, 64, 64)),
     "resnet50": (torchvision.models.resnet50, (3, 64, 64)),
     "mobilenet_v2": (torchvision.models.mobilenet_v2, (3, 64, 64)),
+    "densenet121": (torchvision.models.densenet121, (3, 64, 64)),
     "flatten_vgg": (_wide_flatten_vgg, (3, 224, 224)),
 }
-HEAVY = ("cifar_resnet110", "resnet50")
+HEAVY = ("cifar_resnet110", "resnet50", "densenet121")
 NETWORKS = [
     pytest.param(name, marks=pytest.mark.heavy) if name in HEAVY else name for name in _MAKERS
 ]

@@ -17,16 +17,15 @@ KEPT_ON_REQUEST = "kept whole: asked for, or a cut of it failed the check"
 _NORMALIZATIONS = "Normalization"
 
 
-def analyse(base: bytes, *, ignore: Sequence[str] = ()) -> CutPlan:
+def analyse(model: onnx.ModelProto, *, ignore: Sequence[str] = ()) -> CutPlan:
     """Find what can be cut in a canonical ONNX model, and what has to follow.
 
     An op without a rule freezes the channels it touches, so a cut is never wrong, only smaller.
 
     Args:
-        base: the model, as `trace` or `make_base` gives it.
+        model: in canonical form.
         ignore: names of groups to leave whole.
     """
-    model = onnx.load_model_from_string(base)
     walk = Walk(model)
     for node in model.graph.node:
         apply_rule(walk, node)

@@ -106,7 +106,7 @@ def make_base(model: bytes, *, ignore: Sequence[str] = ()) -> BaseNetwork:
     data_bytes = proto.SerializeToString(deterministic=True)
     return BaseNetwork(
         onnx=data_bytes,
-        plan=analyse(data_bytes, ignore=ignore),
+        plan=analyse(proto, ignore=ignore),
         inputs=inputs,
         outputs=tuple(value.name for value in proto.graph.output),
     )

@@ -106,12 +106,12 @@ def _drop_unused(graph: onnx.GraphProto) -> None:
             needed.update(node.input)
             needed.update(_captured(node))
     _replace_nodes(graph, nodes[::-1])
-    kept = [tensor for tensor in graph.initializer if tensor.name in needed]
-    inputs = [value for value in graph.input if value.name not in {t.name for t in kept}]
-    for owner, items in ((graph.initializer, kept), (graph.input, inputs)):
-        copies = [type(item).FromString(item.SerializeToString()) for item in items]
-        del owner[:]
-        owner.extend(copies)
+    names = {tensor.name for tensor in graph.initializer}
+    # Deleted where they are: copying the others would cost as much memory as the network.
+    for owner, gone in ((graph.initializer, names - needed), (graph.input, names)):
+        for position in reversed(range(len(owner))):
+            if owner[position].name in gone:
+                del owner[position]
 
 
 def _captured(node: onnx.NodeProto) -> set[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -40,34 +40,31 @@ class Grouping:
         units = self._unit[labels]
         return list(dict.fromkeys(self._group_of[units[units != _FROZEN]].tolist()))
 
-    def spans(self, labels: Labels, number: dict[int, int]) -> tuple[Span, ...]:
+    def spans(self, labels: Labels, number: Mapping[int, int]) -> tuple[Span, ...]:
         """The spans that cover an axis; groups without a number stay."""
-        spans: list[Span] = []
-        stay = 0
-        for unit, length in _pairs(self._unit[labels]):
-            group = number.get(int(self._group_of[unit]), STAYS) if unit != _FROZEN else STAYS
-            if group == STAYS:
-                stay += length
-                continue
-            if stay:
-                spans.append(Span(group=STAYS, start=0, count=stay))
-                stay = 0
-            inside = unit - int(self._start_of[self._group_of[unit]])
-            last = spans[-1] if spans else None
-            if last and last.group == group and last.repeat == length and inside == last.count:
-                spans[-1] = Span(group=group, start=0, count=last.count + 1, repeat=length)
-            else:
-                spans.append(Span(group=group, start=inside, count=1, repeat=length))
-        if stay:
-            spans.append(Span(group=STAYS, start=0, count=stay))
-        return tuple(spans)
-
-
-def _pairs(units: np.ndarray) -> Iterable[tuple[int, int]]:
-    if not len(units):
-        return []
-    ids, _, lengths = runs(units)
-    return zip(ids.tolist(), lengths.tolist(), strict=True)
+        if not len(labels):
+            return ()
+        units, _, lengths = runs(self._unit[labels])
+        numbers = np.full(len(self.widths) + 1, STAYS)
+        numbers[list(number)] = list(number.values())
+        frozen = units == _FROZEN
+        groups = np.where(frozen, -1, self._group_of[units]) if len(self._group_of) else units
+        group = numbers[groups]
+        follows = (units[1:] == units[:-1] + 1) & (lengths[1:] == lengths[:-1])
+        together = (group[1:] == group[:-1]) & (follows | (group[1:] == STAYS))
+        starts = np.concatenate([[0], np.flatnonzero(~together) + 1])
+        sizes = np.add.reduceat(lengths, starts).tolist()
+        return tuple(
+            Span(group=STAYS, start=0, count=size)
+            if group[at] == STAYS
+            else Span(
+                group=int(group[at]),
+                start=int(units[at] - self._start_of[groups[at]]),
+                count=size // int(lengths[at]),
+                repeat=int(lengths[at]),
+            )
+            for at, size in zip(starts.tolist(), sizes, strict=True)
+        )
 
 
 def _units(root: np.ndarray, frozen: set[int], sites: Sequence[Labels]) -> np.ndarray:

@@ -9,11 +9,11 @@ the weights have seen all training images. Seconds are of this process's CPU tim
 
 Torch-Pruning's importances (`pip install torch-pruning==1.6.1`) are computed by its own code with
 its own defaults and ranked here. What they are given are this project's groups, with all layers
-that write and read each: its own tracing refuses the padded shortcuts of these networks. So
-widths, cuts and images are equal, and only the order of the channels differs. Its Taylor and
-Hessian are given the cross-entropy of training images, as its manual has it. Its Hessian is listed
-twice: as it ships, `accumulate_grad` keeps the last image's squares and drops the others;
-"summed" is the mean of all.
+that write and read each. Its own groups tie the padded shortcuts of these networks by indices from
+before the pad, and the network that it cuts does not run. So widths, cuts and images are equal,
+and only the order of the channels differs. Its Taylor and Hessian are given the cross-entropy of
+training images, as its manual has it. Its Hessian is listed twice: as it ships, `accumulate_grad`
+keeps the last image's squares and drops the others; "summed" is the mean of all.
 """
 
 from __future__ import annotations

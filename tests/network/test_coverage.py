@@ -131,6 +131,10 @@ def _torchvision(name: str):  # type: ignore[no-untyped-def]
     if name not in models.list_models(models):
         given |= {"weights_backbone": None}
     part = cuttable_part(models.get_model(name, **given).eval())
+    for layer in part.modules():
+        if isinstance(layer, nn.Linear) and not layer.weight.any():
+            # A head that starts at zero would agree with anything.
+            nn.init.normal_(layer.weight, std=0.02)
     return part, example_of(part, images)
 
 
