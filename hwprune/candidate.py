@@ -14,7 +14,7 @@ class GroupChoice:
     width: int
     """Width in the unpruned network."""
     choices: tuple[int, ...]
-    """Allowed widths, ascending; the last one is `width`."""
+    """Allowed widths, ascending; the last one is `width` unless the group's width is fixed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -32,7 +32,12 @@ class SearchSpace:
 
     @property
     def unpruned(self) -> Candidate:
-        """Every group at full width."""
+        """Every group at full width; no point of a space in which a group is fixed at less."""
+        return Candidate(widths=tuple(g.width for g in self.groups))
+
+    @property
+    def widest(self) -> Candidate:
+        """Every group at its largest allowed width."""
         return Candidate(widths=tuple(g.choices[-1] for g in self.groups))
 
     @property

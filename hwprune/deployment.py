@@ -61,6 +61,13 @@ class SearchWish:
     """Candidates each method may score and measure."""
     methods: tuple[str, ...] = ("sensitivity", "policy", "greedy", "random", "uniform")
     saliency: str = "l1"
+    sensitive: Literal["off", "rank", "protect"] = "off"
+    """Layers with many low-rank feature maps: left to the search, their width set by the share of
+    high-rank maps, or left whole."""
+    sensitive_threshold: float = 0.25
+    """A layer is sensitive if more than this share of its feature maps are of low rank."""
+    low_rank: float = 0.5
+    """A feature map is of low rank if its mean rank is below this share of min(H, W)."""
     multiple_of: int = 4
     """Widths offered are multiples of this: most CPUs and GPUs gain nothing in between."""
     min_keep: float = 0.125

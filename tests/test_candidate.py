@@ -35,3 +35,15 @@ def test_the_ends_of_the_space_are_the_unpruned_and_the_smallest_network():
     assert space.unpruned.widths == (16,)
     assert space.smallest.widths == (4,)
     assert space.size == 3
+
+
+def test_the_unpruned_network_is_whole_where_the_widest_candidate_is_not():
+    space = SearchSpace(
+        groups=(
+            GroupChoice(name="free", width=16, choices=(4, 8, 16)),
+            GroupChoice(name="fixed", width=32, choices=(12,)),
+        )
+    )
+    assert space.unpruned.widths == (16, 32)
+    assert space.widest.widths == (16, 12) and space.smallest.widths == (4, 12)
+    assert space.uniform(1.0) == space.widest

@@ -7,6 +7,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hwprune.cli.sensitivity import (
+    LowRank,
+    Mean,
+    ReadAs,
+    ReadingOf,
+    Root,
+    Sensitive,
+    SensitivityOptions,
+    Source,
+    Std,
+    Threshold,
+)
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
@@ -33,11 +46,22 @@ Weights = Annotated[
     Path | None,
     typer.Option("--weights", help="A .safetensors or .pth file.", show_default=False),
 ]
-Json = Annotated[bool, typer.Option("--json", help="The groups as JSON on stdout.")]
+Json = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
 
 
 def inspect(
-    model: Model, input_: Input = "", weights: Weights = None, as_json: Json = False
+    model: Model,
+    input_: Input = "",
+    weights: Weights = None,
+    as_json: Json = False,
+    sensitivity: Sensitive = False,
+    data: Source = "",
+    root: Root = "~/.cache/hwprune/data",
+    mean: Mean = "",
+    std: Std = "",
+    low_rank: LowRank = 0.5,
+    threshold: Threshold = 0.25,
+    reading: ReadingOf = ReadAs.rank,
 ) -> None:
     """Show a network's channel groups: what can be cut, how it is coupled, and what it costs.
 
@@ -47,6 +71,18 @@ def inspect(
     from hwprune.cli.screen import output, print_json
     from hwprune.network.graph_source import load_graph
 
+    if sensitivity:
+        options = SensitivityOptions(
+            data=data,
+            root=root,
+            mean=mean,
+            std=std,
+            low_rank=low_rank,
+            threshold=threshold,
+            reading=reading.value,
+        )
+        _show_sensitivity(model, parse_shapes(input_), weights, options, as_json=as_json)
+        return
     base = make_base(load_graph(model, shapes=parse_shapes(input_), weights=weights).onnx)
     if as_json:
         print_json(facts(base))
@@ -55,6 +91,35 @@ def inspect(
     console.print(_table(base, model))
     _print_frozen(base, console)
     _print_totals(base, console)
+
+
+def _show_sensitivity(
+    model: str,
+    shapes: tuple[tuple[int, ...], ...],
+    weights: Path | None,
+    options: SensitivityOptions,
+    *,
+    as_json: bool,
+) -> None:
+    """Which layers have many feature maps of low rank; the data tells the input's shape."""
+    from hwprune.channels.base import make_base
+    from hwprune.cli.screen import output, print_json
+    from hwprune.cli.sensitivity import (
+        print_sensitivity,
+        read_data,
+        sensitivity_facts,
+        sensitivity_of,
+    )
+    from hwprune.network.graph_source import load_graph
+
+    images = read_data(options)
+    shapes = shapes or ((1, *images.input_shape),)
+    base = make_base(load_graph(model, shapes=shapes, weights=weights).onnx)
+    found = sensitivity_of(base, images, options)
+    if as_json:
+        print_json(sensitivity_facts(found, options.reading))
+    else:
+        print_sensitivity(found, options.reading, output(), model)
 
 
 def parse_shapes(text: str) -> tuple[tuple[int, ...], ...]:

@@ -16,12 +16,12 @@ def check(deployment: Deployment) -> None:
     Raises:
         InputError: an unknown name, a file that is not there, a number out of range.
     """
-    from hwprune.saliency.criteria import CRITERIA
+    from hwprune.saliency.criteria import find_criterion
     from hwprune.search.methods import METHODS
 
     search = deployment.search
     _known("search method", search.methods, METHODS)
-    _known("saliency", (search.saliency,), CRITERIA)
+    find_criterion(search.saliency)
     if not search.methods:
         raise DeploymentError("search.methods is empty", possible=", ".join(METHODS))
     _at_least(1, "search.evaluations", search.evaluations)
@@ -32,6 +32,9 @@ def check(deployment: Deployment) -> None:
         raise DeploymentError(
             "search.min_keep is a share, above 0 and up to 1", given=str(search.min_keep)
         )
+    for key in ("sensitive_threshold", "low_rank"):
+        if not 0 <= (share := getattr(search, key)) <= 1:
+            raise DeploymentError(f"search.{key} is a share, 0 to 1", given=str(share))
     _check_recipe("training", deployment.training)
     _check_recipe("finetune", deployment.finetune)
     weights = deployment.network.weights

@@ -11,6 +11,7 @@ from hwprune.channels.base import BaseNetwork, make_base
 from hwprune.deployment import Deployment
 from hwprune.errors import NetworkError
 from hwprune.network.data import Data, load_data
+from hwprune.pipeline.sensitive_layers import set_apart
 from hwprune.progress import Progress
 from hwprune.run_folder import RunFolder
 from hwprune.saliency.ranking import Ranking
@@ -100,13 +101,22 @@ def prepare(
     data = given.data or load(deployment)
     base = _base(deployment, folder, progress, given, data)
     ranking = _ranking(deployment, folder, progress, base, data)
+    space, ranking = set_apart(
+        deployment.search,
+        base,
+        data,
+        search_space(deployment, base),
+        ranking,
+        cache=folder.folder("base"),
+        progress=progress,
+    )
     return Prepared(
         deployment=deployment,
         board=board,
         data=data,
         base=base,
         ranking=ranking,
-        space=search_space(deployment, base),
+        space=space,
     )
 
 
@@ -237,7 +247,5 @@ def _ranking(
 ) -> Ranking:
     from hwprune.saliency.ranking import rank
 
-    progress.begin(f"rank channels by {deployment.search.saliency}", None)
-    ranking = rank(base, data, deployment.search.saliency, cache=folder.folder("base"))
-    progress.end(f"{sum(len(o) for o in ranking.order)} units")
-    return ranking
+    saliency, place = deployment.search.saliency, folder.folder("base")
+    return rank(base, data, saliency, cache=place, progress=progress)

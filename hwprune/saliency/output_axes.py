@@ -7,9 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import nn
+from torch import fx, nn
 
 from hwprune_device.plan import STAYS, AxisCut, CutPlan, Span
+
+TURNS = {torch.permute, torch.t}
+"""How the twin turns a weight before its use."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -43,7 +46,7 @@ def output_axes(module: nn.Module, plan: CutPlan) -> Iterator[OutputAxis]:
             by_name.setdefault(cut.initializer, []).append(cut)
     for name, cuts in by_name.items():
         layer, _, leaf = name.rpartition(".")
-        cut = _written(module.get_submodule(layer), cuts)
+        cut = (min if outputs_first(module, layer) else max)(cuts, key=lambda cut: cut.axis)
         scale = parameters.get(f"{layer}.weight")
         yield OutputAxis(
             layer=layer,
@@ -55,14 +58,18 @@ def output_axes(module: nn.Module, plan: CutPlan) -> Iterator[OutputAxis]:
         )
 
 
-def _written(layer: nn.Module, cuts: Sequence[AxisCut]) -> AxisCut:
-    """The axis of the outputs, where a layer reads and writes one group along two axes.
+def outputs_first(module: nn.Module, layer: str) -> bool:
+    """Whether a layer's weight has its outputs on the first axis and its inputs on the next.
 
-    Convolutions and linear layers have their outputs first; a transposed convolution and a plain
-    matrix product, which the twin keeps as functions, have them after the inputs.
+    Convolutions and linear layers have; a transposed convolution and a plain matrix product, which
+    the twin keeps as functions, have the inputs first, unless the weight is turned before its use.
     """
-    first = isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.Linear)
-    return (min if first else max)(cuts, key=lambda cut: cut.axis)
+    if isinstance(module.get_submodule(layer), nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.Linear):
+        return True
+    if not isinstance(module, fx.GraphModule):
+        return False
+    weights = module.graph.find_nodes(op="get_attr", target=f"{layer}.weight")
+    return any(user.target in TURNS for node in weights for user in node.users)
 
 
 class GroupScores:
@@ -85,6 +92,15 @@ class GroupScores:
                 self.scores[span.group][span.start : span.start + span.count] += piece.sum(1)
                 self.known[span.group] = True
             start += span.size
+
+    def filled(self, spare: Callable[[], list[np.ndarray]]) -> list[np.ndarray]:
+        """The scores, with those of `spare` for groups that no layer was added for."""
+        if all(self.known):
+            return self.scores
+        return [
+            own if known else other
+            for own, known, other in zip(self.scores, self.known, spare(), strict=True)
+        ]
 
 
 def by_weight(

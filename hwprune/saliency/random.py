@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from hwprune.saliency.criteria import Subject, criterion
+from hwprune.saliency.registry import Subject, criterion
 
 
-@criterion("random")
+@criterion("random", needs_data=False)
 def random(subject: Subject) -> list[np.ndarray]:
     """Numbers drawn with the subject's seed."""
     rng = np.random.default_rng(subject.seed)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,17 +10,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hwprune.candidate import GroupChoice
-from hwprune.errors import InputError
-from hwprune.saliency.criteria import CRITERIA, Subject
+from hwprune.progress import Progress, Silent
+from hwprune.saliency.cache import cache_file, read_cache, write_cache
+from hwprune.saliency.criteria import find_criterion
+from hwprune.saliency.registry import Subject
 
 if TYPE_CHECKING:
     from torch import nn
 
     from hwprune.channels.base import BaseNetwork
     from hwprune.network.data import Data
-
-WITHOUT_DATA = ("l1", "l2", "bn_gamma", "random")
-"""Criteria that never look at data, so a cached ranking of theirs holds for any data."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -53,6 +49,20 @@ class Ranking:
             for group, row in zip(groups, lost, strict=True)
         )
 
+    def with_scores(self, criterion: str, scores: Mapping[int, np.ndarray]) -> Ranking:
+        """This ranking, with some groups ordered by another criterion's scores."""
+        if not scores:
+            return self
+        mixed = [scores.get(group, own) for group, own in enumerate(self.scores)]
+        return Ranking(
+            criterion=f"{self.criterion}, {criterion}",
+            order=tuple(
+                _order(scores[group]) if group in scores else own
+                for group, own in enumerate(self.order)
+            ),
+            scores=tuple(mixed),
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Plain data for JSON."""
         return {
@@ -79,57 +89,60 @@ def rank(
     module: nn.Module | None = None,
     cache: Path | None = None,
     seed: int = 0,
+    progress: Progress | None = None,
 ) -> Ranking:
     """Rank the units of every group of a base network.
 
     Args:
         base: the unpruned network.
         data: its data; None will do for criteria that look at weights alone.
-        criterion: a key of `criteria.CRITERIA`.
+        criterion: a name that `criteria.find_criterion` knows.
         module: the base's torch twin where the caller has it already; its mode changes.
         cache: a folder; the ranking is read from there, or kept there.
         seed: of the images that are drawn, and of `random`.
+        progress: told of the images that the criterion looks at.
 
     Raises:
         InputError: there is no such criterion, or it needs data.
     """
-    if criterion not in CRITERIA:
-        raise InputError(
-            f"there is no saliency '{criterion}'", possible=", ".join(sorted(CRITERIA))
-        )
-    content = "" if data is None or criterion in WITHOUT_DATA else data.content_hash
-    key = hashlib.sha256(f"{base.base_id} {criterion} {seed} {content}".encode()).hexdigest()
-    file = cache / f"ranking-{criterion}-{key[:16]}.json" if cache else None
+    found = find_criterion(criterion)
+    seen = data if found.needs_data else None
+    file = cache_file(cache, "ranking", criterion, base, seen, seed) if cache else None
     if file is not None and (known := _read(file, base.plan.widths)) is not None:
         return known
     if module is None:
         from hwprune.network.graph_module import to_module
 
         module = to_module(base.onnx)
-    scores = CRITERIA[criterion](Subject(module=module, plan=base.plan, data=data, seed=seed))
+    progress, stage = progress or Silent(), f"rank channels by {criterion}"
+    if not found.needs_data:
+        progress.begin(stage, None)  # else the criterion says how many images it looks at
+    scores = found(
+        Subject(
+            module=module, plan=base.plan, data=data, seed=seed, progress=progress, stage=stage
+        )
+    )
     ranking = Ranking(
         criterion=criterion,
-        # Stable, so that equal scores keep the network's own order everywhere.
-        order=tuple(np.argsort(-values, kind="stable") for values in scores),
+        order=tuple(map(_order, scores)),
         scores=tuple(scores),
     )
+    progress.end(f"{sum(base.plan.widths)} units")
     if file is not None:
-        _write(file, ranking)
+        write_cache(file, ranking.to_json())
     return ranking
+
+
+def _order(scores: np.ndarray) -> np.ndarray:
+    """Units by falling score; stable: equal ones keep the network's own order everywhere."""
+    return np.argsort(-scores, kind="stable")
 
 
 def _read(file: Path, widths: Sequence[int]) -> Ranking | None:
     """A cached ranking; None where there is none, or what is there is damaged."""
     try:
-        known = Ranking.from_json(json.loads(file.read_text()))
-    except (OSError, ValueError, KeyError, TypeError):
+        known = Ranking.from_json(read_cache(file))
+    except (ValueError, KeyError, TypeError):
         return None
     fits = tuple(len(set(units.tolist())) for units in known.order) == tuple(widths)
     return known if fits else None
-
-
-def _write(file: Path, ranking: Ranking) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    half = file.with_suffix(".half")
-    half.write_text(json.dumps(ranking.to_json()))
-    os.replace(half, file)

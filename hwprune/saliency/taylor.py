@@ -7,15 +7,12 @@ cut by half keeps 40 % after re-calibration that way, 49 % by l1, and 56 % by th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import torch
 
-from hwprune.errors import DataError
-from hwprune.network.data import Data
-from hwprune.saliency.criteria import Subject, criterion
 from hwprune.saliency.output_axes import GroupScores, OutputAxis, output_axes
+from hwprune.saliency.registry import Subject, criterion
+from hwprune.saliency.sample import batches
 
 IMAGES = 1024
 BATCH = 16
@@ -33,12 +30,10 @@ def taylor(subject: Subject) -> list[np.ndarray]:
     Raises:
         DataError: the subject has no data.
     """
-    if subject.data is None:
-        raise DataError("the taylor criterion needs training data")
     axes = _gates(list(output_axes(subject.module, subject.plan)))
     generator = torch.Generator().manual_seed(subject.seed)
     totals: dict[str, torch.Tensor] = {}
-    for images in _batches(subject.data, generator):
+    for images, _ in batches(subject, IMAGES, BATCH):
         for layer, effect in _effects(subject, axes, images, generator).items():
             totals[layer] = totals.get(layer, torch.zeros(())) + effect.square()
     sums = GroupScores(subject.plan)
@@ -56,13 +51,6 @@ def _gates(axes: list[OutputAxis]) -> list[OutputAxis]:
         for axis in axes
         if axis.is_norm or any(s.group not in with_norm for s in axis.spans if s.group >= 0)
     ]
-
-
-def _batches(data: Data, generator: torch.Generator) -> Iterator[torch.Tensor]:
-    """Images N C H W, drawn from the training part."""
-    chosen = torch.randperm(len(data.train), generator=generator)[:IMAGES]
-    for part in chosen.split(BATCH):
-        yield data.normalise(data.train.images[part])
 
 
 def _effects(

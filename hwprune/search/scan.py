@@ -6,13 +6,13 @@ from hwprune.candidate import Candidate, SearchSpace
 
 
 def scan_candidates(space: SearchSpace, levels: int, limit: int) -> list[Candidate]:
-    """The unpruned candidate, then each group alone at `levels` widths, deepest cuts first.
+    """The widest candidate, then each group alone at `levels` widths, deepest cuts first.
 
     At most `limit` candidates: where the allowance ends within a level, groups are taken evenly
     spread over the depth.
     """
-    full = space.unpruned.widths
-    found = {space.unpruned: None}
+    full = space.widest.widths
+    found = {space.widest: None}
     for level in range(levels):
         order = [g for g, group in enumerate(space.groups) if len(group.choices) > level + 1]
         room = limit - len(found)

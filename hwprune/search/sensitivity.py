@@ -96,7 +96,7 @@ def scan_losses(problem: SearchProblem, scan: Sequence[Evaluation]) -> list[np.n
 
     Between scanned widths losses are lines, and the line goes on below the smallest scanned width.
     """
-    full = problem.space.unpruned
+    full = problem.space.widest
     base = problem.base_accuracy
     points: list[dict[int, float]] = [{g.width: 0.0} for g in problem.space.groups]
     for evaluation in scan:

@@ -20,9 +20,9 @@ MIXED = 0.7
 
 
 def spread_candidates(problem: SearchProblem, count: int) -> list[Candidate]:
-    """The unpruned candidate, then `count - 1` random ones at evenly falling estimated cost."""
+    """The widest candidate, then `count - 1` random ones at evenly falling estimated cost."""
     chance = np.random.default_rng([problem.seed, 5])
-    found = {problem.space.unpruned: None}
+    found = {problem.space.widest: None}
     for level in np.linspace(*LEVELS, max(1, count - 1)):
         direction = MIXED * chance.random(len(problem.space.groups)) + (1 - MIXED) / 2
         found[scaled(problem, direction, float(level))] = None

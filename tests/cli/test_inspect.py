@@ -65,3 +65,39 @@ def test_a_file_that_is_no_onnx_model_is_said_so(tmp_path):
     done = CliRunner().invoke(app, ["inspect", str(path)])
     assert done.exit_code == 2
     assert "no ONNX model" in done.stderr
+
+
+DIGITS = ["inspect", "hwprune.network.zoo:digits_cnn", "--sensitivity", "--data", "sklearn:digits"]
+
+
+def test_sensitivity_draws_the_share_of_low_rank_maps_of_each_layer():
+    done = CliRunner().invoke(app, [*DIGITS, "--threshold", "0"])
+    assert done.exit_code == 0, done.output
+    row = next(line for line in done.stdout.splitlines() if "conv1" in line.split()[:1])
+    assert "8x8" in row and "%" in row and ("█" in row or "·" in row)
+    assert "sensitive groups" in done.stdout
+
+
+def test_sensitivity_as_json_says_what_each_reading_keeps():
+    every = [*DIGITS, "--json", "--low-rank", "1", "--threshold", "0"]
+    kept = {}
+    for reading in ("rank", "protect"):
+        done = CliRunner().invoke(app, [*every, "--reading", reading])
+        data = json.loads(done.stdout)
+        kept[reading] = sum(group["kept"] for group in data["sensitive_groups"])
+        assert all(0 <= layer["low_rank_share"] <= 1 for layer in data["layers"])
+    assert kept["rank"] < kept["protect"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([*DIGITS[:3]], "no data is named"),
+        ([*DIGITS, "--threshold", "3"], "--threshold is a share"),
+        ([*DIGITS, "--mean", "half"], "--mean is no list"),
+        ([*DIGITS[:-1], "sklearn:faces"], "unknown data"),
+    ],
+)
+def test_sensitivity_that_cannot_be_is_refused(arguments, said):
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 2 and said in done.stderr

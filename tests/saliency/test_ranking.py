@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from hwprune.candidate import GroupChoice
 from hwprune.errors import InputError
 from hwprune.network.scorer import make_scorer
+from hwprune.saliency.criteria import CRITERIA
 from hwprune.saliency.ranking import Ranking, rank
+from hwprune.saliency.registry import Criterion
 from tests.digits import digits
 
 
@@ -63,7 +65,8 @@ def test_json_gives_the_same_ranking_back(trained_digits):
 
 def test_a_ranking_is_worked_out_once(trained_digits, tmp_path, monkeypatch):
     first = rank(trained_digits, digits(), "taylor", cache=tmp_path)
-    monkeypatch.setattr("hwprune.saliency.ranking.CRITERIA", {"taylor": None})
+    never = Criterion(name="taylor", score=lambda subject: pytest.fail("worked out again"))
+    monkeypatch.setitem(CRITERIA, "taylor", never)
     second = rank(trained_digits, digits(), "taylor", cache=tmp_path)
     assert np.array_equal(first.order[0], second.order[0])
 
@@ -107,3 +110,32 @@ def test_informed_rankings_beat_their_own_reverse(trained_digits):
             for step in (1, -1)
         ]
         assert scores[0] > scores[1] + 0.1, name
+
+
+class Listener:
+    def __init__(self):
+        self.stages, self.done, self.ended = [], 0, 0
+
+    def begin(self, stage, total):
+        self.stages.append((stage, total))
+
+    def advance(self, count=1, note=""):
+        self.done += count
+
+    def end(self, note=""):
+        self.ended += 1
+
+
+def test_progress_counts_the_images_that_are_looked_at(trained_digits):
+    listener = Listener()
+    rank(trained_digits, digits(), "hrank", progress=listener)
+    ((stage, total),) = listener.stages
+    assert "hrank" in stage and listener.done == total > 0 and listener.ended == 1
+
+
+def test_scores_of_another_criterion_take_over_the_groups_they_are_given_for():
+    ranking = ranking_of([[3.0, 1.0, 2.0], [1.0, 2.0]])
+    mixed = ranking.with_scores("hrank", {1: np.array([0.9, 0.2])})
+    assert mixed.criterion == "l1, hrank"
+    assert [order.tolist() for order in mixed.order] == [[0, 2, 1], [0, 1]]
+    assert ranking.with_scores("hrank", {}) is ranking

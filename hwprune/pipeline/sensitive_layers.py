@@ -1,0 +1,54 @@
+"""Sensitive layers are taken out of the search's hands, where the wish asks for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hwprune.candidate import SearchSpace
+from hwprune.channels.base import BaseNetwork
+from hwprune.deployment import SearchWish
+from hwprune.errors import NetworkError
+from hwprune.network.data import Data
+from hwprune.progress import Progress
+from hwprune.saliency.ranking import Ranking
+from hwprune.saliency.sensitivity import sense
+
+
+def set_apart(
+    wish: SearchWish,
+    base: BaseNetwork,
+    data: Data,
+    space: SearchSpace,
+    ranking: Ranking,
+    *,
+    cache: Path,
+    progress: Progress,
+) -> tuple[SearchSpace, Ranking]:
+    """The search space with one width for each sensitive group, and the ranking to go with it.
+
+    With `sensitive = "rank"` these groups are also ranked by the rank of their maps, as in Yang
+    et al. 2023 (see hwprune.saliency.sensitivity); with "protect" they stay whole.
+
+    Raises:
+        NetworkError: every group that may be cut is sensitive.
+    """
+    if wish.sensitive == "off":
+        return space, ranking
+    found = sense(
+        base,
+        data,
+        low_rank=wish.low_rank,
+        threshold=wish.sensitive_threshold,
+        cache=cache,
+        progress=progress,
+    )
+    space = SearchSpace(groups=found.fixed(space.groups, wish.sensitive))
+    if space.size <= 1:
+        raise NetworkError(
+            "every layer is sensitive, so nothing is left to search",
+            given=f"search.sensitive_threshold = {wish.sensitive_threshold}",
+            next_step="raise it; `hwprune inspect --sensitivity` shows each layer's share",
+        )
+    if wish.sensitive == "rank":
+        ranking = ranking.with_scores("hrank", found.sensitive_scores())
+    return space, ranking

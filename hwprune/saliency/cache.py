@@ -1,0 +1,38 @@
+"""What a criterion found, kept on disk by what it hangs on: weights, plan, data, seed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hwprune.channels.base import BaseNetwork
+    from hwprune.network.data import Data
+
+
+def cache_file(
+    folder: Path, kind: str, name: str, base: BaseNetwork, data: Data | None, seed: int
+) -> Path:
+    """Where it lies; other weights, another plan, other data or another seed lie elsewhere."""
+    content = "" if data is None else data.content_hash
+    key = hashlib.sha256(f"{base.base_id} {name} {seed} {content}".encode()).hexdigest()
+    return folder / f"{kind}-{name}-{key[:16]}.json"
+
+
+def read_cache(file: Path) -> Any:
+    """Plain data; None where there is none, or what is there is damaged."""
+    try:
+        return json.loads(file.read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def write_cache(file: Path, found: Any) -> None:
+    """Whole or not at all, also when two processes write at once."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    half = file.with_suffix(f".half{os.getpid()}")
+    half.write_text(json.dumps(found))
+    os.replace(half, file)

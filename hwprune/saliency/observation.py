@@ -1,0 +1,110 @@
+"""One pass over training images that shows criteria what flows through a network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import fx
+
+from hwprune.saliency.output_axes import GroupScores
+from hwprune.saliency.places import Place, graph_module, written_places
+from hwprune.saliency.registry import Subject
+from hwprune.saliency.sample import batches
+
+BATCH = 32
+
+Statistic = Callable[[torch.Tensor], torch.Tensor | None]
+"""Values N C … to a number a channel, C, the mean over images; None where they have no such."""
+
+
+class Observer(fx.Interpreter):
+    """Runs a network and hands over the values of chosen nodes as they come; none is kept.
+
+    Args:
+        graph: the network.
+        watched: by node, what is called with its value.
+    """
+
+    def __init__(
+        self, graph: fx.GraphModule, watched: Mapping[fx.Node, Callable[[torch.Tensor], None]]
+    ) -> None:
+        super().__init__(graph)
+        self._watched = watched
+
+    def run_node(self, n: fx.Node) -> Any:
+        """fx's step, and the watcher's."""
+        value = super().run_node(n)
+        if n in self._watched:
+            self._watched[n](value)
+        return value
+
+
+def channel_means(
+    subject: Subject, statistic: Statistic, images: int
+) -> list[tuple[Place, np.ndarray]]:
+    """The mean over training images of a statistic of every place's channels, in one pass.
+
+    Args:
+        subject: has data.
+        statistic: sees each place behind its activations, a batch at a time.
+        images: how many are looked at.
+    """
+    graph = graph_module(subject)
+    places = written_places(graph, subject, "activation")
+    sums: dict[fx.Node, torch.Tensor] = {}
+    seen = 0
+
+    def watch(place: Place) -> Callable[[torch.Tensor], None]:
+        def add(value: torch.Tensor) -> None:
+            found = statistic(place.channels(value))
+            if found is not None:
+                so_far = sums.get(place.node, torch.zeros(()))
+                sums[place.node] = so_far + found.double() * len(value)
+
+        return add
+
+    observer = Observer(graph, {place.node: watch(place) for place in places})
+    with torch.inference_mode():
+        for batch, _ in batches(subject, images, BATCH):
+            observer.run(batch)
+            seen += len(batch)
+    return [(p, (sums[p.node] / max(1, seen)).numpy()) for p in places if p.node in sums]
+
+
+def with_gradients(
+    graph: fx.GraphModule,
+    places: Sequence[Place],
+    images: torch.Tensor,
+    generator: torch.Generator,
+) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """By place its value, and the gradient there of the outputs along a random direction.
+
+    The direction is normal and drawn for each image, so the mean square of the gradient is that of
+    all outputs together. Channels are on axis 1 of both.
+    """
+    values: dict[fx.Node, torch.Tensor] = {}
+
+    def watch(node: fx.Node) -> Callable[[torch.Tensor], None]:
+        return lambda value: values.update({node: value})
+
+    outputs = Observer(graph, {place.node: watch(place.node) for place in places}).run(images)
+    direction = torch.randn(outputs.shape, generator=generator)
+    at = [values[place.node] for place in places]
+    found = torch.autograd.grad((outputs * direction).sum(), at, allow_unused=True)
+    return [
+        (p.channels(z.detach()), p.channels(torch.zeros_like(z) if g is None else g))
+        for p, z, g in zip(places, at, found, strict=True)
+    ]
+
+
+def by_channel_means(
+    subject: Subject, statistic: Statistic, images: int, *, relative: bool
+) -> GroupScores:
+    """Channel means added up over the places of each group; see `GroupScores.add`."""
+    sums = GroupScores(subject.plan)
+    for place, values in channel_means(subject, statistic, images):
+        sums.add(place.spans, values, relative=relative)
+    return sums
