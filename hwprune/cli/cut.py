@@ -11,6 +11,7 @@ from hwprune.cli.inspect import Input, Model, Weights
 
 if TYPE_CHECKING:
     from hwprune.pipeline.cut import CutOutcome
+    from hwprune.width_limit import WidthLimit
 
 Keep = Annotated[
     float | None,
@@ -36,6 +37,16 @@ Ignore = Annotated[
         "--ignore",
         metavar="PATTERN",
         help="Layers or groups to leave whole; may be repeated.",
+        show_default=False,
+    ),
+]
+Limit = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--limit",
+        metavar="PATTERN:KEY=N",
+        help="Where a pattern names a group: multiple_of=N, min_width=N or min_keep=SHARE, with "
+        "commas between them; may be repeated.",
         show_default=False,
     ),
 ]
@@ -71,6 +82,7 @@ def cut(
     saliency: Saliency = "l1",
     multiple_of: Multiple = 1,
     ignore: Ignore = None,
+    limit: Limit = None,
     input_: Input = "",
     weights: Weights = None,
     data: Data = "",
@@ -103,6 +115,7 @@ def cut(
                 saliency=saliency,
                 multiple_of=multiple_of,
                 ignore=tuple(ignore or ()),
+                limits=dict(_limit(text) for text in limit or ()),
                 shapes=parse_shapes(input_),
                 weights=weights,
                 data=load_data(data, root=root) if data else None,
@@ -116,6 +129,31 @@ def cut(
         print_json(outcome.to_json())
     else:
         _show(outcome)
+
+
+def _limit(text: str) -> tuple[str, WidthLimit]:
+    """`layer1.*:multiple_of=16,min_width=8` as a pattern and its limit.
+
+    Raises:
+        InputError: there is no colon, a key is unknown, or a value is no number.
+    """
+    from hwprune.errors import InputError
+    from hwprune.width_limit import WidthLimit
+
+    pattern, colon, rules = text.rpartition(":")
+    pairs = [rule.partition("=") for rule in rules.split(",")]
+    kinds = {"min_width": int, "multiple_of": int, "min_keep": float}
+    try:
+        values = {key.strip(): kinds[key.strip()](value) for key, _, value in pairs}
+    except (KeyError, ValueError):
+        values = {}
+    if not colon or not pattern or not values:
+        raise InputError(
+            "--limit cannot be read",
+            given=text,
+            possible="'layer1.*:multiple_of=16,min_width=8'; keys: " + ", ".join(kinds),
+        )
+    return pattern, WidthLimit(**values)
 
 
 def _show(outcome: CutOutcome) -> None:

@@ -156,6 +156,7 @@ def facts(base: BaseNetwork) -> dict[str, Any]:
         {
             "name": group.name,
             "width": group.width,
+            "unit": group.unit,
             "members": list(group.members),
             "readers": list(group.readers),
             "macs": cost.macs,
@@ -194,7 +195,7 @@ def _table(base: BaseNetwork, model: str) -> Table:
     for g in data["groups"]:
         table.add_row(
             g["name"],
-            str(g["width"]),
+            str(g["width"]) if g["unit"] == 1 else f"{g['width']} x {g['unit']}",
             short_list(g["members"], 1),
             short_list(g["readers"], 1),
             count(g["macs"]),
@@ -203,7 +204,10 @@ def _table(base: BaseNetwork, model: str) -> Table:
             percent(g["params_share"], 1),
             style="bold" if g["macs_share"] in dear else "",
         )
-    table.caption = "share: what goes away when this group alone is cut to one channel"
+    table.caption = (
+        "share: what goes away when this group alone is cut to one channel; "
+        "12 x 64: 12 heads or blocks of 64 channels, each cut as a whole"
+    )
     return table
 
 

@@ -102,9 +102,8 @@ def cut(wish: CutWish, progress: Progress) -> CutOutcome:
         graph.onnx, wish.ignore, module=graph.part, records=user_records()
     )
     widths = _widths(wish, base)
-    progress.begin(f"rank channels by {wish.saliency}", None)
     data = _data(wish, base)
-    keep = _ranking(wish, base, data).keep(widths)
+    keep = _ranking(wish, base, data, progress).keep(widths)
     progress.begin("cut", None)
     model = Cutter(base.onnx, base.plan).cut(keep)
     if data is not None:
@@ -125,6 +124,13 @@ def cut(wish: CutWish, progress: Progress) -> CutOutcome:
 
 def _check(wish: CutWish) -> None:
     """Refuse what is known to be wrong before anything is loaded."""
+    from hwprune.saliency.criteria import find_criterion
+
+    if find_criterion(wish.saliency).needs_data and wish.data is None and wish.samples is None:
+        raise InputError(
+            f"the {wish.saliency} criterion looks at data, and none is given",
+            possible="--data SOURCE, --samples FILE.npy, or a criterion of weights alone: l1",
+        )
     if (wish.keep is None) == (wish.widths is None):
         raise InputError(
             "say how far to cut: by one share, or by a file of widths",
@@ -189,10 +195,10 @@ def _data(wish: CutWish, base: BaseNetwork) -> Data | None:
     return read_samples(wish.samples, base) if wish.samples is not None else wish.data
 
 
-def _ranking(wish: CutWish, base: BaseNetwork, data: Data | None) -> Ranking:
+def _ranking(wish: CutWish, base: BaseNetwork, data: Data | None, progress: Progress) -> Ranking:
     from hwprune.saliency.ranking import rank
 
-    return rank(base, data, wish.saliency)
+    return rank(base, data, wish.saliency, progress=progress)
 
 
 def _recalibrated(model: bytes, images: np.ndarray) -> bytes:

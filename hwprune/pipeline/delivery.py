@@ -33,6 +33,8 @@ class Delivered:
     curves: tuple[FinetuneEpoch, ...]
     """Of the delivered one."""
     agreement: Agreement
+    doubts: tuple[str, ...] = ()
+    """What a reader of the result has to know."""
 
 
 def deliver(bench: Workbench, contest: Contest, progress: Progress) -> Delivered:
@@ -55,13 +57,26 @@ def deliver(bench: Workbench, contest: Contest, progress: Progress) -> Delivered
         progress=progress,
         cores=bench.all_cores,
     )
+    worse = [name for name in rivals if _made_worse(bench, name, rivals[name])]
+    # A training that failed is no reason to deliver less than what was searched.
+    models = models | {name: cuts[name] for name in worse}
     package(bench.folder.path, prepared, contest.winner, models[HWPRUNE])
     agreement = _agree(bench, models[HWPRUNE])
     return Delivered(
         models=models,
         curves=_curves(bench.folder.path / "finetune" / HWPRUNE),
         agreement=agreement,
+        doubts=tuple(f"fine-tuning made {name} worse, so it is as it was cut" for name in worse),
     )
+
+
+def _made_worse(bench: Workbench, name: str, finalist: Finalist) -> bool:
+    """Whether held-out accuracy after fine-tuning is below that of the cut network."""
+    from hwprune.finetune.history import read_history
+
+    before = bench.accuracy([finalist.candidate])[0].result()
+    history = read_history(bench.folder.path / "finetune" / name)
+    return bool(history) and isinstance(before, float) and history[-1].accuracy < before
 
 
 def cut_model(prepared: Prepared, finalist: Finalist) -> bytes:

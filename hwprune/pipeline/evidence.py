@@ -71,7 +71,7 @@ def gather(
         ),
         agreement=delivered.agreement,
         conditions=certificate.conditions,
-        doubts=certificate.doubts,
+        doubts=(*delivered.doubts, *certificate.doubts),
         commands=commands,
         started_at=started_at,
         finished_at=datetime.now(UTC).isoformat(timespec="seconds"),

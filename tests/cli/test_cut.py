@@ -76,12 +76,12 @@ def test_widths_by_name_leave_the_rest_whole(tmp_path):
 
 def test_multiples_and_patterns_hold(tmp_path):
     out = tmp_path / "cut"
-    rules = ("--multiple-of", "16", "--ignore", "block1.*")
+    rules = ("--multiple-of", "16", "--ignore", "block1.*", "--limit", "conv1:min_width=20")
     done = _cut(*NETWORK, "--keep", "0.6", *rules, "--out", str(out), "--json")
     assert done.exit_code == 0, done.stderr
     facts = json.loads(done.stdout)
     assert {g["name"]: g["after"] for g in facts["groups"]} == {
-        "conv1": 12,
+        "conv1": 24,
         "block2.conv1": 32,
         "conv3": 32,
     }
@@ -94,7 +94,8 @@ def test_multiples_and_patterns_hold(tmp_path):
         ([], "by one share, or by a file"),
         (["--keep", "1.5"], "above 0 and up to 1"),
         (["--keep", "0.5", "--saliency", "luck"], "no saliency 'luck'"),
-        (["--keep", "0.5", "--saliency", "taylor"], "data"),
+        (["--keep", "0.5", "--saliency", "taylor"], "looks at data"),
+        (["--keep", "0.5", "--limit", "conv1"], "--limit cannot be read"),
         (["--widths", "nothing.json"], "no widths can be read"),
         (["--keep", "0.5", "--samples", "nothing.npy"], "no sample inputs"),
     ],

@@ -120,7 +120,7 @@ def test_the_gate_lets_them_pass(name: str) -> None:
     assert check_cut(this.base, this.module) == ()
 
 
-def _torchvision(name: str):  # type: ignore[no-untyped-def]
+def torchvision_part(name: str):  # type: ignore[no-untyped-def]
     from torchvision import models
 
     size = {"inception_v3": 299, "ssd300_vgg16": 300, "ssdlite320_mobilenet_v3_large": 320}
@@ -154,12 +154,30 @@ FAMILIES = (
 )
 def test_every_torchvision_family_is_cut_exactly(name: str) -> None:
     torch.manual_seed(0)
-    part, inputs = _torchvision(name)
+    part, inputs = torchvision_part(name)
     base = make_base(trace(part, inputs))
-    keep = random_keep(base, 5, least=0.3)
-    model = Cutter(base.onnx, base.plan).cut(keep)
+    for seed in (1, 2):
+        keep = random_keep(base, seed, least=0.3)
+        model = Cutter(base.onnx, base.plan).cut(keep)
+        with torch.inference_mode():
+            expected = tensors(silenced_module(base.onnx, base.plan, keep)(*inputs))
+            assert _worst(_run(model, inputs), expected) < 1e-5
+        widths = [len(units) for units in keep]
+        assert base.cost_model.params(widths) < base.cost_model.params(base.widths)
+
+
+@pytest.mark.heavy
+def test_a_cut_of_a_detectors_part_is_a_cut_of_the_detector() -> None:
+    from torchvision.models import detection
+
+    torch.manual_seed(0)
+    detector = detection.ssdlite320_mobilenet_v3_large(weights=None, weights_backbone=None).eval()
+    part = cuttable_part(detector)
+    base = make_base(trace(part, example_of(part, torch.randn(2, 3, 320, 320))))
+    keep = random_keep(base, 1, least=0.5)
+    cut = cut_module(detector, base.plan, keep)
+    before, after = (sum(p.numel() for p in m.parameters()) for m in (detector, cut))
+    assert after < 0.9 * before
     with torch.inference_mode():
-        expected = tensors(silenced_module(base.onnx, base.plan, keep)(*inputs))
-        assert _worst(_run(model, inputs), expected) < 1e-5
-    widths = [len(units) for units in keep]
-    assert base.cost_model.params(widths) < base.cost_model.params(base.widths)
+        (found,) = cut([torch.rand(3, 320, 320)])
+    assert set(found) == {"boxes", "scores", "labels"}

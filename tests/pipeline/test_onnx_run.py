@@ -1,0 +1,81 @@
+"""A network that exists only as an ONNX file is searched, fine-tuned, delivered and certified."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import hwprune
+from hwprune.network.graph_module import to_module
+from tests.digits import digits, trained_digits_base
+
+WISH = """
+[network]
+source = "digits.onnx"
+[data]
+source = "sklearn:digits"
+heldout = 300
+[board]
+profile = "board.toml"
+[budget]
+latency_ms = "60 %"
+[search]
+evaluations = 8
+finalists = 1
+methods = ["random", "uniform"]
+[delivery]
+certificate_readings = 2
+[finetune]
+"""
+
+
+def _pruned(folder: Path, finetune: str) -> tuple[Path, dict[str, Any]]:
+    """Run folder and result of pruning the digits network as another exporter writes it."""
+    torch.onnx.export(
+        *(to_module(trained_digits_base().onnx), (digits().example(),), folder / "digits.onnx"),
+        dynamo=False,
+        opset_version=17,
+        input_names=["image"],
+        output_names=["scores"],
+        dynamic_axes={"image": {0: "N"}, "scores": {0: "N"}},
+    )
+    (folder / "board.toml").write_text('name = "here"\n')
+    (folder / "digits.toml").write_text(WISH + finetune)
+    command = (sys.executable, "-m", "hwprune", "prune", str(folder / "digits.toml"), "--quiet")
+    store = {"HWPRUNE_STORE": str(folder / "readings.sqlite")}
+    done = subprocess.run(
+        [*command, "--json", "--out", str(folder / "run")],
+        env={**os.environ, **store},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode in (0, 7), done.stderr[-3000:]
+    return folder / "run", json.loads(done.stdout)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_an_onnx_file_is_pruned_without_any_training_code(tmp_path):
+    run, result = _pruned(tmp_path, "epochs = 4\nlr = 0.005")
+    rows = {row["name"]: row for row in result["rows"]}
+    found = rows["hwprune"]
+    assert found["params"] < 0.9 * rows["unpruned"]["params"]
+    assert found["accuracy_test"] > found["accuracy_heldout_before_finetune"] + 0.1
+    with torch.inference_mode():
+        assert hwprune.load(run)(digits().example()).shape == (1, 10)
+
+
+@pytest.mark.heavy
+@pytest.mark.filterwarnings("ignore")
+def test_a_training_that_spoils_the_network_is_not_delivered_and_said(tmp_path):
+    """A learning rate that suits networks with BatchNorm; this one has its own folded away."""
+    _, result = _pruned(tmp_path, "epochs = 2\nlr = 0.05")
+    found = next(row for row in result["rows"] if row["name"] == "hwprune")
+    assert found["accuracy_test"] > found["accuracy_heldout_before_finetune"] - 0.1
+    assert any("fine-tuning made hwprune worse" in doubt for doubt in result["doubts"])
