@@ -181,9 +181,9 @@ def _base(
         trace(module.eval(), example)
         _train(deployment, folder, progress, module, data)
     progress.begin("trace the network", None)
-    from_file = deployment.network.source.endswith(".onnx") and given.module is None
+    from_file = deployment.network.source.endswith(".onnx")
     base, ignore, record = trusted_base(
-        _onnx(deployment) if from_file else trace(module.eval(), example),
+        _onnx(deployment, data) if from_file else trace(module.eval(), example),
         deployment.search.ignore,
         module=None if from_file else module,
         records=user_records(),
@@ -196,13 +196,16 @@ def _base(
     return base
 
 
-def _onnx(deployment: Deployment) -> bytes:
+def _onnx(deployment: Deployment, data: Data) -> bytes:
+    """The network of an ONNX file, with the BatchNorms that its exporter folded away."""
     from pathlib import Path
 
+    from hwprune.network.norms import with_norms
     from hwprune.network.onnx_file import read_network
 
     shape = deployment.network.input
-    return read_network(Path(deployment.network.source), [shape] if shape else [])
+    model = read_network(Path(deployment.network.source), [shape] if shape else [])
+    return with_norms(model, data.calibration)
 
 
 def _load_network(deployment: Deployment, data: Data) -> nn.Module:
