@@ -19,6 +19,7 @@ from hwprune.saliency import (  # noqa: F401
     bn_gamma,
     fpgm,
     gibbs,
+    group_l2,
     hrank,
     kfac,
     l1,

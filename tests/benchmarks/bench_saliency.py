@@ -138,6 +138,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("networks", nargs="*", default=list(WEIGHTS))
     parser.add_argument("--images", type=int, default=2000)
+    parser.add_argument("--only", nargs="*", help="rows of these names alone")
     parser.add_argument("--root", default="~/.cache/hwprune/data")
     given = parser.parse_args()
     torch.set_num_threads(1)
@@ -153,6 +154,8 @@ def main() -> None:
         print("|---" * (len(KEEPS) + 2) + "|")
         for rows in (ours(base, data), theirs(base, data)):
             for said, order in rows:
+                if given.only and said not in given.only:
+                    continue
                 print(f"| {said} | {row(base, data, given.images, order)} |", flush=True)
 
 
