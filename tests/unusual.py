@@ -154,11 +154,13 @@ class TwoWays(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.image, self.depth = _block(3, 10), _block(1, 6)
-        self.fuse, self.inner = _block(16, 12), nn.Conv2d(12, 9, 1)
+        # RegNet's layers have such names too.
+        self.parts = nn.ModuleDict({"fuse-0": _block(16, 12)})
+        self.inner = nn.Conv2d(12, 9, 1)
         self.head = nn.Linear(12, 4)
 
     def forward(self, image: torch.Tensor, depth: torch.Tensor) -> dict[str, torch.Tensor]:
-        x = self.fuse(torch.cat([self.image(image), self.depth(depth)], 1))
+        x = self.parts["fuse-0"](torch.cat([self.image(image), self.depth(depth)], 1))
         return {"class": self.head(x.mean((2, 3))), "map": torch.sigmoid(self.inner(x))}
 
 

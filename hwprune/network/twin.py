@@ -136,10 +136,13 @@ class Twin:
 
 
 def is_state_key(name: str) -> bool:
-    """Whether an initializer name can be a state-dict key, unlike the exporter's `val_12`."""
-    return not name.startswith("val_") and all(
-        p.isidentifier() or p.isdigit() for p in name.split(".")
-    )
+    """Whether an initializer name can be a state-dict key, unlike the exporter's `val_12`.
+
+    Modules may be called anything (RegNet has a `block1-0`); paths of nodes have slashes.
+    """
+    leaf = name.rpartition(".")[2]
+    made_up = name.startswith("val_") or leaf.startswith("lifted_tensor_")
+    return bool(leaf) and not made_up and not {"/", ":"} & set(name)
 
 
 def attributes(node: onnx.NodeProto) -> Mapping[str, Any]:

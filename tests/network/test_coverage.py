@@ -36,7 +36,7 @@ GROUPS = {
     "torch encoder": {"into": 24, "layer.self_attn": 3, "layer.linear1": 48},
     "shuffled": {"first": 3, "again[0:8]": 8, "squeeze": 4},
     "tied": {"first": 12, "words": 6},
-    "two ways": {"image.0": 10, "depth.0": 6, "fuse.0": 12},
+    "two ways": {"image.0": 10, "depth.0": 6, "parts.fuse-0.0": 12},
     "group norm": {"first": 4, "second": 12},
     "super-resolution": {"first": 16, "second": 16, "wide": 8},
 }
