@@ -177,6 +177,7 @@ def _weights(model: onnx.ModelProto) -> list[_Weight]:
         if node.op_type == "BatchNormalization"
         for name in node.input[3:5]
     }
+    origin = _origins(model)
     uses: dict[str, int] = {}
     first: dict[str, int] = {}
     positions: dict[str, int] = {}
@@ -186,10 +187,11 @@ def _weights(model: onnx.ModelProto) -> list[_Weight]:
             first.setdefault(name, number)
         if node.op_type in _USES and len(node.input) > 1:
             times = _USES[node.op_type](node, shapes)
+            name = origin.get(node.input[1], node.input[1])
             if int(attribute(node, "group", 1)) > 1:
-                grouped.add(node.input[1])
-            uses[node.input[1]] = uses.get(node.input[1], 0) + times
-            positions[node.input[1]] = max(times, positions.get(node.input[1], 0))
+                grouped.add(name)
+            uses[name] = uses.get(name, 0) + times
+            positions[name] = max(times, positions.get(name, 0))
     return [
         _Weight(
             name=tensor.name,
@@ -204,6 +206,18 @@ def _weights(model: onnx.ModelProto) -> list[_Weight]:
         for tensor in sorted(model.graph.initializer, key=lambda t: first.get(t.name, 0))
         if is_weight(tensor)
     ]
+
+
+def _origins(model: onnx.ModelProto) -> dict[str, str]:
+    """By value the weight it is, turned or reshaped: exporters turn those of linear layers."""
+    weights = {tensor.name for tensor in model.graph.initializer if is_weight(tensor)}
+    origin: dict[str, str] = {}
+    for node in model.graph.node:
+        if node.op_type in ("Transpose", "Reshape", "Unsqueeze", "Squeeze"):
+            source = origin.get(node.input[0], node.input[0])
+            if source in weights:
+                origin[node.output[0]] = source
+    return origin
 
 
 def _conv_uses(node: onnx.NodeProto, shapes: dict[str, Shape]) -> int:

@@ -130,6 +130,9 @@ def _untrained(name: str, num_classes: int | None) -> nn.Module:
     if name in ("googlenet", "inception_v3"):
         # Their auxiliary outputs exist in training mode only, and a graph has one output.
         given |= {"aux_logits": False, "init_weights": True}
+    if "weights_backbone" in inspect.signature(models.get_model_builder(name)).parameters:
+        # Detectors and segmentation networks would download a trained backbone.
+        given["weights_backbone"] = None
     return models.get_model(name, weights=None, **given)
 
 

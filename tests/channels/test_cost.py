@@ -7,10 +7,13 @@ import pytest
 import torch
 from torch import nn
 
+from hwprune.channels.base import make_base
 from hwprune.channels.cost import FEATURES
 from hwprune.layer import channels
 from hwprune.network.cut_module import cut_module
+from hwprune.network.trace import trace
 from tests.traced import NETWORKS, random_keep, traced
+from tests.unusual import UNUSUAL
 
 
 def _counted_macs(module: nn.Module, data: torch.Tensor) -> int:
@@ -74,3 +77,22 @@ def test_features_are_bounded_and_tell_groups_apart(name: str) -> None:
     assert features.dtype == np.float32
     assert np.isfinite(features).all() and np.abs(features).max() <= 1.5
     assert len(np.unique(features, axis=0)) > len(base.plan.groups) // 2
+
+
+def test_linear_layers_over_tokens_count_once_a_token() -> None:
+    make, (words,) = UNUSUAL["encoder"]
+    torch.manual_seed(0)
+    module = make().eval()
+    counted: list[int] = []
+
+    def count(layer: nn.Linear, given: tuple[torch.Tensor, ...], _: torch.Tensor) -> None:
+        tokens = given[0][:1].numel() // layer.in_features
+        counted.append(tokens * layer.in_features * layer.out_features)
+
+    for layer in module.modules():
+        if isinstance(layer, nn.Linear):
+            layer.register_forward_hook(count)
+    base = make_base(trace(module, words))
+    counted.clear()
+    module(words)
+    assert base.cost_model.macs(base.widths) == sum(counted)
