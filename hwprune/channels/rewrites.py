@@ -253,6 +253,10 @@ def _target(before: list[int], after: list[int]) -> list[int] | None:
             target.append(-1 if size % ODD_BATCH == 0 else size)
     if len(target) == 2 and target[0] == 0:
         return [0, -1]
+    wide = [axis for axis, size in enumerate(target) if size > 1]
+    if len(wide) == 1 and all(size >= 1 for size in target):
+        # A row of numbers turned to stand along one axis is right at any length.
+        target[wide[0]] = -1
     return target if target.count(-1) <= 1 else None
 
 

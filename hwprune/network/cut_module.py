@@ -127,8 +127,6 @@ def _change_literals(module: nn.Module, path: str, values: dict[Place, int]) -> 
         case nn.GroupNorm():
             layer.num_groups = next(iter(values.values()))
             return
-        case nn.PReLU():
-            return  # its number is the exporter's: torch counts the slopes itself
         case _:
             pass
     try:

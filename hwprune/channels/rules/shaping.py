@@ -44,11 +44,25 @@ def reshape(walk: Walk, node: onnx.NodeProto) -> None:
         if len(wide) == 1:
             out[wide[0]] = merged
         elif wide:
-            axis = channel_factor(walk, node.output[0], merged, wide)
-            sizes = [int(after[a]) for a in wide]
-            out[axis] = _factor(walk, merged.reshape(sizes), wide.index(axis))
+            grid = merged.reshape([int(after[a]) for a in wide])
+            axis, out_labels = _split(walk, node, grid, wide)
+            out[axis] = out_labels
     _follow(walk, node, target, out)
     walk.give(node.output[0], out)
+
+
+def _split(walk: Walk, node: onnx.NodeProto, grid: Labels, axes: list[int]) -> tuple[int, Labels]:
+    """Of axes that one axis was split into, the one that carries channels, and its labels."""
+    varying = [k for k in range(grid.ndim) if (np.diff(grid, axis=k) != 0).any()]
+    # Along the other axes (height, width) a channel only repeats.
+    flat = tuple(slice(None) if k in varying else 0 for k in range(grid.ndim))
+    grid, axes = grid[flat], [axes[k] for k in varying] or axes
+    if grid.ndim == 0:
+        return axes[0], np.full(walk.size(node.output[0], axes[0]) or 1, int(grid))
+    if grid.ndim == 1:
+        return axes[0], grid
+    axis = channel_factor(walk, node.output[0], grid.reshape(-1), axes)
+    return axis, _factor(walk, grid, axes.index(axis))
 
 
 def _factor(walk: Walk, grid: Labels, axis: int) -> Labels:
