@@ -83,9 +83,10 @@ class Rewriter:
         name = node.input[position] if position < len(node.input) else ""
         return numpy_helper.to_array(self._constants[name]) if name in self._constants else None
 
-    def _constant(self, name: str, values: list[int]) -> str:
-        """An integer constant, new or with a new value; its name."""
-        tensor = numpy_helper.from_array(np.asarray(values, dtype=np.int64), name)
+    def _constant(self, name: str, values: list[int] | np.ndarray) -> str:
+        """A constant, new or with a new value; its name."""
+        array = np.array(values, np.int64) if isinstance(values, list) else values
+        tensor = numpy_helper.from_array(array, name)
         if name in self._constants:
             self._constants[name].CopyFrom(tensor)
         else:
@@ -175,9 +176,7 @@ class Rewriter:
         factors = (np.array(after) / np.array(before)).astype(np.float32)
         if (np.floor(np.array(before, np.float32) * factors) != after).any():
             return [node]
-        name = f"{node.name}/in2"
-        self._constant(name, [])
-        self._constants[name].CopyFrom(numpy_helper.from_array(factors, name))
+        name = self._constant(f"{node.name}/in2", factors)
         kept = [a for a in node.attribute if a.name not in ("axes", "keep_aspect_ratio_policy")]
         del node.attribute[:]
         node.attribute.extend(kept)
@@ -190,10 +189,7 @@ class Rewriter:
         indices = self._array(node, 1)
         batch = next((a.i for a in node.attribute if a.name == "batch_dims"), 0)
         if indices is not None and indices.shape[-1] == 1 and batch == 0:
-            name = f"{node.name}/in1"
-            tensor = numpy_helper.from_array(indices[..., 0].astype(np.int64), name)
-            self._constant(name, [])
-            self._constants[name].CopyFrom(tensor)
+            name = self._constant(f"{node.name}/in1", indices[..., 0].astype(np.int64))
             gather = helper.make_node(
                 "Gather", [node.input[0], name], node.output, name=node.name, axis=0
             )

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hwprune.cli.inspect import Input, Model, Weights
+from hwprune.cli.prune import Quiet
+from hwprune.cli.sensitivity import Root
 
 if TYPE_CHECKING:
     from hwprune.pipeline.cut import CutOutcome
@@ -60,7 +62,6 @@ Data = Annotated[
         show_default=False,
     ),
 ]
-Root = Annotated[str, typer.Option("--root", help="Folder of downloaded data.")]
 Samples = Annotated[
     Path | None,
     typer.Option(
@@ -71,7 +72,6 @@ Samples = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="What was done as JSON on stdout.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
 
 
 def cut(

@@ -68,15 +68,21 @@ class Trial:
         self._weights = with_random_weights(base, rng)
         self.keep = _random_keep(base.plan, rng)
         self._inputs = random_inputs(base, seed=seed, dtype=torch.double)
+        self._errors: dict[tuple[int, ...], float] = {}
 
     def failing(self) -> list[str]:
         """Names of the groups at fault."""
-        return [
-            self._base.plan.groups[number].name for number in self._faults(range(len(self.keep)))
-        ]
+        faults = self._faults(range(len(self.keep)))
+        return [self._base.plan.groups[number].name for number in faults]
 
     def error(self, groups: Sequence[int]) -> float:
         """Relative error of a cut of these groups alone; infinite where it does not run."""
+        key = tuple(groups)
+        if key not in self._errors:
+            self._errors[key] = self._error(key)
+        return self._errors[key]
+
+    def _error(self, groups: Sequence[int]) -> float:
         keep = [np.arange(group.width) for group in self._base.plan.groups]
         for number in groups:
             keep[number] = self.keep[number]
@@ -147,17 +153,20 @@ def _examined(model: bytes, asked: Sequence[str], module: nn.Module | None) -> G
         except NetworkError as error:
             why = error.happened
             return GateRecord(candidates=0, worst_error=0.0, failed=(), re_export=why, untried=why)
-        found = check_cut(base, seeds=seeds)
+        found: dict[str, None] = {}
+        errors = []
+        for seed in seeds:
+            trial = Trial(base, seed)
+            found.update(dict.fromkeys(trial.failing()))
+            errors.append(trial.error(range(len(trial.keep))))
         if not found:
             break
         failed += found
-    trials = [Trial(base, seed) for seed in seeds[:1]]
-    everything = range(len(base.plan.groups))
     return GateRecord(
         candidates=len(seeds),
-        worst_error=max((trial.error(everything) for trial in trials), default=0.0),
+        worst_error=max(errors),
         failed=tuple(failed),
-        re_export=_re_export(base, module, trials[0].keep),
+        re_export=_re_export(base, module, trial.keep),
     )
 
 

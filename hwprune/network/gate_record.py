@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from hwprune.channels.base import BaseNetwork
+from hwprune.run_folder import write_json
+from hwprune.user_cache import user_cache
 
 VERSION = 1
 """Of the gate's checks: a record of another version is not read."""
@@ -60,9 +61,7 @@ class GateRecords:
         file = self._file(base, ignore)
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            half = file.with_suffix(f".{os.getpid()}")
-            half.write_text(json.dumps(record.to_json()))
-            os.replace(half, file)
+            write_json(file, record.to_json())
         except OSError:
             return
 
@@ -75,5 +74,4 @@ class GateRecords:
 
 def user_records() -> GateRecords:
     """Those in the user's cache folder."""
-    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return GateRecords(Path(cache) / "hwprune" / "gates")
+    return GateRecords(user_cache() / "gates")

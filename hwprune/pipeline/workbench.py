@@ -20,6 +20,7 @@ from hwprune.progress import Progress
 from hwprune.run_folder import RunFolder
 from hwprune.score_book import ScoreBook
 from hwprune.search.problem import Cost
+from hwprune.user_cache import user_cache
 from hwprune_device.reading import Failure, Reading
 
 
@@ -244,8 +245,7 @@ def scorer_arguments(prepared: Prepared, split: str) -> dict[str, Any]:
 
 def store_path() -> str:
     """The user's store of readings: `$HWPRUNE_STORE`, or in the user's cache folder."""
-    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return os.environ.get("HWPRUNE_STORE") or os.path.join(cache, "hwprune", "readings.sqlite")
+    return os.environ.get("HWPRUNE_STORE") or str(user_cache() / "readings.sqlite")
 
 
 def _then(future: Future[Any], change: Any) -> Future[Any]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from hwprune.run_folder import write_json
 
 if TYPE_CHECKING:
     from hwprune.channels.base import BaseNetwork
@@ -33,6 +34,4 @@ def read_cache(file: Path) -> Any:
 def write_cache(file: Path, found: Any) -> None:
     """Whole or not at all, also when two processes write at once."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    half = file.with_suffix(f".half{os.getpid()}")
-    half.write_text(json.dumps(found))
-    os.replace(half, file)
+    write_json(file, found)

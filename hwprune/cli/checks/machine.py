@@ -127,10 +127,12 @@ def run_folder() -> Check:
 
 def store_folder() -> Path:
     """Where readings are kept: see `HWPRUNE_STORE` and `XDG_CACHE_HOME`."""
+    from hwprune.user_cache import user_cache
+
     store = os.environ.get("HWPRUNE_STORE")
     if store:
         return Path(store).expanduser().parent
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "hwprune"
+    return user_cache()
 
 
 def _space(name: str, folder: Path) -> Check:
