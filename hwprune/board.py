@@ -11,9 +11,10 @@ from typing import Any
 from hwprune.errors import DeploymentError
 from hwprune_device.job import Protocol, Target
 
-CONNECTIONS = ("local",)
+CONNECTIONS = ("local", "ssh", "ray")
 RUNTIMES = ("onnxrt",)
-_KEYS = ("name", "connection", "python", "cores", "target", "protocol")
+_PLAIN_KEYS = ("name", "kind", "connection", "host", "ssh_options", "gateway", "python", "cache")
+_KEYS = (*_PLAIN_KEYS, "cores", "target", "protocol", "facts")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,19 +22,48 @@ class Board:
     """One board, as its profile describes it."""
 
     name: str
+    kind: str = ""
+    """Boards of one kind take each other's work and share their readings; empty: the name."""
     connection: str = "local"
+    """"local": this machine; "ssh": the user's OpenSSH; "ray": the board is a Ray node."""
+    host: str = ""
+    """For ssh: HOST or USER@HOST, as the user's own ssh understands it."""
+    ssh_options: tuple[str, ...] = ()
+    """For ssh: further `-o` options, such as "Port=2222"."""
+    gateway: str = ""
+    """The Ray node, by its resource "gateway:NAME", that reaches this board; empty: the head."""
     python: str = ""
-    """The board's own Python; empty: the one that runs hwprune (local boards only)."""
+    """The board's own Python; empty: python3 there, or locally the one that runs hwprune."""
+    cache: str = ""
+    """Folder on the board for what need not be sent again; empty: ~/.cache/hwprune-device."""
     cores: tuple[int, ...] = ()
     """Cores that networks are timed on, and nothing of ours besides; empty: as many as threads,
     from the last one down."""
+    all_cores: bool = False
+    """Every core of a board elsewhere, whose number is not known here."""
     target: Target = field(default_factory=Target)
     protocol: Protocol = field(default_factory=Protocol)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """What was found out about the hardware, for readers; nothing depends on it."""
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the board is this very machine, so that its cores are ours too."""
+        return self.connection == "local" and not self.gateway
+
+    @property
+    def core_words(self) -> str:
+        """The cores in the words of the board's own command line."""
+        return ",".join(map(str, self.cores)) or ("all" if self.all_cores else "last")
 
 
 def this_machine() -> Board:
     """This machine's processor, timed with one thread on its last core."""
-    return Board(name="this-machine", cores=_cores("last", threads=1, where="this machine"))
+    return Board(
+        name="this-machine",
+        kind="this-machine",
+        cores=_cores("last", threads=1, where="this machine"),
+    )
 
 
 def load_board(path: Path) -> Board:
@@ -62,19 +92,38 @@ def parse_board(data: Mapping[str, Any], *, name: str) -> Board:
     target = validate(Target, data.get("target", {}), where=f"{where} [target]")
     protocol = validate(Protocol, data.get("protocol", {}), where=f"{where} [protocol]")
     _check(target, protocol, where)
+    plain = {key: data[key] for key in _PLAIN_KEYS if key in data}
+    here = plain.get("connection", "local") == "local" and not plain.get("gateway")
+    wanted = data.get("cores", "last")
     rest = {
         "name": name,
-        **{key: data[key] for key in ("name", "connection", "python") if key in data},
-        "cores": _cores(data.get("cores", "last"), threads=target.threads, where=where),
+        "kind": str(plain.get("name", name)),
+        **plain,
+        "cores": _cores(wanted, threads=target.threads, where=where)
+        if here
+        else _far_cores(wanted, where=where),
+        "all_cores": not here and wanted == "all",
         "target": target,
         "protocol": protocol,
+        "facts": data.get("facts", {}),
     }
     board = validate(Board, rest, where=where)
+    _check_connection(board, where)
+    return board
+
+
+def _check_connection(board: Board, where: str) -> None:
     if board.connection not in CONNECTIONS:
         raise DeploymentError(
             f"{where}: unknown connection", given=board.connection, possible=", ".join(CONNECTIONS)
         )
-    return board
+    if board.connection == "ssh" and not board.host:
+        raise DeploymentError(
+            f"{where}: an ssh board needs its host",
+            possible='host = "user@address", or a Host of your ~/.ssh/config',
+        )
+    if board.host.startswith("-"):
+        raise DeploymentError(f"{where}: host cannot be used", given=board.host)
 
 
 def _check(target: Target, protocol: Protocol, where: str) -> None:
@@ -110,8 +159,7 @@ def _cores(wanted: object, *, threads: int, where: str) -> tuple[int, ...]:
         return tuple(allowed[-threads:])
     if wanted == "all":
         return tuple(allowed)
-    listed = isinstance(wanted, list | tuple) and wanted and all(type(c) is int for c in wanted)
-    if not listed or not set(wanted) <= set(range(os.cpu_count() or 1)):  # type: ignore[call-overload]
+    if not _is_list_of_cores(wanted) or not set(wanted) <= set(range(os.cpu_count() or 1)):  # type: ignore[call-overload]
         raise DeploymentError(
             f"{where}: cores cannot be used",
             given=repr(wanted),
@@ -119,3 +167,24 @@ def _cores(wanted: object, *, threads: int, where: str) -> tuple[int, ...]:
             f"this machine has cores 0 to {(os.cpu_count() or 1) - 1}",
         )
     return tuple(wanted)  # type: ignore[arg-type]
+
+
+def _far_cores(wanted: object, *, where: str) -> tuple[int, ...]:
+    """Core numbers on another machine; only that machine knows whether it has them."""
+    if wanted in ("last", "all"):
+        return ()
+    if not _is_list_of_cores(wanted):
+        raise DeploymentError(
+            f"{where}: cores cannot be used",
+            given=repr(wanted),
+            possible='"last", "all", or a list such as [2, 3]',
+        )
+    return tuple(wanted)  # type: ignore[arg-type]
+
+
+def _is_list_of_cores(wanted: object) -> bool:
+    return (
+        isinstance(wanted, list | tuple)
+        and len(wanted) > 0
+        and all(type(core) is int and core >= 0 for core in wanted)
+    )

@@ -13,7 +13,8 @@ import numpy as np
 from hwprune.board import Board
 from hwprune.channels.base import BaseNetwork
 from hwprune.errors import BoardError
-from hwprune.farm.connection import Connection, ConnectionLostError, LocalConnection
+from hwprune.farm.connections import connect
+from hwprune.farm.connections.connection import Connection, ConnectionLostError
 from hwprune_device import PROTOCOL
 from hwprune_device.conditions import conditions_key
 from hwprune_device.frame import Frame
@@ -53,7 +54,7 @@ class BoardSession:
 
     def __init__(self, board: Board, connection: Connection | None = None) -> None:
         self.board = board
-        self._connection = connection or LocalConnection(board)
+        self._connection = connection or connect(board)
         self._hello: Hello | None = None
         self._placed: set[str] = set()
 

@@ -14,7 +14,8 @@ import pytest
 
 from hwprune.board import Board, this_machine
 from hwprune.errors import BoardError
-from hwprune.farm.connection import ConnectionLostError, LocalConnection
+from hwprune.farm.connections.connection import ConnectionLostError
+from hwprune.farm.connections.local import LocalConnection
 from hwprune.farm.session import BoardSession
 from hwprune_device.job import Job, Protocol
 from hwprune_device.reading import Failure, Reading

@@ -1,4 +1,4 @@
-"""Connections: how the head starts a board's supervisor and exchanges frames with it."""
+"""A supervisor on this machine: a subprocess that runs the device package from a zip file."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ import zipfile
 from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import hwprune_device
 from hwprune.board import Board
 from hwprune.errors import BoardError
+from hwprune.farm.connections.connection import ConnectionLostError
 from hwprune_device.frame import Frame, FrameError, read_frames, write_frame
 
 # What a board's Python may need from the surroundings; everything else stays out, so that a
@@ -25,33 +26,6 @@ from hwprune_device.frame import Frame, FrameError, read_frames, write_frame
 _KEPT_ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "USER")
 _LAST_WORDS = 20
 _END_WAIT_S = 5.0
-
-
-class ConnectionLostError(Exception):
-    """The supervisor is gone, silent for too long, or does not speak in frames."""
-
-
-class Connection(Protocol):
-    """Frames to and from one supervisor."""
-
-    def open(self) -> None:
-        """Start the supervisor.
-
-        Raises:
-            BoardError: it cannot be started.
-        """
-
-    def send(self, header: Mapping[str, Any], body: bytes = b"") -> None:
-        """Send a frame; raises ConnectionLostError when nobody is there."""
-
-    def receive(self, timeout_s: float) -> Frame:
-        """The next frame; raises ConnectionLostError when none comes in time."""
-
-    def close(self) -> None:
-        """End the supervisor and everything it started."""
-
-    def last_words(self) -> str:
-        """What the supervisor wrote to stderr last."""
 
 
 class LocalConnection:
