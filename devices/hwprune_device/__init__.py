@@ -4,5 +4,5 @@ Needs Python 3.10, numpy, onnx and one runtime; never torch, never ray, never th
 """
 
 __version__ = "0.1.0"
-PROTOCOL = 1
+PROTOCOL = 2
 """Version of the frames and of the timing protocol; readings of another protocol never mix."""

@@ -1,7 +1,9 @@
-"""`python -m hwprune_device [--cores last|all|0,1] [--threads N]`: serve a head by its pipes."""
+"""`python -m hwprune_device [--cores last|all|0,1] [--threads N] [--owner ID] [--cache FOLDER]
+[--denormals zero|keep]`: serve a head by its pipes."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 
@@ -36,13 +38,22 @@ def main(arguments: list[str]) -> int:
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
 
-    from hwprune_device.fork import HeadGoneError
+    if "--denormals" in options:
+        os.environ["HWPRUNE_DENORMALS"] = options["--denormals"]
+
+    from hwprune_device.inbox import HeadGoneError, Inbox
+    from hwprune_device.owner import Owner, cache_folder
+
+    folder = cache_folder(options.get("--cache", "")) / "owners"
+    owner = Owner(name=options["--owner"], folder=folder) if "--owner" in options else None
+    previous = owner.take_over() if owner else "none"
+    # Late, and after the takeover: the runtime takes a second to load.
     from hwprune_device.supervisor import Supervisor
 
-    try:
-        Supervisor(incoming, outgoing, cores).serve()
-    except (HeadGoneError, BrokenPipeError):
-        return 0
+    with contextlib.suppress(HeadGoneError, BrokenPipeError):
+        Supervisor(Inbox(incoming), outgoing, cores, previous).serve()
+    if owner:
+        owner.leave()
     return 0
 
 

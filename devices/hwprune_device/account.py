@@ -12,6 +12,8 @@ from typing import Any
 from hwprune_device import doubts
 from hwprune_device.cut import Cutter
 from hwprune_device.estimate import (
+    CLASS_CV,
+    Between,
     Clock,
     Ratio,
     Visit,
@@ -75,8 +77,7 @@ class Account:
         nominal = self.job.base_nominal_ms or median(self._base_ms())
         latency = nominal * ratio.value
         several = self.job.target.threads > 1
-        kind = device_class(self.job.target.threads, self.place.board.get("hypervisor") is True)
-        interval = spread(latency, ratio, kind, self.job.protocol.between_batch_cv)
+        interval = spread(latency, ratio, self._between(), self._base_off())
         return Reading(
             reading_id=uuid.uuid4().hex,
             architecture=built.job.architecture,
@@ -98,20 +99,31 @@ class Account:
             build_s=built.build_s,
             model_mb=built.model_mb,
             conditions=self._conditions(built),
-            doubts=self._doubts(ratio, nominal) + built.network.doubts,
+            doubts=self._doubts(ratio) + built.network.doubts,
         )
+
+    def _between(self) -> Between:
+        protocol, name = self.job.protocol, device_class(self.job.target.threads)
+        if protocol.between_batch_cv is None:
+            return Between(cv=CLASS_CV[name], source=f"class default: {name}")
+        return Between(cv=protocol.between_batch_cv, source=protocol.cv_source)
+
+    def _base_off(self) -> float:
+        """How far the base was off its calm time in this batch; 0 where that is not known."""
+        calm = self.job.base_calm_ms
+        return median(self._base_ms()) / calm - 1 if calm else 0.0
 
     def _base_ms(self) -> list[float]:
         return [median(v.runs(self.clock)) for v in self.base_visits]
 
-    def _doubts(self, ratio: Ratio, nominal: float) -> tuple[str, ...]:
+    def _doubts(self, ratio: Ratio) -> tuple[str, ...]:
         shared = doubts.batch_doubts(
             clock=self.clock,
             threads=self.job.target.threads,
             wall_excess=self.wall_excess,
             disturbance=self.around,
             base_ms=self._base_ms(),
-            base_nominal_ms=nominal,
+            base_off=self._base_off(),
         )
         return (*shared, *doubts.ratio_doubts(ratio, self.rounds, self.job.protocol))
 
@@ -120,6 +132,7 @@ class Account:
             **self.around,
             "board": dict(self.place.board),
             "wall_over_cpu_excess": round(self.wall_excess, 4),
+            "base_off": round(self._base_off(), 4),
             "rounds": self.rounds,
             "order_seed": self.order_seed,
             "inferences_per_run": built.lap.loops,

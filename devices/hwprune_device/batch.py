@@ -17,8 +17,9 @@ from hwprune_device.account import Place
 from hwprune_device.child import Batch
 from hwprune_device.fork import Ending, Watch, run_in_child, unattributed
 from hwprune_device.frame import Frame
+from hwprune_device.inbox import Inbox
 from hwprune_device.job import CandidateJob, Job
-from hwprune_device.marker import BASE
+from hwprune_device.marker import BASE, NOBODY
 from hwprune_device.reading import Failure, Stage
 
 Send = Callable[[Mapping[str, Any]], None]
@@ -35,12 +36,12 @@ class BatchRun:
     """Sees one job through; `send` gets an outcome frame for each candidate, then a done frame."""
 
     def __init__(
-        self, job: Job, place: Place, send: Send, *, head_fd: int | None, beat: Callable[[], None]
+        self, job: Job, place: Place, send: Send, *, inbox: Inbox | None, beat: Callable[[], None]
     ) -> None:
         self._job = with_control(job)
         self._place = place
         self._send = send
-        self._head_fd = head_fd
+        self._inbox = inbox
         self._beat = beat
         self._open = set(range(len(self._job.candidates)))
         self._groups: list[list[int]] = [sorted(self._open)]
@@ -73,9 +74,9 @@ class BatchRun:
             Watch(
                 timeout_s=self._job.protocol.timeout_s,
                 memory_limit_mb=self._job.protocol.memory_limit_mb,
-                on_frame=lambda frame: self._take(frame, alone=len(group) == 1),
+                on_frame=lambda frame: self._take(frame, group),
                 beat=self._beat,
-                head_fd=self._head_fd,
+                inbox=self._inbox,
             ),
         )
         # `_take` put networks that may only have lacked memory into groups of their own.
@@ -84,10 +85,15 @@ class BatchRun:
         if left:
             self._blame(ending, left)
 
-    def _take(self, frame: Frame, *, alone: bool) -> None:
-        """A frame from the child: an outcome, its error, or the end of the batch."""
-        header = frame.header
-        if frame.kind == "error":
+    def _take(self, frame: Frame, group: list[int]) -> None:
+        """A frame from the child: what it works on, an outcome, its error, or the batch's end."""
+        header, alone = frame.header, len(group) == 1
+        if frame.kind == "at":
+            # The head must know whom to suspect should this whole board die now.
+            index = int(header["index"])
+            at_work = {BASE: [], NOBODY: group}.get(index, [index])
+            self._send({"kind": "at", "indices": at_work})
+        elif frame.kind == "error":
             self._errors.append(str(header["message"]))
         elif frame.kind == "done":
             self._spent.update(header["timings"])

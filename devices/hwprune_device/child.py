@@ -80,6 +80,7 @@ class Batch:
 
     def _build(self, index: int, job: CandidateJob) -> Built:
         self._marker.note(index, "cut")
+        self._report({"kind": "at", "index": index})
         start = time.perf_counter()
         model = self._place.cutter.cut_to(job.widths)
         cut = time.perf_counter()
@@ -116,6 +117,7 @@ class Batch:
         inference_ms = {index: b.inference_ms for index, b in built.items()}
         expected = watch.expected_s({**inference_ms, BASE: base.inference_ms})
         self._report({"kind": "expect", "expected_s": expected})
+        self._report({"kind": "at", "index": NOBODY})
         start = time.perf_counter()
         rounds = watch.time()
         self._spent.time_s = time.perf_counter() - start

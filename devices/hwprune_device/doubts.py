@@ -25,8 +25,8 @@ WIDE = 4.0
 it is of no use."""
 _LEAST_FOR_DRIFT = 6
 """Base visits in a third of a batch; the median of fewer moves by itself."""
-OFF_NOMINAL = 0.3
-"""A base this far from its calibrated time runs on a board in another state."""
+OFF_CALM = 0.1
+"""A base this far off its calm time runs beside something that networks do not all bear alike."""
 
 
 def batch_doubts(
@@ -36,14 +36,17 @@ def batch_doubts(
     wall_excess: float,
     disturbance: Mapping[str, Any],
     base_ms: Sequence[float],
-    base_nominal_ms: float,
+    base_off: float,
 ) -> list[str]:
-    """Doubts that all readings of a batch share. `base_ms` are the base's visits in order."""
+    """Doubts that all readings of a batch share.
+
+    `base_ms` are the base's visits in order, `base_off` how far they are off their calm time.
+    """
     return [
         *_contention(clock, threads, wall_excess, disturbance),
         *_steal(disturbance),
         *_drift(clock, base_ms),
-        *_off_nominal(base_ms, base_nominal_ms),
+        *_off_calm(base_off),
     ]
 
 
@@ -90,8 +93,7 @@ def _drift(clock: Clock, base_ms: Sequence[float]) -> list[str]:
     return [f"the base network drifted by {drift:+.0%} inside the batch"]
 
 
-def _off_nominal(base_ms: Sequence[float], nominal_ms: float) -> list[str]:
-    off = median(base_ms) / nominal_ms - 1
-    if abs(off) <= OFF_NOMINAL:
+def _off_calm(base_off: float) -> list[str]:
+    if abs(base_off) <= OFF_CALM:
         return []
-    return [f"the base network ran {off:+.0%} off its calibrated time of {nominal_ms:.3g} ms"]
+    return [f"the base network ran {base_off:+.0%} off its calm time"]

@@ -17,10 +17,18 @@ Clock = Literal["thread_cpu", "wall"]
 
 CONTENDED = 0.02
 """Wall and thread-CPU time agree within 0.3 % on an undisturbed core; above 2 % it was not."""
-CLASS_CV = {"one thread": 0.015, "one thread, virtual machine": 0.028, "several threads": 0.035}
-"""Between-batch coefficient of variation of the ratio to the base, by class of device. One thread:
-12 networks read 8 times gave 1.2 to 1.5 % on a core of its own, and 2.8 % where strangers shared
-caches and memory. Several threads have the wall clock alone: up to 3.4 % on cores of their own."""
+CLASS_CV = {"one thread": 0.015, "several threads": 0.035}
+"""Between-batch coefficient of variation of the ratio to the base, by class of device, as long as
+the base runs at its calm time. One thread: 12 networks read 8 times gave 1.2 to 1.5 %, nine
+networks read 40 times 0.3 to 2.8 %, seven of them below 1 %. Several threads have the wall clock
+alone: up to 3.4 % on cores of their own."""
+CALM = 0.03
+"""A base within this of its calm time says that nothing unusual happens beside it."""
+UNLIKE = 0.8
+"""How far networks slow down apart. When strangers fill caches and memory the base may run 20 %
+slower, and a network of 40 % of its time 40 % slower: a ratio is then off by about this share of
+the base's excess, times how unlike the base the network is. Seen in 8 of 40 processes of a CIFAR
+ResNet-56; see devices/README.md."""
 _Z95 = 1.96
 
 
@@ -110,25 +118,36 @@ class Spread:
     source: str
 
 
-def device_class(threads: int, virtual: bool) -> str:
+def device_class(threads: int) -> str:
     """The entry of CLASS_CV for a board."""
-    if threads > 1:
-        return "several threads"
-    return "one thread, virtual machine" if virtual else "one thread"
+    return "several threads" if threads > 1 else "one thread"
 
 
-def spread(latency_ms: float, ratio: Ratio, class_name: str, board_cv: float | None) -> Spread:
-    """Between-batch spread and this batch's own error, in quadrature.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Between:
+    """How far the ratio to the base moves from batch to batch on a board."""
 
-    The batch's own interval alone is worth little: at "±1 %" the true spread between processes was
-    1.4 to 9 %.
+    cv: float
+    """Coefficient of variation while the base runs at its calm time."""
+    source: str
+    """Where it is from, in words."""
+
+
+def spread(latency_ms: float, ratio: Ratio, between: Between, base_off: float) -> Spread:
+    """The spread between batches, and what this very batch adds to it, in quadrature.
+
+    `base_off`: how far the base was off its calm time, as a fraction. The batch's own interval
+    alone is worth little: at "±1 %" the true spread between processes was 1.4 to 9 %. An own error
+    up to half the spread between batches is part of that spread already.
     """
-    between = CLASS_CV[class_name] if board_cv is None else board_cv
-    whose = f"class default: {class_name}" if board_cv is None else "this board's own"
-    total = math.hypot(between, ratio.standard_error)
+    unlike = UNLIKE * abs(1 - ratio.value) * max(0.0, abs(base_off) - CALM)
+    own = max(0.0, ratio.standard_error**2 - (between.cv / 2) ** 2)
+    total = math.sqrt(between.cv**2 + own + unlike**2)
+    added = [f"this batch's own error of {ratio.standard_error:.1%}"] if own > 0 else []
+    if unlike > 0:
+        added.append(f"{unlike:.1%} because the base ran {base_off:+.0%} off its calm time")
     return Spread(
         low_ms=latency_ms * max(0.0, 1 - _Z95 * total),
         high_ms=latency_ms * (1 + _Z95 * total),
-        source=f"between-batch spread of {between:.1%} ({whose}) and this batch's own standard "
-        f"error of {ratio.standard_error:.2%}",
+        source=", ".join([f"spread between batches of {between.cv:.1%} ({between.source})", *added]),
     )

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hwprune_device.frame import Frame, FrameDecoder, FrameError, write_frame
+from hwprune_device.inbox import Inbox
 from hwprune_device.marker import NOBODY, Mark, Marker
 from hwprune_device.resident import address_space_bytes
 
@@ -38,10 +39,6 @@ class Ending:
     mark: Mark
 
 
-class HeadGoneError(Exception):
-    """The head closed the stream while a child was at work."""
-
-
 @dataclass(slots=True, kw_only=True)
 class Watch:
     """What the supervisor does while a child works."""
@@ -51,8 +48,8 @@ class Watch:
     on_frame: Callable[[Frame], None]
     beat: Callable[[], None]
     """Called often; tells the head now and then that the board is alive."""
-    head_fd: int | None = None
-    """Closed by the head when it goes."""
+    inbox: Inbox | None = None
+    """Looked at often: a head that is gone needs no readings."""
 
 
 def run_in_child(work: Work, watch: Watch) -> Ending:
@@ -87,15 +84,15 @@ def _attend(reading: int, marker: Marker, watch: Watch) -> bool:
     decoder = FrameDecoder()
     poll = select.poll()
     poll.register(reading, select.POLLIN)
-    if watch.head_fd is not None:
-        poll.register(watch.head_fd, 0)  # hang-ups only: a waiting request stays unread
+    if watch.inbox is not None:
+        poll.register(watch.inbox.fd, select.POLLIN)
     deadline, step = time.monotonic() + watch.timeout_s, marker.read().count
     expected = False
     while time.monotonic() < deadline:
         events = dict(poll.poll(_POLL_S * 1e3))
         watch.beat()
-        if watch.head_fd in events:
-            raise HeadGoneError
+        if watch.inbox is not None:
+            watch.inbox.look()
         if reading in events:
             data = os.read(reading, 1 << 20)
             if not data:

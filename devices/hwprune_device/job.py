@@ -40,6 +40,8 @@ class Protocol:
     """A batch starts no further round after this long."""
     between_batch_cv: float | None = None
     """Spread of the ratio between batches on this board; None for a class default."""
+    cv_source: str = "the board's profile"
+    """Where `between_batch_cv` is from, in words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +65,10 @@ class Job:
     protocol: Protocol
     candidates: tuple[CandidateJob, ...]
     base_nominal_ms: float | None = None
-    """This board's calibrated time of the base network; None: this batch's own median."""
+    """The calibrated time of the base network, which ratios are multiplied with; None: this
+    batch's own median."""
+    base_calm_ms: float | None = None
+    """This very board's time of the base network when nothing disturbs it; None: not known."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for JSON."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
-Stage = Literal["cut", "build", "run", "timeout", "memory", "crash", "lost"]
+Stage = Literal["cut", "build", "run", "timeout", "memory", "crash", "lost", "poison"]
+"""`lost`: the board went away, which says nothing about the network; `poison`: this network took
+boards down more than once, so it is not sent again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +69,8 @@ class Reading:
     """Board state before and after: load, clocks, temperature, steal, versions."""
     doubts: tuple[str, ...] = ()
     """Why this reading may be wrong, in words; empty for a good one."""
+    board: str = ""
+    """The head's name of the board it was taken on."""
 
     def quantile_ms(self, quantile: float) -> float:
         """Latency at a quantile of the single runs, each normalised by its round's base time."""
@@ -84,6 +88,17 @@ class Reading:
     def upper_ms(self, quantile: float) -> float:
         """Upper end of the 95 % interval of the latency at `quantile`."""
         return self.quantile_ms(quantile) * self.high_ms / self.latency_ms
+
+    def at_nominal(self, nominal_ms: float) -> Reading:
+        """The same ratio to a base network that takes `nominal_ms`."""
+        scale = nominal_ms / self.base_nominal_ms
+        return replace(
+            self,
+            latency_ms=self.latency_ms * scale,
+            low_ms=self.low_ms * scale,
+            high_ms=self.high_ms * scale,
+            base_nominal_ms=nominal_ms,
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for JSON."""

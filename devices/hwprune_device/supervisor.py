@@ -18,10 +18,12 @@ from hwprune_device.batch import BatchRun
 from hwprune_device.conditions import fingerprint
 from hwprune_device.cut import Cutter
 from hwprune_device.fork import Report, Watch, run_in_child
-from hwprune_device.frame import Frame, read_frames, write_frame
+from hwprune_device.frame import Frame, write_frame
+from hwprune_device.inbox import Inbox
 from hwprune_device.job import Job
 from hwprune_device.lease import lease
 from hwprune_device.marker import NOBODY, Marker
+from hwprune_device.owner import Previous, boot_id
 from hwprune_device.plan import CutPlan
 from hwprune_device.runtimes import Runtime, UnknownRuntimeError, available
 
@@ -33,10 +35,14 @@ _RUN_TIMEOUT_S = 120.0
 class Supervisor:
     """Serves one head over two file descriptors until the head closes its end."""
 
-    def __init__(self, incoming: int, outgoing: int, cores: tuple[int, ...]) -> None:
-        self._in = incoming
+    def __init__(
+        self, inbox: Inbox, outgoing: int, cores: tuple[int, ...], previous: Previous = "none"
+    ) -> None:
+        """`previous`: how the same owner's last supervisor ended, for the head to hear."""
+        self._inbox = inbox
         self._out = outgoing
         self._cores = cores
+        self._previous = previous
         self._runtimes: dict[str, Runtime] = available()
         for runtime in self._runtimes.values():
             runtime.warm()
@@ -48,12 +54,12 @@ class Supervisor:
         """Say hello and answer requests, one after another.
 
         Raises:
-            HeadGoneError: the head closed the stream while a batch ran.
+            HeadGoneError: the head fell silent, or closed the stream while a batch ran.
             FrameError: the head sent something that is no frame.
         """
         self._send(self._hello())
         verbs = {"place": self._place, "measure": self._measure, "run": self._run}
-        for frame in read_frames(self._in):
+        for frame in self._inbox.frames():
             verb = verbs.get(frame.kind)
             if verb is None:
                 self._send({"kind": "error", "message": f"no request is called '{frame.kind}'"})
@@ -72,6 +78,9 @@ class Supervisor:
             "version": __version__,
             "python": platform.python_version(),
             "pid": os.getpid(),
+            "previous": self._previous,
+            "boot_id": boot_id(),
+            "clock_s": time.time(),
             "cores": list(self._cores),
             "runtimes": {name: dict(r.describe()) for name, r in self._runtimes.items()},
             "fingerprint": self._board,
@@ -100,8 +109,8 @@ class Supervisor:
             cores=self._cores,
             board=self._board,
         )
-        with lease(self._cores, lambda waited: self._beat(waited_s=waited)):
-            BatchRun(job, place, self._send, head_fd=self._in, beat=self._beat).run()
+        with lease(self._cores, self._wait):
+            BatchRun(job, place, self._send, inbox=self._inbox, beat=self._beat).run()
 
     def _run(self, frame: Frame) -> None:
         """Run a network with its own weights on given inputs (N C H W) and send its output."""
@@ -123,7 +132,7 @@ class Supervisor:
             memory_limit_mb=None,
             on_frame=answers.append,
             beat=self._beat,
-            head_fd=self._in,
+            inbox=self._inbox,
         )
         ending = run_in_child(work, watch)
         if answers and answers[0].kind == "output":
@@ -143,6 +152,11 @@ class Supervisor:
     def _send(self, header: Mapping[str, Any], body: bytes = b"") -> None:
         write_frame(self._out, header, body)
         self._last_beat = time.monotonic()
+
+    def _wait(self, waited_s: float) -> None:
+        """While others hold the cores: a sign of life, and a look whether the head still waits."""
+        self._inbox.look()
+        self._beat(waited_s=waited_s)
 
     def _beat(self, waited_s: float = 0.0) -> None:
         if time.monotonic() - self._last_beat > BEAT_S:

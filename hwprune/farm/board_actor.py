@@ -4,32 +4,49 @@ from __future__ import annotations
 
 import contextlib
 import os
+from typing import Any
 
 import numpy as np
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from hwprune.board import Board
 from hwprune.channels.base import BaseNetwork
 from hwprune.farm.session import Batch, BoardSession, Hello
 from hwprune_device.job import Job
 
-ACTOR_OPTIONS = {
-    # It waits for a board most of the time.
-    "num_cpus": 0,
-    "max_restarts": -1,
-    # Only the farm knows whether a batch may be taken again.
-    "max_task_retries": 0,
-}
+_SHARE = 0.001
+"""Of a node's resource: it says where an actor belongs and is never used up."""
+
+
+def actor_options(board: Board) -> dict[str, Any]:
+    """Where a board's actor runs: on the board, on its gateway, or on the head's own node."""
+    options: dict[str, Any] = {
+        # It waits for a board most of the time.
+        "num_cpus": 0,
+        # The farm makes a new one when it died, and only the farm knows what may be done again.
+        "max_restarts": 0,
+        "max_task_retries": 0,
+    }
+    if board.connection == "ray":
+        options["resources"] = {f"board:{board.name}": _SHARE}
+    elif board.gateway:
+        options["resources"] = {f"gateway:{board.gateway}": _SHARE}
+    else:
+        node = ray.get_runtime_context().get_node_id()
+        options["scheduling_strategy"] = NodeAffinitySchedulingStrategy(node, soft=False)
+    return options
 
 
 class BoardActor:
-    """One per board. A restarted actor has no networks: whoever calls places them again."""
+    """One per board. A new actor has no networks: whoever calls places them again."""
 
-    def __init__(self, board: Board) -> None:
+    def __init__(self, board: Board, owner: str) -> None:
         rest = os.sched_getaffinity(0) - set(board.cores)
-        if rest:
+        if rest and board.connection != "ssh":
             with contextlib.suppress(OSError):
                 os.sched_setaffinity(0, rest)
-        self._session = BoardSession(board)
+        self._session = BoardSession(board, owner=owner)
         self._bases: dict[str, BaseNetwork] = {}
 
     def hello(self) -> tuple[Hello, str]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
+import os
 import threading
+import time
 import uuid
 from collections.abc import Sequence
-from concurrent.futures import Future
-from dataclasses import asdict, replace
-from statistics import median
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
@@ -16,91 +16,107 @@ from hwprune.board import Board
 from hwprune.candidate import Candidate
 from hwprune.channels.base import BaseNetwork
 from hwprune.errors import BoardError
+from hwprune.farm.keeper import PATIENCE_S, Keeper
+from hwprune.farm.kind import Kind, Nominal
 from hwprune.farm.link import BoardLink
-from hwprune.farm.session import Batch, Outcome
-from hwprune.farm.store import ReadingKey, ReadingStore
-from hwprune.farm.timetable import Timetable
-from hwprune.farm.waiting import WaitingRoom, Wish
-from hwprune_device.job import CandidateJob, Job
+from hwprune.farm.session import Outcome
+from hwprune.farm.status import FarmStatus, write_status
+from hwprune.farm.store import ReadingStore
+from hwprune.farm.waiting import Wish
 from hwprune_device.reading import Failure, Reading
 
-BATCH = 16
-_BATCH_BYTES = 2 * 10**9
-"""All networks of a batch are built at the same time, so large ones come in smaller batches."""
-CALIBRATION_BATCHES = 3
-_CONTROL_PCT = 3.0
+_STATUS_S = 1.0
 
 
 class Farm:
-    """Boards of one class, a store of what they read, and a queue before them.
+    """Boards of one kind, a store of what they read, and a queue before them.
 
     `cluster.Cluster` must be started. Any number of threads may ask.
+
+    Args:
+        boards: alike; each is kept busy, and taken back when it was lost and answers again.
+        store: of readings.
+        nominal: whether latencies are those of a typical board of the kind or of the slowest.
+        patience_s: how long candidates wait while no board answers, before they fail as "lost".
+        what: the farm works for, as others shall read it.
     """
 
-    def __init__(self, boards: Sequence[Board], store: ReadingStore) -> None:
-        self._links = [BoardLink(board) for board in boards]
-        self._board = boards[0]
+    def __init__(
+        self,
+        boards: Sequence[Board],
+        store: ReadingStore,
+        *,
+        nominal: Nominal = "typical",
+        patience_s: float = PATIENCE_S,
+        what: str = "",
+    ) -> None:
         self._store = store
-        self._room = WaitingRoom()
-        self._times = Timetable(boards=len(boards))
-        self._target_key = json.dumps(asdict(self._board.target), sort_keys=True)
-        self._conditions_key = ""
-        self._base: BaseNetwork | None = None
-        self._nominal_ms: float | None = None
+        self._kind = Kind(boards, store, nominal)
+        self._keepers = [
+            Keeper(BoardLink(board), self._kind, patience_s=patience_s) for board in boards
+        ]
+        self._what = what
+        self._name = f"{self._kind.name}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
+        self._started_at = time.time()
+        self._closed = threading.Event()
+        self._writer: threading.Thread | None = None
         self._calibrating = threading.Lock()
-        self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
-        """Start every board.
+        """Start every board; one that does not answer is waited for while others work.
 
         Raises:
-            BoardError: a board does not answer, or the boards are not of one class.
+            BoardError: no board answers, or the boards are not alike.
         """
-        keys = {link.board.name: link.start()[1] for link in self._links}
+        with ThreadPoolExecutor(len(self._keepers)) as pool:
+            attempts = [pool.submit(keeper.reach) for keeper in self._keepers]
+        errors = [e for a in attempts if (e := a.exception()) is not None]
+        keys = {
+            keeper.name: attempt.result()
+            for keeper, attempt in zip(self._keepers, attempts, strict=True)
+            if attempt.exception() is None
+        }
+        strange = next((e for e in errors if not isinstance(e, BoardError)), None)
+        if strange is not None or not keys:
+            raise strange or errors[0]
         if len(set(keys.values())) > 1:
             raise BoardError(
-                "the boards are not of one class, so their readings cannot be mixed",
+                "the boards are not alike, so their readings cannot be mixed",
                 given=", ".join(f"{name}: {key[:12]}" for name, key in keys.items()),
-                next_step="use one farm for each class: same processor, runtime and target",
+                possible="one kind: same processor, clocks, runtime and target",
+                next_step="give them different kinds in their profiles, and compare them with "
+                "`hwprune boards compare`",
             )
-        self._conditions_key = next(iter(keys.values()))
-        self._threads = [
-            threading.Thread(target=self._serve, args=(link,), daemon=True) for link in self._links
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._kind.conditions_key = next(iter(keys.values()))
+        for keeper in self._keepers:
+            keeper.serve(reached=keeper.name in keys)
+        self._writer = threading.Thread(target=self._write, daemon=True)
+        self._writer.start()
 
     def place(self, base: BaseNetwork) -> None:
-        """Choose the network whose candidates are measured from now on.
+        """Choose the network whose candidates are measured from now on."""
+        for keeper in self._keepers:
+            keeper.link.place(base)
+        self._kind.place(base)
 
-        Raises:
-            BoardError: a board does not answer.
-        """
-        for link in self._links:
-            link.place(base)
-        self._base = base
-        self._nominal_ms = self._store.nominal_ms(self._key(base.architecture))
-
-    def calibrate(self, batches: int = CALIBRATION_BATCHES) -> Outcome:
+    def calibrate(self) -> Outcome:
         """The unpruned network's reading, whose time every ratio is multiplied with.
 
-        Each batch is a fresh process that times the network beside itself. The median stays in
-        the store, so that all runs under these conditions share one nominal time. A Failure when
-        the board is lost, or cannot run the network.
+        Each board that answers times the network beside itself in fresh processes. The kind's
+        nominal time stays in the store, so that all runs under these conditions share it. A
+        Failure when the boards are lost, or cannot run the network.
         """
         with self._calibrating:
-            key = self._key(self._placed().architecture)
-            known = self._store.get(key) if self._nominal_ms is not None else None
-            if known is not None:
-                return known
-            outcome = self._calibration_batches(batches)
-            if isinstance(outcome, Failure):
-                return outcome
-            reading = _calibration(outcome, self._nominal_ms)
-            self._store.calibrate(key, reading)
-            # Another process may have been first; its nominal counts then.
-            self._nominal_ms = self._store.nominal_ms(key)
-            return reading
+            answering = [k for k in self._keepers if k.status().state in ("idle", "busy")]
+            with ThreadPoolExecutor(max(1, len(answering))) as pool:
+                outcomes = list(pool.map(lambda keeper: keeper.calibrate(), answering))
+            good = [outcome for outcome in outcomes if isinstance(outcome, Reading)]
+            if not good:
+                lost = Failure(stage="lost", message="no board answers")
+                return outcomes[0] if outcomes else lost
+            self._kind.settle_nominal()
+            assert self._kind.nominal_ms is not None
+            return good[0].at_nominal(self._kind.nominal_ms)
 
     def measure(self, candidates: Sequence[Candidate]) -> list[Future[Outcome]]:
         """A future for each candidate; what the store knows is there at once."""
@@ -108,158 +124,81 @@ class Farm:
 
     def remeasure(self, candidate: Candidate, batches: int) -> list[Outcome]:
         """Fresh outcomes of one candidate, each from a process of its own; kept in the store."""
-        nominal = self._nominal()
-        if isinstance(nominal, Failure):
-            return [nominal] * batches
-        key = self._key(self._placed().architecture_of(candidate.widths))
-        outcomes = [
-            self._run(self._links[0], [(key, candidate)], nominal).outcomes[0]
-            for _ in range(batches)
-        ]
-        for outcome in outcomes:
-            self._store.add(key, outcome)
-        return outcomes
+        key = self._kind.key_of(candidate)
+        futures = [self._kind.room.join(key, candidate, fresh=True) for _ in range(batches)]
+        return [future.result() for future in futures]
 
     def agree(self, model: bytes, inputs: np.ndarray) -> np.ndarray:
         """Output (N …) of a real network on real inputs (N C H W), computed by a board.
 
         Raises:
-            BoardError: the board cannot.
+            BoardError: no board can.
         """
-        return self._links[0].execute(model, inputs)
+        said = BoardError("no board answers")
+        for keeper in self._keepers:
+            try:
+                return keeper.link.execute(model, inputs)
+            except BoardError as error:
+                said = error
+        raise said
 
     def timings(self) -> dict[str, float]:
         """Seconds by stage (send, cut, build, warm, time, idle), busy_share, and candidates."""
-        return self._times.summary()
+        return self._kind.times.summary()
+
+    def status(self) -> FarmStatus:
+        """What every board does at this moment."""
+        unwritten = self._store.unwritten
+        warning = (
+            f"the disk of {self._store.path} is full: {unwritten} entries wait in memory; free "
+            "some space before this process ends"
+        )
+        return FarmStatus(
+            farm=self._name,
+            pid=os.getpid(),
+            what=self._what,
+            started_at=self._started_at,
+            written_at=time.time(),
+            boards=tuple(keeper.status() for keeper in self._keepers),
+            kinds=(self._kind.status(),),
+            warnings=(warning,) if unwritten else (),
+            closed=self._closed.is_set(),
+        )
+
+    @property
+    def poisoned(self) -> tuple[str, ...]:
+        """Architectures that are not sent any more because they took boards down."""
+        return tuple(self._kind.poisoned)
 
     def close(self) -> None:
         """End boards and threads; whoever still waits gets a failure of stage "lost"."""
-        for wish in self._room.close():
-            self._room.answer(wish, _closed(wish))
-        for link in self._links:
-            link.close()
-        for thread in self._threads:
-            thread.join()
-        self._threads = []
+        for wish in self._kind.room.close():
+            self._kind.room.answer(wish, _closed(wish))
+        for keeper in self._keepers:
+            keeper.close()
+        self._closed.set()
+        if self._writer is not None:
+            self._writer.join()
 
     def _ask(self, candidate: Candidate) -> Future[Outcome]:
-        key = self._key(self._placed().architecture_of(candidate.widths))
-        known = self._store.outcome(key)
+        key = self._kind.key_of(candidate)
+        self._kind.asked += 1
+        known = self._kind.known(key)
         if known is None:
-            return self._room.join(key, candidate)
+            return self._kind.room.join(key, candidate)
+        self._kind.hits += 1
         future: Future[Outcome] = Future()
         future.set_result(known)
         return future
 
-    def _serve(self, link: BoardLink) -> None:
-        """A board's own thread: batch after batch until the farm closes."""
-        while wishes := self._room.take(self._batch_limit()):
-            try:
-                outcomes = self._batch(link, wishes)
-            except Exception as error:
-                # Whoever waits must hear of it, whatever it is: a silent future stops a search.
-                lost = Failure(stage="lost", message=f"{type(error).__name__}: {error}")
-                outcomes = [replace(lost, architecture=w.key.architecture) for w in wishes]
-            for wish, outcome in zip(wishes, outcomes, strict=True):
-                self._room.answer(wish, outcome)
-
-    def _calibration_batches(self, batches: int) -> list[Reading] | Failure:
-        """Readings of the unpruned network; those with doubts are taken again, once each."""
-        good: list[Reading] = []
-        doubted: list[Reading] = []
-        for _ in range(2 * batches):
-            outcome = self._run(self._links[0], [], None).outcomes[0]
-            if isinstance(outcome, Failure):
-                return outcome
-            (doubted if outcome.doubts else good).append(outcome)
-            if len(good) == batches:
-                break
-        return good or doubted
-
-    def _batch(self, link: BoardLink, wishes: Sequence[Wish]) -> Sequence[Outcome]:
-        nominal = self._nominal()
-        if isinstance(nominal, Failure):
-            return [replace(nominal, architecture=w.key.architecture) for w in wishes]
-        work = [(wish.key, wish.candidate) for wish in wishes]
-        outcomes = self._run(link, work, nominal).outcomes
-        for wish, outcome in zip(wishes, outcomes, strict=True):
-            self._store.add(wish.key, outcome)
-        return outcomes
-
-    def _run(
-        self,
-        link: BoardLink,
-        work: Sequence[tuple[ReadingKey, Candidate]],
-        nominal_ms: float | None,
-    ) -> Batch:
-        base = self._placed()
-        job = Job(
-            job_id=uuid.uuid4().hex,
-            base_id=base.base_id,
-            base_architecture=base.architecture,
-            base_widths=base.widths,
-            target=self._board.target,
-            protocol=self._board.protocol,
-            candidates=tuple(
-                CandidateJob(architecture=key.architecture, widths=candidate.widths)
-                for key, candidate in work
-            ),
-            base_nominal_ms=nominal_ms,
-        )
-        with self._times.job(max(1, len(work))) as entry:
-            batch = link.measure(job)
-            entry.take(batch.timings)
-        return batch
-
-    def _nominal(self) -> float | Failure:
-        """The calibrated time of the unpruned network, calibrating when nobody did."""
-        if self._nominal_ms is None:
-            outcome = self.calibrate()
-            if isinstance(outcome, Failure):
-                message = f"the unpruned network could not be measured: {outcome.message}"
-                return replace(outcome, stage="lost", message=message)
-            return self._nominal_ms or outcome.base_nominal_ms
-        return self._nominal_ms
-
-    def _placed(self) -> BaseNetwork:
-        if self._base is None:
-            raise BoardError("no network was placed on the boards", next_step="call Farm.place")
-        return self._base
-
-    def _key(self, architecture: str) -> ReadingKey:
-        return ReadingKey(
-            architecture=architecture,
-            target_key=self._target_key,
-            conditions_key=self._conditions_key,
-        )
-
-    def _batch_limit(self) -> int:
-        size = len(self._base.onnx) if self._base else 1
-        return max(1, min(BATCH, _BATCH_BYTES // size))
-
-
-def _calibration(readings: Sequence[Reading], nominal_ms: float | None) -> Reading:
-    """One reading of the unpruned network for several: its time is the nominal, its ratio 1.
-
-    The network beside itself is the control: a ratio off 1 shows an error of the protocol.
-    """
-    nominal = nominal_ms or median(r.base_nominal_ms for r in readings)
-    middle = sorted(readings, key=lambda r: r.base_nominal_ms)[(len(readings) - 1) // 2]
-    off_pct = 100 * abs(median(r.ratio for r in readings) - 1)
-    doubts = set(middle.doubts)
-    if off_pct > _CONTROL_PCT:
-        doubts.add(f"the network timed beside itself was off by {off_pct:.1f} %")
-    return replace(
-        middle,
-        latency_ms=nominal,
-        low_ms=nominal * middle.low_ms / middle.latency_ms,
-        high_ms=nominal * middle.high_ms / middle.latency_ms,
-        interval_source=f"{middle.interval_source}; nominal is the median of {len(readings)} "
-        "batches",
-        ratio=1.0,
-        base_nominal_ms=nominal,
-        doubts=tuple(sorted(doubts)),
-    )
+    def _write(self) -> None:
+        """Write the status down every second, the last time when the farm has closed."""
+        while not self._closed.wait(_STATUS_S):
+            # A status that cannot be written must not stop a measurement.
+            with contextlib.suppress(OSError):
+                write_status(self.status())
+        with contextlib.suppress(OSError):
+            write_status(self.status())
 
 
 def _closed(wish: Wish) -> Failure:

@@ -1,10 +1,10 @@
-"""The head's end of one board: calls to its actor, repeated when the actor died meanwhile."""
+"""The head's end of one board: calls to its actor, which is made anew when it or its node dies."""
 
 from __future__ import annotations
 
 import contextlib
 import threading
-import time
+import uuid
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -16,15 +16,14 @@ from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
 from hwprune.board import Board
 from hwprune.channels.base import BaseNetwork
 from hwprune.errors import BoardError, HwpruneError
-from hwprune.farm.board_actor import ACTOR_OPTIONS, BoardActor
-from hwprune.farm.session import Batch, Hello
+from hwprune.farm.board_actor import BoardActor, actor_options
+from hwprune.farm.session import Batch, Hello, Loss
 from hwprune_device.job import Job
 from hwprune_device.reading import Failure
 
-_ATTEMPTS = 3
-_PAUSE_S = 1.0
 _CLOSE_S = 15.0
-_START_S = 180.0
+_START_S = 90.0
+_PLACE_S = 300.0
 
 
 class BoardLink:
@@ -32,39 +31,44 @@ class BoardLink:
 
     def __init__(self, board: Board) -> None:
         self.board = board
+        # The same for all actors this link ever has: the board ends what an earlier one left.
+        self._owner = uuid.uuid4().hex
         self._lock = threading.Lock()
         self._bases: dict[str, BaseNetwork] = {}
         self._actor: Any = None
 
     def start(self) -> tuple[Hello, str]:
-        """Start the board's actor; what the board is, and its conditions key.
+        """Reach the board, by a new actor if there is none; what it is, and its conditions key.
 
         Raises:
-            BoardError: the board does not answer.
+            BoardError: the board does not answer, or no node can reach it.
         """
-        self._actor = ray.remote(BoardActor).options(**ACTOR_OPTIONS).remote(self.board)
+        if self._actor is None:
+            options = actor_options(self.board)
+            self._actor = ray.remote(BoardActor).options(**options).remote(self.board, self._owner)
         return self._call(lambda: self._actor.hello.remote(), _START_S)
 
     def place(self, base: BaseNetwork) -> None:
-        """Keep a network for jobs, in the actor and in any that replaces it."""
+        """Keep a network for jobs; it goes to the board with the first one."""
         # A copy without what was worked out from it: hashes and cost tables need not travel.
         self._bases[base.base_id] = replace(base)
-        self._call(lambda: self._actor.place.remote(self._bases[base.base_id]), _START_S)
 
     def measure(self, job: Job) -> Batch:
-        """Time a batch; a board that cannot be had gives failures of stage "lost"."""
+        """Time a batch; when the board goes away its open candidates fail with stage "lost"."""
         protocol, count = job.protocol, max(1, len(job.candidates))
         # Every candidate may hang once; beyond that the actor itself does.
         limit_s = (count + 1) * protocol.timeout_s * 2 + 4 * protocol.cap_s + _START_S
         try:
             batch = self._call(lambda: self._actor.measure.remote(job), limit_s)
             if batch is None:
-                self.place(self._bases[job.base_id])
+                base = self._bases[job.base_id]
+                self._call(lambda: self._actor.place.remote(base), _PLACE_S)
                 batch = self._call(lambda: self._actor.measure.remote(job), limit_s)
         except BoardError as error:
             names = [c.architecture for c in job.candidates] or [job.base_architecture]
             lost = [Failure(stage="lost", message=str(error), architecture=name) for name in names]
-            return Batch(outcomes=tuple(lost), timings={})
+            loss = Loss(at_work=(), message=str(error))
+            return Batch(outcomes=tuple(lost), timings={}, loss=loss)
         return batch
 
     def execute(self, model: bytes, inputs: np.ndarray) -> np.ndarray:
@@ -73,7 +77,7 @@ class BoardLink:
         Raises:
             BoardError: the board cannot.
         """
-        return self._call(lambda: self._actor.execute.remote(model, inputs), _START_S)
+        return self._call(lambda: self._actor.execute.remote(model, inputs), _PLACE_S)
 
     def close(self) -> None:
         """End the supervisor and the actor."""
@@ -81,33 +85,40 @@ class BoardLink:
             return
         with contextlib.suppress(RayActorError, RayTaskError, GetTimeoutError):
             ray.get(self._actor.close.remote(), timeout=_CLOSE_S)
-        ray.kill(self._actor)
-        self._actor = None
+        self._drop()
 
     def _call(self, ask: Callable[[], Any], limit_s: float) -> Any:
-        """Ask the actor, again when it died or hung: Ray starts it anew under the same handle."""
-        said = ""
-        for attempt in range(_ATTEMPTS):
-            time.sleep(_PAUSE_S * attempt)
-            try:
-                with self._lock:
-                    return ray.get(ask(), timeout=limit_s)
-            except GetTimeoutError:
-                said = f"no answer in {limit_s:.0f} s"
-                ray.kill(self._actor, no_restart=False)
-            except RayActorError as error:
-                said = str(error)
-            except RayTaskError as error:
-                raise _as_board_error(error, self.board.name) from error
-        raise BoardError(
-            f"board '{self.board.name}' was lost {_ATTEMPTS} times",
-            given=said,
-            next_step="hwprune doctor",
+        """Ask the actor; one that died or hangs is dropped, and the next `start` makes another.
+
+        Raises:
+            BoardError: no answer.
+        """
+        if self._actor is None:
+            raise self._error("is not started", "its actor was lost")
+        try:
+            with self._lock:
+                return ray.get(ask(), timeout=limit_s)
+        except GetTimeoutError as error:
+            self._drop()
+            raise self._error("does not answer", f"no answer in {limit_s:.0f} s") from error
+        except RayActorError as error:
+            self._drop()
+            raise self._error("lost its actor or the node that reaches it", str(error)) from error
+        except RayTaskError as error:
+            cause = error.cause
+            if isinstance(cause, HwpruneError):
+                raise cause from error
+            raise self._error("failed", f"{type(cause).__name__}: {cause}") from error
+
+    def _drop(self) -> None:
+        actor, self._actor = self._actor, None
+        if actor is not None:
+            with contextlib.suppress(Exception):  # whatever is left of it is gone either way
+                ray.kill(actor)
+
+    def _error(self, what: str, given: str) -> BoardError:
+        return BoardError(
+            f"board '{self.board.name}' {what}",
+            given=given,
+            next_step=f"hwprune doctor {self.board.name}",
         )
-
-
-def _as_board_error(error: RayTaskError, board: str) -> HwpruneError:
-    cause = error.cause
-    if isinstance(cause, HwpruneError):
-        return cause
-    return BoardError(f"board '{board}' failed", given=f"{type(cause).__name__}: {cause}")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
+import uuid
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -19,6 +22,7 @@ from hwprune_device import PROTOCOL
 from hwprune_device.conditions import conditions_key
 from hwprune_device.frame import Frame
 from hwprune_device.job import Job
+from hwprune_device.owner import Previous
 from hwprune_device.reading import Failure, Reading
 
 Outcome = Reading | Failure
@@ -27,7 +31,7 @@ _HELLO_S = 60.0
 """A slow board may take this long to import its runtime."""
 _SILENCE_S = 60.0
 """A supervisor that is alive is heard every 5 s."""
-_ATTEMPTS = 2
+_CLOCK_OFF_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +43,19 @@ class Hello:
     cores: tuple[int, ...]
     runtimes: Mapping[str, Mapping[str, Any]]
     fingerprint: Mapping[str, Any]
+    previous: Previous = "none"
+    """How this session's last supervisor on the board ended."""
+    clock_off_s: float = 0.0
+    """How far the board's clock is ahead of ours; nothing depends on it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loss:
+    """A board that went away while it measured."""
+
+    at_work: tuple[str, ...]
+    """Architectures that it last said it was working on; empty when that is not known."""
+    message: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,16 +64,30 @@ class Batch:
 
     outcomes: tuple[Outcome, ...]
     timings: Mapping[str, float]
+    loss: Loss | None = None
+    """Set when the board was lost on the way: what is open then failed with stage "lost"."""
 
 
 class BoardSession:
-    """Speaks to one board; starts its supervisor again when it dies."""
+    """Speaks to one board; a supervisor that was lost is started again by the next call.
 
-    def __init__(self, board: Board, connection: Connection | None = None) -> None:
+    Args:
+        board: to speak to.
+        connection: another way than the board's profile says.
+        owner: a name for this session that stays the same when it is made anew, so that what an
+            earlier one left on the board is ended; empty for one of its own.
+    """
+
+    def __init__(
+        self, board: Board, connection: Connection | None = None, *, owner: str = ""
+    ) -> None:
         self.board = board
-        self._connection = connection or connect(board)
+        arguments = ["--owner", owner or uuid.uuid4().hex]
+        arguments += ["--denormals", str(board.target.options.get("denormals", "zero"))]
+        self._connection = connection or connect(board, arguments)
         self._hello: Hello | None = None
         self._placed: set[str] = set()
+        self._at_work: list[int] = []
 
     def open(self) -> Hello:
         """Start the supervisor, unless it runs, and hear what the board is.
@@ -96,30 +127,28 @@ class BoardSession:
     def measure(self, job: Job, base: BaseNetwork) -> Batch:
         """Time a batch. Never raises for a network's sake: each candidate has its outcome.
 
-        When the supervisor dies, what is open is done once more by a new one.
-
         Raises:
-            BoardError: the board cannot be started (again).
+            BoardError: the board cannot be started.
         """
-        count = max(1, len(job.candidates))
+        names = [c.architecture for c in job.candidates] or [job.base_architecture]
         outcomes: dict[int, Outcome] = {}
         timings: Counter[str] = Counter()
-        error = ""
-        for _ in range(_ATTEMPTS):
-            left = [index for index in range(count) if index not in outcomes]
-            part = replace(
-                job, candidates=tuple(job.candidates[i] for i in left if job.candidates)
-            )
-            try:
-                self._place(base)
-                for index, outcome in self._run(part, timings):
-                    outcomes[left[index]] = outcome
-                break
-            except ConnectionLostError as lost:
-                error = str(lost)
-                self.close()
-        whole = tuple(outcomes.get(i) or _lost(job, i, error) for i in range(count))
-        return Batch(outcomes=whole, timings=timings)
+        self._at_work = []
+        loss = None
+        try:
+            self._place(base)
+            for index, outcome in self._run(job, timings):
+                outcomes[index] = outcome
+        except ConnectionLostError as lost:
+            self.close()
+            at_work = tuple(names[index] for index in self._at_work if index not in outcomes)
+            loss = Loss(at_work=at_work, message=str(lost))
+        said = f"the board was lost while it measured: {loss.message if loss else ''}"
+        whole = tuple(
+            outcomes.get(index) or Failure(stage="lost", message=said, architecture=name)
+            for index, name in enumerate(names)
+        )
+        return Batch(outcomes=whole, timings=timings, loss=loss)
 
     def execute(self, model: bytes, inputs: np.ndarray) -> np.ndarray:
         """Run a network with its own weights on inputs (N C H W); its first output (N …).
@@ -154,12 +183,28 @@ class BoardSession:
             frame = self._answer()
             header = frame.header
             if frame.kind == "outcome":
-                yield int(header["index"]), _outcome(header)
+                yield int(header["index"]), self._outcome(header)
+            elif frame.kind == "at":
+                self._at_work = [int(index) for index in header["indices"]]
             elif frame.kind == "done":
                 timings.update(header["timings"])
                 return
             else:
                 raise self._error("refused a job", str(header.get("message", frame.kind)))
+
+    def _outcome(self, header: Mapping[str, Any]) -> Outcome:
+        """An outcome under our own clock and our own name of the board."""
+        if "reading" not in header:
+            return Failure.from_json(header["failure"])
+        reading = Reading.from_json(header["reading"])
+        off_s = self._hello.clock_off_s if self._hello else 0.0
+        conditions = dict(reading.conditions)
+        if abs(off_s) > _CLOCK_OFF_S:
+            conditions["board_clock_off_s"] = round(off_s)
+        taken_at = datetime.now(UTC).isoformat(timespec="seconds")
+        return replace(
+            reading, taken_at=taken_at, board=self.board.name, conditions=conditions
+        )
 
     def _place(self, base: BaseNetwork) -> None:
         """Put the base network on the board, once in a supervisor's life."""
@@ -197,24 +242,11 @@ class BoardSession:
             cores=tuple(header["cores"]),
             runtimes=header["runtimes"],
             fingerprint=header["fingerprint"],
+            previous=header["previous"],
+            clock_off_s=float(header["clock_s"]) - time.time(),
         )
 
     def _error(self, what: str, given: str) -> BoardError:
         return BoardError(
-            f"board '{self.board.name}' {what}", given=given, next_step="hwprune doctor"
+            f"board '{self.board.name}' {what}", given=given, next_step=f"hwprune doctor {self.board.name}"
         )
-
-
-def _outcome(header: Mapping[str, Any]) -> Outcome:
-    if "reading" in header:
-        return Reading.from_json(header["reading"])
-    return Failure.from_json(header["failure"])
-
-
-def _lost(job: Job, index: int, error: str) -> Failure:
-    architecture = job.candidates[index].architecture if job.candidates else job.base_architecture
-    return Failure(
-        stage="lost",
-        message=f"the board was lost {_ATTEMPTS} times while it measured: {error}",
-        architecture=architecture,
-    )

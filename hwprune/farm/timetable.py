@@ -50,6 +50,11 @@ class Timetable:
             self._seconds["busy"] += busy
             self._seconds["send"] += end - start - busy
 
+    def seconds_each(self) -> float | None:
+        """Seconds of board time a candidate has taken; None before the first."""
+        with self._lock:
+            return self._seconds["busy"] / self._candidates if self._candidates else None
+
     def summary(self) -> dict[str, float]:
         """Seconds by stage, idle seconds and the busy share from the first job to the last."""
         with self._lock:

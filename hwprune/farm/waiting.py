@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
+import uuid
 from collections import deque
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
@@ -14,6 +16,10 @@ from hwprune.farm.store import ReadingKey
 
 _GATHER_S = 0.02
 """How long a batch that is not full waits for more: callers hand candidates over in bursts."""
+TRIES = 2
+"""A reading with doubts is taken this often before it is passed on, doubts and all."""
+_LEAST = 4
+"""A burst is divided among free boards, but not so finely that the base network costs most."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -23,6 +29,13 @@ class Wish:
     key: ReadingKey
     candidate: Candidate
     futures: list[Future[Outcome]] = field(default_factory=list)
+    tries: int = 0
+    """How often it was measured without a reading that can be trusted."""
+    alone: bool = False
+    """Nobody shall share a batch with it: it may have taken a board down, or wants a process of
+    its own."""
+    name: str = ""
+    """What it is known by while it is open: its architecture, unless it is to be fresh."""
 
 
 class WaitingRoom:
@@ -33,38 +46,98 @@ class WaitingRoom:
         self._open: dict[str, Wish] = {}
         self._changed = threading.Condition()
         self._closed = False
+        self._takers = 0
 
-    def join(self, key: ReadingKey, candidate: Candidate) -> Future[Outcome]:
-        """Wait for an architecture, with others who asked before if there are any."""
+    @property
+    def queue(self) -> int:
+        """How many wait."""
+        return len(self._queue)
+
+    @property
+    def on_boards(self) -> int:
+        """How many are being measured."""
+        return len(self._open) - len(self._queue)
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing is handed out any more."""
+        return self._closed
+
+    def join(
+        self, key: ReadingKey, candidate: Candidate, *, fresh: bool = False
+    ) -> Future[Outcome]:
+        """Wait for an architecture, with others who asked before if there are any.
+
+        `fresh`: with nobody, for one reading of its own, doubts or not.
+        """
         future: Future[Outcome] = Future()
+        name = uuid.uuid4().hex if fresh else key.architecture
         with self._changed:
-            wish = self._open.get(key.architecture)
+            wish = self._open.get(name)
             if wish is None:
-                wish = Wish(key=key, candidate=candidate)
-                self._open[key.architecture] = wish
+                wish = Wish(key=key, candidate=candidate, name=name, alone=fresh)
+                wish.tries = TRIES - 1 if fresh else 0
+                self._open[name] = wish
                 self._queue.append(wish)
-                self._changed.notify()
+                self._changed.notify_all()
             wish.futures.append(future)
         return future
 
-    def take(self, limit: int) -> list[Wish]:
-        """The next batch, of `limit` wishes at most; empty once the room is closed."""
+    def put_back(self, wishes: Sequence[Wish]) -> None:
+        """Wait again, before all others."""
         with self._changed:
-            self._changed.wait_for(lambda: self._queue or self._closed)
-            due = time.monotonic() + _GATHER_S
-            while len(self._queue) < limit and not self._closed:
-                if not self._changed.wait(max(0.0, due - time.monotonic())):
-                    break
-            return [] if self._closed else [self._queue.popleft() for _ in self._fitting(limit)]
+            self._queue.extendleft(reversed(wishes))
+            self._changed.notify_all()
+
+    def take(self, limit: int) -> list[Wish]:
+        """The next batch, of `limit` wishes at most; empty once the room is closed.
+
+        Several boards that are free at the same time get a fair share each.
+        """
+        with self._changed:
+            self._takers += 1
+            try:
+                while not self._closed:
+                    self._changed.wait_for(lambda: self._queue or self._closed)
+                    self._gather(limit)
+                    share = -(-len(self._queue) // self._takers)
+                    # Another board may have emptied the queue meanwhile: then wait again.
+                    if batch := self._next(min(limit, max(share, _LEAST))):
+                        return batch
+                return []
+            finally:
+                self._takers -= 1
+
+    def _gather(self, limit: int) -> None:
+        """Give a burst the time to arrive whole."""
+        due = time.monotonic() + _GATHER_S
+        while len(self._queue) < limit * self._takers and not self._closed:
+            if not self._changed.wait(max(0.0, due - time.monotonic())):
+                break
+
+    def _next(self, limit: int) -> list[Wish]:
+        batch: list[Wish] = []
+        while not self._closed and self._queue and len(batch) < limit:
+            if batch and (batch[0].alone or self._queue[0].alone):
+                break
+            batch.append(self._queue.popleft())
+        return batch
 
     def answer(self, wish: Wish, outcome: Outcome) -> None:
         """Give everybody who waits for a wish its outcome."""
         with self._changed:
-            self._open.pop(wish.key.architecture, None)
+            self._open.pop(wish.name, None)
             futures = list(wish.futures)
         for future in futures:
             if future.set_running_or_notify_cancel():
                 future.set_result(outcome)
+
+    def empty(self) -> list[Wish]:
+        """Take out all that wait, for somebody who will answer them."""
+        with self._changed:
+            wishes = list(self._queue)
+            self._queue.clear()
+            return wishes
 
     def close(self) -> list[Wish]:
         """Let nobody in or out any more; the wishes that are still open."""
@@ -73,6 +146,3 @@ class WaitingRoom:
             self._queue.clear()
             self._changed.notify_all()
             return list(self._open.values())
-
-    def _fitting(self, limit: int) -> range:
-        return range(min(limit, len(self._queue)))

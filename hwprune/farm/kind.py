@@ -1,0 +1,192 @@
+"""Boards of one kind: the queue, the network, its nominal time, the canaries: what they share."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from statistics import median
+from typing import Literal
+
+from hwprune.board import Board
+from hwprune.candidate import Candidate
+from hwprune.channels.base import BaseNetwork
+from hwprune.errors import BoardError
+from hwprune.farm.canaries import Canaries, between_batches
+from hwprune.farm.session import Outcome
+from hwprune.farm.status import KindStatus
+from hwprune.farm.store import ReadingKey, ReadingStore
+from hwprune.farm.timetable import Timetable
+from hwprune.farm.waiting import WaitingRoom, Wish
+from hwprune_device.job import CandidateJob, Job
+from hwprune_device.reading import Failure, Reading
+
+Nominal = Literal["typical", "slowest"]
+"""Whose time of the unpruned network ratios are multiplied with, where a kind has more boards."""
+BATCH = 16
+_BATCH_BYTES = 2 * 10**9
+"""All networks of a batch are built at the same time, so large ones come in smaller batches."""
+STRIKES = 2
+"""A network that took boards down this often is poison."""
+
+
+class Kind:
+    """What the keepers of one kind's boards have in common; safe to use from their threads."""
+
+    def __init__(self, boards: Sequence[Board], store: ReadingStore, nominal: Nominal) -> None:
+        self.board = boards[0]
+        self.store = store
+        self.room = WaitingRoom()
+        self.canaries = Canaries()
+        self.times = Timetable(boards=len(boards))
+        self.conditions_key = ""
+        self.nominal_ms: float | None = None
+        self.asked = 0
+        self.hits = 0
+        self.poisoned: list[str] = []
+        self._whose = nominal
+        self._target_key = json.dumps(asdict(self.board.target), sort_keys=True)
+        self._base: BaseNetwork | None = None
+        self._calm: dict[str, float] = {}
+        self._answering: set[str] = set()
+        self._deserted_at: float | None = time.monotonic()
+        self._lock = threading.Lock()
+
+    @property
+    def name(self) -> str:
+        """The kind's name."""
+        return self.board.kind or self.board.name
+
+    @property
+    def base(self) -> BaseNetwork:
+        """The network whose candidates are measured.
+
+        Raises:
+            BoardError: none was placed.
+        """
+        if self._base is None:
+            raise BoardError("no network was placed on the boards", next_step="call Farm.place")
+        return self._base
+
+    def place(self, base: BaseNetwork) -> None:
+        """Choose the network; what the store knows of it is taken from there."""
+        self._base = base
+        self.canaries = Canaries()
+        self._calm.clear()
+        self.nominal_ms = self.store.nominal_ms(self.key(base.architecture))
+
+    def key(self, architecture: str) -> ReadingKey:
+        """Where the store keeps readings of an architecture under these conditions."""
+        return ReadingKey(
+            architecture=architecture,
+            target_key=self._target_key,
+            conditions_key=self.conditions_key,
+        )
+
+    def key_of(self, candidate: Candidate) -> ReadingKey:
+        """The same for a candidate of the placed network."""
+        return self.key(self.base.architecture_of(candidate.widths))
+
+    def known(self, key: ReadingKey) -> Outcome | None:
+        """What the store has of a network, at this kind's nominal time."""
+        outcome = self.store.outcome(key)
+        if isinstance(outcome, Reading) and self.nominal_ms is not None:
+            return outcome.at_nominal(self.nominal_ms)
+        return outcome
+
+    def calm_ms(self, board: str) -> float | None:
+        """A board's own calm time of the placed network, if it was calibrated."""
+        if board not in self._calm:
+            found = self.store.calm_ms(self.key(self.base.architecture), board)
+            if found is not None:
+                self._calm[board] = found
+        return self._calm.get(board)
+
+    def calibrated(self, board: str, calm_ms: float) -> float:
+        """Take in a board's calm time; the kind's nominal time, which stays once it is set."""
+        self._calm[board] = calm_ms
+        self.store.keep_calm(self.key(self.base.architecture), board, calm_ms)
+        with self._lock:
+            if self.nominal_ms is None:
+                times = self._calm.values()
+                self.nominal_ms = max(times) if self._whose == "slowest" else median(times)
+            return self.nominal_ms
+
+    def settle_nominal(self) -> None:
+        """Once every board that answers is calibrated: the time of a typical or the slowest one.
+
+        A typical time that the store has already stays, because runs share it.
+        """
+        if self._whose == "slowest":
+            self.nominal_ms = max(self._calm.values())
+
+    def job(self, work: Sequence[tuple[str, Sequence[int]]], board: str) -> Job:
+        """A job for candidates given as architecture and widths; for none, of the base alone."""
+        base, protocol = self.base, self.board.protocol
+        if protocol.between_batch_cv is None:
+            squares, freedom = self.store.spread(self.conditions_key, self._target_key)
+            shown = between_batches(squares, freedom, self.board.target.threads)
+            if shown is not None:
+                protocol = replace(protocol, between_batch_cv=shown[0], cv_source=shown[1])
+        return Job(
+            job_id=uuid.uuid4().hex,
+            base_id=base.base_id,
+            base_architecture=base.architecture,
+            base_widths=base.widths,
+            target=self.board.target,
+            protocol=protocol,
+            candidates=tuple(
+                CandidateJob(architecture=name, widths=tuple(widths)) for name, widths in work
+            ),
+            base_nominal_ms=self.nominal_ms if work else None,
+            base_calm_ms=self.calm_ms(board) if work else None,
+        )
+
+    def batch_limit(self) -> int:
+        """How many candidates go into one batch."""
+        size = len(self._base.onnx) if self._base else 1
+        return max(1, min(BATCH, _BATCH_BYTES // size))
+
+    def poison(self, wish: Wish) -> Failure | None:
+        """The failure of a network that took too many boards down; None while it has not."""
+        strikes = self.store.strikes(wish.key)
+        if len(strikes) < STRIKES:
+            return None
+        said = ", ".join(f"{board} ({verdict})" for board, verdict in strikes)
+        failure = Failure(
+            stage="poison",
+            message=f"boards were lost {len(strikes)} times while they ran it: {said}",
+            architecture=wish.key.architecture,
+        )
+        with self._lock:
+            if wish.key.architecture not in self.poisoned:
+                self.poisoned.append(wish.key.architecture)
+                self.store.add(wish.key, failure)
+        return failure
+
+    def answers(self, board: str, yes: bool) -> None:
+        """A board can measure from now on, or cannot any more."""
+        with self._lock:
+            (self._answering.add if yes else self._answering.discard)(board)
+            self._deserted_at = None if self._answering else self._deserted_at or time.monotonic()
+
+    def deserted_s(self) -> float:
+        """How long no board of this kind has been able to measure."""
+        at = self._deserted_at
+        return 0.0 if at is None else time.monotonic() - at
+
+    def status(self) -> KindStatus:
+        """The queue at this moment."""
+        each = self.times.seconds_each()
+        return KindStatus(
+            kind=self.name,
+            queue=self.room.queue,
+            on_boards=self.room.on_boards,
+            cache_hits=self.hits,
+            asked=self.asked,
+            poisoned=len(self.poisoned),
+            eta_device_minutes=None if each is None else self.room.queue * each / 60,
+        )
