@@ -1,0 +1,117 @@
+"""A supervisor at the other end of a command's pipes: what `local` and `ssh` have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hwprune.board import Board
+from hwprune.errors import BoardError
+from hwprune.farm.connections.boot import MARKER
+from hwprune.farm.connections.connection import ConnectionLostError
+from hwprune.farm.connections.failure import missing_module
+from hwprune.farm.connections.package import boot_text, device_zip
+from hwprune.farm.connections.piped import PipedProcess
+from hwprune_device.frame import Frame, encode
+
+
+class PipeConnection:
+    """Frames to and from a supervisor that a command starts; the package goes first, by stdin."""
+
+    def __init__(
+        self, board: Board, arguments: Sequence[str] = (), *, survey: bool = False
+    ) -> None:
+        """`arguments` follow the supervisor's own; `survey`: one frame about the board instead."""
+        self._board = board
+        self._arguments = tuple(arguments)
+        self._survey = survey
+        self._process: PipedProcess | None = None
+        self._last: PipedProcess | None = None
+
+    def open(self) -> None:
+        """Start the supervisor; whether it answers is known at the first `receive`.
+
+        Raises:
+            BoardError: its program cannot be started.
+        """
+        self.close()
+        self._prepare()
+        command = self._command_line()
+        try:
+            self._process = self._last = self._start(command)
+        except OSError as error:
+            raise self._cannot_start(f"{command[0]}: {error.strerror}") from error
+
+    def send(self, header: Mapping[str, Any], body: bytes = b"") -> None:
+        """Send a frame; several threads may.
+
+        Raises:
+            ConnectionLostError: the supervisor is gone.
+        """
+        if self._process is None:
+            raise ConnectionLostError("the supervisor is not running")
+        try:
+            self._process.write(encode(header, body))
+        except OSError as error:
+            raise ConnectionLostError(self._why("the supervisor is gone")) from error
+
+    def receive(self, timeout_s: float) -> Frame:
+        """The next frame.
+
+        Raises:
+            ConnectionLostError: the supervisor is gone, or silent for `timeout_s`.
+        """
+        if self._process is None:
+            raise ConnectionLostError("the supervisor is not running")
+        try:
+            return self._process.receive(timeout_s)
+        except ConnectionLostError as error:
+            raise ConnectionLostError(self._why(str(error))) from None
+
+    def close(self) -> None:
+        """End the supervisor; its children die with it."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.end()
+
+    def last_words(self) -> str:
+        """The last lines that the supervisor wrote to stderr."""
+        return "\n".join(self._last.words) if self._last else ""
+
+    def _prepare(self) -> None:
+        """What must be done before a start."""
+
+    def _command_line(self) -> list[str]:
+        """The command that starts the supervisor."""
+        raise NotImplementedError
+
+    def _cannot_start(self, given: str) -> BoardError:
+        """What to say when that command cannot be started at all."""
+        raise NotImplementedError
+
+    def _start(self, command: Sequence[str]) -> PipedProcess:
+        return PipedProcess(command, package=device_zip(), marker=MARKER)
+
+    def _python_arguments(self) -> list[str]:
+        """What follows the board's Python on its command line."""
+        # -B: a board's disk is not ours to write to.
+        return ["-B", "-c", boot_text(), str(len(device_zip())), *self._words()]
+
+    def _words(self) -> list[str]:
+        """The supervisor's own arguments."""
+        if self._survey:
+            return ["survey"]
+        words = ["--cores", self._board.core_words, "--threads", str(self._board.target.threads)]
+        if self._board.cache:
+            words += ["--cache", self._board.cache]
+        return [*words, *self._arguments]
+
+    def _why(self, what: str) -> str:
+        words = self.last_words()
+        mend = self._mend(words, self._last.exit_code if self._last else None)
+        parts = [what, mend, f"its last words:\n{words}" if words else ""]
+        return "; ".join(part for part in parts if part)
+
+    def _mend(self, words: str, exit_code: int | None) -> str:
+        """What the end means and what to do about it; empty when it says nothing by itself."""
+        return missing_module(words)

@@ -1,0 +1,174 @@
+"""One running process that speaks frames: its pipes, and the threads that keep them moving."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import subprocess
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import IO
+
+from hwprune.farm.connections.connection import ConnectionLostError
+from hwprune_device.frame import Frame, FrameError, encode, read_frames
+
+PING_S = 20.0
+"""A supervisor that hears nothing for much longer than this takes its head for gone."""
+_LAST_WORDS = 20
+_END_WAIT_S = 5.0
+_BUSY_WAIT_S = 1.0
+_NOISE_LIMIT = 1 << 20
+_LINE_LIMIT = 500
+
+
+class PipedProcess:
+    """One run of a supervisor's command line, from its start to its end; never started again."""
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        environment: Mapping[str, str] | None = None,
+        package: bytes = b"",
+        marker: bytes = b"",
+    ) -> None:
+        """`package` is written to its stdin first; frames begin after `marker` on its stdout.
+
+        Raises:
+            OSError: the program cannot be started.
+        """
+        self.words: deque[str] = deque(maxlen=_LAST_WORDS)
+        self.exit_code: int | None = None
+        """Known once `receive` has found its end, and after `end`."""
+        self._package = package
+        self._marker = marker
+        self._frames: queue.Queue[Frame | str] = queue.Queue()
+        self._writing = threading.Lock()
+        self._over = threading.Event()
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment,
+            # Ctrl-C is the head's to handle; the supervisor ends when its stdin does.
+            start_new_session=True,
+        )
+        assert self._process.stdin and self._process.stdout and self._process.stderr
+        self._stdin = self._process.stdin
+        # Held until the package is written, so that nobody's frame gets ahead of it.
+        self._writing.acquire()
+        self._listener = _start(self._read_words, self._process.stderr)
+        self._reader = _start(self._read_frames, self._process.stdout)
+        threading.Thread(target=self._keep_alive, daemon=True).start()
+
+    @property
+    def pid(self) -> int:
+        """Its process id on this machine."""
+        return self._process.pid
+
+    def write(self, data: bytes) -> None:
+        """Write whole bytes; several threads may.
+
+        Raises:
+            OSError: nobody is there to read them.
+        """
+        with self._writing:
+            self._write(data)
+
+    def receive(self, timeout_s: float) -> Frame:
+        """The next frame.
+
+        Raises:
+            ConnectionLostError: none came in time, or none will come.
+        """
+        try:
+            item = self._frames.get(timeout=timeout_s)
+        except queue.Empty:
+            silent = f"the supervisor was silent for {timeout_s:g} s"
+            raise ConnectionLostError(silent) from None
+        if isinstance(item, str):
+            self._frames.put(item)  # whoever asks again hears the same
+            raise ConnectionLostError(item)
+        return item
+
+    def end(self) -> None:
+        """Close its stdin and see it to its end; kill it when it takes too long."""
+        self._over.set()
+        if not self._writing.acquire(timeout=_BUSY_WAIT_S):
+            # Somebody waits for a process that does not read; without it the write fails.
+            self._process.kill()
+            self._writing.acquire()
+        with contextlib.suppress(OSError):
+            self._stdin.close()
+        self._writing.release()
+        try:
+            self.exit_code = self._process.wait(_END_WAIT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self.exit_code = self._process.wait()
+        # A stranger may have inherited the streams; then their readers close them later.
+        self._reader.join(_BUSY_WAIT_S)
+        self._listener.join(_BUSY_WAIT_S)
+
+    def _write(self, data: bytes) -> None:
+        if self._stdin.closed:
+            raise BrokenPipeError("the supervisor was ended")
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(self._stdin.fileno(), rest) :]
+
+    def _keep_alive(self) -> None:
+        """Write the package, then a ping now and then while nobody ends this."""
+        try:
+            try:
+                self._write(self._package)
+            finally:
+                self._writing.release()
+            while not self._over.wait(PING_S):
+                self.write(encode({"kind": "ping"}))
+        except OSError:
+            pass  # whoever sends or receives next hears of it
+
+    def _read_frames(self, fd: int) -> None:
+        end = "the supervisor ended"
+        try:
+            self._skip_noise(fd)
+            for frame in read_frames(fd):
+                self._frames.put(frame)
+        except (FrameError, OSError) as error:
+            end = str(error)
+        # What it said last and how it left is worth a moment: it says why.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.exit_code = self._process.wait(_BUSY_WAIT_S)
+        self._listener.join(_BUSY_WAIT_S)
+        self._frames.put(end)
+
+    def _skip_noise(self, fd: int) -> None:
+        """Read up to the marker; what a login shell printed before it goes to the words."""
+        seen = bytearray()
+        while not seen.endswith(self._marker):
+            # Byte by byte: what comes after the marker belongs to the frames.
+            byte = os.read(fd, 1)
+            seen += byte
+            if not byte or len(seen) > _NOISE_LIMIT:
+                break
+        noise = bytes(seen).removesuffix(self._marker).decode(errors="replace")
+        self.words.extend(line[:_LINE_LIMIT] for line in noise.splitlines() if line.strip())
+
+    def _read_words(self, fd: int) -> None:
+        with open(fd, encoding="utf-8", errors="replace", closefd=False) as lines:
+            for line in lines:
+                self.words.append(line.rstrip()[:_LINE_LIMIT])
+
+
+def _start(job: Callable[[int], None], stream: IO[bytes]) -> threading.Thread:
+    def read() -> None:
+        with stream, contextlib.suppress(OSError):
+            job(stream.fileno())
+
+    thread = threading.Thread(target=read, daemon=True)
+    thread.start()
+    return thread

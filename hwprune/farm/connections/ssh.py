@@ -1,0 +1,39 @@
+"""A supervisor on a board that the user's own OpenSSH reaches."""
+
+from __future__ import annotations
+
+import shlex
+
+from hwprune.errors import BoardError
+from hwprune.farm.connections.failure import explain
+from hwprune.farm.connections.pipe import PipeConnection
+from hwprune.farm.connections.ssh_master import base_options, drop_dead_master
+
+
+class SshConnection(PipeConnection):
+    """A supervisor at the other end of `ssh`, with the user's own config, keys and jump hosts."""
+
+    def _prepare(self) -> None:
+        drop_dead_master(self._board)
+
+    def _command_line(self) -> list[str]:
+        return ["ssh", *base_options(self._board), "--", self._board.host, self._remote_command()]
+
+    def _remote_command(self) -> str:
+        """One line for the login shell there, whichever it is."""
+        python = self._board.python or "python3"
+        # A quoted ~ would stay one; $HOME is a variable of every shell.
+        word = f'"$HOME"/{shlex.quote(python[2:])}' if python[:2] == "~/" else shlex.quote(python)
+        return f"exec {word} {shlex.join(self._python_arguments())}"
+
+    def _mend(self, words: str, exit_code: int | None) -> str:
+        return explain(
+            words, exit_code, host=self._board.host, python=self._board.python or "python3"
+        )
+
+    def _cannot_start(self, given: str) -> BoardError:
+        return BoardError(
+            f"board '{self._board.name}' cannot be reached: ssh cannot be started",
+            given=given,
+            next_step="install OpenSSH's client here (on Debian: apt install openssh-client)",
+        )
