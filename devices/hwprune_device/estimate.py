@@ -149,5 +149,7 @@ def spread(latency_ms: float, ratio: Ratio, between: Between, base_off: float) -
     return Spread(
         low_ms=latency_ms * max(0.0, 1 - _Z95 * total),
         high_ms=latency_ms * (1 + _Z95 * total),
-        source=", ".join([f"spread between batches of {between.cv:.1%} ({between.source})", *added]),
+        source=", ".join(
+            [f"spread between batches of {between.cv:.1%} ({between.source})", *added]
+        ),
     )

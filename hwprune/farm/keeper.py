@@ -13,10 +13,10 @@ from hwprune.farm.calibration import BATCHES, calm_ms, calm_readings, one_readin
 from hwprune.farm.canaries import Canary
 from hwprune.farm.kind import Kind
 from hwprune.farm.link import BoardLink
-from hwprune.farm.watch import Watch
 from hwprune.farm.session import Batch, Outcome
 from hwprune.farm.status import BoardState, BoardStatus
 from hwprune.farm.waiting import TRIES, Wish
+from hwprune.farm.watch import Watch
 from hwprune_device.owner import Previous
 from hwprune_device.reading import Failure, Reading
 
@@ -64,7 +64,7 @@ class Keeper:
             raise BoardError(
                 f"board '{self.name}' is emulated: its times say nothing about hardware",
                 given=f"{hello.fingerprint.get('machine')} on another processor",
-                next_step="use the real board; `hwprune boards check` shows what works on this one",
+                next_step="use the real board; `hwprune boards check` says what works here",
             )
         self._previous = hello.previous
         self._to("idle")
@@ -145,7 +145,8 @@ class Keeper:
         canaries = kind.canaries.pick(len(clean), last_at=self._watch.heard_at, without=names)
         batch = self._measure(
             [(w.key.architecture, w.candidate.widths) for w in clean]
-            + [(c.key.architecture, c.candidate.widths) for c in canaries]
+            + [(c.key.architecture, c.candidate.widths) for c in canaries],
+            wanted=len(clean),
         )
         if batch.loss is not None:
             self._lost(clean, batch)
@@ -174,12 +175,12 @@ class Keeper:
     def _take_base(self) -> Outcome:
         return self._measure([]).outcomes[0]
 
-    def _measure(self, work: Sequence[tuple[str, Sequence[int]]]) -> Batch:
-        """A batch on the board, with its time and its temperature noted."""
+    def _measure(self, work: Sequence[tuple[str, Sequence[int]]], wanted: int = 0) -> Batch:
+        """A batch on the board, its time and temperature noted; `wanted` of it was asked for."""
         self._job_at = (max(1, len(work)), time.monotonic())
         self._to("busy")
         try:
-            with self._kind.times.job(max(1, len(work))) as entry:
+            with self._kind.times.job(wanted) as entry:
                 batch = self.link.measure(self._kind.job(work, self.name))
                 entry.take(batch.timings)
         finally:

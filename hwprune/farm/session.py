@@ -202,9 +202,7 @@ class BoardSession:
         if abs(off_s) > _CLOCK_OFF_S:
             conditions["board_clock_off_s"] = round(off_s)
         taken_at = datetime.now(UTC).isoformat(timespec="seconds")
-        return replace(
-            reading, taken_at=taken_at, board=self.board.name, conditions=conditions
-        )
+        return replace(reading, taken_at=taken_at, board=self.board.name, conditions=conditions)
 
     def _place(self, base: BaseNetwork) -> None:
         """Put the base network on the board, once in a supervisor's life."""
@@ -248,5 +246,7 @@ class BoardSession:
 
     def _error(self, what: str, given: str) -> BoardError:
         return BoardError(
-            f"board '{self.board.name}' {what}", given=given, next_step=f"hwprune doctor {self.board.name}"
+            f"board '{self.board.name}' {what}",
+            given=given,
+            next_step=f"hwprune doctor {self.board.name}",
         )

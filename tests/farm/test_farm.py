@@ -27,6 +27,10 @@ def candidates(*firsts: int) -> list[Candidate]:
     return [Candidate(widths=(first, 16, 16)) for first in firsts]
 
 
+def key_of(farm: Farm, first: int):
+    return farm._kind.key_of(candidates(first)[0])
+
+
 def results(futures) -> list:
     return [future.result(timeout=120) for future in futures]
 
@@ -60,23 +64,22 @@ def test_all_readings_of_a_run_share_one_calibrated_base(farm):
     assert results(farm.measure([unpruned]))[0] == base
 
 
-def test_nothing_is_measured_twice(farm):
-    before = farm.timings()["candidates"]
+def test_nothing_is_measured_twice(farm, store):
     both = farm.measure([*candidates(5, 6), *candidates(5, 6)])
     first, second, again, too = results(both)
     assert (first, second) == (again, too)
-    assert farm.timings()["candidates"] == before + 2
+    kept = [len(store.readings(key_of(farm, n))) for n in (5, 6)]
     start = time.monotonic()
     assert results(farm.measure(candidates(5, 6))) == [first, second]
     assert time.monotonic() - start < 0.1
-    assert farm.timings()["candidates"] == before + 2
+    assert [len(store.readings(key_of(farm, n))) for n in (5, 6)] == kept
 
 
 def test_a_burst_is_measured_in_one_batch_and_more_than_sixteen_in_two(farm):
     burst = results(farm.measure([Candidate(widths=(8, n, 8)) for n in range(1, 21)]))
+    # Sixteen and a canary or two; what was doubted once is in a batch of its own.
     sizes = [reading.conditions["candidates_in_batch"] for reading in burst]
-    assert sorted(set(sizes)) == [4, 16]
-    assert len({reading.batch_id for reading in burst}) == 2
+    assert max(sizes) <= 18 and len({reading.batch_id for reading in burst}) >= 2
 
 
 def test_a_candidate_that_cannot_be_cut_fails_alone(farm, store):
@@ -142,11 +145,11 @@ def test_whoever_waits_when_the_farm_closes_gets_a_failure(cluster, tmp_path):
     store.close()
 
 
-def test_boards_of_different_classes_are_not_one_farm(cluster, tmp_path):
+def test_boards_that_are_not_alike_are_not_one_kind(cluster, tmp_path):
     store = ReadingStore(tmp_path / "s.sqlite")
     other = replace(BOARD, name="other", target=replace(BOARD.target, batch=2))
     farm = Farm([BOARD, other], store)
-    with pytest.raises(BoardError, match="not of one class"):
+    with pytest.raises(BoardError, match="not alike"):
         farm.start()
     farm.close()
     store.close()
@@ -154,5 +157,5 @@ def test_boards_of_different_classes_are_not_one_farm(cluster, tmp_path):
 
 def actor_pid(farm: Farm) -> int:
     """Process of the farm's one actor."""
-    actor = farm._links[0]._actor
+    actor = farm._keepers[0].link._actor
     return ray.get(actor.__ray_call__.remote(lambda self: os.getpid()))

@@ -69,7 +69,7 @@ def test_a_network_runs_with_its_own_weights(session):
     assert session.execute(base_network().onnx, inputs).shape == (3, 10)
 
 
-def test_a_batch_whose_supervisor_is_killed_is_done_again():
+def test_a_supervisor_that_is_killed_is_a_loss_that_names_who_was_at_work():
     connection = LocalConnection(BOARD)
     with BoardSession(BOARD, connection) as session:
         first = connection.pid
@@ -77,8 +77,11 @@ def test_a_batch_whose_supervisor_is_killed_is_done_again():
         killer.start()
         batch = session.measure(job_of((8, 8, 8), (4, 8, 8), protocol=SLOW), base_network())
         killer.join()
+        assert [outcome.stage for outcome in batch.outcomes] == ["lost", "lost"]
+        assert batch.loss is not None and set(batch.loss.at_work) == {"8x8x8", "4x8x8"}
+        again = session.measure(job_of((8, 8, 8)), base_network())
+        assert isinstance(again.outcomes[0], Reading) and again.loss is None
         assert connection.pid != first
-        assert [type(outcome) for outcome in batch.outcomes] == [Reading, Reading]
 
 
 def test_a_board_that_dies_every_time_gives_failures_and_not_errors(tmp_path):

@@ -163,7 +163,7 @@ def test_a_store_of_a_newer_hwprune_is_refused_by_version(tmp_path):
     database.close()
     with pytest.raises(RunFolderError) as error:
         ReadingStore(path)
-    assert "99" in str(error.value) and "up to 1" in str(error.value)
+    assert "99" in str(error.value) and "up to 2" in str(error.value)
 
 
 def test_a_path_that_cannot_be_written_is_a_clear_error(tmp_path):

@@ -79,7 +79,7 @@ def doubts(**changes) -> list[str]:
         "wall_excess": 0.0,
         "disturbance": CALM,
         "base_ms": [1.0] * 30,
-        "base_nominal_ms": 1.0,
+        "base_off": 0.0,
         **changes,
     }
     return batch_doubts(**fields)
@@ -97,7 +97,7 @@ def test_a_busy_neighbour_is_no_doubt_on_the_thread_cpu_clock():
         ({"disturbance": {**CALM, "steal_share": 0.03, "steal_s": 0.2}}, "hypervisor"),
         ({"base_ms": [1.0] * 10 + [1.1] * 10 + [1.2] * 10}, "drifted by +20%"),
         ({"clock": "wall", "base_ms": [1.0] * 10 + [1.1] * 20}, "drifted by +10%"),
-        ({"base_ms": [1.5] * 30}, "off its calibrated time"),
+        ({"base_off": 0.15}, "+15% off its calm time"),
     ],
 )
 def test_what_the_ratio_cannot_repair_is_a_doubt(changes, said):

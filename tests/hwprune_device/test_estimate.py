@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hwprune_device.estimate import (
+    CLASS_CV,
+    Between,
     Visit,
     choose_clock,
     device_class,
@@ -23,6 +25,9 @@ TRUTH = 0.6
 
 def visit(ms: float, before: int, *, wall: float | None = None) -> Visit:
     return Visit(wall_ms=(wall or ms,) * 3, cpu_ms=(ms,) * 3, before=before)
+
+
+CLASS = Between(cv=CLASS_CV[device_class(1)], source="class default")
 
 
 def drifting_batch(seed: int, rounds: int = 20) -> tuple[list[Visit], list[Visit]]:
@@ -84,13 +89,22 @@ def test_twenty_samples_give_the_sixth_from_either_end():
 def test_a_latency_is_never_surer_than_the_spread_between_batches():
     base = [visit(1.0, i - 1) for i in range(21)]
     exact = ratio_to_base([visit(0.5, i) for i in range(20)], base, "wall")
-    default = spread(10.0, exact, device_class(1, virtual=False), None)
+    default = spread(10.0, exact, CLASS, 0.0)
     assert default.high_ms - 10.0 == pytest.approx(1.96 * 0.015 * 10.0)
     assert "class default" in default.source
-    shared = spread(10.0, exact, device_class(1, virtual=True), None)
-    assert shared.high_ms > default.high_ms
-    own = spread(10.0, exact, "one thread", 0.04)
-    assert own.high_ms - 10.0 == pytest.approx(1.96 * 0.04 * 10.0)
-    assert "this board's own" in own.source
-    noisy = spread(10.0, ratio_to_base(*drifting_batch(0), "wall"), "one thread", None)
+    noisy = spread(10.0, ratio_to_base(*drifting_batch(0), "wall"), CLASS, 0.0)
     assert noisy.high_ms > default.high_ms
+
+
+def test_a_base_off_its_calm_time_widens_the_interval_of_networks_unlike_it():
+    base = [visit(1.0, i - 1) for i in range(21)]
+    small, alike = (
+        ratio_to_base([visit(ms, i) for i in range(20)], base, "wall") for ms in (0.4, 1.0)
+    )
+    calm = spread(10.0, small, CLASS, 0.02)
+    assert calm == spread(10.0, small, CLASS, 0.0)
+    # Measured: with the base 20 % slow, a network of 40 % of its time read up to 20 % off.
+    off = spread(10.0, small, CLASS, 0.2)
+    assert off.high_ms > 11.5 and "+20% off its calm time" in off.source
+    assert spread(10.0, small, CLASS, -0.2).high_ms == pytest.approx(off.high_ms)
+    assert spread(10.0, alike, CLASS, 0.2).high_ms == pytest.approx(calm.high_ms)

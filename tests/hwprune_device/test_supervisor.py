@@ -6,11 +6,13 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import onnxruntime
 import pytest
 
+from hwprune_device import PROTOCOL
 from hwprune_device.job import Protocol, Target
 from hwprune_device.reading import Failure, Reading
 from tests.hwprune_device.board import ROOT, Board, running
@@ -26,7 +28,7 @@ def board():
 
 def test_hello_says_what_the_board_is(board: Board):
     hello = board.hello.header
-    assert hello["protocol"] == 1
+    assert hello["protocol"] == PROTOCOL
     assert hello["runtimes"]["onnxrt"]["version"] == onnxruntime.__version__
     assert hello["cores"] == [sorted(os.sched_getaffinity(0))[-1]]
     assert hello["fingerprint"]["governor"]
@@ -46,10 +48,11 @@ def test_candidates_get_readings_that_rank_as_their_work_does(board: Board):
 
 
 def test_a_calibrated_base_sets_the_scale(board: Board):
-    reading = board.measure(job([WIDTHS], base_nominal_ms=100.0))[name(WIDTHS)]
+    wish = replace(job([WIDTHS], base_nominal_ms=100.0), base_calm_ms=100.0)
+    reading = board.measure(wish)[name(WIDTHS)]
     assert isinstance(reading, Reading)
     assert reading.latency_ms == pytest.approx(100.0 * reading.ratio)
-    assert any("off its calibrated time" in doubt for doubt in reading.doubts)
+    assert any("off its calm time" in doubt for doubt in reading.doubts)
 
 
 def test_a_job_without_candidates_measures_the_base_beside_itself(board: Board):
