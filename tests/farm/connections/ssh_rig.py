@@ -1,4 +1,4 @@
-"""A board that is reached by ssh, for tests: a real sshd, on a network of its own where possible."""
+"""A board that is reached by ssh, for tests: a real sshd on a network of its own."""
 
 from __future__ import annotations
 
@@ -135,7 +135,13 @@ class SshRig:
         self.port = 22
         with (self.folder / "island_log").open("wb") as log:
             island = subprocess.Popen(
-                [sys.executable, str(_ISLAND), f"{head}/30", f"{self.address}/30", *self._server()],
+                [
+                    sys.executable,
+                    str(_ISLAND),
+                    f"{head}/30",
+                    f"{self.address}/30",
+                    *self._server(),
+                ],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
