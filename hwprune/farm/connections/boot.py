@@ -37,6 +37,8 @@ def main(arguments: "list[str]") -> int:
         found = ".".join(map(str, version[:3]))
         print("a board needs Python 3.10 or newer; this is Python " + found, file=sys.stderr)
         return 3
+    # ONNX Runtime 1.29 and later else sends what it runs to its maker, and keeps files for that.
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     # Without the entry for the current folder: a numpy.py in a home folder is not numpy.
     sys.path[:] = [take_package(int(arguments[0]))] + [path for path in sys.path if path]
     # No shell has seen these words, so a leading ~ is still to be read.

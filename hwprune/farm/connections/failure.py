@@ -45,8 +45,12 @@ _SSH_WORDS = (
         'say the port with ssh_options = ["Port=..."]',
     ),
     (
-        "timeout, server .* not responding|shared connection to .* closed|broken pipe"
-        "|client_loop: send disconnect|closed by remote host|connection reset|mux_client_.*failed",
+        "kex_exchange_identification|unable to negotiate",
+        "{host} ends the connection before it is one: does `ssh {host}` work by hand?",
+    ),
+    (
+        "timeout, server .* not responding|broken pipe|connection reset|connection to .* closed"
+        "|closed by|mux_client_.*failed",
         "the link to {host} broke: look at the board's power and network",
     ),
     (
@@ -61,10 +65,6 @@ _SSH_WORDS = (
     (
         "bad configuration option|command-line: line|command-line line|unknown option",
         "ssh does not understand its options: look at ssh_options in the board's profile",
-    ),
-    (
-        "kex_exchange_identification|connection closed by|unable to negotiate",
-        "{host} ends the connection before it is one: does `ssh {host}` work by hand?",
     ),
 )
 
@@ -91,7 +91,7 @@ def explain(stderr: str, exit_code: int | None, *, host: str, python: str = "pyt
 
 def missing_module(stderr: str) -> str:
     """What to do when the board's Python lacks a package; empty when that is not the matter."""
-    found = re.search(r"No module named '([\w.]+)'", stderr)
+    found = re.search(r"No module named '((?!hwprune_device)[\w.]+)'", stderr)
     if found is None:
         return ""
     return (

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from hwprune.board import Board
 from hwprune.errors import BoardError
-from hwprune.farm.connections.boot import MARKER
-from hwprune.farm.connections.package import device_zip
 from hwprune.farm.connections.pipe import PipeConnection
 from hwprune.farm.connections.piped import PipedProcess
 
@@ -45,10 +43,12 @@ class LocalConnection(PipeConnection):
         return [python, *self._python_arguments()]
 
     def _start(self, command: Sequence[str]) -> PipedProcess:
-        environment = {k: os.environ[k] for k in _KEPT_ENVIRONMENT if k in os.environ}
         if self._command:
-            return PipedProcess(command, environment=environment)
-        return PipedProcess(command, environment=environment, package=device_zip(), marker=MARKER)
+            return PipedProcess(command, environment=self._environment())
+        return super()._start(command)
+
+    def _environment(self) -> Mapping[str, str]:
+        return {k: os.environ[k] for k in _KEPT_ENVIRONMENT if k in os.environ}
 
     def _cannot_start(self, given: str) -> BoardError:
         return BoardError(

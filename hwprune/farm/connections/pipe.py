@@ -90,7 +90,13 @@ class PipeConnection:
         raise NotImplementedError
 
     def _start(self, command: Sequence[str]) -> PipedProcess:
-        return PipedProcess(command, package=device_zip(), marker=MARKER)
+        return PipedProcess(
+            command, environment=self._environment(), package=device_zip(), marker=MARKER
+        )
+
+    def _environment(self) -> Mapping[str, str] | None:
+        """The command's environment; None: that of this process."""
+        return None
 
     def _python_arguments(self) -> list[str]:
         """What follows the board's Python on its command line."""

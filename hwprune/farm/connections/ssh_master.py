@@ -19,7 +19,7 @@ PERSIST_S = 60
 # A socket's path has at most 107 characters; ssh makes it with 17 more, and %C is 40.
 _FOLDER_LIMIT = 107 - 17 - 40 - len("/123456-")
 _ASK_TIMEOUT_S = 3.0
-_PROBE_TIMEOUT_S = 8.0
+_PROBE_TIMEOUT_S = 5.0
 
 
 def base_options(board: Board) -> list[str]:

@@ -1,4 +1,4 @@
-"""A board that is reached by ssh, for tests: a real sshd, on its own network where possible."""
+"""A board that is reached by ssh, for tests: a real sshd on a network of its own."""
 
 from __future__ import annotations
 

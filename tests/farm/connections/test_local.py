@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import pytest
+
+from hwprune.board import Board
+from hwprune.errors import BoardError
+from hwprune.farm.connections import connect
+from hwprune.farm.connections.local import LocalConnection
+from tests.farm.connections.contract import ConnectionContract, hello
+
+
+class TestLocal(ConnectionContract):
+    @pytest.fixture
+    def board(self):
+        return Board(name="here")
+
+    def test_the_process_is_the_supervisor_itself(self, board):
+        connection = LocalConnection(board)
+        assert connection.pid is None
+        assert hello(connection).header["pid"] == connection.pid
+        connection.close()
+        assert connection.pid is None
+
+
+def test_a_ray_board_is_local_to_its_actor():
+    assert isinstance(connect(Board(name="node", connection="ray")), LocalConnection)
+
+
+def test_a_python_that_is_not_there_is_told_at_once():
+    with pytest.raises(BoardError, match="set python in the board's profile"):
+        connect(Board(name="here", python="~/nowhere/python3")).open()
