@@ -100,6 +100,7 @@ class ReadingStore:
         self.path = Path(path)
         self._lock = threading.Lock()
         self._unwritten: list[tuple[str, Sequence[object]]] = []
+        self._kept: list[tuple[ReadingKey, Reading]] = []
         with self._errors():
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._database = sqlite3.connect(self.path, timeout=BUSY_S, check_same_thread=False)
@@ -134,13 +135,16 @@ class ReadingStore:
             f"SELECT body FROM readings WHERE {_BY_KEY} AND doubted = 0 ORDER BY latency_ms",
             key.columns,
         )
-        return Reading.from_json(json.loads(rows[(len(rows) - 1) // 2][0])) if rows else None
+        if rows:
+            return Reading.from_json(json.loads(rows[(len(rows) - 1) // 2][0]))
+        return next((r for kept, r in self._kept if kept == key and not r.doubts), None)
 
     def readings(self, key: ReadingKey) -> list[Reading]:
         """All readings, doubted ones too, oldest first."""
         query = f"SELECT body FROM readings WHERE {_BY_KEY} ORDER BY number"
         rows = self._rows(query, key.columns)
-        return [Reading.from_json(json.loads(body)) for (body,) in rows]
+        written = [Reading.from_json(json.loads(body)) for (body,) in rows]
+        return [*written, *(reading for kept, reading in self._kept if kept == key)]
 
     def outcome(self, key: ReadingKey) -> Reading | Failure | None:
         """What need not be measured again: a good reading, or a failure that came twice."""
@@ -170,6 +174,8 @@ class ReadingStore:
                     body,
                 ),
             )
+            if self._unwritten:
+                self._kept.append((key, outcome))
         elif outcome.stage != "lost":
             self._write(
                 "INSERT INTO failures (architecture, target_key, conditions_key, stage, body) "
@@ -287,6 +293,8 @@ class ReadingStore:
                     raise
                 break
             self._unwritten.pop(0)
+        if not self._unwritten:
+            self._kept.clear()
         return len(self._unwritten)
 
     @contextmanager

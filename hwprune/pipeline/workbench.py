@@ -44,7 +44,7 @@ class Workbench:
         self._pools: dict[str, ScorerPool] = {}
         self._store = ReadingStore(store_path())
         self._cluster = Cluster()
-        self._farm = Farm([prepared.board], self._store)
+        self._farm = Farm([prepared.board], self._store, what=str(folder.path))
         self._affinity = os.sched_getaffinity(0)
 
     def __enter__(self) -> Workbench:
@@ -67,7 +67,9 @@ class Workbench:
     @property
     def head_cores(self) -> set[int]:
         """Cores that no local board is timed on; all of them where the boards take every one."""
-        return (self._affinity - set(self.prepared.board.cores or ())) or self._affinity
+        board = self.prepared.board
+        timed = set(board.cores) if board.is_here else set()
+        return (self._affinity - timed) or self._affinity
 
     @property
     def all_cores(self) -> list[int]:
@@ -148,6 +150,13 @@ class Workbench:
 
     def _cost_of(self, candidate: Candidate, outcome: Reading | Failure) -> Cost | Failure:
         if isinstance(outcome, Failure):
+            if outcome.stage == "lost":
+                # It says nothing about the network; a search must not learn from it.
+                raise BoardError(
+                    "the boards are gone, so the search cannot go on",
+                    given=outcome.message,
+                    next_step="mend the board, then go on with --resume: nothing is lost",
+                )
             return outcome
         footprint = self.footprint(candidate, outcome)
         return Cost(

@@ -1,0 +1,109 @@
+"""A board's Python with something wrong with it, to be named in a board's profile.
+
+    python board_python.py TROUBLE … -B -c BOOT SIZE ARGUMENTS
+
+runs what follows as the board's Python would, in trouble of the given kinds:
+
+    killer          networks of KILLS channels in their first layer kill the supervisor
+    drift=FILE      while FILE is there, cut networks run half as slow again
+    year-off        the clock is a year ahead
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Mapping
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import onnx
+
+ROOT = Path(__file__).parents[2]
+KILLS = 11
+YEAR_S = 365 * 86400.0
+
+
+def board_python(folder: Path, *troubles: str, start: str = "exec") -> str:
+    """An executable that is such a Python; `start` may put a command before it."""
+    script = folder / "python3"
+    words = " ".join(f"'{word}'" for word in (sys.executable, __file__, *troubles))
+    script.write_text(f'#!/bin/sh\n{start} {words} "$@"\n')
+    script.chmod(0o755)
+    return str(script)
+
+
+def killer() -> None:
+    """Networks of a certain width kill the supervisor, as a driver that takes a board down."""
+    from hwprune_device.runtimes import onnxrt
+
+    build = onnxrt.OnnxNetwork.__init__
+
+    def kill(self: onnxrt.OnnxNetwork, model: bytes, *rest: object) -> None:
+        if first_width(model) == KILLS:
+            os.kill(os.getppid(), 9)
+            time.sleep(60)
+        build(self, model, *rest)  # type: ignore[arg-type]
+
+    onnxrt.OnnxNetwork.__init__ = kill  # type: ignore[method-assign]
+
+
+def drift(flag: Path) -> None:
+    """While the flag is there cut networks are slower, beside an unpruned one that is not."""
+    from hwprune_device.runtimes import onnxrt
+
+    build, run = onnxrt.OnnxNetwork.__init__, onnxrt.OnnxNetwork.run
+    cut: dict[int, bool] = {}
+
+    def note(self: onnxrt.OnnxNetwork, model: bytes, *rest: object) -> None:
+        cut[id(self)] = flag.exists() and first_width(model) != 16
+        build(self, model, *rest)  # type: ignore[arg-type]
+
+    def slowly(self: onnxrt.OnnxNetwork) -> None:
+        start = time.perf_counter()
+        run(self)
+        end = time.perf_counter()
+        while cut[id(self)] and time.perf_counter() < end + (end - start) / 2:
+            pass
+
+    onnxrt.OnnxNetwork.__init__ = note  # type: ignore[method-assign]
+    onnxrt.OnnxNetwork.run = slowly  # type: ignore[method-assign]
+
+
+def year_off() -> None:
+    """The wall clock is wrong; the monotonic one is not, as on a real board."""
+    import hwprune_device.account as account
+
+    truth = time.time
+
+    class Ahead(datetime):
+        @classmethod
+        def now(cls, tz: timezone | None = None) -> datetime:  # type: ignore[override]
+            return datetime.fromtimestamp(truth(), tz) + timedelta(seconds=YEAR_S)
+
+    time.time = lambda: truth() + YEAR_S
+    account.datetime = Ahead  # type: ignore[misc]
+
+
+def first_width(model: bytes) -> int:
+    """Output channels of the first convolution; 0 where there is none."""
+    weights = onnx.load_model_from_string(model).graph.initializer
+    return next((w.dims[0] for w in weights if w.name == "w0"), 0)
+
+
+def main(words: list[str]) -> None:
+    """Get into trouble, then be the board's Python."""
+    at = words.index("-B")
+    troubles, (_, _, text, *arguments) = words[:at], words[at:]
+    sys.path.insert(0, str(ROOT / "devices"))
+    kinds: Mapping[str, object] = {"killer": killer, "drift": drift, "year-off": year_off}
+    for trouble in troubles:
+        name, _, value = trouble.partition("=")
+        kinds[name](*([Path(value)] if value else []))  # type: ignore[operator]
+    sys.argv = ["-c", *arguments]
+    exec(compile(text, "boot", "exec"), {"__name__": "__main__"})
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

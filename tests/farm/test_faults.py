@@ -1,0 +1,273 @@
+"""What goes wrong on a farm, done for real: nothing is lost, nothing is read twice."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from hwprune.board import Board, this_machine
+from hwprune.candidate import Candidate
+from hwprune.farm.farm import Farm
+from hwprune.farm.store import ReadingStore
+from hwprune_device.job import Protocol
+from hwprune_device.reading import Failure, Reading
+from tests.farm.base import base_network
+from tests.farm.board_python import KILLS, YEAR_S, board_python
+
+PROTOCOL = Protocol(rounds=5, max_rounds=5, precision_pct=50.0)
+BOARD = replace(this_machine(), protocol=PROTOCOL)
+SLOW = replace(PROTOCOL, rounds=10**6, max_rounds=10**6, cap_s=1.5)
+pytestmark = pytest.mark.usefixtures("cluster")
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = ReadingStore(tmp_path / "readings.sqlite")
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def farm_of(store):
+    farms = []
+
+    def start(*boards: Board, **arguments) -> Farm:
+        farm = Farm(boards, store, **arguments)
+        farms.append(farm)
+        farm.start()
+        farm.place(base_network())
+        return farm
+
+    yield start
+    for farm in farms:
+        farm.close()
+
+
+def candidates(*firsts: int) -> list[Candidate]:
+    return [Candidate(widths=(first, 16, 16)) for first in firsts]
+
+
+def results(futures) -> list:
+    return [future.result(timeout=120) for future in futures]
+
+
+def good_readings(farm: Farm, store: ReadingStore, *firsts: int) -> list[int]:
+    keys = [farm._kind.key_of(candidate) for candidate in candidates(*firsts)]
+    return [sum(not reading.doubts for reading in store.readings(key)) for key in keys]
+
+
+def until(true: Callable[[], bool], seconds: float = 60.0) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.05)
+
+
+def supervisors(parent: int | None = None) -> list[int]:
+    """Processes that run the device package, by number."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (folder / "cmdline").read_bytes().split(b"\0")
+            parents = (folder / "stat").read_text().rpartition(")")[2].split()[1]
+        except OSError:
+            continue
+        if b"--owner" in words and (parent is None or int(parents) == parent):
+            found.append(int(folder.name))
+    return found
+
+
+def state_of(farm: Farm, board: str) -> str:
+    return next(b.state for b in farm.status().boards if b.name == board)
+
+
+def test_a_killed_supervisor_costs_a_strike_at_most_and_no_reading(farm_of, store):
+    farm = farm_of(replace(BOARD, protocol=SLOW))
+    assert isinstance(farm.calibrate(), Reading)
+    futures = farm.measure(candidates(4, 8))
+    until(lambda: state_of(farm, BOARD.name) == "busy")
+    time.sleep(0.5)
+    for pid in supervisors():
+        os.kill(pid, signal.SIGKILL)
+    assert all(isinstance(outcome, Reading) for outcome in results(futures))
+    assert farm.poisoned == ()
+
+
+def test_a_network_that_kills_boards_is_poison_and_the_others_are_read(farm_of, store, tmp_path):
+    farm = farm_of(replace(BOARD, python=board_python(tmp_path, "killer")))
+    *others, killer = results(farm.measure(candidates(4, 8, 12, KILLS)))
+    assert all(isinstance(outcome, Reading) for outcome in others)
+    assert isinstance(killer, Failure) and killer.stage == "poison"
+    assert "2 times" in killer.message and "died" in killer.message
+    assert farm.poisoned == (killer.architecture,)
+    assert farm.status().kinds[0].poisoned == 1
+    # Another run is not killed by it: the store knows.
+    again = farm_of(BOARD)
+    again._kind.conditions_key = farm._kind.conditions_key
+    assert results(again.measure(candidates(KILLS))) == [killer]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a boot id can be replaced by root alone")
+def test_a_board_that_was_rebooted_mid_job_speaks_against_who_was_at_work(
+    farm_of, store, tmp_path
+):
+    boot_id = tmp_path / "boot_id"
+    boot_id.write_text("first\n")
+    place = "/proc/sys/kernel/random/boot_id"
+    start = f"exec unshare -m sh -c 'mount --bind {boot_id} {place} && exec \"$@\"' sh"
+    python = board_python(tmp_path, start=start)
+    farm = farm_of(replace(BOARD, python=python, protocol=SLOW))
+    assert isinstance(farm.calibrate(), Reading)
+    (future,) = farm.measure(candidates(4))
+    until(lambda: state_of(farm, BOARD.name) == "busy")
+    time.sleep(0.7)
+    boot_id.write_text("second\n")
+    for pid in supervisors():
+        os.kill(pid, signal.SIGKILL)
+    assert isinstance(future.result(timeout=60), Reading)
+    key = farm._kind.key_of(*candidates(4))
+    assert store.strikes(key) == [(BOARD.name, "rebooted")]
+
+
+def test_a_board_whose_clock_is_a_year_off_has_readings_of_today(farm_of, store, tmp_path):
+    farm = farm_of(replace(BOARD, python=board_python(tmp_path, "year-off")))
+    (reading,) = results(farm.measure(candidates(4)))
+    age = datetime.now(UTC) - datetime.fromisoformat(reading.taken_at)
+    assert abs(age.total_seconds()) < 120
+    assert reading.conditions["board_clock_off_s"] == pytest.approx(YEAR_S, abs=60)
+
+
+def test_a_board_whose_canary_is_off_is_quarantined_until_it_reads_right(
+    farm_of, store, tmp_path
+):
+    flag = tmp_path / "drift"
+    farm = farm_of(replace(BOARD, python=board_python(tmp_path, f"drift={flag}")))
+    results(farm.measure(candidates(4, 6, 8, 10)))
+    flag.touch()
+    futures = farm.measure(candidates(5, 7, 9, 13))
+    until(lambda: state_of(farm, BOARD.name) == "quarantined")
+    assert "canary" in farm.status().boards[0].words
+    assert farm.status().boards[0].canary_off_pct > 20
+    flag.unlink()
+    until(lambda: state_of(farm, BOARD.name) in ("idle", "busy"))
+    results(futures)
+    for first in (5, 7, 9, 13):
+        known = store.get(farm._kind.key_of(*candidates(first)))
+        # What was read while it drifted is not served as good.
+        assert known is None or known.ratio < 1.0
+    fresh = farm.remeasure(*candidates(5), 1)[0]
+    served = store.get(farm._kind.key_of(*candidates(5)))
+    assert served is None or served.ratio == pytest.approx(fresh.ratio, rel=0.2)
+
+
+def test_a_board_that_is_not_there_is_waited_for_while_another_works(farm_of, store, tmp_path):
+    late = tmp_path / "late" / "python3"
+    other = replace(BOARD, name="late", python=str(late))
+    farm = farm_of(BOARD, other)
+    assert state_of(farm, "late") == "lost"
+    assert all(isinstance(o, Reading) for o in results(farm.measure(candidates(4, 8))))
+    late.parent.mkdir()
+    board_python(late.parent)
+    until(lambda: state_of(farm, "late") != "lost")
+    assert all(isinstance(o, Reading) for o in results(farm.measure(candidates(*range(1, 11)))))
+
+
+def test_when_no_board_answers_for_long_whoever_waits_is_told(farm_of, store, tmp_path):
+    python = Path(board_python(tmp_path))
+    farm = farm_of(replace(BOARD, python=str(python)), patience_s=2.0)
+    assert isinstance(farm.calibrate(), Reading)
+    python.write_text("#!/bin/sh\necho the power is off >&2; exit 1\n")
+    for pid in supervisors():
+        os.kill(pid, signal.SIGKILL)
+    (outcome,) = results(farm.measure(candidates(4)))
+    assert isinstance(outcome, Failure) and outcome.stage == "lost"
+    assert "the power is off" in outcome.message
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a small tmpfs can be mounted by root alone")
+def test_a_full_disk_loses_no_reading(tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "none", disk], check=True)
+    try:
+        store = ReadingStore(disk / "readings.sqlite")
+        farm = Farm([BOARD], store)
+        farm.start()
+        farm.place(base_network())
+        assert isinstance(farm.calibrate(), Reading)
+        ballast = disk / "ballast"
+        with ballast.open("wb") as file, pytest.raises(OSError):
+            while True:
+                os.write(file.fileno(), b"x" * 1024)
+        outcomes = results(farm.measure(candidates(4, 6, 8, 10)))
+        assert all(isinstance(outcome, Reading) for outcome in outcomes)
+        assert results(farm.measure(candidates(4, 6, 8, 10))) == outcomes
+        assert store.unwritten and "is full" in farm.status().warnings[0]
+        ballast.unlink()
+        assert isinstance(results(farm.measure(candidates(12)))[0], Reading)
+        assert store.unwritten == 0 and farm.status().warnings == ()
+        farm.close()
+        store.close()
+        store = ReadingStore(disk / "readings.sqlite")
+        kept = [o for o in outcomes if not o.doubts]
+        keys = [farm._kind.key(o.architecture) for o in kept]
+        assert kept and all(store.get(key) is not None for key in keys)
+        store.close()
+    finally:
+        subprocess.run(["umount", "--lazy", disk], check=True)
+
+
+HEAD = """
+import sys
+from hwprune.farm.cluster import Cluster
+from hwprune.farm.farm import Farm
+from hwprune.farm.store import ReadingStore
+from tests.farm.base import base_network
+from tests.farm.test_faults import BOARD, candidates
+with Cluster():
+    farm = Farm([BOARD], ReadingStore(sys.argv[1]))
+    farm.start()
+    farm.place(base_network())
+    for first in range(1, 16):
+        (future,) = farm.measure(candidates(first))
+        print(first, future.result().reading_id, flush=True)
+    farm.close()
+"""
+
+
+def head(store: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", HEAD, str(store)],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        env={k: v for k, v in os.environ.items() if not k.startswith("RAY_")},
+    )
+
+
+def test_a_head_that_is_killed_and_started_again_reads_nothing_twice(tmp_path):
+    first = head(tmp_path / "s.sqlite")
+    said = [first.stdout.readline().split() for _ in range(6)]
+    first.kill()
+    first.wait()
+    second = head(tmp_path / "s.sqlite")
+    again, _ = second.communicate(timeout=120)
+    ids = dict(line.split() for line in again.splitlines())
+    assert len(ids) == 15
+    store = ReadingStore(tmp_path / "s.sqlite")
+    query = "SELECT reading_id FROM readings WHERE doubted = 0"
+    good = {reading_id for (reading_id,) in store._rows(query, ())}
+    store.close()
+    # What was read well before the end is what is served after it; the two canaries alone are
+    # read again, and the reading in the middle is served of theirs.
+    changed = [first for first, i in said if i in good and ids[first] != i]
+    assert set(ids.values()) and len(changed) <= 2
