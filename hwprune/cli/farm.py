@@ -83,7 +83,8 @@ def status(
     elif once or not sys.stdout.isatty() or not _any_alive(found):
         from hwprune.cli.farm_table import farm_tables
 
-        output().print(farm_tables(found))
+        console = output()
+        console.print(farm_tables(found, console.width))
     else:
         _live(watch)
 
@@ -95,15 +96,15 @@ def _live(watch: Watch) -> None:
     from hwprune.cli.farm_table import farm_tables
     from hwprune.cli.screen import output
 
-    found = watch.look()
+    console, found = output(), watch.look()
     with (
         contextlib.suppress(KeyboardInterrupt),
-        Live(farm_tables(found), console=output(), auto_refresh=False) as live,
+        Live(farm_tables(found, console.width), console=console, auto_refresh=False) as live,
     ):
         while _any_alive(found):
             time.sleep(REFRESH_S)
             found = watch.look()
-            live.update(farm_tables(found), refresh=True)
+            live.update(farm_tables(found, console.width), refresh=True)
 
 
 def _serve(watch: Watch, host: str, port: int) -> None:

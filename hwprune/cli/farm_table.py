@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from hwprune.farm.status import BoardStatus, FarmStatus, KindStatus
+from hwprune.farm.status import BoardStatus, FarmStatus
 from hwprune.report.figures import ABSENT, percent
 
 _STATES = {
@@ -22,25 +22,19 @@ _STATES = {
     "unlike its kind": ("≠", "bold yellow"),
     "closed": ("■", "dim"),
 }
-_BOARD_COLUMNS = {
-    "board": "left",
-    "kind": "left",
-    "state": "left",
-    "job": "left",
-    "queue": "right",
-    "temp.": "right",
-    "last canary": "right",
-    "readings per hour": "right",
-    "failures": "right",
-    "busy": "right",
-}
-_KIND_COLUMNS = ("kind", "queue", "on boards", "cache hits", "poisoned", "ETA")
+_ROOMY = 110
+"""Columns of a terminal; a narrower one gets neither the queue beside a board nor ages."""
 
 
-def farm_tables(farms: Sequence[FarmStatus], now: float | None = None) -> RenderableType:
-    """Everything about each farm, one below the other; `now` in seconds since the epoch."""
+def farm_tables(
+    farms: Sequence[FarmStatus], width: int, now: float | None = None
+) -> RenderableType:
+    """Everything about each farm, one below the other.
+
+    `width` in characters, `now` in seconds since the epoch.
+    """
     now = time.time() if now is None else now
-    return Group(*(part for farm in farms for part in _farm(farm, now)))
+    return Group(*(part for farm in farms for part in _farm(farm, now, width >= _ROOMY)))
 
 
 def plain_text(text: str) -> Text:
@@ -57,29 +51,68 @@ def age(seconds: float) -> str:
     return f"{seconds // 86400} days"
 
 
-def _farm(farm: FarmStatus, now: float) -> list[RenderableType]:
-    parts: list[RenderableType] = [_headline(farm, now)]
-    parts += [Text("! ", style="bold yellow") + plain_text(words) for words in farm.warnings]
-    queues = {kind.kind: kind.queue for kind in farm.kinds}
-    boards = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name, side in _BOARD_COLUMNS.items():
-        boards.add_column(name, justify="right" if side == "right" else "left", overflow="fold")
+def _farm(farm: FarmStatus, now: float, roomy: bool) -> Iterator[RenderableType]:
+    yield _headline(farm, now)
+    for words in farm.warnings:
+        yield Text("! ", style="bold yellow") + plain_text(words)
+    yield ""
+    yield _boards(farm, now, roomy) if farm.boards else Text("no boards yet", style="dim")
     for board in farm.boards:
-        boards.add_row(*_board(board, queues.get(board.kind), now))
-    parts.append(boards if farm.boards else Text("no boards yet", style="dim"))
+        if board.words:
+            yield Text("  ") + _state(board) + plain_text(f"  {board.name}: {board.words}")
+    yield ""
     if farm.kinds:
-        kinds = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        for name in _KIND_COLUMNS:
-            kinds.add_column(name, justify="left" if name == "kind" else "right", overflow="fold")
-        for kind in farm.kinds:
-            kinds.add_row(*_kind(kind))
-        parts.append(kinds)
-    return parts
+        yield _kinds(farm)
+        yield ""
+
+
+def _boards(farm: FarmStatus, now: float, roomy: bool) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
+    for name in ("board", "kind", "state", "job"):
+        table.add_column(name, overflow="fold", no_wrap=name == "state")
+    queues = {kind.kind: str(kind.queue) for kind in farm.kinds}
+    if roomy:
+        table.add_column("queue", justify="right", no_wrap=True)
+    short = ("temp.", "canary", "per h", "failed", "busy")
+    full = ("temp.", "last canary", "readings/h", "failures", "busy")
+    for name in full if roomy else short:
+        table.add_column(name, justify="right", no_wrap=True)
+    for board in farm.boards:
+        table.add_row(
+            plain_text(board.name),
+            _one_line(board.kind),
+            _state(board),
+            _one_line(board.job or ABSENT),
+            *([queues.get(board.kind, ABSENT)] if roomy else []),
+            ABSENT if board.temperature_c is None else f"{board.temperature_c:.0f} °C",
+            _canary(board, now if roomy else None),
+            ABSENT if board.readings_per_hour is None else f"{board.readings_per_hour:.0f}",
+            str(board.failures),
+            percent(board.busy_share, 0),
+        )
+    return table
+
+
+def _kinds(farm: FarmStatus) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("kind", overflow="fold")
+    for name in ("queue", "on boards", "cache hits", "poisoned", "ETA"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for kind in farm.kinds:
+        minutes = kind.eta_device_minutes
+        table.add_row(
+            _one_line(kind.kind),
+            str(kind.queue),
+            str(kind.on_boards),
+            f"{kind.cache_hits}/{kind.asked}",
+            str(kind.poisoned),
+            ABSENT if minutes is None else f"{minutes:.{1 if minutes < 10 else 0}f} device-min",
+        )
+    return table
 
 
 def _headline(farm: FarmStatus, now: float) -> Text:
-    line = Text("farm ") + plain_text(farm.farm).copy()
-    line.stylize("bold")
+    line = Text("farm ", style="bold") + plain_text(farm.farm)
     if farm.alive:
         line.append(f"  running for {age(now - farm.started_at)}", style="not bold green")
     else:
@@ -90,40 +123,23 @@ def _headline(farm: FarmStatus, now: float) -> Text:
     return line.append("\n").append_text(plain_text(farm.what))
 
 
-def _board(board: BoardStatus, queue: int | None, now: float) -> list[RenderableType]:
+def _state(board: BoardStatus) -> Text:
     sign, style = _STATES.get(board.state, ("?", "bold yellow"))
-    state = Text(f"{sign} ", style=style) + plain_text(board.state)
-    state.stylize(style)
-    if board.words:
-        state.append("\n").append_text(plain_text(board.words))
-    return [
-        plain_text(board.name),
-        plain_text(board.kind),
-        state,
-        plain_text(board.job) if board.job else ABSENT,
-        ABSENT if queue is None else str(queue),
-        ABSENT if board.temperature_c is None else f"{board.temperature_c:.0f} °C",
-        _canary(board, now),
-        ABSENT if board.readings_per_hour is None else f"{board.readings_per_hour:.0f}",
-        str(board.failures),
-        percent(board.busy_share, 0),
-    ]
+    return Text(f"{sign} {plain_text(board.state)}", style=style)
 
 
-def _canary(board: BoardStatus, now: float) -> str:
+def _canary(board: BoardStatus, now: float | None) -> str:
+    """How far off it was, and how long ago where `now` is given."""
     if board.canary_off_pct is None:
         return ABSENT
-    off = f"{board.canary_off_pct:+.1f} % off".replace("-", "−")
-    return off if board.canary_at is None else f"{off}, {age(now - board.canary_at)} ago"
+    off = f"{board.canary_off_pct:+.1f} %".replace("-", "−")
+    if now is None or board.canary_at is None:
+        return off
+    return f"{off}, {age(now - board.canary_at)} ago"
 
 
-def _kind(kind: KindStatus) -> list[RenderableType]:
-    minutes = kind.eta_device_minutes
-    return [
-        plain_text(kind.kind),
-        str(kind.queue),
-        str(kind.on_boards),
-        f"{kind.cache_hits}/{kind.asked}",
-        str(kind.poisoned),
-        ABSENT if minutes is None else f"{minutes:.{1 if minutes < 10 else 0}f} device-minutes",
-    ]
+def _one_line(text: str) -> Text:
+    """Text that is cut where it has no room, rather than folded over many lines."""
+    line = plain_text(text)
+    line.no_wrap, line.overflow = True, "ellipsis"
+    return line
