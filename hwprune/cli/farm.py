@@ -114,8 +114,8 @@ def _serve(watch: Watch, host: str, port: int) -> None:
     with FarmPage(watch.look, host=host, port=port) as page:
         if not page.local:
             messages().print(_open_to_others(page), style="yellow", markup=False)
-        print(f"the farm's page: {page.url}   (Ctrl-C ends it)", flush=True)
         with contextlib.suppress(KeyboardInterrupt):
+            print(f"the farm's page: {page.url}   (Ctrl-C ends it)", flush=True)
             page.serve_forever()
 
 

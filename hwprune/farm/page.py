@@ -81,7 +81,7 @@ class FarmPage(ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A browser that goes away in the middle of an answer is no error."""
-        if not isinstance(sys.exc_info()[1], OSError):
+        if not isinstance(sys.exc_info()[1], ConnectionError | TimeoutError):
             super().handle_error(request, client_address)
 
 
@@ -162,9 +162,8 @@ def _resolve(host: str, port: int) -> tuple[Any, ...]:
 
 
 def _without_port(host: str) -> str:
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.partition(":")[0]
+    inner, closed, _ = host.removeprefix("[").partition("]")
+    return inner if host.startswith("[") and closed else host.partition(":")[0]
 
 
 def _is_loopback(host: str) -> bool:

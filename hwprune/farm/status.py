@@ -124,7 +124,7 @@ def write_status(status: FarmStatus) -> None:
     """Replace the farm's file; a reader never sees half of it."""
     folder = status_folder()
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / f"{status.farm}.json", status.to_json())
+    write_json(folder / f"{status.farm}.json", _writable(status.to_json()))
 
 
 def read_statuses() -> list[FarmStatus]:
@@ -152,6 +152,15 @@ def _read(path: Path) -> FarmStatus | None:
         return FarmStatus.from_json(data)
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
+
+
+def _writable(data: Any) -> Any:
+    """The same without halves of surrogate pairs: a board may say them, no file can hold them."""
+    if isinstance(data, str):
+        return data.encode("utf-8", "replace").decode("utf-8")
+    if isinstance(data, dict):
+        return {key: _writable(value) for key, value in data.items()}
+    return [_writable(item) for item in data] if isinstance(data, list | tuple) else data
 
 
 def _finite(text: str) -> float | None:
