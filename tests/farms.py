@@ -68,7 +68,7 @@ def gone(farm: str = "gone-farm", *, age_s: float = 7200.0, **changes: Any) -> F
 
 @contextmanager
 def running(**changes: Any) -> Iterator[Callable[..., None]]:
-    """A farm that writes over and over until the end of the block; gives what changes its words."""
+    """A farm that writes on until the end of the block; gives what changes its words."""
     end, lock = threading.Event(), threading.Lock()
     told = [changes]
 

@@ -59,7 +59,7 @@ def _farm(farm: FarmStatus, now: float, roomy: bool) -> Iterator[RenderableType]
     yield _boards(farm, now, roomy) if farm.boards else Text("no boards yet", style="dim")
     for board in farm.boards:
         if board.words:
-            yield Text("  ") + _state(board) + plain_text(f"  {board.name}: {board.words}")
+            yield Text("  ") + _state(board, farm) + plain_text(f"  {board.name}: {board.words}")
     yield ""
     if farm.kinds:
         yield _kinds(farm)
@@ -81,7 +81,7 @@ def _boards(farm: FarmStatus, now: float, roomy: bool) -> Table:
         table.add_row(
             plain_text(board.name),
             _one_line(board.kind),
-            _state(board),
+            _state(board, farm),
             _one_line(board.job or ABSENT),
             *([queues.get(board.kind, ABSENT)] if roomy else []),
             ABSENT if board.temperature_c is None else f"{board.temperature_c:.0f} °C",
@@ -123,7 +123,10 @@ def _headline(farm: FarmStatus, now: float) -> Text:
     return line.append("\n").append_text(plain_text(farm.what))
 
 
-def _state(board: BoardStatus) -> Text:
+def _state(board: BoardStatus, farm: FarmStatus) -> Text:
+    if not farm.alive and board.state != "closed":
+        # Nobody knows what the board does since its farm is gone.
+        return Text("was ", style="dim") + plain_text(board.state)
     sign, style = _STATES.get(board.state, ("?", "bold yellow"))
     return Text(f"{sign} {plain_text(board.state)}", style=style)
 

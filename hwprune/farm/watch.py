@@ -19,8 +19,9 @@ class Watch:
         self._seen: set[str] = set()
 
     def look(self) -> list[FarmStatus]:
-        """What there is to show now, the youngest farm first."""
+        """What there is to show now: farms that run before others, younger before older."""
         known = [s for s in read_statuses() if self._farm in ("", s.farm)]
         # A farm that ends before somebody's eyes must not vanish without a word.
         self._seen.update(s.farm for s in known if s.alive)
-        return [s for s in known if self._gone or s.farm in self._seen]
+        shown = [s for s in known if self._gone or s.farm in self._seen]
+        return sorted(shown, key=lambda status: not status.alive)

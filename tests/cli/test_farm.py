@@ -120,6 +120,7 @@ def test_a_farm_that_died_is_shown_with_all_only():
     assert "gone-farm" not in hidden.stdout and "--all" in hidden.stdout
     assert json.loads(status("--json").stdout) == []
     shown = status("--all").stdout
+    assert "was busy" in row(shown, "orin-1")
     assert re.search(r"farm gone-farm  gone since \d{4}-\d\d-\d\d \d\d:\d\d, 2 h ago", shown)
     done = status("--farm", "gone-farm")
     assert done.exit_code == 2 and "--all --farm gone-farm" in done.stderr

@@ -84,6 +84,7 @@ def test_a_farm_that_falls_silent_is_said_not_to_answer_any_more(tmp_path):
     with serving(Watch(gone=True).look) as page:
         html = drawn(dom(page, tmp_path))
     assert "The farm does not answer any more" in html and "✕ gone" in html
+    assert "was busy" in html and "▶" not in html
 
 
 def test_a_page_that_gets_no_answers_says_so_and_keeps_what_it_knew(tmp_path):
