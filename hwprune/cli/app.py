@@ -8,6 +8,7 @@ import typer
 
 from hwprune.cli.cut import cut
 from hwprune.cli.doctor import doctor
+from hwprune.cli.farm import farm
 from hwprune.cli.inspect import inspect
 from hwprune.cli.measure import measure
 from hwprune.cli.prune import prune
@@ -26,6 +27,7 @@ app = typer.Typer(
 )
 for verb in (prune, report, inspect, cut, measure, doctor):
     app.command()(verb)
+app.add_typer(farm)
 
 
 def _version(wanted: bool) -> None:

@@ -16,7 +16,7 @@ from hwprune.farm.link import BoardLink
 from hwprune.farm.session import Batch, Outcome
 from hwprune.farm.status import BoardState, BoardStatus
 from hwprune.farm.waiting import TRIES, Wish
-from hwprune.farm.watch import Watch
+from hwprune.farm.canary_watch import CanaryWatch
 from hwprune_device.owner import Previous
 from hwprune_device.reading import Failure, Reading
 
@@ -41,7 +41,7 @@ class Keeper:
         self._state: BoardState = "starting"
         self._words = ""
         self._job_at: tuple[int, float] | None = None
-        self._watch = Watch()
+        self._watch = CanaryWatch()
         self._temperature_c: float | None = None
         self._done: deque[tuple[float, int]] = deque()
         self._counts = {"readings": 0, "failures": 0}

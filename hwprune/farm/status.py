@@ -6,10 +6,12 @@ looking needs neither a port nor a word with the farm.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import math
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,6 +23,8 @@ BoardState = Literal[
 ]
 FRESH_S = 15.0
 """A running farm writes at least this often."""
+FORGOTTEN_AFTER_S = 7 * 86400.0
+"""A farm that has not written for so long is forgotten."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,12 +100,19 @@ class FarmStatus:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> FarmStatus:
-        """The inverse of `to_json`."""
-        fields = {key: value for key, value in data.items() if key != "alive"}
-        fields["boards"] = tuple(BoardStatus(**board) for board in fields["boards"])
-        fields["kinds"] = tuple(KindStatus(**kind) for kind in fields["kinds"])
-        fields["warnings"] = tuple(fields["warnings"])
-        return cls(**fields)
+        """The inverse of `to_json`; what a newer hwprune says beyond it is left out."""
+        known = _known(cls, data)
+        for moment in ("started_at", "written_at"):
+            known[moment] = float(data[moment])
+        known["boards"] = tuple(BoardStatus(**_known(BoardStatus, b)) for b in data["boards"])
+        known["kinds"] = tuple(KindStatus(**_known(KindStatus, k)) for k in data["kinds"])
+        known["warnings"] = tuple(map(str, data["warnings"]))
+        return cls(**known)
+
+
+def _known(noun: type, data: Mapping[str, Any]) -> dict[str, Any]:
+    names = {field.name for field in fields(noun)}
+    return {key: value for key, value in data.items() if key in names}
 
 
 def status_folder() -> Path:
@@ -113,15 +124,46 @@ def write_status(status: FarmStatus) -> None:
     """Replace the farm's file; a reader never sees half of it."""
     folder = status_folder()
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / f"{status.farm}.json", status.to_json())
+    write_json(folder / f"{status.farm}.json", _writable(status.to_json()))
 
 
 def read_statuses() -> list[FarmStatus]:
-    """All farms that are known here, the youngest first; those long gone are forgotten."""
-    found = []
-    for path in status_folder().glob("*.json"):
-        try:
-            found.append(FarmStatus.from_json(json.loads(path.read_text(encoding="utf-8"))))
-        except (OSError, ValueError, TypeError, KeyError):
-            continue
+    """All farms that are known here, the youngest first."""
+    found = [status for path in status_folder().glob("*.json") if (status := _read(path))]
     return sorted(found, key=lambda status: -status.started_at)
+
+
+def forget_long_gone() -> None:
+    """Delete the files of farms that ended a week ago, and what nobody can read any more."""
+    before = time.time() - FORGOTTEN_AFTER_S
+    folder = status_folder()
+    for path in folder.iterdir() if folder.is_dir() else ():
+        status = _read(path)
+        with contextlib.suppress(OSError):
+            if (status.written_at if status else path.stat().st_mtime) < before:
+                path.unlink()
+
+
+def _read(path: Path) -> FarmStatus | None:
+    """A farm's file; None when it is gone by now or is no such file."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        data = json.loads(text, parse_float=_finite, parse_constant=_finite)
+        return FarmStatus.from_json(data)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None
+
+
+def _writable(data: Any) -> Any:
+    """The same without halves of surrogate pairs: a board may say them, no file can hold them."""
+    if isinstance(data, str):
+        return data.encode("utf-8", "replace").decode("utf-8")
+    if isinstance(data, dict):
+        return {key: _writable(value) for key, value in data.items()}
+    return [_writable(item) for item in data] if isinstance(data, list | tuple) else data
+
+
+def _finite(text: str) -> float | None:
+    """A number; what is none, or endless, is absent: the page's JSON could not hold it."""
+    number = float(text)
+    return number if math.isfinite(number) else None

@@ -1,41 +1,27 @@
-"""The watch over one board: what its canaries said last, and what nobody watched over since."""
+"""Which farms to show to somebody who looks for a while."""
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass, field
-
-from hwprune.candidate import Candidate
-from hwprune.farm.canaries import Song
-from hwprune.farm.store import ReadingKey
-
-_ALARMS = 2
-"""One bad batch is taken again; two in a row are a board that has changed."""
+from hwprune.farm.status import FarmStatus, read_statuses
 
 
-@dataclass(slots=True, kw_only=True)
 class Watch:
-    """One board's canaries."""
+    """Farms that run, and those that ended while they were watched.
 
-    off_pct: float | None = None
-    """How far the last canary was off."""
-    heard_at: float | None = None
-    """When, in seconds since the epoch."""
-    alarms: int = 0
-    """Canaries in a row that were off."""
-    unguarded: list[tuple[str, ReadingKey, Candidate]] = field(default_factory=list)
-    """Good readings of batches without a canary since the last that sang: id, key, candidate."""
+    Args:
+        farm: the only one to show; empty for all.
+        gone: show those that ended before too.
+    """
 
-    @property
-    def drifts(self) -> bool:
-        """Whether the board cannot be trusted for now."""
-        return self.alarms >= _ALARMS
+    def __init__(self, farm: str = "", *, gone: bool = False) -> None:
+        self._farm = farm
+        self._gone = gone
+        self._seen: set[str] = set()
 
-    def heard(self, song: Song) -> None:
-        """Take in what a canary said."""
-        self.off_pct, self.heard_at = song.off_pct, time.time()
-        if song.alarm:
-            self.alarms += 1
-        else:
-            self.alarms = 0
-            self.unguarded.clear()
+    def look(self) -> list[FarmStatus]:
+        """What there is to show now: farms that run before others, younger before older."""
+        known = [s for s in read_statuses() if self._farm in ("", s.farm)]
+        # A farm that ends before somebody's eyes must not vanish without a word.
+        self._seen.update(s.farm for s in known if s.alive)
+        shown = [s for s in known if self._gone or s.farm in self._seen]
+        return sorted(shown, key=lambda status: not status.alive)

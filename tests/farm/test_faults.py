@@ -146,9 +146,7 @@ def test_a_board_whose_clock_is_a_year_off_has_readings_of_today(farm_of, store,
     assert reading.conditions["board_clock_off_s"] == pytest.approx(YEAR_S, abs=60)
 
 
-def test_a_board_whose_canary_is_off_is_quarantined_until_it_reads_right(
-    farm_of, store, tmp_path
-):
+def test_a_board_whose_canary_is_off_is_quarantined_until_it_reads_right(farm_of, store, tmp_path):
     flag = tmp_path / "drift"
     farm = farm_of(replace(BOARD, python=board_python(tmp_path, f"drift={flag}")))
     results(farm.measure(candidates(4, 6, 8, 10)))
