@@ -11,12 +11,12 @@ from dataclasses import replace
 from hwprune.errors import BoardError
 from hwprune.farm.calibration import BATCHES, calm_ms, calm_readings, one_reading
 from hwprune.farm.canaries import Canary
+from hwprune.farm.canary_watch import CanaryWatch
 from hwprune.farm.kind import Kind
 from hwprune.farm.link import BoardLink
 from hwprune.farm.session import Batch, Outcome
 from hwprune.farm.status import BoardState, BoardStatus
 from hwprune.farm.waiting import TRIES, Wish
-from hwprune.farm.canary_watch import CanaryWatch
 from hwprune_device.owner import Previous
 from hwprune_device.reading import Failure, Reading
 
