@@ -7,6 +7,7 @@ runs what follows as the board's Python would, in trouble of the given kinds:
     killer          networks of KILLS channels in their first layer kill the supervisor
     drift=FILE      while FILE is there, cut networks run half as slow again
     year-off        the clock is a year ahead
+    simulated       it sleeps for its readings, on cores of its own
 """
 
 from __future__ import annotations
@@ -86,6 +87,17 @@ def year_off() -> None:
     account.datetime = Ahead  # type: ignore[misc]
 
 
+def simulated() -> None:
+    """Many boards on one machine: each sleeps instead of timing, and has leases of its own."""
+    import tempfile
+
+    import hwprune_device.supervisor as supervisor
+    from hwprune.testing.simulated_run import SimulatedRun
+
+    tempfile.tempdir = tempfile.mkdtemp()
+    supervisor.BatchRun = SimulatedRun  # type: ignore[misc,assignment]
+
+
 def first_width(model: bytes) -> int:
     """Output channels of the first convolution; 0 where there is none."""
     weights = onnx.load_model_from_string(model).graph.initializer
@@ -96,8 +108,9 @@ def main(words: list[str]) -> None:
     """Get into trouble, then be the board's Python."""
     at = words.index("-B")
     troubles, (_, _, text, *arguments) = words[:at], words[at:]
-    sys.path.insert(0, str(ROOT / "devices"))
+    sys.path[:0] = [str(ROOT), str(ROOT / "devices")]
     kinds: Mapping[str, object] = {"killer": killer, "drift": drift, "year-off": year_off}
+    kinds = {**kinds, "simulated": simulated}
     for trouble in troubles:
         name, _, value = trouble.partition("=")
         kinds[name](*([Path(value)] if value else []))  # type: ignore[operator]
