@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import stat
-import subprocess
 import tempfile
 import time
 from pathlib import Path
@@ -17,6 +16,7 @@ from hwprune.board import Board
 from hwprune.farm.connections import connect
 from hwprune.farm.connections.ssh_master import base_options, end_master
 from tests.farm.connections.contract import hello
+from tests.farm.connections.ssh_rig import master_pid
 
 BOARD = Board(name="far", connection="ssh", host="h", ssh_options=("Port=2222", "-F/a/config"))
 
@@ -33,12 +33,6 @@ def short_cache(monkeypatch):
 def socket_path(board: Board) -> str:
     (word,) = [word for word in base_options(board) if word.startswith("ControlPath=")]
     return word.removeprefix("ControlPath=")
-
-
-def master_pid(board: Board) -> int:
-    words = ["ssh", "-O", "check", *base_options(board), "--", board.host]
-    done = subprocess.run(words, capture_output=True, text=True, check=True)
-    return int(done.stderr.split("pid=")[1].split(")")[0])
 
 
 def test_the_users_options_come_before_those_that_may_be_changed():
