@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import shutil
 import stat
 import subprocess
 import tempfile
@@ -47,6 +48,8 @@ def drop_dead_master(board: Board) -> None:
 
     Other sessions of the same connection are left alone: if it lives after all, so do they.
     """
+    if not shutil.which("ssh"):
+        return
     if _says_yes(board, ["-O", "check"], _ASK_TIMEOUT_S):
         # Its process lives; whether its link does is known from a command that runs over it.
         alone = ["-o", "ControlMaster=no"]
@@ -81,7 +84,7 @@ def _says_yes(
             check=False,
             start_new_session=True,
         )
-    except (OSError, subprocess.TimeoutExpired):
+    except subprocess.TimeoutExpired:
         return False
     return done.returncode == 0
 
