@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from hwprune.board import Board
+from hwprune.errors import BoardError
 from hwprune.farm.connections import connect
 from hwprune.farm.connections.ssh_master import base_options, end_master
 from tests.farm.connections.contract import hello
@@ -109,3 +110,16 @@ def test_nothing_is_left_after_the_end_of_the_shared_connection(rig):
     assert list(path.parent.glob(f"{path.name[:6]}-*"))
     end_master(board)
     assert not list(path.parent.glob(f"{path.name[:6]}-*"))
+
+
+def test_a_session_that_cannot_start_leaves_the_shared_connection_to_others(rig, monkeypatch):
+    board = rig.board("kept", "Compression=no", "LogLevel=VERBOSE")
+    connection, other = connect(board), connect(board)
+    hello(connection)
+    pid = master_pid(board)
+    with monkeypatch.context() as without_ssh, pytest.raises(BoardError):
+        without_ssh.setenv("PATH", "/nowhere")
+        other.open()
+    assert master_pid(board) == pid
+    connection.close()
+    end_master(board)
