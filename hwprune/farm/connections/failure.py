@@ -72,7 +72,7 @@ _SSH_WORDS = (
 def explain(stderr: str, exit_code: int | None, *, host: str, python: str = "python3") -> str:
     """What the end of an ssh command means and what to do; empty when nothing is known.
 
-    `exit_code` None: it still runs, and `stderr` is all there is.
+    `exit_code` None: it still runs.
     """
     if exit_code in (_NOT_FOUND, _NOT_EXECUTABLE):
         what = "was not found" if exit_code == _NOT_FOUND else "cannot be run"
@@ -80,11 +80,10 @@ def explain(stderr: str, exit_code: int | None, *, host: str, python: str = "pyt
             f"the Python '{python}' {what} on {host}: install Python 3.10 or newer there, or set "
             "python in the board's profile to the whole path of one"
         )
-    if exit_code in (SSH_FAILED, None):
+    if exit_code == SSH_FAILED:
         for pattern, words in _SSH_WORDS:
             if re.search(pattern, stderr, re.IGNORECASE):
                 return words.format(host=host, address=host.rpartition("@")[2])
-    if exit_code == SSH_FAILED:
         return f"the supervisor was killed on {host}, or the link to it broke"
     return missing_module(stderr)
 

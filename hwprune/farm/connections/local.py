@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 
@@ -49,6 +50,11 @@ class LocalConnection(PipeConnection):
 
     def _environment(self) -> Mapping[str, str]:
         return {k: os.environ[k] for k in _KEPT_ENVIRONMENT if k in os.environ}
+
+    def _mend(self, words: str, exit_code: int | None) -> str:
+        if exit_code is not None and exit_code < 0:
+            return f"signal {-exit_code} ({signal.strsignal(-exit_code)}) ended it"
+        return super()._mend(words, exit_code)
 
     def _cannot_start(self, given: str) -> BoardError:
         return BoardError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import shutil
 import stat
 import subprocess
 import tempfile
@@ -47,20 +48,25 @@ def drop_dead_master(board: Board) -> None:
 
     Other sessions of the same connection are left alone: if it lives after all, so do they.
     """
+    if not shutil.which("ssh"):
+        return
+    # Before the question: what appears after it is somebody's new connection.
+    sockets = _sockets(board)
     if _says_yes(board, ["-O", "check"], _ASK_TIMEOUT_S):
         # Its process lives; whether its link does is known from a command that runs over it.
         alone = ["-o", "ControlMaster=no"]
         if _says_yes(board, alone, _PROBE_TIMEOUT_S, command="true"):
             return
         _says_yes(board, ["-O", "stop"], _ASK_TIMEOUT_S)
-    _remove_sockets(board)
+    _remove(sockets)
 
 
 def end_master(board: Board) -> None:
     """End the shared connection and every session that runs over it."""
-    if _sockets(board):
+    sockets = _sockets(board)
+    if sockets:
         _says_yes(board, ["-O", "exit"], _ASK_TIMEOUT_S)
-        _remove_sockets(board)
+        _remove(sockets)
 
 
 def _says_yes(
@@ -81,7 +87,7 @@ def _says_yes(
             check=False,
             start_new_session=True,
         )
-    except (OSError, subprocess.TimeoutExpired):
+    except subprocess.TimeoutExpired:
         return False
     return done.returncode == 0
 
@@ -102,8 +108,8 @@ def _sockets(board: Board) -> list[Path]:
     return list(folder.glob(f"{_prefix(board)}-*")) if folder else []
 
 
-def _remove_sockets(board: Board) -> None:
-    for path in _sockets(board):
+def _remove(sockets: Sequence[Path]) -> None:
+    for path in sockets:
         with contextlib.suppress(OSError):
             path.unlink()
 

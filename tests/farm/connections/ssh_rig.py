@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hwprune.board import Board
-from hwprune.farm.connections.ssh_master import end_master
+from hwprune.farm.connections.ssh_master import base_options, end_master
 
 _ISLAND = Path(__file__).with_name("island.py")
 _START_S = 10.0
@@ -184,6 +184,13 @@ class SshRig:
         self._process.stdin.write(f"{line}\n".encode())
         self._process.stdin.flush()
         self._process.stdout.readline()
+
+
+def master_pid(board: Board) -> int:
+    """The process of the connection that this board's sessions share."""
+    words = ["ssh", "-O", "check", *base_options(board), "--", board.host]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    return int(done.stderr.split("pid=")[1].split(")")[0])
 
 
 def _free_port() -> int:

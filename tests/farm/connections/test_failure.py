@@ -51,9 +51,8 @@ def test_what_a_program_on_the_board_says_is_not_taken_for_ssh_failing():
     )
 
 
-def test_ssh_that_still_tries_may_have_said_why():
-    assert "no way leads to h" in explain("No route to host", None, host="h")
-    assert explain("", None, host="h") == ""
+def test_ssh_that_still_runs_did_not_fail():
+    assert explain("a library says: Broken pipe", None, host="h") == ""
 
 
 def test_a_missing_package_is_named_whole():

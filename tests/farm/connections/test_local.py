@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import os
+import signal
+
 import pytest
 
 from hwprune.board import Board
 from hwprune.errors import BoardError
 from hwprune.farm.connections import connect
+from hwprune.farm.connections.connection import ConnectionLostError
 from hwprune.farm.connections.local import LocalConnection
 from tests.farm.connections.contract import ConnectionContract, hello
 
@@ -20,6 +24,13 @@ class TestLocal(ConnectionContract):
         assert hello(connection).header["pid"] == connection.pid
         connection.close()
         assert connection.pid is None
+
+    def test_the_signal_that_ended_it_is_named(self, board):
+        connection = LocalConnection(board)
+        os.kill(hello(connection).header["pid"], signal.SIGKILL)
+        with pytest.raises(ConnectionLostError, match=r"signal 9 \(Killed\) ended it"):
+            connection.receive(10)
+        connection.close()
 
 
 def test_a_ray_board_is_local_to_its_actor():

@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import stat
-import subprocess
 import tempfile
 import time
 from pathlib import Path
@@ -14,9 +13,11 @@ from pathlib import Path
 import pytest
 
 from hwprune.board import Board
+from hwprune.errors import BoardError
 from hwprune.farm.connections import connect
 from hwprune.farm.connections.ssh_master import base_options, end_master
 from tests.farm.connections.contract import hello
+from tests.farm.connections.ssh_rig import master_pid
 
 BOARD = Board(name="far", connection="ssh", host="h", ssh_options=("Port=2222", "-F/a/config"))
 
@@ -33,12 +34,6 @@ def short_cache(monkeypatch):
 def socket_path(board: Board) -> str:
     (word,) = [word for word in base_options(board) if word.startswith("ControlPath=")]
     return word.removeprefix("ControlPath=")
-
-
-def master_pid(board: Board) -> int:
-    words = ["ssh", "-O", "check", *base_options(board), "--", board.host]
-    done = subprocess.run(words, capture_output=True, text=True, check=True)
-    return int(done.stderr.split("pid=")[1].split(")")[0])
 
 
 def test_the_users_options_come_before_those_that_may_be_changed():
@@ -115,3 +110,16 @@ def test_nothing_is_left_after_the_end_of_the_shared_connection(rig):
     assert list(path.parent.glob(f"{path.name[:6]}-*"))
     end_master(board)
     assert not list(path.parent.glob(f"{path.name[:6]}-*"))
+
+
+def test_a_session_that_cannot_start_leaves_the_shared_connection_to_others(rig, monkeypatch):
+    board = rig.board("kept", "Compression=no", "LogLevel=VERBOSE")
+    connection, other = connect(board), connect(board)
+    hello(connection)
+    pid = master_pid(board)
+    with monkeypatch.context() as without_ssh, pytest.raises(BoardError):
+        without_ssh.setenv("PATH", "/nowhere")
+        other.open()
+    assert master_pid(board) == pid
+    connection.close()
+    end_master(board)
