@@ -27,12 +27,14 @@ LATE = 7
 class TroubledNetwork(OnnxNetwork):
     """Runs, and then does what its width says."""
 
-    def __init__(self, model: bytes, target: Target, free: Mapping[str, int]) -> None:
+    def __init__(
+        self, model: bytes, target: Target, free: Mapping[str, int], *, denormals: str
+    ) -> None:
         self._width = first_width(model)
         self._runs = 0
         if self._width == CRASHES_IN_BUILD:
             ctypes.string_at(0)
-        super().__init__(model, target, free)
+        super().__init__(model, target, free, denormals=denormals)
 
     def run(self) -> None:
         self._runs += 1
@@ -53,7 +55,7 @@ class TroubledRuntime(OnnxRuntime):
     """Registered over the real one."""
 
     def load(self, model: bytes, target: Target, free: Mapping[str, int]) -> OnnxNetwork:
-        return TroubledNetwork(model, target, free)
+        return TroubledNetwork(model, target, free, denormals="zero")
 
 
 def first_width(model: bytes) -> int:
