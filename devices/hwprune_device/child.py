@@ -11,7 +11,7 @@ from typing import Any
 
 from hwprune_device import conditions
 from hwprune_device.account import Account, Built, Place
-from hwprune_device.energy import LEAST_RUNS, Energy, find_sensor, measure_energy
+from hwprune_device.energy import LEAST_LOOKS, Energy, find_sensor, measure_energy
 from hwprune_device.estimate import choose_clock
 from hwprune_device.fork import Report
 from hwprune_device.job import CandidateJob, Job
@@ -145,7 +145,9 @@ class Batch:
         for index, network in built.items():
             self._marker.note(index, "energy")
             try:
-                found[index] = measure_energy(sensor, network.network.run, seconds)
+                found[index] = measure_energy(
+                    sensor, network.network.run, seconds, network.inference_ms
+                )
             except OSError as error:
                 # The sensor's fault, not the network's.
                 found[index] = Energy(energy_mj=None, source=f"{sensor.source}: {error}")
@@ -159,7 +161,7 @@ class Batch:
         seconds = self._job.protocol.energy_s
         if seconds <= 0:
             return 0.0
-        return sum(max(seconds, LEAST_RUNS * b.inference_ms / 1e3) for b in built.values())
+        return sum(max(seconds, LEAST_LOOKS * b.inference_ms / 1e3) for b in built.values())
 
     def _workers(self) -> int:
         return self._place.runtime.workers(self._job.target)

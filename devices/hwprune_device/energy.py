@@ -8,6 +8,7 @@ processes included.
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -23,7 +24,9 @@ ROOT = Path("/")
 """Where /sys is looked for."""
 _LEAST_UPDATES = 10
 """Changes of a counter that an energy must rest on."""
-LEAST_RUNS = _LEAST_UPDATES + 1
+LEAST_LOOKS = _LEAST_UPDATES + 1
+_BLOCK_MS = 5.0
+"""A look at a sensor costs up to 0.1 ms: short networks run this long between two looks."""
 _PATIENCE = 3
 """Times the wanted seconds, after which a counter that moves too rarely is given up."""
 _SAMPLE_S = 0.01
@@ -142,12 +145,16 @@ def find_sensor(target: Target, root: Path | None = None) -> Sensor | str:
     return _find_rapl(root)
 
 
-def measure_energy(sensor: Sensor, run: Callable[[], None], seconds: float) -> Energy:
+def measure_energy(
+    sensor: Sensor, run: Callable[[], None], seconds: float, inference_ms: float = math.inf
+) -> Energy:
     """Run without a pause for `seconds`, longer where the network or the sensor is slow.
 
     Energy and runs are counted between the first and the last change of the sensor that was seen,
-    so that what a counter has not yet told does not count either.
+    so that what a counter has not yet told does not count either. `inference_ms` is about what a
+    run takes; the more often a short network runs between two looks, the less the looks cost.
     """
+    block = max(1, math.ceil(_BLOCK_MS / inference_ms))
     sensor.start()
     try:
         begin = time.monotonic()
@@ -157,11 +164,12 @@ def measure_energy(sensor: Sensor, run: Callable[[], None], seconds: float) -> E
         last = (total_mj, 0)
         while (
             (spent := time.monotonic() - begin) < seconds
-            or runs < LEAST_RUNS
+            or runs < LEAST_LOOKS * block
             or (updates < _LEAST_UPDATES and spent < _PATIENCE * seconds)
         ):
-            run()
-            runs += 1
+            for _ in range(block):
+                run()
+            runs += block
             now_mj = sensor.total_mj()
             if now_mj != total_mj:
                 total_mj, last, updates = now_mj, (now_mj, runs), updates + 1

@@ -11,13 +11,16 @@ import signal
 import sys
 import time
 from collections.abc import Mapping
+from pathlib import Path
 
 import onnx
 
+from hwprune_device import energy
 from hwprune_device.__main__ import main
 from hwprune_device.job import Target
 from hwprune_device.runtimes import register
 from hwprune_device.runtimes.onnxrt import OnnxNetwork, OnnxRuntime
+from tests.hwprune_device.energetic_board import SYS
 
 CRASHES_IN_BUILD, CRASHES_IN_RUN, CRASHES_LATE, KILLED, PRINTS, HANGS_LATE = 15, 14, 13, 12, 11, 10
 LATE = 7
@@ -65,5 +68,6 @@ def first_width(model: bytes) -> int:
 
 
 if __name__ == "__main__":
+    energy.ROOT = Path(os.environ.get(SYS, "/"))
     register("onnxrt", "tests.hwprune_device.troubled_board:TroubledRuntime")
     sys.exit(main(sys.argv[1:]))
