@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from hwprune.errors import DeploymentError
 from hwprune_device.job import Protocol, Target
+from hwprune_device.runtimes.options import OptionError, normal_options
 
 CONNECTIONS = ("local", "ssh", "ray")
 RUNTIMES = ("onnxrt",)
@@ -92,6 +93,7 @@ def parse_board(data: Mapping[str, Any], *, name: str) -> Board:
     target = validate(Target, data.get("target", {}), where=f"{where} [target]")
     protocol = validate(Protocol, data.get("protocol", {}), where=f"{where} [protocol]")
     _check(target, protocol, where)
+    target = _with_normal_options(target, where)
     plain = {key: data[key] for key in _PLAIN_KEYS if key in data}
     here = plain.get("connection", "local") == "local" and not plain.get("gateway")
     wanted = data.get("cores", "last")
@@ -145,11 +147,26 @@ def _check(target: Target, protocol: Protocol, where: str) -> None:
     for key, value in least.items():
         if value < 1:
             raise DeploymentError(f"{where} {key} must be 1 or more", given=str(value))
+    if protocol.energy_s < 0:
+        raise DeploymentError(
+            f"{where} [protocol] energy_s must be 0 or more", given=str(protocol.energy_s)
+        )
     if protocol.max_rounds < protocol.rounds:
         raise DeploymentError(
             f"{where} [protocol]: max_rounds is less than rounds",
             given=f"rounds {protocol.rounds}, max_rounds {protocol.max_rounds}",
         )
+
+
+def _with_normal_options(target: Target, where: str) -> Target:
+    """Without what is a default anyway, so that spelling it out selects the same readings."""
+    try:
+        options = normal_options(target.runtime, target.options, target.threads)
+    except OptionError as error:
+        raise DeploymentError(
+            f"{where} [target.options]: {error.said}", given=error.given, possible=error.possible
+        ) from None
+    return replace(target, options=options)
 
 
 def _cores(wanted: object, *, threads: int, where: str) -> tuple[int, ...]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from hwprune.errors import DeploymentError
+from hwprune.errors import BoardError, DeploymentError
 from hwprune_device.reading import Reading
 
-QUANTITIES = ("latency_ms", "memory_mb", "params", "macs")
+QUANTITIES = ("latency_ms", "memory_mb", "energy_mj", "params", "macs")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,17 +39,30 @@ class Constraint:
         return self.quantity
 
     def value(self, cost: Footprint) -> float:
-        """The quantity as read: a point, without its interval."""
+        """The quantity as read: a point, without its interval.
+
+        Raises:
+            BoardError: an energy that the board did not tell.
+        """
         if self.quantity == "latency_ms":
             return cost.reading.quantile_ms(self.quantile)
         if self.quantity == "memory_mb":
             return cost.reading.memory.peak_mb
+        if self.quantity == "energy_mj":
+            return _energy_mj(cost.reading)
         return float(cost.params if self.quantity == "params" else cost.macs)
 
     def bound(self, cost: Footprint) -> float:
-        """The value held against the limit: a latency counts with its interval's upper end."""
+        """The value held against the limit: what takes time counts with its interval's upper end.
+
+        Raises:
+            BoardError: as `value`.
+        """
         if self.quantity == "latency_ms":
             return cost.reading.upper_ms(self.quantile)
+        if self.quantity == "energy_mj":
+            # Power times time: no surer than the time.
+            return self.value(cost) * cost.reading.high_ms / cost.reading.latency_ms
         return self.value(cost)
 
     def excess(self, cost: Footprint) -> float:
@@ -82,9 +95,25 @@ class Budget:
         return all(excess <= 0 for excess in self.excess(cost).values())
 
 
+def _energy_mj(reading: Reading) -> float:
+    if reading.energy_mj is not None:
+        return reading.energy_mj
+    raise BoardError(
+        "the board has no energy sensor that can be read",
+        given=reading.energy_source or "energy was not asked for: its profile has energy_s = 0",
+        possible="RAPL counters that this user may read, a Jetson's INA3221, one NVIDIA GPU",
+        next_step="mend the sensor's permissions, or take energy_mj out of the budget",
+    )
+
+
 _LIMIT = re.compile(
-    r"^\s*(?:<=|≤)?\s*([0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)\s*(%|ms|mb)?\s*$", re.I
+    r"^\s*(?:<=|≤)?\s*([0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)\s*(%|ms|mb|mj)?\s*$", re.I
 )
+_EXAMPLES = {
+    "latency_ms": ' such as "8 ms"',
+    "memory_mb": ' such as "200 MB"',
+    "energy_mj": ' such as "12 mJ"',
+}
 
 
 def parse_constraint(quantity: str, limit: str | float, *, quantile: float = 0.5) -> Constraint:
@@ -100,15 +129,12 @@ def parse_constraint(quantity: str, limit: str | float, *, quantile: float = 0.5
     match = _LIMIT.match(str(limit))
     number = float(match.group(1)) if match else 0.0
     unit = (match.group(2) or "").lower() if match else ""
-    fits = {"": True, "%": True, "ms": quantity == "latency_ms", "mb": quantity == "memory_mb"}
-    if not match or number <= 0 or not fits[unit]:
+    if not match or number <= 0 or unit not in ("", "%", quantity.rpartition("_")[2]):
         raise DeploymentError(
             f"the budget's {quantity} has a limit that cannot be read",
             given=repr(limit),
             possible='a share of the unpruned network such as "50 %", or a positive number'
-            + {"latency_ms": ' such as "8 ms"', "memory_mb": ' such as "200 MB"'}.get(
-                quantity, ""
-            ),
+            + _EXAMPLES.get(quantity, ""),
         )
     if not 0 < quantile < 1:
         raise DeploymentError(

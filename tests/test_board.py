@@ -42,6 +42,13 @@ def test_last_means_as_many_cores_as_threads():
         ({"target": {"threads": "many"}}, ["threads", "many"]),
         ({"target": {"threads": 0}}, ["threads must be 1 or more"]),
         ({"protocol": {"rounds": 50}}, ["max_rounds is less than rounds"]),
+        ({"protocol": {"energy_s": -1.0}}, ["energy_s must be 0 or more"]),
+        ({"target": {"options": {"arean": True}}}, ["unknown option 'arean'", "arena"]),
+        ({"target": {"options": {"optimization": "most"}}}, ["most", "extended"]),
+        ({"target": {"options": {"spinning": "no"}}}, ["spinning", "true, false"]),
+        ({"target": {"options": {"provider": "Open VINO"}}}, ["Open VINO", "OpenVINO"]),
+        ({"target": {"options": {"execution": "parallel"}}}, ["threads = 1", "2 or more"]),
+        ({"target": {"options": {"fallback": "refuse"}}}, ["fallback", "other than the CPU"]),
         ({"connection": "telepathy"}, ["telepathy", "local"]),
         ({"cores": [4096]}, ["4096", "last"]),
         ({"cores": []}, ["cores cannot be used"]),
@@ -52,6 +59,14 @@ def test_what_is_wrong_is_named_with_what_is_possible(data, said):
     with pytest.raises(DeploymentError) as error:
         parse_board(data, name="b")
     assert all(word in str(error.value) for word in said), str(error.value)
+
+
+def test_options_that_say_the_default_are_the_same_target():
+    spelled = {"provider": "CPU", "arena": True, "denormals": "zero", "spinning": False}
+    board = parse_board({"target": {"options": spelled}}, name="b")
+    assert (
+        board.target == parse_board({"target": {"options": {"spinning": False}}}, name="b").target
+    )
 
 
 def test_a_missing_profile_names_its_neighbours():

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hwprune.budget import Budget, Footprint, parse_constraint
-from hwprune.errors import DeploymentError
+from hwprune.errors import BoardError, DeploymentError
 from tests.readings import reading
 
 
@@ -23,6 +23,8 @@ def footprint(latency_ms: float, params: int = 100, macs: int = 1000) -> Footpri
         ("latency_ms", 8.5, 8.5, False),
         ("latency_ms", "50 %", 0.5, True),
         ("memory_mb", "200 MB", 200.0, False),
+        ("energy_mj", "12 mJ", 12.0, False),
+        ("energy_mj", "60 %", 0.6, True),
         ("params", "≤ 1e5", 1e5, False),
     ],
 )
@@ -39,6 +41,8 @@ def test_a_limit_is_read_as_it_was_meant(quantity, limit, at_most, relative):
         ("latency_ms", "0 ms"),
         ("latency_ms", "8 MB"),
         ("memory_mb", "8 ms"),
+        ("energy_mj", "12 ms"),
+        ("params", "12 mJ"),
         ("watts", "3"),
         ("latency_ms", True),
     ],
@@ -85,3 +89,18 @@ def test_each_constraint_has_its_own_excess():
     excess = budget.excess(footprint(8.0, params=100))
     assert set(excess) == {"latency_ms", "latency_ms@p95", "params"}
     assert excess["latency_ms"] < 0 < excess["latency_ms@p95"] < excess["params"]
+
+
+def test_an_energy_counts_with_the_interval_of_the_time_it_was_spent_in():
+    cost = Footprint(reading=reading(10.0, energy_mj=50.0), params=1, macs=1)
+    half = parse_constraint("energy_mj", "50 %").resolve(cost)
+    assert (half.at_most, half.value(cost)) == (25.0, 50.0)
+    assert half.excess(cost) == pytest.approx(1.04)
+
+
+def test_an_energy_that_a_board_does_not_tell_is_no_number():
+    silent = Footprint(reading=reading(energy_source="no RAPL package"), params=1, macs=1)
+    budget = Budget(constraints=(parse_constraint("energy_mj", 12),))
+    with pytest.raises(BoardError, match="no energy sensor") as raised:
+        budget.excess(silent)
+    assert "no RAPL package" in raised.value.given

@@ -11,6 +11,7 @@ from typing import Any
 
 from hwprune_device import doubts
 from hwprune_device.cut import Cutter
+from hwprune_device.energy import Energy
 from hwprune_device.estimate import (
     CLASS_CV,
     Between,
@@ -69,14 +70,15 @@ class Account:
     """The board before and after, and what others took meanwhile."""
     order_seed: int
     networks: int
+    workers: int
+    """Threads, and what computes beside them."""
 
-    def reading(self, built: Built) -> Reading:
+    def reading(self, built: Built, energy: Energy | None = None) -> Reading:
         """The reading of one network of the batch."""
         visits = built.lap.visits
         ratio = ratio_to_base(visits, self.base_visits, self.clock)
         nominal = self.job.base_nominal_ms or median(self._base_ms())
         latency = nominal * ratio.value
-        several = self.job.target.threads > 1
         interval = spread(latency, ratio, self._between(), self._base_off())
         return Reading(
             reading_id=uuid.uuid4().hex,
@@ -94,16 +96,18 @@ class Account:
             runs_ms=tuple(v.runs(self.clock) for v in visits),
             base_ms=ratio.base_ms,
             wall_ms=median(run for v in visits for run in v.wall_ms),
-            cpu_ms=None if several else median(run for v in visits for run in v.cpu_ms),
+            cpu_ms=None if self.workers > 1 else median(run for v in visits for run in v.cpu_ms),
             memory=built.network.memory,
             build_s=built.build_s,
             model_mb=built.model_mb,
+            energy_mj=energy.energy_mj if energy else None,
+            energy_source=energy.source if energy else "",
             conditions=self._conditions(built),
             doubts=self._doubts(ratio) + built.network.doubts,
         )
 
     def _between(self) -> Between:
-        protocol, name = self.job.protocol, device_class(self.job.target.threads)
+        protocol, name = self.job.protocol, device_class(self.workers)
         if protocol.between_batch_cv is None:
             return Between(cv=CLASS_CV[name], source=f"class default: {name}")
         return Between(cv=protocol.between_batch_cv, source=protocol.cv_source)
@@ -119,7 +123,7 @@ class Account:
     def _doubts(self, ratio: Ratio) -> tuple[str, ...]:
         shared = doubts.batch_doubts(
             clock=self.clock,
-            threads=self.job.target.threads,
+            threads=self.workers,
             wall_excess=self.wall_excess,
             disturbance=self.around,
             base_ms=self._base_ms(),
@@ -130,6 +134,7 @@ class Account:
     def _conditions(self, built: Built) -> dict[str, Any]:
         return {
             **self.around,
+            **built.network.facts,
             "board": dict(self.place.board),
             "wall_over_cpu_excess": round(self.wall_excess, 4),
             "base_off": round(self._base_off(), 4),

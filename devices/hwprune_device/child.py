@@ -11,6 +11,7 @@ from typing import Any
 
 from hwprune_device import conditions
 from hwprune_device.account import Account, Built, Place
+from hwprune_device.energy import LEAST_LOOKS, Energy, find_sensor, measure_energy
 from hwprune_device.estimate import choose_clock
 from hwprune_device.fork import Report
 from hwprune_device.job import CandidateJob, Job
@@ -18,7 +19,13 @@ from hwprune_device.marker import BASE, NOBODY, Marker
 from hwprune_device.reading import Failure, Stage
 from hwprune_device.stopwatch import Lap, Stopwatch
 
-_STAGE_OF_STEP: dict[str, Stage] = {"cut": "cut", "build": "build", "run": "run", "time": "run"}
+_STAGE_OF_STEP: dict[str, Stage] = {
+    "cut": "cut",
+    "build": "build",
+    "run": "run",
+    "time": "run",
+    "energy": "run",
+}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -29,6 +36,7 @@ class _Spent:
     build_s: float = 0.0
     warm_s: float = 0.0
     time_s: float = 0.0
+    energy_s: float = 0.0
 
 
 class Batch:
@@ -64,8 +72,9 @@ class Batch:
             **conditions.disturbance(times, after, time.process_time(), cores),
         }
         account = self._account(watch, rounds, around)
-        for index in watch.candidates:
-            reading = account.reading(built[index])
+        energies = self._energies({index: built[index] for index in watch.candidates})
+        for index, energy in energies.items():
+            reading = account.reading(built[index], energy)
             self._report({"kind": "outcome", "index": index, "reading": reading.to_json()})
         self._report({"kind": "done", "timings": asdict(self._spent), "rounds": rounds})
 
@@ -109,13 +118,14 @@ class Batch:
             base.lap,
             {index: b.lap for index, b in built.items()},
             self._job.protocol,
-            threads=self._job.target.threads,
+            threads=self._workers(),
             seed=self._seed,
             note=lambda index: self._marker.note(index, "time"),
             failed=self._fail,
         )
         inference_ms = {index: b.inference_ms for index, b in built.items()}
         expected = watch.expected_s({**inference_ms, BASE: base.inference_ms})
+        expected += self._expected_energy_s(built)
         self._report({"kind": "expect", "expected_s": expected})
         self._report({"kind": "at", "index": NOBODY})
         start = time.perf_counter()
@@ -124,9 +134,43 @@ class Batch:
         self._marker.note(NOBODY, "report")
         return watch, rounds
 
+    def _energies(self, built: Mapping[int, Built]) -> dict[int, Energy | None]:
+        """Energy of each network, read after all rounds; without those that failed meanwhile."""
+        seconds = self._job.protocol.energy_s
+        if seconds <= 0:
+            return dict.fromkeys(built)
+        sensor = find_sensor(self._job.target)
+        if isinstance(sensor, str):
+            return dict.fromkeys(built, Energy(energy_mj=None, source=sensor))
+        start = time.perf_counter()
+        found: dict[int, Energy | None] = {}
+        for index, network in built.items():
+            self._marker.note(index, "energy")
+            try:
+                found[index] = measure_energy(
+                    sensor, network.network.run, seconds, network.inference_ms
+                )
+            except OSError as error:
+                # The sensor's fault, not the network's.
+                found[index] = Energy(energy_mj=None, source=f"{sensor.source}: {error}")
+            except Exception as error:  # as while timing: whatever a runtime raises
+                self._fail(index, error)
+        self._spent.energy_s = time.perf_counter() - start
+        self._marker.note(NOBODY, "report")
+        return found
+
+    def _expected_energy_s(self, built: Mapping[int, Built]) -> float:
+        seconds = self._job.protocol.energy_s
+        if seconds <= 0:
+            return 0.0
+        return sum(max(seconds, LEAST_LOOKS * b.inference_ms / 1e3) for b in built.values())
+
+    def _workers(self) -> int:
+        return self._place.runtime.workers(self._job.target)
+
     def _account(self, watch: Stopwatch, rounds: int, around: Mapping[str, Any]) -> Account:
         visits = [v for lap in (watch.base, *watch.candidates.values()) for v in lap.visits]
-        clock, excess = choose_clock(visits, self._job.target.threads)
+        clock, excess = choose_clock(visits, self._workers())
         return Account(
             job=self._job,
             place=self._place,
@@ -138,6 +182,7 @@ class Batch:
             around=around,
             order_seed=self._seed,
             networks=len(self._indices),
+            workers=self._workers(),
         )
 
     def _fail(self, index: int, error: Exception) -> None:

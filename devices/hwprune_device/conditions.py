@@ -20,6 +20,7 @@ import numpy as np
 import onnx
 
 from hwprune_device import PROTOCOL
+from hwprune_device.runtimes.options import normal_options
 
 UNAVAILABLE = "unavailable"
 _CPU = Path("/sys/devices/system/cpu")
@@ -112,23 +113,34 @@ _CPU_KEYS = (
     "CPU revision",
 )
 _KEYED = ("machine", "cpu", "cpu_flags", "caches", "governor", "pinned_mhz")
+_OFFERED = "providers"
+"""What a runtime could do beside what the target asks for; it changes no latency."""
 
 
 def conditions_key(
-    board: Mapping[str, Any], runtime: Mapping[str, Any], target: Mapping[str, Any]
+    board: Mapping[str, Any],
+    runtime: Mapping[str, Any],
+    target: Mapping[str, Any],
+    *,
+    energy: bool = False,
 ) -> str:
     """The part of the conditions that selects a latency, as a hash.
 
     `board` is a `fingerprint`, `runtime` what the runtime says of itself (version and build),
     `target` the plain data of a Target. Load, temperature, kernel and names are not in it, nor
-    which of several equal cores is used.
+    which of several equal cores is used, nor whether a default was written out. Readings that
+    have an energy (`energy`) are apart from those that were never asked for one.
     """
+    options = normal_options(
+        target.get("runtime", ""), target.get("options", {}), target.get("threads", 1)
+    )
     parts = {
         "protocol": PROTOCOL,
         "board": {name: board.get(name, UNAVAILABLE) for name in _KEYED},
         "used_cores": len(board.get("cores", ())),
-        "runtime": dict(runtime),
-        "target": dict(target),
+        "runtime": {name: value for name, value in runtime.items() if name != _OFFERED},
+        "target": {**target, "options": options},
+        **({"energy": True} if energy else {}),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 

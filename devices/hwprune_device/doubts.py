@@ -66,8 +66,8 @@ def _contention(
     others = disturbance["other_cpu_share"]
     if clock == "wall" and threads > 1 and isinstance(others, float) and others > OTHERS_SHARE:
         return [
-            f"other processes took {others:.0%} of the cores while {threads} threads were timed "
-            "by the wall clock"
+            f"other processes took {others:.0%} of the cores while networks were timed by the "
+            "wall clock"
         ]
     if clock == "wall" and threads == 1 and abs(wall_excess) > OTHERS_SHARE:
         return [f"wall and thread-CPU time differ by {wall_excess:.0%}"]

@@ -38,6 +38,9 @@ class Protocol:
     """Address space a child may take beyond what it starts with; None for no limit."""
     cap_s: float = 60.0
     """A batch starts no further round after this long."""
+    energy_s: float = 0.0
+    """Run each network this long without a pause to read its energy, where a sensor exists; 0: do
+    not."""
     between_batch_cv: float | None = None
     """Spread of the ratio between batches on this board; None for a class default."""
     cv_source: str = "the board's profile"

@@ -10,7 +10,7 @@ BASE = -1
 """Index of the base network."""
 NOBODY = -2
 """No network: the child is between two."""
-STEPS = ("start", "cut", "build", "run", "time", "report")
+STEPS = ("start", "cut", "build", "run", "time", "energy", "report")
 _LAYOUT = struct.Struct("=qqq")
 
 

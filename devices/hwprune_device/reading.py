@@ -65,6 +65,10 @@ class Reading:
     build_s: float
     model_mb: float
     """Bytes of the model file as the board received or made it."""
+    energy_mj: float | None = None
+    """Energy of one inference, of the whole package or board; None where it was not read."""
+    energy_source: str = ""
+    """What `energy_mj` comes from, or why it could not be read; empty: it was not asked for."""
     conditions: Mapping[str, Any] = field(default_factory=dict)
     """Board state before and after: load, clocks, temperature, steal, versions."""
     doubts: tuple[str, ...] = ()

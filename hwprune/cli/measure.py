@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -175,9 +175,28 @@ def facts(readings: Sequence[Reading], board: Board) -> dict[str, Any]:
         "high_ms": middle["high"],
         "quantiles_ms": quantiles,
         "memory_mb": max(r.memory.peak_mb for r in readings),
+        "energy_mj": _energy_mj(readings),
+        "energy_source": readings[-1].energy_source,
         "doubts": list(dict.fromkeys(doubt for r in readings for doubt in r.doubts)),
         "readings": [r.to_json() for r in readings],
     }
+
+
+def _energy_mj(readings: Sequence[Reading]) -> float | None:
+    """Median of the readings that have an energy; None without any."""
+    from statistics import median
+
+    found = [r.energy_mj for r in readings if r.energy_mj is not None]
+    return median(found) if found else None
+
+
+def _energy_rows(data: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Nothing where energy was not asked for; why not, where it could not be read."""
+    from hwprune.report.figures import millijoules
+
+    if not data["energy_source"]:
+        return []
+    return [("energy", millijoules(data["energy_mj"])), ("  source", data["energy_source"])]
 
 
 def _show(readings: Sequence[Reading], board: Board, base: BaseNetwork, model: str) -> None:
@@ -206,6 +225,7 @@ def _show(readings: Sequence[Reading], board: Board, base: BaseNetwork, model: s
             f" + activations {figures.megabytes(memory.activations_mb)}",
         ),
         ("  arena", figures.megabytes(memory.arena_mb)),
+        *_energy_rows(data),
         ("build", figures.seconds(last.build_s)),
         ("model file", figures.megabytes(last.model_mb)),
         ("conditions", _conditions(last)),

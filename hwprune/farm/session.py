@@ -122,7 +122,9 @@ class BoardSession:
         """Which readings of the store were taken under this board's conditions."""
         hello = self.open()
         target = asdict(self.board.target)
-        return conditions_key(hello.fingerprint, hello.runtimes[self.board.target.runtime], target)
+        runtime = hello.runtimes[self.board.target.runtime]
+        energy = self.board.protocol.energy_s > 0
+        return conditions_key(hello.fingerprint, runtime, target, energy=energy)
 
     def measure(self, job: Job, base: BaseNetwork) -> Batch:
         """Time a batch. Never raises for a network's sake: each candidate has its outcome.

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+ENERGY_S = 1.0
+"""How long a network runs for its energy where the budget limits it and the profile says
+nothing."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Given:
@@ -97,7 +101,7 @@ def prepare(
     Raises:
         InputError: the network, the data or the board is not what the wish says.
     """
-    board = given.board or load_board(deployment.board)
+    board = _read_for(deployment, given.board or load_board(deployment.board))
     data = given.data or load(deployment)
     base = _base(deployment, folder, progress, given, data)
     ranking = _ranking(deployment, folder, progress, base, data)
@@ -118,6 +122,14 @@ def prepare(
         ranking=ranking,
         space=space,
     )
+
+
+def _read_for(deployment: Deployment, board: Board) -> Board:
+    """The board, asked for its energy where the budget limits that."""
+    limited = any(c.quantity == "energy_mj" for c in deployment.budget.constraints)
+    if not limited or board.protocol.energy_s > 0:
+        return board
+    return replace(board, protocol=replace(board.protocol, energy_s=ENERGY_S))
 
 
 def load(deployment: Deployment) -> Data:

@@ -80,13 +80,15 @@ class Workbench:
         """Measure the unpruned and the smallest network, before anything is searched.
 
         Raises:
-            BoardError: the unpruned network cannot be measured.
+            BoardError: the unpruned network cannot be measured, or not what the budget limits.
             BudgetError: even the smallest network is over the budget.
         """
         progress.begin("measure the unpruned and the smallest network", 2)
         reading = self._unpruned_reading()
         self.unpruned = self.footprint(self.prepared.space.unpruned, reading)
         self.budget = self.prepared.deployment.budget.resolve(self.unpruned)
+        # An energy that the board does not tell ends the run here.
+        self.budget.excess(self.unpruned)
         progress.advance(note=f"unpruned {reading.latency_ms:.3f} ms")
         smallest = self.prepared.space.smallest
         least = self._farm.measure([smallest])[0].result()
@@ -159,10 +161,14 @@ class Workbench:
                 )
             return outcome
         footprint = self.footprint(candidate, outcome)
-        return Cost(
-            excess=self.budget.excess(footprint),
-            costs={c.label: c.value(footprint) for c in self.budget.constraints},
-        )
+        try:
+            return Cost(
+                excess=self.budget.excess(footprint),
+                costs={c.label: c.value(footprint) for c in self.budget.constraints},
+            )
+        except BoardError as error:
+            said = f"{error.happened}: {error.given}"
+            return Failure(stage="run", message=said, architecture=outcome.architecture)
 
     def accuracy(
         self, candidates: Sequence[Candidate], split: str = "heldout"

@@ -11,7 +11,7 @@ from hwprune.report.interval import Interval, of_readings
 from hwprune_device.reading import Failure, Reading
 
 Status = Literal["PASS", "FAIL", "NOT SHOWN"]
-UNITS = {"latency_ms": "ms", "memory_mb": "MB", "params": "", "macs": ""}
+UNITS = {"latency_ms": "ms", "memory_mb": "MB", "energy_mj": "mJ", "params": "", "macs": ""}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +19,8 @@ class Finding:
     """What the fresh readings say about one constraint."""
 
     label: str
-    """The constraint's label: `latency_ms`, `latency_ms@p95`, `memory_mb`, `params`, `macs`."""
+    """The constraint's label: `latency_ms`, `latency_ms@p95`, `memory_mb`, `energy_mj`,
+    `params`, `macs`."""
     limit: float
     """In the constraint's own unit, absolute."""
     value: float | None
@@ -35,7 +36,7 @@ class Finding:
 
     @property
     def unit(self) -> str:
-        """`ms`, `MB`, or nothing for a count."""
+        """`ms`, `MB`, `mJ`, or nothing for a count."""
         return UNITS.get(self.label.split("@")[0], "")
 
 

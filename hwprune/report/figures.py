@@ -27,6 +27,11 @@ def megabytes(value: float | None) -> str:
     return ABSENT if value is None else f"{plain(value)} MB"
 
 
+def millijoules(value: float | None) -> str:
+    """Millijoules with the digits that a measurement carries."""
+    return ABSENT if value is None else f"{plain(value)} mJ"
+
+
 def percent(share: float | None, digits: int = 2) -> str:
     """A share of 1 as a percentage."""
     return ABSENT if share is None else f"{share * 100:.{digits}f} %"

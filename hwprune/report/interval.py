@@ -38,14 +38,17 @@ def of_readings(constraint: Constraint, readings: Sequence[Reading]) -> Interval
     Memory is exact and repeatable: the largest reading stands, without an interval. A latency is
     the mean of the readings. Its half width is the wider of two: what each reading claims for
     itself, shrunk by the root of their number, and what they show between each other by Student's
-    t. So a board noisier than its profile says cannot make an interval too narrow.
+    t. So a board noisier than its profile says cannot make an interval too narrow. An energy is
+    power times time, so it claims no less than the time does; a reading without one says nothing.
     """
+    if constraint.quantity == "energy_mj":
+        readings = [reading for reading in readings if reading.energy_mj is not None]
     if not readings:
         return None
     values = [
         constraint.value(Footprint(reading=reading, params=0, macs=0)) for reading in readings
     ]
-    if constraint.quantity != "latency_ms":
+    if constraint.quantity not in ("latency_ms", "energy_mj"):
         return Interval(value=max(values), low=max(values), high=max(values))
     value = fmean(values)
     claimed = median((r.high_ms - r.low_ms) / 2 / r.latency_ms for r in readings) * value

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -60,11 +60,20 @@ def _outcome(frame: Frame) -> Reading | Failure:
 
 
 @contextmanager
-def running(main: Sequence[str] = ("-m", "hwprune_device")) -> Iterator[Board]:
-    """A supervisor on the last core, ended by closing its stdin as a head does."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "devices")])}
+def running(
+    main: Sequence[str] = ("-m", "hwprune_device"),
+    *,
+    python: str = sys.executable,
+    settings: Mapping[str, str] | None = None,
+) -> Iterator[Board]:
+    """A supervisor on the last core, ended by closing its stdin as a head does.
+
+    `python` is the board's own; `settings` are further environment variables.
+    """
+    path = os.pathsep.join([str(ROOT), str(ROOT / "devices")])
+    environment = {**os.environ, "PYTHONPATH": path, **(settings or {})}
     process = subprocess.Popen(
-        [sys.executable, *main, "--cores", "last"],
+        [python, *main, "--cores", "last"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env=environment,

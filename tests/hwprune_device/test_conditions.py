@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import asdict
 
 import pytest
 
@@ -17,7 +18,8 @@ from hwprune_device.conditions import (
 )
 from hwprune_device.doubts import batch_doubts, ratio_doubts
 from hwprune_device.estimate import Ratio
-from hwprune_device.job import Protocol
+from hwprune_device.job import Protocol, Target
+from hwprune_device.runtimes.options import DEFAULTS
 
 CORES = tuple(sorted(os.sched_getaffinity(0)))[-1:]
 RUNTIME = {"name": "onnxrt", "version": "1.32.0"}
@@ -52,6 +54,44 @@ def test_the_key_changes_with_what_changes_latency_and_with_nothing_else():
         conditions_key(board, RUNTIME, {"threads": 2}),
     ):
         assert changed != key
+
+
+OTHER_OPTIONS = {
+    "optimization": "none",
+    "arena": False,
+    "memory_pattern": False,
+    "denormals": "keep",
+    "execution": "parallel",
+    "spinning": False,
+    "provider": "OpenVINO",
+}
+
+
+def key_of(**options: object) -> str:
+    target = Target(threads=2, options=options)
+    return conditions_key(fingerprint(CORES), RUNTIME, asdict(target))
+
+
+def test_every_option_has_readings_of_its_own():
+    assert set(OTHER_OPTIONS) == set(DEFAULTS) - {"provider_options", "fallback"}
+    keys = [key_of()] + [key_of(**{name: value}) for name, value in OTHER_OPTIONS.items()]
+    keys.append(key_of(provider="OpenVINO", provider_options={"num_streams": 2}))
+    keys.append(key_of(provider="OpenVINO", fallback="refuse"))
+    assert len(set(keys)) == len(keys)
+
+
+def test_a_default_that_is_spelled_out_shares_the_readings_of_one_left_out():
+    assert key_of(**DEFAULTS) == key_of() == key_of(provider="CPUExecutionProvider")
+    assert key_of(provider="openvino", provider_options={"a": 1, "b": "2"}) == key_of(
+        provider_options={"b": 2, "a": "1"}, provider="OpenVINOExecutionProvider", arena=True
+    )
+
+
+def test_what_a_runtime_could_do_besides_and_readings_with_energy():
+    board = fingerprint(CORES)
+    key = conditions_key(board, RUNTIME, TARGET)
+    assert conditions_key(board, {**RUNTIME, "providers": ["CUDA"]}, TARGET) == key
+    assert conditions_key(board, RUNTIME, TARGET, energy=True) != key
 
 
 def test_work_of_others_on_a_core_is_seen_and_own_work_is_not():

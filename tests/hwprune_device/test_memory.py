@@ -147,6 +147,6 @@ def test_an_older_runtime_is_weighed_by_liveness(monkeypatch):
     new = OnnxRuntime().load(chain((16, 32, 16)), Target(), {"N": 1})
     old = OnnxRuntime().load(chain((16, 32, 16)), Target(), {"N": 1})
     new.weigh()
-    monkeypatch.setattr("hwprune_device.runtimes.onnxrt._IN_USE", "not in this profile")
+    monkeypatch.setattr("hwprune_device.runtimes.onnxrt_profile._IN_USE", "not in this profile")
     old.weigh()
     assert old.memory.activations_mb == new.memory.activations_mb

@@ -11,13 +11,16 @@ import signal
 import sys
 import time
 from collections.abc import Mapping
+from pathlib import Path
 
 import onnx
 
+from hwprune_device import energy
 from hwprune_device.__main__ import main
 from hwprune_device.job import Target
 from hwprune_device.runtimes import register
 from hwprune_device.runtimes.onnxrt import OnnxNetwork, OnnxRuntime
+from tests.hwprune_device.energetic_board import SYS
 
 CRASHES_IN_BUILD, CRASHES_IN_RUN, CRASHES_LATE, KILLED, PRINTS, HANGS_LATE = 15, 14, 13, 12, 11, 10
 LATE = 7
@@ -27,12 +30,14 @@ LATE = 7
 class TroubledNetwork(OnnxNetwork):
     """Runs, and then does what its width says."""
 
-    def __init__(self, model: bytes, target: Target, free: Mapping[str, int]) -> None:
+    def __init__(
+        self, model: bytes, target: Target, free: Mapping[str, int], *, denormals: str
+    ) -> None:
         self._width = first_width(model)
         self._runs = 0
         if self._width == CRASHES_IN_BUILD:
             ctypes.string_at(0)
-        super().__init__(model, target, free)
+        super().__init__(model, target, free, denormals=denormals)
 
     def run(self) -> None:
         self._runs += 1
@@ -53,7 +58,7 @@ class TroubledRuntime(OnnxRuntime):
     """Registered over the real one."""
 
     def load(self, model: bytes, target: Target, free: Mapping[str, int]) -> OnnxNetwork:
-        return TroubledNetwork(model, target, free)
+        return TroubledNetwork(model, target, free, denormals="zero")
 
 
 def first_width(model: bytes) -> int:
@@ -63,5 +68,6 @@ def first_width(model: bytes) -> int:
 
 
 if __name__ == "__main__":
+    energy.ROOT = Path(os.environ.get(SYS, "/"))
     register("onnxrt", "tests.hwprune_device.troubled_board:TroubledRuntime")
     sys.exit(main(sys.argv[1:]))

@@ -65,3 +65,12 @@ def test_students_t_never_falls_below_the_normal_point_and_only_shrinks():
     points = [student_t95(n) for n in range(1, 200)]
     assert min(points) >= 1.96
     assert points == sorted(points, reverse=True)
+
+
+def test_an_energy_is_the_mean_of_the_readings_that_have_one():
+    energy = Constraint(quantity="energy_mj", at_most=1.0)
+    readings = [replace(TEMPLATE, energy_mj=mj) for mj in (2.0, 4.0, None)]
+    found = of_readings(energy, readings)
+    assert found.value == 3.0
+    assert found.low < 2.9 and found.high > 3.1
+    assert of_readings(energy, [TEMPLATE]) is None

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Mapping
-from typing import Any, Protocol, cast
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from hwprune_device.job import Target
 from hwprune_device.reading import Memory
+
+if TYPE_CHECKING:
+    import numpy as np
+
+DENORMALS = "HWPRUNE_DENORMALS"
+"""Environment variable: "zero" or "keep". A process decides it once, before any job is known."""
 
 
 class Network(Protocol):
@@ -17,7 +22,9 @@ class Network(Protocol):
 
     memory: Memory
     doubts: tuple[str, ...]
-    """What may be wrong with `memory`, in words; both are there once `weigh` was called."""
+    """What may be wrong with `memory`, in words."""
+    facts: Mapping[str, Any]
+    """What else was seen, for the reading's conditions; all three are there after `weigh`."""
 
     def weigh(self) -> None:
         """Run for the first time and see what memory that takes; called once, before `run`."""
@@ -30,7 +37,13 @@ class Runtime(Protocol):
     """Builds networks. Constructing one imports its library and nothing else."""
 
     def describe(self) -> Mapping[str, Any]:
-        """Name, version, build and provider: what a latency depends on."""
+        """Name, version, build: what a latency depends on, and what the runtime offers here."""
+
+    def workers(self, target: Target) -> int:
+        """How many work at one inference: threads, and what computes beside them.
+
+        Only where it is 1 does the calling thread's CPU time stand for the latency.
+        """
 
     def warm(self) -> None:
         """Do once what the first build of a process pays for, without leaving threads behind."""
@@ -43,8 +56,13 @@ class Runtime(Protocol):
             Exception: whatever the runtime raises; a build that fails is a failure of the network.
         """
 
-    def execute(self, model: bytes, inputs: np.ndarray) -> np.ndarray:
-        """First output (N …) of a network for a batch of inputs (N C H W)."""
+    def execute(
+        self, model: bytes, inputs: np.ndarray, target: Target | None = None
+    ) -> np.ndarray:
+        """First output (N …) of a network for a batch of inputs (N C H W).
+
+        Without a target on the runtime's defaults.
+        """
 
 
 class UnknownRuntimeError(Exception):
@@ -64,16 +82,22 @@ def make_runtime(name: str) -> Runtime:
 
     Raises:
         UnknownRuntimeError: no such runtime, or its library is not installed here.
+        ValueError: the environment asks for what it cannot do.
     """
     if name not in _REGISTRY:
         raise UnknownRuntimeError(f"no runtime '{name}'; possible: {', '.join(sorted(_REGISTRY))}")
     module, _, member = _REGISTRY[name].partition(":")
     try:
-        return cast(Runtime, getattr(importlib.import_module(module), member)())
+        made = getattr(importlib.import_module(module), member)(**_arguments(name))
     except ImportError as error:
         raise UnknownRuntimeError(
             f"runtime '{name}' cannot be used on this board: {error}"
         ) from error
+    return cast(Runtime, made)
+
+
+def _arguments(name: str) -> dict[str, str]:
+    return {"denormals": os.environ.get(DENORMALS, "zero")} if name == "onnxrt" else {}
 
 
 def available() -> dict[str, Runtime]:

@@ -1,11 +1,8 @@
-"""ONNX Runtime on the CPU: sessions, their profile, and the memory that follows from both."""
+"""ONNX Runtime: sessions on the CPU or on another of its execution providers."""
 
 from __future__ import annotations
 
-import json
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,11 +12,14 @@ import onnx
 import onnxruntime as ort
 
 from hwprune_device.job import Target
-from hwprune_device.memory import BYTES, Liveness, Tensor, weight_bytes
+from hwprune_device.memory import weight_bytes
 from hwprune_device.reading import Memory
 from hwprune_device.resident import PeakWatch
+from hwprune_device.runtimes import onnxrt_profile as profile
+from hwprune_device.runtimes.inputs import input_values
+from hwprune_device.runtimes.onnxrt_profile import CPU
+from hwprune_device.runtimes.options import CHOICES, provider_key, whole_options
 
-_PROVIDERS = ["CPUExecutionProvider"]
 _LEVELS = {
     "none": ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
     "basic": ort.GraphOptimizationLevel.ORT_ENABLE_BASIC,
@@ -27,14 +27,27 @@ _LEVELS = {
     "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
 }
 _OUT_OF_MEMORY = ("Failed to allocate memory", "bad_alloc", "BFCArena", "Cannot allocate memory")
-_IN_USE = "mem_bytes_requested_in_use"
-"""What the allocator had given out after a kernel; in the profile from ONNX Runtime 1.31 on."""
-_PROFILED_RUNS = 2
-"""The first run plans memory; from the second on the arena holds what it will hold."""
+Provider = tuple[str, Mapping[str, str]]
+_THREADS_OPTION = {"openvino": "num_of_threads", "xnnpack": "intra_op_num_threads"}
+"""What providers with threads of their own call them; they do not see the session's number."""
 
 
 class OnnxRuntime:
-    """Builds ONNX Runtime sessions on the CPU."""
+    """Builds ONNX Runtime sessions.
+
+    Args:
+        denormals: "zero" flushes them to zero, "keep" does not. The first session of a process
+            decides it for all later ones and for the children it forks.
+
+    Raises:
+        ValueError: neither "zero" nor "keep".
+    """
+
+    def __init__(self, denormals: str = "zero") -> None:
+        if denormals not in CHOICES["denormals"]:
+            possible = ", ".join(CHOICES["denormals"])
+            raise ValueError(f"denormals cannot be '{denormals}'; possible: {possible}")
+        self._denormals = denormals
 
     def describe(self) -> Mapping[str, Any]:
         """Version and build; denormals are part of it because a process decides them only once."""
@@ -42,12 +55,21 @@ class OnnxRuntime:
             "name": "onnxrt",
             "version": ort.__version__,
             "build": ort.get_build_info(),
-            "provider": _PROVIDERS[0],
-            "denormal_as_zero": True,
+            "denormal_as_zero": self._denormals == "zero",
+            "providers": ort.get_available_providers(),
         }
 
+    def workers(self, target: Target) -> int:
+        """The session's threads, and one more where another provider works beside them."""
+        options = whole_options(target.options, target.threads)
+        return target.threads + (options["provider"] != "cpu")
+
     def warm(self) -> None:
-        """Build and run a network of one node: allocators, CPU detection, denormal mode."""
+        """Build and run a network of one node: allocators, CPU detection, denormal mode.
+
+        On the CPU whatever the targets will ask for: CUDA does not survive a fork, so it must not
+        be touched before a child does.
+        """
         value = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1])
         node = onnx.helper.make_node("Relu", ["x"], ["y"])
         result = onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [1])
@@ -57,19 +79,22 @@ class OnnxRuntime:
         self.execute(model.SerializeToString(), np.ones(1, np.float32))
 
     def load(self, model: bytes, target: Target, free: Mapping[str, int]) -> OnnxNetwork:
-        """Build a session and weigh it.
+        """Build a session.
 
         Raises:
             MemoryError: it does not fit.
-            ValueError: the target asks for what this runtime cannot do.
+            ValueError: the target asks for what this runtime, or this process, cannot do.
         """
         with _memory_errors():
-            return OnnxNetwork(model, target, free)
+            return OnnxNetwork(model, target, free, denormals=self._denormals)
 
-    def execute(self, model: bytes, inputs: np.ndarray) -> np.ndarray:
+    def execute(
+        self, model: bytes, inputs: np.ndarray, target: Target | None = None
+    ) -> np.ndarray:
         """First output of the network; a network of fixed batch runs as often as needed."""
+        wanted = target or Target(options={"denormals": self._denormals})
         with _memory_errors():
-            session = ort.InferenceSession(model, _options(Target()), providers=_PROVIDERS)
+            session = _session(model, *_settings(wanted, self._denormals))
             entry = session.get_inputs()[0]
             fixed = (
                 entry.shape[0] if entry.shape and isinstance(entry.shape[0], int) else len(inputs)
@@ -86,28 +111,51 @@ class OnnxNetwork:
 
     memory: Memory
     doubts: tuple[str, ...]
+    facts: Mapping[str, Any]
 
-    def __init__(self, model: bytes, target: Target, free: Mapping[str, int]) -> None:
+    def __init__(
+        self, model: bytes, target: Target, free: Mapping[str, int], *, denormals: str
+    ) -> None:
         if target.precision != "fp32":
             raise ValueError(f"onnxrt runs fp32 networks; the target asks for {target.precision}")
-        options = _options(target)
+        options, providers = _settings(target, denormals)
         for name, size in free.items():
             options.add_free_dimension_override_by_name(name, size)
-        self._scratch = _scratch(len(model))
-        _record_into(options, Path(self._scratch.name))
+        self._provider = providers[0][0]
+        self._scratch = profile.scratch(len(model))
+        options.enable_profiling = True
+        options.profile_file_prefix = str(Path(self._scratch.name) / "profile")
+        self._weights_bytes = 0
+        if self._provider == CPU:
+            _keep_optimised(options, Path(self._scratch.name))
+        else:
+            # Providers that compile cannot write an optimised graph: weights as they were given.
+            self._weights_bytes = weight_bytes(onnx.load_model_from_string(model).graph)
         with PeakWatch() as peak:
-            self._session = ort.InferenceSession(model, options, providers=_PROVIDERS)
+            self._session = _session(model, options, providers)
             self._creation_peak_mb = peak.grown_mb()
         self._binding = self._bind(target)
 
     def weigh(self) -> None:
-        """Two profiled runs; profiling is over when this returns."""
+        """Two profiled runs; profiling is over when this returns.
+
+        Raises:
+            ValueError: the provider that was asked for ran nothing.
+        """
         with self._scratch as folder, _memory_errors():
-            for _ in range(_PROFILED_RUNS):
+            for _ in range(profile.PROFILED_RUNS):
                 self.run()
-            events = _kernel_events(Path(self._session.end_profiling()))
-            graph = onnx.load(Path(folder) / "optimised.onnx", load_external_data=False).graph
-        self.memory, self.doubts = _weigh(graph, events, self._creation_peak_mb)
+            events = profile.kernel_events(Path(self._session.end_profiling()))
+            profile.check_in_use(self._provider, events)
+            self.facts = {"kernels_on": profile.kernels_on(events)}
+            if self._provider == CPU:
+                graph = onnx.load(Path(folder) / "optimised.onnx", load_external_data=False).graph
+                found = profile.weigh(graph, events, self._creation_peak_mb)
+            else:
+                found = profile.weigh_elsewhere(
+                    self._provider, self._weights_bytes, events, self._creation_peak_mb
+                )
+        self.memory, self.doubts = found
 
     def run(self) -> None:
         """One inference."""
@@ -117,47 +165,78 @@ class OnnxNetwork:
         binding = self._session.io_binding()
         random = np.random.default_rng(0)
         for entry in self._session.get_inputs():
-            values = _input_values(entry, target, random)
+            values = input_values(entry, target, random)
             binding.bind_ortvalue_input(entry.name, ort.OrtValue.ortvalue_from_numpy(values))
         for entry in self._session.get_outputs():
             binding.bind_output(entry.name, "cpu")
         return binding
 
 
-def _options(target: Target) -> ort.SessionOptions:
-    options = ort.SessionOptions()
-    wanted = {"optimization": "all", "arena": True, "memory_pattern": True, **target.options}
-    unknown = sorted(set(wanted) - {"optimization", "arena", "memory_pattern"})
-    if unknown or wanted["optimization"] not in _LEVELS:
+def _settings(target: Target, denormals: str) -> tuple[ort.SessionOptions, list[Provider]]:
+    """Session options and providers of a target."""
+    wanted = whole_options(target.options, target.threads)
+    if wanted["denormals"] != denormals:
         raise ValueError(
-            f"options of onnxrt are optimization ({', '.join(_LEVELS)}), arena and memory_pattern "
-            f"(true or false); given: {dict(target.options)}"
+            f"the target asks for denormals = {wanted['denormals']}, and this process was started "
+            f"with denormals = {denormals}, which its first session decided for good"
         )
+    options = ort.SessionOptions()
     options.graph_optimization_level = _LEVELS[wanted["optimization"]]
-    options.enable_cpu_mem_arena = bool(wanted["arena"])
-    options.enable_mem_pattern = bool(wanted["memory_pattern"])
+    options.enable_cpu_mem_arena = wanted["arena"]
+    options.enable_mem_pattern = wanted["memory_pattern"]
+    parallel = wanted["execution"] == "parallel"
+    if parallel:
+        options.execution_mode = ort.ExecutionMode.ORT_PARALLEL
     options.intra_op_num_threads = target.threads
-    options.inter_op_num_threads = 1
+    options.inter_op_num_threads = target.threads if parallel else 1
     options.log_severity_level = 4
-    options.add_session_config_entry("session.set_denormal_as_zero", "1")
-    return options
+    entries = {"session.set_denormal_as_zero": denormals == "zero"}
+    for pool in ("intra_op", "inter_op"):
+        entries[f"session.{pool}.allow_spinning"] = wanted["spinning"]
+    entries["session.disable_cpu_ep_fallback"] = wanted["fallback"] == "refuse"
+    for name, value in entries.items():
+        options.add_session_config_entry(name, str(int(value)))
+    return options, _providers(wanted, target.threads)
 
 
-def _record_into(options: ort.SessionOptions, folder: Path) -> None:
-    """Have the session write its optimised graph and a profile; weights go to a separate file."""
+def _providers(wanted: Mapping[str, Any], threads: int) -> list[Provider]:
+    """The wanted provider, and behind it the CPU for what it cannot run."""
+    key, available = wanted["provider"], ort.get_available_providers()
+    names = {provider_key(name): name for name in available}
+    if key not in names:
+        has = ", ".join(names.values())
+        raise ValueError(f"the target asks for provider {key}; this ONNX Runtime has: {has}")
+    own = {_THREADS_OPTION[key]: str(threads)} if key in _THREADS_OPTION else {}
+    first: list[Provider] = [(names[key], {**own, **wanted["provider_options"]})]
+    alone = key == "cpu" or wanted["fallback"] == "refuse"
+    return first if alone else [*first, (CPU, {})]
+
+
+def _session(
+    model: bytes, options: ort.SessionOptions, providers: list[Provider]
+) -> ort.InferenceSession:
+    """A session that runs on the first of the providers.
+
+    Raises:
+        ValueError: ONNX Runtime left that provider out.
+    """
+    # Without this its Python side builds a CPU session when the wanted one fails.
+    session = ort.InferenceSession(model, options, providers=providers, enable_fallback=0)
+    wanted, used = providers[0][0], session.get_providers()
+    if used[0] != wanted:
+        raise ValueError(
+            f"the target asks for {wanted}; ONNX Runtime could not start it here and took "
+            f"{', '.join(used)}: its libraries or its device are missing"
+        )
+    return session
+
+
+def _keep_optimised(options: ort.SessionOptions, folder: Path) -> None:
+    """Have the session write its optimised graph; weights go to a separate file."""
     options.optimized_model_filepath = str(folder / "optimised.onnx")
-    options.enable_profiling = True
-    options.profile_file_prefix = str(folder / "profile")
     entry = "session.optimized_model_external_initializers_"
     options.add_session_config_entry(entry + "file_name", "weights.bin")
     options.add_session_config_entry(entry + "min_size_in_bytes", "1024")
-
-
-def _scratch(model_bytes: int) -> tempfile.TemporaryDirectory[str]:
-    """A folder for files that live for a moment: in memory where there is room, else on disk."""
-    shared = Path("/dev/shm")
-    roomy = shared.is_dir() and shutil.disk_usage(shared).free > 4 * model_bytes + 2**24
-    return tempfile.TemporaryDirectory(prefix="hwprune-", dir=shared if roomy else None)
 
 
 @contextmanager
@@ -169,73 +248,3 @@ def _memory_errors() -> Iterator[None]:
         if any(text in str(error) for text in _OUT_OF_MEMORY):
             raise MemoryError(str(error)) from error
         raise
-
-
-def _input_values(entry: Any, target: Target, random: np.random.Generator) -> np.ndarray:
-    """Zero-mean unit values: speed does not depend on them as long as they are ordinary."""
-    if not all(isinstance(size, int) and size > 0 for size in entry.shape):
-        raise ValueError(f"input '{entry.name}' has no fixed shape: {entry.shape}")
-    if entry.shape and entry.shape[0] != target.batch:
-        raise ValueError(
-            f"input '{entry.name}' has a fixed batch of {entry.shape[0]}, the target asks for "
-            f"{target.batch}"
-        )
-    if entry.type == "tensor(float)":
-        return random.standard_normal(entry.shape).astype(np.float32)
-    if entry.type in ("tensor(int64)", "tensor(int32)"):
-        return np.zeros(entry.shape, entry.type[7:-1])
-    raise ValueError(f"input '{entry.name}' is {entry.type}; float, int32 and int64 can be filled")
-
-
-def _kernel_events(profile: Path) -> list[Mapping[str, Any]]:
-    """What each kernel said of itself, in execution order, run after run."""
-    return [
-        event["args"]
-        for event in json.loads(profile.read_text())
-        if event.get("cat") == "Node" and "op_name" in event.get("args", {})
-    ]
-
-
-def _weigh(
-    graph: onnx.GraphProto, events: Sequence[Mapping[str, Any]], creation_peak_mb: float | None
-) -> tuple[Memory, tuple[str, ...]]:
-    """Memory from the optimised graph and the profile of its first run."""
-    first = events[: len(events) // _PROFILED_RUNS]
-    activations, doubts = _activation_bytes(graph, first)
-    held = [int(e["mem_arena_held"]) for e in events if "mem_arena_held" in e]
-    return Memory(
-        weights_mb=weight_bytes(graph) / 1e6,
-        activations_mb=activations / 1e6,
-        arena_mb=max(held) / 1e6 if held else None,
-        creation_peak_mb=creation_peak_mb,
-    ), doubts
-
-
-def _activation_bytes(
-    graph: onnx.GraphProto, events: Sequence[Mapping[str, Any]]
-) -> tuple[int, tuple[str, ...]]:
-    """Peak of live activations: the allocator's own count, or liveness where it tells none."""
-    if all(_IN_USE in event for event in events):
-        before = int(events[0][_IN_USE]) - int(events[0]["mem_requested_in_use_delta"])
-        return max(int(event[_IN_USE]) for event in events) - before, ()
-    nodes = list(graph.node)
-    if [node.op_type for node in nodes] == [event["op_name"] for event in events]:
-        outputs = [value.name for value in graph.output]
-        return max(Liveness(nodes, _tensors(nodes, events), outputs).live_bytes()), ()
-    least = max(int(e.get("activation_size", 0)) + int(e["output_size"]) for e in events)
-    return least, ("peak activations are a lower bound: the graph has inner graphs",)
-
-
-def _tensors(
-    nodes: Sequence[onnx.NodeProto], events: Sequence[Mapping[str, Any]]
-) -> dict[str, Tensor]:
-    """Type and shape of every node output, as the profile saw them."""
-    found = {}
-    for node, event in zip(nodes, events, strict=True):
-        names = [name for name in node.output if name]
-        for name, typed in zip(names, event["output_type_shape"], strict=True):
-            ((dtype, shape),) = typed.items()
-            if dtype not in BYTES:
-                raise ValueError(f"'{name}' is of type {dtype}, whose size is not known")
-            found[name] = Tensor(dtype=dtype, shape=tuple(shape))
-    return found

@@ -95,7 +95,11 @@ def _name_ends(
 
 def axis_title(finding: Finding) -> str:
     """A constraint as the title of an axis."""
-    quantity = {"latency_ms": "measured latency", "memory_mb": "peak memory"}
+    quantity = {
+        "latency_ms": "measured latency",
+        "memory_mb": "peak memory",
+        "energy_mj": "energy of an inference",
+    }
     name, _, quantile = finding.label.partition("@")
     title = quantity.get(name, name) + (f" at {quantile}" if quantile else "")
     return f"{title}, {finding.unit}" if finding.unit else title
