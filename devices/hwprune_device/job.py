@@ -38,6 +38,8 @@ class Protocol:
     """Address space a child may take beyond what it starts with; None for no limit."""
     cap_s: float = 60.0
     """A batch starts no further round after this long."""
+    gate_s: float = 60.0
+    """A batch waits for a hot or throttled board this long at most; 0 for not at all."""
     between_batch_cv: float | None = None
     """Spread of the ratio between batches on this board; None for a class default."""
 

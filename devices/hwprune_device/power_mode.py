@@ -1,0 +1,111 @@
+"""The power mode: what the board was told to spend, which decides its highest clocks.
+
+NVIDIA Jetson: nvpmodel's mode, and whether jetson_clocks holds the clocks. x86: the platform
+profile, and whether turbo is allowed.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hwprune_device.clocks import all_cores, core_clocks
+from hwprune_device.sysfs import ROOT, UNAVAILABLE, number, read, said
+
+_MODE_LINE = re.compile(r"^\s*<\s*POWER_MODEL\s+ID=(\d+)\s+NAME=([^\s>]+)\s*>", re.MULTILINE)
+_STATUS = re.compile(r"pmode:\s*0*(\d+)")
+_QUERY = re.compile(r"NV Power Mode:\s*(\S+)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PowerMode:
+    """The power mode; None for what the board does not have or does not tell."""
+
+    nvpmodel: str | None = None
+    """Name of the Jetson's mode, such as "MAXN"."""
+    nvpmodel_possible: tuple[str, ...] = ()
+    clocks_locked: bool | None = None
+    """Whether jetson_clocks or its like holds cores and GPU at one clock; Jetson only."""
+    platform_profile: str | None = None
+    turbo: bool | None = None
+
+    @property
+    def words(self) -> str:
+        """The mode in one line, or "unavailable"."""
+        parts = []
+        if self.nvpmodel is not None:
+            parts.append(f"nvpmodel {self.nvpmodel}")
+        if self.clocks_locked is not None:
+            parts.append(f"clocks {'locked' if self.clocks_locked else 'free'}")
+        if self.platform_profile is not None:
+            parts.append(f"platform profile {self.platform_profile}")
+        if self.turbo is not None:
+            parts.append(f"turbo {'on' if self.turbo else 'off'}")
+        return ", ".join(parts) or UNAVAILABLE
+
+    @property
+    def is_highest(self) -> bool | None:
+        """Whether a Jetson is in a MAXN mode, where it has one; None on other boards."""
+        if self.nvpmodel is None:
+            return None
+        highest = [name for name in self.nvpmodel_possible if name.startswith("MAXN")]
+        return self.nvpmodel in highest if highest else None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        fields = {
+            "words": self.words,
+            "nvpmodel": self.nvpmodel,
+            "nvpmodel_possible": list(self.nvpmodel_possible) or None,
+            "is_highest": self.is_highest,
+            "clocks_locked": self.clocks_locked,
+            "platform_profile": self.platform_profile,
+            "turbo": self.turbo,
+        }
+        return {key: UNAVAILABLE if value is None else value for key, value in fields.items()}
+
+
+def power_mode(root: Path = ROOT) -> PowerMode:
+    """The mode that the board is in now."""
+    modes = dict(_MODE_LINE.findall(read(root / "etc/nvpmodel.conf")))
+    name = _nvpmodel(root, modes)
+    profile = read(root / "sys/firmware/acpi/platform_profile")
+    return PowerMode(
+        nvpmodel=name,
+        nvpmodel_possible=tuple(modes.values()),
+        clocks_locked=_clocks_locked(root) if name is not None else None,
+        platform_profile=None if profile == UNAVAILABLE else profile,
+        turbo=_turbo(root),
+    )
+
+
+def _nvpmodel(root: Path, modes: dict[str, str]) -> str | None:
+    """The mode's name from nvpmodel's own note, which needs neither root nor a process."""
+    match = _STATUS.search(read(root / "var/lib/nvpmodel/status"))
+    if match:
+        return modes.get(match[1], f"mode {match[1]}")
+    query = _QUERY.search(said(root, ["nvpmodel", "-q"]))
+    return query[1] if query else None
+
+
+def _clocks_locked(root: Path) -> bool | None:
+    """Whether lowest and highest clock are the same on all cores and on the GPU."""
+    told = [
+        clock.lowest_mhz == clock.highest_mhz
+        for clock in core_clocks(all_cores(root), root)
+        if clock.highest_mhz is not None
+    ]
+    for folder in (root / "sys/class/devfreq").glob("*"):
+        if folder.name.endswith((".gpu", ".ga10b", ".gv11b", ".gp10b")):
+            told.append(number(folder / "min_freq") == number(folder / "max_freq"))
+    return all(told) if told else None
+
+
+def _turbo(root: Path) -> bool | None:
+    cpu = root / "sys/devices/system/cpu"
+    if (off := number(cpu / "intel_pstate/no_turbo")) is not None:
+        return not off
+    boost = number(cpu / "cpufreq/boost")
+    return None if boost is None else bool(boost)
