@@ -7,7 +7,8 @@ profile, and whether turbo is allowed.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,8 @@ class PowerMode:
 
     nvpmodel: str | None = None
     """Name of the Jetson's mode, such as "MAXN"."""
-    nvpmodel_possible: tuple[str, ...] = ()
+    nvpmodel_modes: Mapping[str, str] = field(default_factory=dict)
+    """Names of the modes that it could be in, by number."""
     clocks_locked: bool | None = None
     """Whether jetson_clocks or its like holds cores and GPU at one clock; Jetson only."""
     platform_profile: str | None = None
@@ -46,19 +48,29 @@ class PowerMode:
         return ", ".join(parts) or UNAVAILABLE
 
     @property
+    def nvpmodel_highest(self) -> str | None:
+        """Number of the mode without limits, MAXN_SUPER or MAXN; None where there is none.
+
+        Numbers are in no order: an Orin Nano has 15W, 25W, MAXN_SUPER and 7W as 0 to 3.
+        """
+        limitless = [mode for mode, name in self.nvpmodel_modes.items() if name[:4] == "MAXN"]
+        return max(limitless, key=lambda mode: "SUPER" in self.nvpmodel_modes[mode], default=None)
+
+    @property
     def is_highest(self) -> bool | None:
-        """Whether a Jetson is in a MAXN mode, where it has one; None on other boards."""
-        if self.nvpmodel is None:
+        """Whether a Jetson is in its mode without limits; None where there is no such mode."""
+        highest = self.nvpmodel_highest
+        if self.nvpmodel is None or highest is None:
             return None
-        highest = [name for name in self.nvpmodel_possible if name.startswith("MAXN")]
-        return self.nvpmodel in highest if highest else None
+        return self.nvpmodel == self.nvpmodel_modes[highest]
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for JSON."""
         fields = {
             "words": self.words,
             "nvpmodel": self.nvpmodel,
-            "nvpmodel_possible": list(self.nvpmodel_possible) or None,
+            "nvpmodel_modes": dict(self.nvpmodel_modes) or None,
+            "nvpmodel_highest": self.nvpmodel_highest,
             "is_highest": self.is_highest,
             "clocks_locked": self.clocks_locked,
             "platform_profile": self.platform_profile,
@@ -74,7 +86,7 @@ def power_mode(root: Path = ROOT) -> PowerMode:
     profile = read(root / "sys/firmware/acpi/platform_profile")
     return PowerMode(
         nvpmodel=name,
-        nvpmodel_possible=tuple(modes.values()),
+        nvpmodel_modes=modes,
         clocks_locked=_clocks_locked(root) if name is not None else None,
         platform_profile=None if profile == UNAVAILABLE else profile,
         turbo=_turbo(root),

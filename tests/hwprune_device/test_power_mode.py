@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hwprune_device.power_mode import power_mode
+from hwprune_device.power_mode import PowerMode, power_mode
 from hwprune_device.sysfs import UNAVAILABLE
 from tests.hwprune_device.recorded import CPU, jetson, laptop, program, raspberry_pi, write
 
@@ -16,7 +16,7 @@ def test_a_jetsons_mode_has_the_name_that_its_configuration_gives(tmp_path, mode
     found = power_mode(jetson(tmp_path, mode=mode))
     assert found.nvpmodel == name
     assert found.is_highest is highest
-    assert found.nvpmodel_possible == ("15W", "25W", "MAXN_SUPER")
+    assert found.nvpmodel_highest == "2"
 
 
 def test_clocks_are_locked_only_when_cores_and_gpu_are(tmp_path):
@@ -47,3 +47,8 @@ def test_a_board_without_power_modes_has_none(tmp_path):
     found = power_mode(raspberry_pi(tmp_path))
     assert found.words == UNAVAILABLE
     assert found.is_highest is None and found.clocks_locked is None
+
+
+def test_of_two_modes_without_limits_the_super_one_is_the_highest():
+    modes = {"0": "MAXN", "1": "MAXN_SUPER", "2": "15W"}
+    assert PowerMode(nvpmodel="MAXN", nvpmodel_modes=modes).is_highest is False
