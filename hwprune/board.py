@@ -8,12 +8,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from hwprune.board_folder import board_folders, board_path
 from hwprune.errors import DeploymentError
 from hwprune_device.job import Protocol, Target
 from hwprune_device.runtimes.options import OptionError, normal_options
 
 CONNECTIONS = ("local", "ssh", "ray")
 RUNTIMES = ("onnxrt",)
+PLACEHOLDER_HOST = "change-me"
+"""Host of a profile that only tells of a kind of board: its user puts a real one there."""
 _PLAIN_KEYS = ("name", "kind", "connection", "host", "ssh_options", "gateway", "python", "cache")
 _KEYS = (*_PLAIN_KEYS, "cores", "target", "protocol", "facts")
 
@@ -53,6 +56,11 @@ class Board:
         return self.connection == "local" and not self.gateway
 
     @property
+    def is_placeholder(self) -> bool:
+        """Whether its host still has to be filled in."""
+        return self.host.rpartition("@")[2] == PLACEHOLDER_HOST
+
+    @property
     def core_words(self) -> str:
         """The cores in the words of the board's own command line."""
         return ",".join(map(str, self.cores)) or ("all" if self.all_cores else "last")
@@ -64,6 +72,33 @@ def this_machine() -> Board:
         name="this-machine",
         kind="this-machine",
         cores=_cores("last", threads=1, where="this machine"),
+    )
+
+
+def find_board(name_or_path: str, folder: Path | None = None) -> Board:
+    """The board with a name, or the one of a profile's path.
+
+    A name is looked up in `folder`, by default in `board_folders()`; `this-machine` is known
+    everywhere.
+
+    Raises:
+        DeploymentError: there is no such board, or its profile is wrong.
+    """
+    if name_or_path.endswith(".toml") or "/" in name_or_path:
+        return load_board(Path(name_or_path).expanduser())
+    folders = board_folders() if folder is None else (folder,)
+    for place in folders:
+        path = board_path(name_or_path, place)
+        if path.is_file():
+            return load_board(path)
+    if name_or_path == "this-machine":
+        return this_machine()
+    names = sorted({path.stem for place in folders for path in place.glob("*.toml")})
+    raise DeploymentError(
+        f"there is no board called '{name_or_path}'",
+        given=f"looked in {' and '.join(map(str, folders))}",
+        possible=", ".join(names) or "this-machine",
+        next_step=f"hwprune boards add {name_or_path} --ssh USER@HOST",
     )
 
 
@@ -150,6 +185,10 @@ def _check(target: Target, protocol: Protocol, where: str) -> None:
     if protocol.energy_s < 0:
         raise DeploymentError(
             f"{where} [protocol] energy_s must be 0 or more", given=str(protocol.energy_s)
+        )
+    if protocol.gate_s < 0:
+        raise DeploymentError(
+            f"{where} [protocol] gate_s must be 0 or more", given=str(protocol.gate_s)
         )
     if protocol.max_rounds < protocol.rounds:
         raise DeploymentError(

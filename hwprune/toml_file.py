@@ -49,6 +49,31 @@ def parse_value(text: str) -> Any:
         return text
 
 
+def to_toml(value: object) -> str:
+    """A value as TOML on one line: text, a number, yes or no, or a list of these.
+
+    Raises:
+        TypeError: a value of another kind; tables have headings and are written by their owner.
+    """
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, str):
+        return f'"{"".join(_escaped(character) for character in value)}"'
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(to_toml(item) for item in value)}]"
+    raise TypeError(f"{type(value).__name__} cannot be written on one line of TOML")
+
+
+def _escaped(character: str) -> str:
+    """TOML refuses control characters in text, and JSON's pairs of surrogates."""
+    if character in '"\\':
+        return "\\" + character
+    code = ord(character)
+    return f"\\u{code:04x}" if code < 0x20 or code == 0x7F else character
+
+
 def validate(noun: type[Noun], data: Any, *, where: str) -> Noun:
     """Make a noun (a dataclass) from plain data, checking types and refusing unknown keys.
 

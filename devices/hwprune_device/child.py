@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from hwprune_device import conditions
+from hwprune_device import conditions, gate
 from hwprune_device.account import Account, Built, Place
 from hwprune_device.energy import LEAST_LOOKS, Energy, find_sensor, measure_energy
 from hwprune_device.estimate import choose_clock
@@ -56,6 +56,12 @@ class Batch:
 
     def measure(self) -> None:
         """Build everything, time it, and report an outcome for every candidate."""
+        waited = gate.wait(
+            lambda: gate.obstacle(self._place.cores),
+            self._job.protocol.gate_s,
+            # A note is a sign of life: a child that waits is none that hangs.
+            lambda _seconds, _words: self._marker.note(NOBODY, "start"),
+        )
         times = conditions.core_times(self._place.cores)
         before = conditions.state(self._place.cores)
         unpruned = CandidateJob(
@@ -67,6 +73,7 @@ class Batch:
         after = conditions.core_times(self._place.cores)
         cores = len(self._place.cores)
         around = {
+            "gate": waited.to_json(),
             "before": before,
             "after": conditions.state(self._place.cores),
             **conditions.disturbance(times, after, time.process_time(), cores),

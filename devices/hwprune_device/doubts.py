@@ -27,6 +27,10 @@ _LEAST_FOR_DRIFT = 6
 """Base visits in a third of a batch; the median of fewer moves by itself."""
 OFF_CALM = 0.1
 """A base this far off its calm time runs beside something that networks do not all bear alike."""
+NEAR_TRIP_C = 3.0
+"""Nearer to a trip point than this, a board may have slowed down between two looks at it."""
+CLOCK_SHARE = 0.95
+"""A busy core below this share of the clock that it should have was held down."""
 
 
 def batch_doubts(
@@ -41,12 +45,26 @@ def batch_doubts(
     """Doubts that all readings of a batch share.
 
     `base_ms` are the base's visits in order, `base_off` how far they are off their calm time.
+
+    `disturbance` is what others took meanwhile; with "before" and "after", two states of the
+    board, it is looked for what these say too.
     """
     return [
         *_contention(clock, threads, wall_excess, disturbance),
         *_steal(disturbance),
         *_drift(clock, base_ms),
         *_off_calm(base_off),
+        *state_doubts(disturbance.get("before", {}), disturbance.get("after", {})),
+    ]
+
+
+def state_doubts(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """What two states of a board, around a batch, say against its readings."""
+    return [
+        *_throttled(_table(before, "throttling"), _table(after, "throttling")),
+        *_hot(before, after),
+        *_slow_clock(after),
+        *_other_mode(before, after),
     ]
 
 
@@ -97,3 +115,61 @@ def _off_calm(base_off: float) -> list[str]:
     if abs(base_off) <= OFF_CALM:
         return []
     return [f"the base network ran {base_off:+.0%} off its calm time"]
+
+
+def _throttled(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """Throttling that held at either end of the batch, or was counted within it."""
+    found = []
+    now = dict.fromkeys([*before.get("now", ()), *after.get("now", ())])
+    if now:
+        found.append(f"the board told of this while it was timed: {'; '.join(now)}")
+    known = {*before.get("since_boot", ()), *now}
+    fresh = [words for words in after.get("since_boot", ()) if words not in known]
+    # Without a look at the start nothing can be said of when it was.
+    if fresh and before:
+        found.append(f"this happened during the batch: {'; '.join(fresh)}")
+    counted = before.get("counts", {})
+    for words, count in after.get("counts", {}).items():
+        added = count - counted.get(words, count)
+        if added > 0:
+            times = "once" if added == 1 else f"{added} times"
+            found.append(f"the board counted {words} {times} during the batch")
+    return found
+
+
+def _hot(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """A zone near its trip point at either end; the nearer one is told."""
+    zones = [_table(before, "nearest_trip"), _table(after, "nearest_trip")]
+    near = [zone for zone in zones if isinstance(zone.get("below_trip_c"), float)]
+    zone = min(near, key=lambda z: z["below_trip_c"], default=None)
+    if zone is None or zone["below_trip_c"] > NEAR_TRIP_C:
+        return []
+    return [
+        f"{zone['zone']} was at {zone['temperature_c']:.0f} °C, and its {zone['trip_kind']} trip "
+        f"point is at {zone['trip_c']:.0f} °C: the board may have slowed down"
+    ]
+
+
+def _slow_clock(after: Mapping[str, Any]) -> list[str]:
+    """Cores that were just busy and still run below the clock that they should have.
+
+    Only after the batch: before it they were idle, and an idle x86 core shows any clock.
+    """
+    pairs = zip(after.get("clock_mhz", ()), after.get("clock_due_mhz", ()), strict=False)
+    for now, due in pairs:
+        if isinstance(now, int) and isinstance(due, int) and now < CLOCK_SHARE * due:
+            return [f"a core ran at {now} MHz and should have run at {due} MHz ({now / due:.0%})"]
+    return []
+
+
+def _other_mode(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    first, last = before.get("power_mode"), after.get("power_mode")
+    if first is None or last is None or first == last:
+        return []
+    return [f"the power mode changed during the batch: from {first} to {last}"]
+
+
+def _table(state: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """A table of a state; an empty one when the board does not tell."""
+    value = state.get(key)
+    return value if isinstance(value, Mapping) else {}

@@ -41,6 +41,8 @@ class Protocol:
     energy_s: float = 0.0
     """Run each network this long without a pause to read its energy, where a sensor exists; 0: do
     not."""
+    gate_s: float = 60.0
+    """A batch waits for a hot or throttled board this long at most; 0 for not at all."""
     between_batch_cv: float | None = None
     """Spread of the ratio between batches on this board; None for a class default."""
     cv_source: str = "the board's profile"

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from hwprune.cli.boards import boards
 from hwprune.cli.cut import cut
 from hwprune.cli.doctor import doctor
 from hwprune.cli.farm import farm
@@ -28,6 +29,7 @@ app = typer.Typer(
 for verb in (prune, report, inspect, cut, measure, doctor):
     app.command()(verb)
 app.add_typer(farm)
+app.add_typer(boards)
 
 
 def _version(wanted: bool) -> None:

@@ -15,18 +15,28 @@ Json = Annotated[bool, typer.Option("--json", help="The findings as JSON on stdo
 STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
 
-def doctor(as_json: Json = False) -> None:
-    """Check this machine and its board: software, cores, clocks, disk, a real measurement.
+Name = Annotated[
+    str,
+    typer.Argument(
+        metavar="[BOARD]",
+        help="A board's name or its profile; by default this machine.",
+        show_default=False,
+    ),
+]
+
+
+def doctor(board: Name = "", as_json: Json = False) -> None:
+    """Check this machine, or a board: software, cores, clocks, heat, disk, a real measurement.
 
     Exit code 1 if anything fails; warnings do not count.
 
-    Example:  hwprune doctor
+    Example:  hwprune doctor lab-pi
     """
     from hwprune.cli.screen import output, print_json
 
     found = []
     console = output()
-    for check in examine():
+    for check in _examine_board(board) if board else examine():
         found.append(check)
         if not as_json:
             console.print(f"[{STYLES[check.state]}]{check.state:<4}[/]  ", end="")
@@ -37,7 +47,7 @@ def doctor(as_json: Json = False) -> None:
     if as_json:
         print_json({"healthy": not failed, "checks": [asdict(check) for check in found]})
     else:
-        console.print(_summary(found))
+        console.print(_summary(found, f"board {board}" if board else ""), markup=False)
     if failed:
         raise typer.Exit(1)
 
@@ -70,10 +80,18 @@ def examine() -> Iterator[Check]:
         yield looked(name, look)
 
 
-def _summary(found: list[Check]) -> str:
+def _examine_board(name: str) -> Iterator[Check]:
+    from hwprune.board import find_board
+    from hwprune.cli.checks.remote import examine_board
+
+    yield from examine_board(find_board(name))
+
+
+def _summary(found: list[Check], board: str) -> str:
+    place = f"on {board}" if board else "here"
     counts = {state: sum(c.state == state for c in found) for state in STYLES}
     if counts["fail"]:
-        return f"\n{counts['fail']} failed: hwprune cannot work here until that is mended"
+        return f"\n{counts['fail']} failed: hwprune cannot work {place} until that is mended"
     if counts["warn"]:
-        return f"\nhwprune works here; {counts['warn']} warnings"
-    return "\nhwprune works here"
+        return f"\nhwprune works {place}; {counts['warn']} warnings"
+    return f"\nhwprune works {place}"

@@ -18,9 +18,13 @@ if TYPE_CHECKING:
 
 QUANTILES = (0.5, 0.9, 0.95)
 
-BoardFile = Annotated[
-    Path | None,
-    typer.Option("--board", help="A board profile; by default this machine.", show_default=False),
+BoardName = Annotated[
+    str,
+    typer.Option(
+        "--board",
+        help="A board's name or its profile; by default this machine.",
+        show_default=False,
+    ),
 ]
 Threads = Annotated[
     int | None,
@@ -42,7 +46,7 @@ Json = Annotated[bool, typer.Option("--json", help="The readings as JSON on stdo
 
 def measure(
     model: Model,
-    board: BoardFile = None,
+    board: BoardName = "",
     threads: Threads = None,
     batch: Size = None,
     repeat: Repeat = 5,
@@ -54,7 +58,7 @@ def measure(
 
     Example:  hwprune measure model.onnx --threads 1
     """
-    from hwprune.board import load_board, this_machine
+    from hwprune.board import find_board, this_machine
     from hwprune.channels.base import make_base
     from hwprune.cli.inspect import parse_shapes
     from hwprune.cli.progress import listener
@@ -63,7 +67,7 @@ def measure(
     from hwprune.network.graph_source import load_graph
 
     base = make_base(load_graph(model, shapes=parse_shapes(input_), weights=weights).onnx)
-    fitted = fit(load_board(board) if board else this_machine(), base, threads, batch)
+    fitted = fit(find_board(board) if board else this_machine(), base, threads, batch)
     progress = listener()
     readings: list[Reading] = []
     try:
@@ -132,8 +136,10 @@ def fit(board: Board, base: BaseNetwork, threads: int | None, batch: int | None)
         )
     count = threads or board.target.threads
     allowed = sorted(os.sched_getaffinity(0))
-    cores = board.cores[-count:] if count <= len(board.cores) else tuple(allowed[-count:])
-    if count > len(cores):
+    cores = board.cores[-count:] if count <= len(board.cores) else ()
+    if board.is_here:
+        cores = cores or tuple(allowed[-count:])
+    if board.is_here and count > len(cores):
         raise InputError(
             "there are fewer cores than threads",
             given=f"--threads {count}",

@@ -19,7 +19,11 @@ from hwprune_device.conditions import (
 from hwprune_device.doubts import batch_doubts, ratio_doubts
 from hwprune_device.estimate import Ratio
 from hwprune_device.job import Protocol, Target
+from hwprune_device.reading import Reading
 from hwprune_device.runtimes.options import DEFAULTS
+from tests.hwprune_device.board import running
+from tests.hwprune_device.chain import chain, job, plan
+from tests.hwprune_device.recorded import jetson, laptop, raspberry_pi
 
 CORES = tuple(sorted(os.sched_getaffinity(0)))[-1:]
 RUNTIME = {"name": "onnxrt", "version": "1.32.0"}
@@ -155,3 +159,59 @@ def test_a_ratio_four_times_as_wide_as_wanted_is_a_doubt():
     near = Ratio(value=1.0, low=0.97, high=1.03, base_ms=(1.0,))
     assert "±10.0 %" in ratio_doubts(wide, 40, Protocol())[0]
     assert ratio_doubts(near, 40, Protocol()) == []
+
+
+def around(tmp_path, tree, before: dict, after: dict) -> list[str]:
+    """What two states of a recorded board say against the readings between them."""
+    states = [
+        state((0,), tree(tmp_path / name, **changes))
+        for name, changes in (("before", before), ("after", after))
+    ]
+    return doubts(disturbance={**CALM, "before": states[0], "after": states[1]})
+
+
+def test_a_calm_board_gives_no_doubts(tmp_path):
+    assert around(tmp_path, raspberry_pi, {}, {}) == []
+    # What happened long before the batch is no reason to doubt it.
+    old = {"flags": "50000"}
+    assert around(tmp_path, raspberry_pi, old, old) == []
+    assert around(tmp_path, laptop, {}, {}) == []
+
+
+@pytest.mark.parametrize(
+    ("tree", "before", "after", "said"),
+    [
+        (raspberry_pi, {"flags": "10001"}, {"flags": "10000"}, ["while it was timed", "voltage"]),
+        (raspberry_pi, {}, {"flags": "60006"}, ["clock capped", "throttled"]),
+        (raspberry_pi, {}, {"flags": "40000"}, ["during the batch", "throttled"]),
+        (raspberry_pi, {"temp_c": 70.0}, {"temp_c": 78.4}, ["78 °C", "firmware", "80 °C"]),
+        (jetson, {"temp_c": 99.5}, {"temp_c": 60.0}, ["cpu-thermal", "passive", "99 °C"]),
+        (jetson, {"mode": 2}, {"mode": 0}, ["power mode changed", "MAXN_SUPER", "15W"]),
+        (laptop, {"now": 800}, {"now": 2300}, ["2300 MHz", "2500 MHz", "92%"]),
+    ],
+)
+def test_what_slowed_the_board_down_is_a_doubt_with_numbers(tmp_path, tree, before, after, said):
+    (doubt,) = around(tmp_path, tree, before, after)
+    assert all(part in doubt for part in said), doubt
+
+
+def test_a_slow_clock_is_no_doubt_where_none_is_promised(tmp_path):
+    slow = {"now": 400, "governor": "powersave"}
+    assert around(tmp_path, laptop, slow, slow) == []
+
+
+def test_throttling_that_was_counted_within_the_batch_is_a_doubt(tmp_path):
+    before = state((0,), laptop(tmp_path))
+    counter = tmp_path / "sys/devices/system/cpu/cpu0/thermal_throttle/core_throttle_count"
+    counter.write_text("7\n")
+    after = state((0,), tmp_path)
+    (doubt,) = doubts(disturbance={**CALM, "before": before, "after": after})
+    assert doubt == "the board counted thermal throttling of the core 3 times during the batch"
+
+
+def test_a_readings_conditions_tell_what_the_gate_waited_for():
+    with running() as board:
+        board.place(chain(), plan())
+        (reading,) = board.measure(job([(8, 8, 8)])).values()
+    assert isinstance(reading, Reading)
+    assert set(reading.conditions["gate"]) == {"waited_s", "for", "given_up"}

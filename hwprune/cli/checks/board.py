@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from hwprune.cli.checks.check import Check
+
+if TYPE_CHECKING:
+    from hwprune.board import Board
 
 SIZE = 16
 CHANNELS = 8
 
 
-def board() -> Check:
-    """This machine as a board: it starts, says hello, runs and times a network."""
+def board(profile: Board | None = None) -> Check:
+    """A board, by default this machine: it starts, says hello, runs and times a network."""
     from hwprune.board import this_machine
     from hwprune.channels.base import make_base
-    from hwprune.cli.measure import take
+    from hwprune.cli.measure import fit, take
     from hwprune.errors import BoardError
     from hwprune.farm.session import BoardSession
 
-    machine = this_machine()
+    machine = profile or this_machine()
     try:
-        with BoardSession(machine) as session:
+        base = make_base(tiny_network())
+        with BoardSession(fit(machine, base, None, None)) as session:
             hello = session.open()
-            reading = take(session, make_base(tiny_network()), "doctor")
+            reading = take(session, base, "doctor")
     except BoardError as error:
         return Check(
             name="board",
@@ -42,7 +48,7 @@ def board() -> Check:
         name="board",
         state="warn",
         found=f"{found}; it doubts its reading: {'; '.join(reading.doubts)}",
-        mend="stop what else runs here, or use a quieter machine",
+        mend="stop what else runs there, let it cool, or use a quieter machine",
     )
 
 

@@ -1,0 +1,40 @@
+"""Where board profiles lie, so that boards are known by name."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from hwprune.errors import DeploymentError
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+def board_folders() -> tuple[Path, ...]:
+    """Where boards are looked up by name: the project's own profiles, then the user's."""
+    config = Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser()
+    return (Path("profiles/boards"), config / "hwprune" / "boards")
+
+
+def board_folder(folder: Path | None = None) -> Path:
+    """The folder whose boards are meant: the one that is given, or the first that is there."""
+    if folder is not None:
+        return folder
+    there = [place for place in board_folders() if place.is_dir()]
+    return there[0] if there else board_folders()[-1]
+
+
+def board_path(name: str, folder: Path) -> Path:
+    """The profile of the board called `name`, which need not be there.
+
+    Raises:
+        DeploymentError: no file may be called like that.
+    """
+    if not _NAME.fullmatch(name):
+        raise DeploymentError(
+            "a board cannot have this name",
+            given=repr(name),
+            possible="letters, digits, dots, dashes and underscores, such as lab-pi-2",
+        )
+    return folder / f"{name}.toml"

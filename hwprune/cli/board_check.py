@@ -1,0 +1,118 @@
+"""`hwprune boards check`: does each board answer, and can it be believed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hwprune.cli.board_options import Folder, Json
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hwprune.board import Board
+
+UNREACHED = 4
+"""The exit code of a board that does not answer."""
+
+Names = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[NAME]...", help="Boards; all by default.", show_default=False),
+]
+
+
+def check(names: Names = None, folder: Folder = None, as_json: Json = False) -> None:
+    """Measure a tiny network on boards: do they answer, and do they doubt themselves.
+
+    Exit code 4 if one does not answer.
+
+    Example:  hwprune boards check lab-pi
+    """
+    from hwprune.board import find_board
+    from hwprune.cli.progress import listener
+    from hwprune.cli.screen import print_json
+
+    chosen = [find_board(name, folder) for name in names] if names else _all(folder)
+    progress = listener()
+    results = []
+    try:
+        progress.begin("check boards", len(chosen))
+        for board in chosen:
+            results.append(probe(board))
+            progress.advance(note=board.name)
+        progress.end()
+    finally:
+        getattr(progress, "close", lambda: None)()
+    if as_json:
+        print_json({"boards": results})
+    else:
+        _show(results)
+    if any(not result["answers"] for result in results):
+        raise typer.Exit(UNREACHED)
+
+
+def probe(board: Board) -> dict[str, Any]:
+    """A reading of a tiny network on the board, or why there is none, as plain data."""
+    from hwprune.channels.base import make_base
+    from hwprune.cli.checks.board import tiny_network
+    from hwprune.cli.measure import fit, take
+    from hwprune.errors import HwpruneError
+    from hwprune.farm.session import BoardSession
+
+    result: dict[str, Any] = {"name": board.name, "kind": board.kind, "answers": False}
+    if board.is_placeholder:
+        return {**result, "error": f"set host in its profile: it is still '{board.host}'"}
+    base = make_base(tiny_network())
+    try:
+        with BoardSession(fit(board, base, None, None)) as session:
+            reading = take(session, base, "check")
+    except HwpruneError as error:
+        return {**result, "error": " ".join(str(error).split())}
+    return {
+        **result,
+        "answers": True,
+        "latency_ms": reading.latency_ms,
+        "low_ms": reading.low_ms,
+        "high_ms": reading.high_ms,
+        "doubts": list(reading.doubts),
+        "gate": reading.conditions.get("gate"),
+    }
+
+
+def _all(folder: Path | None) -> list[Board]:
+    """Every board of the folder that somebody has set up."""
+    from hwprune.board import load_board
+    from hwprune.board_folder import board_folder
+    from hwprune.errors import InputError
+
+    place = board_folder(folder)
+    found = [load_board(path) for path in sorted(place.glob("*.toml"))]
+    ready = [board for board in found if not board.is_placeholder]
+    if not ready:
+        raise InputError(
+            f"there is no board in {place} to check",
+            next_step="hwprune boards add NAME --ssh USER@HOST",
+        )
+    return ready
+
+
+def _show(results: list[dict[str, Any]]) -> None:
+    from hwprune.cli.screen import output
+    from hwprune.report import figures
+
+    console = output()
+    for result in results:
+        if not result["answers"]:
+            console.print("[bold red]fail[/]  ", end="")
+            console.print(f"{result['name']}: {result['error']}", markup=False, soft_wrap=True)
+            continue
+        state = "[yellow]warn[/]" if result["doubts"] else "[green]ok[/]  "
+        console.print(f"{state}  ", end="")
+        span = figures.spread_ms(result["low_ms"], result["high_ms"])
+        text = (
+            f"{result['name']}: a tiny network takes {figures.ms(result['latency_ms'])} ({span})"
+        )
+        console.print(text, markup=False, soft_wrap=True)
+        for doubt in result["doubts"]:
+            console.print(f"      it doubts this: {doubt}", markup=False, soft_wrap=True)

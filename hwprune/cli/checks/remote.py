@@ -1,0 +1,228 @@
+"""The doctor's look at one board by name: each thing that is missing, and how to mend it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from hwprune.board_profile import UNAVAILABLE, items, table
+from hwprune.cli.checks.check import Check
+from hwprune.cli.checks.mends import NEEDED, PERFORMANCE, SWAP, install, there
+
+if TYPE_CHECKING:
+    from hwprune.board import Board
+
+Survey = Mapping[str, Any]
+CLOCK_S = 60.0
+LEAST_DISK_MB = 500
+LEAST_MEMORY_MB = 3500
+"""Memory and swap together; below this a network that is built may be killed for want of it."""
+
+
+def examine_board(board: Board) -> Iterator[Check]:
+    """The findings on a board, one by one: can it be reached, what has it, does it measure."""
+    from hwprune.cli.checks.board import board as measured
+    from hwprune.errors import BoardError
+    from hwprune.farm.connections import survey
+
+    if board.is_placeholder:
+        yield Check(
+            name="reached",
+            state="fail",
+            found=f"nobody said where it is: host is still '{board.host}'",
+            mend="set host in its profile to USER@ADDRESS, or to a Host of your ~/.ssh/config",
+        )
+        return
+    try:
+        seen = survey(board)
+    except BoardError as error:
+        yield Check(
+            name="reached",
+            state="fail",
+            found=" ".join(part for part in (error.happened, error.given) if part),
+            mend=error.next_step or f"try it by hand: {there(board, 'python3 --version')}",
+        )
+        return
+    found = findings(board, seen)
+    yield from found
+    if all(check.state != "fail" for check in found):
+        yield measured(board)
+
+
+def findings(board: Board, survey: Survey, head_clock: float | None = None) -> list[Check]:
+    """What a survey says of a board that is to be measured on.
+
+    Args:
+        head_clock: seconds since the epoch on this machine when the survey came; now by default.
+    """
+    now = time.time() if head_clock is None else head_clock
+    found = [_reached(board, survey), _python(survey)]
+    if table(survey, "python").get("new_enough") is False:
+        return found
+    found += [_package(board, survey, name) for name in NEEDED.get(board.target.runtime, ())]
+    found += [
+        _emulated(survey),
+        _governor(board, survey),
+        *_power_mode(board, survey),
+        _thermal(survey),
+        _throttling(survey),
+        _memory(board, survey),
+        _disk(survey),
+        _clock(board, survey, now),
+    ]
+    return found
+
+
+def _reached(board: Board, survey: Survey) -> Check:
+    processor = table(survey, "processor").get("name", UNAVAILABLE)
+    model = survey.get("model", UNAVAILABLE)
+    parts = [model if model != UNAVAILABLE else processor, survey.get("os", UNAVAILABLE)]
+    known = [str(part) for part in parts if part != UNAVAILABLE]
+    return Check(name="reached", state="ok", found=", ".join(known) or f"{board.name} answers")
+
+
+def _python(survey: Survey) -> Check:
+    python = table(survey, "python")
+    found = f"Python {python.get('version', '?')} ({python.get('executable', '?')})"
+    if python.get("new_enough") is not False:
+        return Check(name="python", state="ok", found=found)
+    return Check(
+        name="python",
+        state="fail",
+        found=f"{found} is older than {python.get('least', '3.10')}",
+        mend="install a newer one there and set python in the board's profile to its path",
+    )
+
+
+def _package(board: Board, survey: Survey, name: str) -> Check:
+    found = table(table(survey, "packages"), name)
+    if found.get("imports"):
+        return Check(name=name, state="ok", found=f"{name} {found.get('version', '')}".strip())
+    said = str(found.get("error", "not told"))
+    return Check(name=name, state="fail", found=said, mend=install(board, survey, name, said))
+
+
+def _emulated(survey: Survey) -> Check:
+    if survey.get("emulated") is not True:
+        return Check(name="processor", state="ok", found=_processor(survey))
+    return Check(
+        name="processor",
+        state="warn",
+        found=f"{survey.get('machine')} is emulated here by another processor",
+        mend="good for trying things out only: its times say nothing about a real board",
+    )
+
+
+def _processor(survey: Survey) -> str:
+    processor = table(survey, "processor")
+    return f"{processor.get('name', UNAVAILABLE)}, {processor.get('cores', '?')} cores"
+
+
+def _governor(board: Board, survey: Survey) -> Check:
+    clocks = table(survey, "clocks")
+    governors = clocks.get("governors", UNAVAILABLE)
+    if not isinstance(governors, list):
+        return Check(name="governor", state="ok", found="not told (usual in virtual machines)")
+    pinned = table(survey, "power_mode").get("clocks_locked") is True
+    pinned = pinned or clocks.get("lowest_mhz") == clocks.get("highest_mhz")
+    if governors == ["performance"] or pinned:
+        words = "clocks are locked" if pinned else "performance on every core"
+        return Check(name="governor", state="ok", found=words)
+    return Check(
+        name="governor",
+        state="warn",
+        found=f"{', '.join(governors)}: the clock moves while networks are timed",
+        mend=there(board, PERFORMANCE),
+    )
+
+
+def _power_mode(board: Board, survey: Survey) -> Iterator[Check]:
+    mode = table(survey, "power_mode")
+    if mode.get("nvpmodel", UNAVAILABLE) == UNAVAILABLE:
+        return
+    name, highest = mode["nvpmodel"], mode.get("nvpmodel_highest")
+    if mode.get("is_highest") is False:
+        yield Check(
+            name="power mode",
+            state="warn",
+            found=f"{name} holds the clocks below what the board can do",
+            mend=f"unless that is meant: {there(board, f'sudo nvpmodel -m {highest}')}",
+        )
+    else:
+        yield Check(name="power mode", state="ok", found=str(name))
+    if mode.get("clocks_locked") is False:
+        yield Check(
+            name="clocks",
+            state="warn",
+            found="free to move between lowest and highest",
+            mend=there(board, "sudo jetson_clocks"),
+        )
+
+
+def _thermal(survey: Survey) -> Check:
+    zones = items(survey, "thermal_zones")
+    if zones:
+        warmest = max(zones, key=lambda zone: zone.get("temperature_c", 0.0))
+        words = f"{warmest.get('zone')} at {warmest.get('temperature_c'):.0f} °C"
+        return Check(name="temperature", state="ok", found=f"{words}, {len(zones)} zones")
+    return Check(
+        name="temperature",
+        state="warn",
+        found="no thermal zone can be read (usual in virtual machines)",
+        mend="keep the board cool yourself: readings cannot tell when it is too hot",
+    )
+
+
+def _throttling(survey: Survey) -> Check:
+    told = table(survey, "throttling")
+    seen = list(dict.fromkeys([*told.get("now", ()), *told.get("since_boot", ())]))
+    if not seen:
+        words = "none since it was started" if told else "not told by the board"
+        return Check(name="throttling", state="ok", found=words)
+    low = any("under-voltage" in words for words in seen)
+    return Check(
+        name="throttling",
+        state="warn",
+        found=f"seen since it was started: {', '.join(seen)}",
+        mend="give it its maker's power supply and a short cable, then restart it"
+        if low
+        else "cool it better, then restart it to clear the record",
+    )
+
+
+def _memory(board: Board, survey: Survey) -> Check:
+    memory = table(survey, "memory_mb")
+    ram, swap = memory.get("ram"), memory.get("swap")
+    if not isinstance(ram, int):
+        return Check(name="memory", state="ok", found="not told by the board")
+    swap = swap if isinstance(swap, int) else 0
+    found = f"{ram} MB and {swap} MB swap"
+    if ram + swap >= LEAST_MEMORY_MB:
+        return Check(name="memory", state="ok", found=found)
+    return Check(name="memory", state="warn", found=found, mend=there(board, SWAP))
+
+
+def _disk(survey: Survey) -> Check:
+    free = {k: v for k, v in table(survey, "disk_free_mb").items() if isinstance(v, int)}
+    found = ", ".join(f"{name} {left} MB free" for name, left in free.items())
+    if all(left >= LEAST_DISK_MB for left in free.values()):
+        return Check(name="disk", state="ok", found=found or "not told by the board")
+    return Check(
+        name="disk", state="warn", found=found, mend=f"free {LEAST_DISK_MB} MB on each of them"
+    )
+
+
+def _clock(board: Board, survey: Survey, now: float) -> Check:
+    clock = survey.get("clock")
+    if not isinstance(clock, int | float):
+        return Check(name="clock", state="ok", found="not told by the board")
+    off = clock - now
+    if abs(off) <= CLOCK_S:
+        return Check(name="clock", state="ok", found="as here")
+    return Check(
+        name="clock",
+        state="warn",
+        found=f"{abs(off):.0f} s {'ahead of' if off > 0 else 'behind'} this machine's",
+        mend=there(board, "sudo timedatectl set-ntp true"),
+    )
