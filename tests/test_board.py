@@ -42,6 +42,7 @@ def test_last_means_as_many_cores_as_threads():
         ({"target": {"threads": "many"}}, ["threads", "many"]),
         ({"target": {"threads": 0}}, ["threads must be 1 or more"]),
         ({"protocol": {"rounds": 50}}, ["max_rounds is less than rounds"]),
+        ({"protocol": {"gate_s": -1}}, ["gate_s must be 0 or more"]),
         ({"connection": "telepathy"}, ["telepathy", "local"]),
         ({"cores": [4096]}, ["4096", "last"]),
         ({"cores": []}, ["cores cannot be used"]),
@@ -57,3 +58,9 @@ def test_what_is_wrong_is_named_with_what_is_possible(data, said):
 def test_a_missing_profile_names_its_neighbours():
     with pytest.raises(DeploymentError, match=r"this-machine\.toml"):
         load_board(PROFILES / "nobody.toml")
+
+
+def test_a_profile_that_only_tells_of_a_kind_of_board_says_so():
+    placeholders = [load_board(path).is_placeholder for path in PROFILES.glob("*.toml")]
+    assert placeholders.count(False) == 1  # this machine
+    assert not parse_board({"connection": "ssh", "host": "pi@pi.local"}, name="b").is_placeholder
