@@ -49,6 +49,7 @@ def test_last_means_as_many_cores_as_threads():
         ({"target": {"options": {"provider": "Open VINO"}}}, ["Open VINO", "OpenVINO"]),
         ({"target": {"options": {"execution": "parallel"}}}, ["threads = 1", "2 or more"]),
         ({"target": {"options": {"fallback": "refuse"}}}, ["fallback", "other than the CPU"]),
+        ({"protocol": {"gate_s": -1}}, ["gate_s must be 0 or more"]),
         ({"connection": "telepathy"}, ["telepathy", "local"]),
         ({"cores": [4096]}, ["4096", "last"]),
         ({"cores": []}, ["cores cannot be used"]),
@@ -72,3 +73,9 @@ def test_options_that_say_the_default_are_the_same_target():
 def test_a_missing_profile_names_its_neighbours():
     with pytest.raises(DeploymentError, match=r"this-machine\.toml"):
         load_board(PROFILES / "nobody.toml")
+
+
+def test_a_profile_that_only_tells_of_a_kind_of_board_says_so():
+    placeholders = [load_board(path).is_placeholder for path in PROFILES.glob("*.toml")]
+    assert placeholders.count(False) == 1  # this machine
+    assert not parse_board({"connection": "ssh", "host": "pi@pi.local"}, name="b").is_placeholder

@@ -72,9 +72,11 @@ def all_cores(root: Path = ROOT) -> list[int]:
 
 
 def clusters(root: Path = ROOT) -> list[dict[str, Any]]:
-    """Cores that are alike, the fastest first: their numbers, capacity and highest MHz."""
+    """Cores that are on and alike, the fastest first: numbers, capacity and highest MHz."""
     groups: dict[tuple[int, int], list[int]] = {}
     for core in all_cores(root):
+        if number(root / _CPU / f"cpu{core}" / "online") == 0:
+            continue
         capacity = number(root / _CPU / f"cpu{core}" / "cpu_capacity") or 0
         most = core_clock(core, root).most_mhz or 0
         groups.setdefault((capacity, most), []).append(core)

@@ -42,7 +42,8 @@ class Throttling:
 
     @property
     def slowing(self) -> tuple[str, ...]:
-        """What of `now` takes speed; low voltage alone does not, and waiting does not cure it."""
+        """What of `now` may pass by itself. Low voltage does not: it calls for another supply, and
+        the throttling that comes of it is told beside it."""
         return tuple(words for words in self.now if words != UNDER_VOLTAGE)
 
     def to_json(self) -> dict[str, Any] | str:

@@ -62,11 +62,13 @@ def show(name: Name, folder: Folder = None, as_json: Json = False) -> None:
         "cores": board.core_words,
         "python": board.python or "python3 there, or the one that runs hwprune here",
         "precision": f"{target.precision}, batch {target.batch}",
-        **board.facts,
     }
-    for key, value in rows.items():
-        text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-        console.print(f"{key:<15}{text}", markup=False, soft_wrap=True)
+    for heading, lines in (("", rows), ("facts", board.facts)):
+        if heading and lines:
+            console.print(f"\n[bold]{heading}[/]")
+        for key, value in lines.items():
+            text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+            console.print(f"{key:<15}{text}", markup=False, soft_wrap=True)
 
 
 def _row(path: Path) -> dict[str, Any]:

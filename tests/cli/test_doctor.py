@@ -121,3 +121,25 @@ def test_a_board_whose_python_does_not_start_fails(monkeypatch):
     )
     check = board.board()
     assert check.state == "fail" and "/no/such/python" in check.found
+
+
+def test_a_board_by_name_is_surveyed_and_measured(monkeypatch, tmp_path):
+    (tmp_path / "here.toml").write_text('connection = "local"\n[protocol]\nrounds = 5\n')
+    done = CliRunner().invoke(app, ["doctor", str(tmp_path / "here.toml"), "--json"])
+    assert done.exit_code == 0, done.stdout
+    checks = {check["name"]: check for check in json.loads(done.stdout)["checks"]}
+    assert {"reached", "python", "onnxruntime", "throttling", "clock", "board"} <= set(checks)
+    assert "a tiny network takes" in checks["board"]["found"]
+
+
+def test_a_board_that_lacks_something_fails_and_is_not_measured(tmp_path):
+    (tmp_path / "gone.toml").write_text('connection = "local"\npython = "/no/such/python"\n')
+    done = CliRunner().invoke(app, ["doctor", str(tmp_path / "gone.toml")])
+    assert done.exit_code == 1
+    assert "/no/such/python" in done.stdout and "a tiny network" not in done.stdout
+
+
+def test_a_board_that_nobody_knows_is_a_usage_error():
+    done = CliRunner().invoke(app, ["doctor", "no-such-board"])
+    assert done.exit_code == 2
+    assert "no board called 'no-such-board'" in done.stderr

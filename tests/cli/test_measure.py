@@ -121,3 +121,11 @@ def test_doubts_of_several_readings_are_said_once():
     readings = [make_reading("a" * 64, 2.0, seed=n, doubts=("drift",)) for n in range(3)]
     data = facts([*readings, replace(readings[0], doubts=("drift", "steal"))], this_machine())
     assert data["doubts"] == ["drift", "steal"]
+
+
+def test_cores_of_a_board_elsewhere_are_its_own_matter():
+    base = make_base(tiny_network())
+    far = Board(name="b", connection="ssh", host="b", cores=(6, 7), target=Target(threads=2))
+    assert fit(far, base, None, None).cores == (6, 7)
+    many = fit(far, base, 12, None)
+    assert many.target.threads == 12 and many.core_words == "last"

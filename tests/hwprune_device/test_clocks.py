@@ -38,6 +38,8 @@ def test_cores_of_one_capacity_and_clock_are_a_cluster_the_fastest_first(tmp_pat
     for number, capacity, most in ((0, 400, 1800), (1, 400, 1800), (2, 1024, 2400)):
         write(tmp_path, core(number, now=1, low=1, high=most, most=most, governor="x"))
         write(tmp_path, {f"{CPU}/cpu{number}/cpu_capacity": f"{capacity}\n"})
+    # A Jetson's smaller power modes switch cores off.
+    write(tmp_path, {f"{CPU}/cpu3/online": "0\n"})
     assert clusters(tmp_path) == [
         {"cores": [2], "capacity": 1024, "max_mhz": 2400},
         {"cores": [0, 1], "capacity": 400, "max_mhz": 1800},
