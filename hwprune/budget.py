@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from hwprune.errors import BoardError, DeploymentError
 from hwprune_device.reading import Reading
 
 QUANTITIES = ("latency_ms", "memory_mb", "energy_mj", "params", "macs")
+_COUNTED = ("params", "macs")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,8 +18,15 @@ class Footprint:
     """What a network costs: its reading on the board, and what its structure alone tells."""
 
     reading: Reading
+    """On the board, or on the first kind of board of a fleet."""
     params: int
     macs: int
+    by_kind: Mapping[str, Reading] = field(default_factory=dict)
+    """On every kind of board of a fleet."""
+
+    def on(self, kind: str) -> Reading:
+        """The reading on a kind of board; empty: on the only, or the first, kind."""
+        return self.by_kind.get(kind, self.reading)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,13 +39,16 @@ class Constraint:
     """True: `at_most` is a fraction of the unpruned network's own value."""
     quantile: float = 0.5
     """For latency_ms: which quantile of the runs."""
+    kind: str = ""
+    """The kind of board it holds for, where there are several."""
 
     @property
     def label(self) -> str:
-        """A short name, unique within a budget: `latency_ms`, or `latency_ms@p95`."""
+        """A short name, unique within a budget: `latency_ms`, `latency_ms@p95 on pi-5`."""
+        name = self.quantity
         if self.quantity == "latency_ms" and abs(self.quantile - 0.5) > 1e-9:
-            return f"latency_ms@p{self.quantile * 100:g}"
-        return self.quantity
+            name += f"@p{self.quantile * 100:g}"
+        return f"{name} on {self.kind}" if self.kind else name
 
     def value(self, cost: Footprint) -> float:
         """The quantity as read: a point, without its interval.
@@ -45,11 +57,11 @@ class Constraint:
             BoardError: an energy that the board did not tell.
         """
         if self.quantity == "latency_ms":
-            return cost.reading.quantile_ms(self.quantile)
+            return cost.on(self.kind).quantile_ms(self.quantile)
         if self.quantity == "memory_mb":
-            return cost.reading.memory.peak_mb
+            return cost.on(self.kind).memory.peak_mb
         if self.quantity == "energy_mj":
-            return _energy_mj(cost.reading)
+            return _energy_mj(cost.on(self.kind))
         return float(cost.params if self.quantity == "params" else cost.macs)
 
     def bound(self, cost: Footprint) -> float:
@@ -81,6 +93,37 @@ class Budget:
     """All constraints of a deployment; a network keeps the budget when it keeps each of them."""
 
     constraints: tuple[Constraint, ...]
+
+    def for_kinds(self, kinds: Sequence[str]) -> Budget:
+        """The budget of a fleet of these kinds of board.
+
+        What is asked of no kind in particular holds for each, unless a kind has a limit of its
+        own; params and MACs are the same everywhere.
+
+        Raises:
+            DeploymentError: a limit for a kind that is not there.
+        """
+        for constraint in self.constraints:
+            if constraint.kind and constraint.kind not in kinds:
+                raise DeploymentError(
+                    f"the budget has a limit for boards of kind '{constraint.kind}'",
+                    possible=", ".join(kinds),
+                    next_step="name a kind of the deployment's boards, or add such a board",
+                )
+        if len(kinds) == 1:
+            return Budget(constraints=tuple(replace(c, kind="") for c in self.constraints))
+        own = {(c.quantity, c.quantile, c.kind) for c in self.constraints}
+        found = []
+        for constraint in self.constraints:
+            if constraint.kind or constraint.quantity in _COUNTED:
+                found.append(constraint)
+                continue
+            found += [
+                replace(constraint, kind=kind)
+                for kind in kinds
+                if (constraint.quantity, constraint.quantile, kind) not in own
+            ]
+        return Budget(constraints=tuple(found))
 
     def resolve(self, unpruned: Footprint) -> Budget:
         """The budget in absolute units."""
@@ -116,7 +159,9 @@ _EXAMPLES = {
 }
 
 
-def parse_constraint(quantity: str, limit: str | float, *, quantile: float = 0.5) -> Constraint:
+def parse_constraint(
+    quantity: str, limit: str | float, *, quantile: float = 0.5, kind: str = ""
+) -> Constraint:
     """A constraint from `"50 %"` (of the unpruned network), `"8 ms"`, `"200 MB"` or a number.
 
     Raises:
@@ -146,4 +191,5 @@ def parse_constraint(quantity: str, limit: str | float, *, quantile: float = 0.5
         at_most=number / 100 if relative else number,
         relative=relative,
         quantile=quantile,
+        kind=kind,
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from hwprune.budget import Budget, parse_constraint
+from hwprune.budget import QUANTITIES, Budget, Constraint, parse_constraint
 from hwprune.errors import DeploymentError
 from hwprune.recipe import Recipe
 from hwprune.width_limit import WidthLimit
@@ -90,14 +90,16 @@ class Deployment:
     name: str
     network: NetworkWish
     data: DataWish
-    board: Path
-    """Board profile."""
+    boards: tuple[Path, ...]
+    """Board profiles. Those of one kind share the work; each kind has the budget to keep."""
     budget: Budget
     search: SearchWish = field(default_factory=SearchWish)
     training: Recipe = field(default_factory=lambda: Recipe(epochs=30, lr=0.1))
     finetune: Recipe = field(default_factory=lambda: Recipe(distillation=0.5))
     certificate_readings: int = 5
     """Fresh readings behind the certificate."""
+    nominal: Literal["typical", "slowest"] = "typical"
+    """Whose latency counts where a kind has more boards than one."""
     tolerance: float = 1e-3
     """Largest relative difference between torch, ONNX and the board at delivery."""
 
@@ -146,16 +148,15 @@ def parse_deployment(data: Mapping[str, Any], *, name: str, folder: Path) -> Dep
         )
     network = validate(NetworkWish, wish["network"], where=f"{name} [network]")
     network = _with_paths(network, folder)
-    board = wish["board"]
-    if not isinstance(board, Mapping) or set(board) != {"profile"}:
-        raise DeploymentError(f"{name}: [board] needs one key, profile", given=str(board))
+    boards, nominal = _boards(wish["board"], folder, where=f"{name} [board]")
     delivery = wish.get("delivery", {})
     _only(delivery, ("certificate_readings", "tolerance"), where=f"{name} [delivery]")
     return Deployment(
         name=name,
         network=network,
         data=validate(DataWish, wish["data"], where=f"{name} [data]"),
-        board=_resolve(str(board["profile"]), folder),
+        boards=boards,
+        nominal=nominal,
         budget=parse_budget(wish["budget"], where=f"{name} [budget]"),
         search=validate(SearchWish, wish.get("search", {}), where=f"{name} [search]"),
         training=validate(
@@ -178,15 +179,12 @@ def parse_budget(data: Mapping[str, Any], *, where: str = "budget") -> Budget:
         DeploymentError: nothing is asked for, or a constraint cannot be read.
     """
     constraints = []
-    for quantity, limits in data.items():
-        for limit in limits if isinstance(limits, list | tuple) else [limits]:
-            entry = dict(limit) if isinstance(limit, Mapping) else {"at_most": limit}
-            _only(entry, ("at_most", "quantile"), where=f"{where} {quantity}")
-            if "at_most" not in entry:
-                raise DeploymentError(f"{where}: {quantity} names no at_most", given=str(limit))
-            constraints.append(
-                parse_constraint(quantity, entry["at_most"], quantile=entry.get("quantile", 0.5))
-            )
+    for name, limits in data.items():
+        if isinstance(limits, Mapping) and limits and set(limits) <= set(QUANTITIES):
+            for quantity, inner in limits.items():
+                constraints += _limits(quantity, inner, kind=name, where=f"{where} {name}")
+        else:
+            constraints += _limits(name, limits, kind="", where=where)
     if not constraints:
         raise DeploymentError(
             f"{where} asks for nothing", possible='for example latency_ms = "50 %"'
@@ -195,6 +193,47 @@ def parse_budget(data: Mapping[str, Any], *, where: str = "budget") -> Budget:
     if len(set(labels)) < len(labels):
         raise DeploymentError(f"{where} limits one quantity twice", given=", ".join(labels))
     return Budget(constraints=tuple(constraints))
+
+
+def _limits(quantity: str, limits: Any, *, kind: str, where: str) -> list[Constraint]:
+    """The constraints on one quantity, for one kind of board or for all."""
+    found = []
+    for limit in limits if isinstance(limits, list | tuple) else [limits]:
+        entry = dict(limit) if isinstance(limit, Mapping) else {"at_most": limit}
+        _only(entry, ("at_most", "quantile"), where=f"{where} {quantity}")
+        if "at_most" not in entry:
+            raise DeploymentError(f"{where}: {quantity} names no at_most", given=str(limit))
+        found.append(
+            parse_constraint(
+                quantity, entry["at_most"], quantile=entry.get("quantile", 0.5), kind=kind
+            )
+        )
+    return found
+
+
+def _boards(
+    data: Any, folder: Path, *, where: str
+) -> tuple[tuple[Path, ...], Literal["typical", "slowest"]]:
+    """The board profiles of a wish, and whose latency counts."""
+    if not isinstance(data, Mapping):
+        raise DeploymentError(f"{where} must be a table of keys", given=repr(data))
+    _only(data, ("profile", "profiles", "latency_of"), where=where)
+    profiles = data.get("profiles", [data["profile"]] if "profile" in data else [])
+    one = ("profile" in data) != ("profiles" in data)
+    if not one or not isinstance(profiles, list | tuple) or not profiles:
+        raise DeploymentError(
+            f"{where} needs profile, or profiles",
+            given=str(dict(data)),
+            possible='profile = "pi.toml", or profiles = ["pi-1.toml", "pi-2.toml"]',
+        )
+    latency_of = data.get("latency_of", "typical")
+    if latency_of not in ("typical", "slowest"):
+        raise DeploymentError(
+            f"{where} latency_of cannot be used",
+            given=repr(latency_of),
+            possible="typical, slowest",
+        )
+    return tuple(_resolve(str(profile), folder) for profile in profiles), latency_of
 
 
 def _only(data: Mapping[str, Any], possible: Sequence[str], *, where: str) -> None:

@@ -30,7 +30,7 @@ def written(folder: Path, text: str) -> Path:
 def test_paths_start_at_the_deployment_file(tmp_path):
     text = GOOD.replace("[data]", 'weights = "w/net.pth"\n[data]')
     deployment = load_deployment(written(tmp_path, text))
-    assert deployment.board == tmp_path / "boards" / "here.toml"
+    assert deployment.boards == (tmp_path / "boards" / "here.toml",)
     assert deployment.network.weights == str(tmp_path / "w" / "net.pth")
 
 

@@ -44,8 +44,9 @@ def check(deployment: Deployment) -> None:
             given=weights,
             next_step="mend network.weights, or leave it out to train the network first",
         )
-    if deployment.board != Path():
-        load_board(deployment.board)
+    boards = [load_board(path) for path in deployment.boards]
+    if boards:
+        deployment.budget.for_kinds(list(dict.fromkeys(b.kind or b.name for b in boards)))
 
 
 def _check_recipe(section: str, recipe: Recipe) -> None:

@@ -113,10 +113,10 @@ def _agree(bench: Workbench, model: bytes) -> Agreement:
     with torch.inference_mode():
         reference = load_package(bench.folder.path).eval()(inputs).numpy()
         onnx = to_module(model).eval()(inputs).numpy()
-    board = bench.farm.agree(model, inputs.numpy())
+    boards = bench.fleet.agree(model, inputs.numpy())
     agreement = Agreement(
         onnx_error=_difference(reference, onnx),
-        board_error=_difference(reference, board),
+        board_error=max(_difference(reference, board) for board in boards.values()),
         tolerance=bench.prepared.deployment.tolerance,
     )
     if not agreement.holds:

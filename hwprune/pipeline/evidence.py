@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from hwprune.candidate import Candidate
-from hwprune.pipeline.contest import Contest, fresh_certificate
+from hwprune.pipeline.contest import Contest, fresh_certificate, fresh_readings
 from hwprune.pipeline.delivery import Delivered
 from hwprune.pipeline.workbench import Workbench
 from hwprune.progress import Progress
@@ -47,7 +47,10 @@ def gather(
     for name, candidate in candidates.items():
         certificates[name] = fresh_certificate(bench, "certificate", candidate)
         rows.append(_row(bench, delivered, name, candidate, certificates[name]))
-        readings += [FinalReading(network=name, reading=r) for r in _readings(bench, candidate)]
+        by_kind = fresh_readings(bench, "certificate", candidate)
+        readings += [
+            FinalReading(network=name, reading=r) for found in by_kind.values() for r in found
+        ]
         progress.advance(note=name)
     certificate = replace(certificates[HWPRUNE], commands=commands, versions=versions())
     progress.end(certificate.status)
@@ -79,10 +82,8 @@ def gather(
 
 
 def _readings(bench: Workbench, candidate: Candidate) -> list[Reading]:
-    """The certificate's readings of a network."""
-    count = bench.prepared.deployment.certificate_readings
-    outcomes = bench.fresh("certificate", candidate, count)
-    return [outcome for outcome in outcomes if isinstance(outcome, Reading)]
+    """The certificate's readings of a network on the first kind of board."""
+    return fresh_readings(bench, "certificate", candidate)[bench.prepared.kinds[0]]
 
 
 def _row(
@@ -93,7 +94,7 @@ def _row(
     certificate: Certificate,
 ) -> NetworkRow:
     model = bench.prepared.base.cost_model
-    timed = next((f for f in certificate.findings if f.label == "latency_ms"), None)
+    timed = next((f for f in certificate.findings if f.label.startswith("latency_ms")), None)
     first = next(iter(_readings(bench, candidate)), None)
     heldout = bench.accuracy([candidate], split="final")[0].result()
     # A network that two names share was fine-tuned once.
@@ -133,7 +134,7 @@ def _summary(bench: Workbench) -> DeploymentSummary:
         name=deployment.name,
         network=deployment.network.source,
         data=deployment.data.source,
-        board=bench.prepared.board.name,
+        board=", ".join(bench.prepared.kinds),
         budget=deployment.limits,
         methods=deployment.search.methods,
         evaluations=deployment.search.evaluations,

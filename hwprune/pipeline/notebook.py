@@ -75,7 +75,7 @@ def prune(
         data=DataWish(source=f"given: {data.name}")
         if isinstance(data, Data)
         else validate(DataWish, source, where="data"),
-        board=Path(board) if isinstance(board, str | Path) else Path(),
+        boards=(Path(board),) if isinstance(board, str | Path) else (),
         budget=budget if isinstance(budget, Budget) else parse_budget(budget),
         search=search if isinstance(search, SearchWish) else _noun(SearchWish, search, "search"),
         finetune=finetune

@@ -42,11 +42,16 @@ class Prepared:
     """A network ready to be cut, with all that scoring and measuring it needs."""
 
     deployment: Deployment
-    board: Board
+    boards: tuple[Board, ...]
     data: Data
     base: BaseNetwork
     ranking: Ranking
     space: SearchSpace
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of board, in the order of their profiles."""
+        return tuple(dict.fromkeys(board.kind or board.name for board in self.boards))
 
 
 def fetch(deployment: Deployment, given: Given, *, network: bool) -> Given:
@@ -101,7 +106,8 @@ def prepare(
     Raises:
         InputError: the network, the data or the board is not what the wish says.
     """
-    board = _read_for(deployment, given.board or load_board(deployment.board))
+    named = [given.board] if given.board else [load_board(path) for path in deployment.boards]
+    boards = tuple(_read_for(deployment, board) for board in named)
     data = given.data or load(deployment)
     base = _base(deployment, folder, progress, given, data)
     ranking = _ranking(deployment, folder, progress, base, data)
@@ -116,7 +122,7 @@ def prepare(
     )
     return Prepared(
         deployment=deployment,
-        board=board,
+        boards=boards,
         data=data,
         base=base,
         ranking=ranking,

@@ -118,7 +118,7 @@ class StepClock:
 
 def wish_of(deployment: Deployment) -> dict[str, Any]:
     """The wish as plain data: two runs mix only if it is the same."""
-    return asdict(deployment) | {"board": str(deployment.board)}
+    return asdict(deployment) | {"boards": [str(board) for board in deployment.boards]}
 
 
 def _write_evidence(folder: Path, result: Result) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any
 
@@ -12,7 +12,7 @@ from hwprune.budget import Budget, Footprint
 from hwprune.candidate import Candidate
 from hwprune.errors import BoardError, BudgetError
 from hwprune.farm.cluster import Cluster
-from hwprune.farm.farm import Farm
+from hwprune.farm.fleet import Fleet, Outcomes
 from hwprune.farm.scorers import ScorerPool
 from hwprune.farm.store import ReadingStore
 from hwprune.pipeline.prepare import Prepared
@@ -44,21 +44,26 @@ class Workbench:
         self._pools: dict[str, ScorerPool] = {}
         self._store = ReadingStore(store_path())
         self._cluster = Cluster()
-        self._farm = Farm([prepared.board], self._store, what=str(folder.path))
+        self._fleet = Fleet(
+            prepared.boards,
+            self._store,
+            nominal=prepared.deployment.nominal,
+            what=str(folder.path),
+        )
         self._affinity = os.sched_getaffinity(0)
 
     def __enter__(self) -> Workbench:
         # The board is this machine: the head keeps off the cores that are being timed.
         os.sched_setaffinity(0, self.head_cores)
         self._cluster.start()
-        self._farm.start()
-        self._farm.place(self.prepared.base)
+        self._fleet.start()
+        self._fleet.place(self.prepared.base)
         return self
 
     def __exit__(self, *_: object) -> None:
         for pool in self._pools.values():
             pool.close()
-        self._farm.close()
+        self._fleet.close()
         self._cluster.stop()
         self._store.close()
         self.book.close()
@@ -67,8 +72,7 @@ class Workbench:
     @property
     def head_cores(self) -> set[int]:
         """Cores that no local board is timed on; all of them where the boards take every one."""
-        board = self.prepared.board
-        timed = set(board.cores) if board.is_here else set()
+        timed = {core for board in self.prepared.boards if board.is_here for core in board.cores}
         return (self._affinity - timed) or self._affinity
 
     @property
@@ -84,37 +88,29 @@ class Workbench:
             BudgetError: even the smallest network is over the budget.
         """
         progress.begin("measure the unpruned and the smallest network", 2)
-        reading = self._unpruned_reading()
-        self.unpruned = self.footprint(self.prepared.space.unpruned, reading)
-        self.budget = self.prepared.deployment.budget.resolve(self.unpruned)
-        # An energy that the board does not tell ends the run here.
+        space = self.prepared.space
+        self.unpruned = self.footprint(space.unpruned, self._unpruned_readings())
+        wish = self.prepared.deployment.budget.for_kinds(self.prepared.kinds)
+        self.budget = wish.resolve(self.unpruned)
+        # An energy that a board does not tell ends the run here.
         self.budget.excess(self.unpruned)
-        progress.advance(note=f"unpruned {reading.latency_ms:.3f} ms")
-        smallest = self.prepared.space.smallest
-        least = self._farm.measure([smallest])[0].result()
-        if isinstance(least, Failure):
-            raise BoardError(
-                "the smallest network could not be measured",
-                given=f"{least.stage}: {least.message}",
-                next_step="hwprune doctor",
-            )
-        self._refuse_the_impossible(self.footprint(smallest, least))
-        progress.advance(note=f"smallest {least.latency_ms:.3f} ms")
-        progress.end(f"unpruned {reading.latency_ms:.3f} ms, smallest {least.latency_ms:.3f} ms")
+        unpruned = _latencies(self.unpruned)
+        progress.advance(note=f"unpruned {unpruned}")
+        outcomes = self._fleet.measure([space.smallest])[0].result()
+        least = self.footprint(space.smallest, _readings(outcomes, "the smallest network"))
+        self._refuse_the_impossible(least)
+        progress.advance(note=f"smallest {_latencies(least)}")
+        progress.end(f"unpruned {unpruned}, smallest {_latencies(least)}")
 
-    def _unpruned_reading(self) -> Reading:
+    def _unpruned_readings(self) -> dict[str, Reading]:
         """What a relative budget is a share of: kept with the run, whose limits must not move."""
-        outcome = self._farm.calibrate()
-        if isinstance(outcome, Failure):
-            raise BoardError(
-                "the unpruned network could not be measured",
-                given=f"{outcome.stage}: {outcome.message}",
-                next_step="hwprune doctor",
-            )
-        kept = self.folder.step("unpruned")
-        if kept is None:
-            kept = self.folder.finish("unpruned", outcome.to_json())
-        return Reading.from_json(kept)
+        found = _readings(self._fleet.calibrate(), "the unpruned network")
+        kept = {}
+        for number, (kind, reading) in enumerate(found.items()):
+            step = f"unpruned {kind}" if number else "unpruned"
+            data = self.folder.step(step) or self.folder.finish(step, reading.to_json())
+            kept[kind] = Reading.from_json(data)
+        return kept
 
     def _refuse_the_impossible(self, least: Footprint) -> None:
         over = {label: e for label, e in self.budget.excess(least).items() if e > 0}
@@ -133,34 +129,38 @@ class Workbench:
             next_step="relax " + " or ".join(over),
         )
 
-    def footprint(self, candidate: Candidate, reading: Reading) -> Footprint:
-        """A reading together with what the structure alone tells."""
+    def footprint(self, candidate: Candidate, readings: Mapping[str, Reading]) -> Footprint:
+        """Readings by kind of board, together with what the structure alone tells."""
         model = self.prepared.base.cost_model
         return Footprint(
-            reading=reading,
+            reading=next(iter(readings.values())),
+            by_kind=dict(readings),
             params=model.params(candidate.widths),
             macs=model.macs(candidate.widths),
         )
 
     def cost(self, candidates: Sequence[Candidate]) -> list[Future[Cost | Failure]]:
         """What each candidate costs on the board, as excess over each constraint."""
-        readings = self._farm.measure(candidates)
+        readings = self._fleet.measure(candidates)
         return [
-            _then(future, lambda outcome, c=candidate: self._cost_of(c, outcome))
+            _then(future, lambda outcomes, c=candidate: self._cost_of(c, outcomes))
             for candidate, future in zip(candidates, readings, strict=True)
         ]
 
-    def _cost_of(self, candidate: Candidate, outcome: Reading | Failure) -> Cost | Failure:
-        if isinstance(outcome, Failure):
-            if outcome.stage == "lost":
+    def _cost_of(self, candidate: Candidate, outcomes: Outcomes) -> Cost | Failure:
+        failures = [outcome for outcome in outcomes.values() if isinstance(outcome, Failure)]
+        for failure in failures:
+            if failure.stage == "lost":
                 # It says nothing about the network; a search must not learn from it.
                 raise BoardError(
                     "the boards are gone, so the search cannot go on",
-                    given=outcome.message,
+                    given=failure.message,
                     next_step="mend the board, then go on with --resume: nothing is lost",
                 )
-            return outcome
-        footprint = self.footprint(candidate, outcome)
+        if failures:
+            return failures[0]
+        readings = {k: o for k, o in outcomes.items() if isinstance(o, Reading)}
+        footprint = self.footprint(candidate, readings)
         try:
             return Cost(
                 excess=self.budget.excess(footprint),
@@ -168,7 +168,8 @@ class Workbench:
             )
         except BoardError as error:
             said = f"{error.happened}: {error.given}"
-            return Failure(stage="run", message=said, architecture=outcome.architecture)
+            architecture = footprint.reading.architecture
+            return Failure(stage="run", message=said, architecture=architecture)
 
     def accuracy(
         self, candidates: Sequence[Candidate], split: str = "heldout"
@@ -210,39 +211,44 @@ class Workbench:
     def spent(self) -> dict[str, float]:
         """Seconds so far, by stage on the boards and for scoring, and how many candidates each."""
         with self._lock:
-            return {**self._farm.timings(), "score": self.score_s, "scored": self.scored}
+            return {**self._fleet.timings(), "score": self.score_s, "scored": self.scored}
 
     def measure(self, candidates: Sequence[Candidate]) -> list[Reading | Failure]:
-        """Readings of candidates, from the store where it has them."""
-        return [future.result() for future in self._farm.measure(candidates)]
+        """Readings of candidates on the first kind, from the store where it has them."""
+        first = self._fleet.farms[self.prepared.kinds[0]]
+        return [future.result() for future in first.measure(candidates)]
 
-    def fresh(self, purpose: str, candidate: Candidate, count: int) -> list[Reading | Failure]:
+    def fresh(
+        self, purpose: str, candidate: Candidate, count: int, kind: str
+    ) -> list[Reading | Failure]:
         """`count` good readings for one purpose, each from a process of its own and none shared.
 
         A reading with doubts is taken again, up to `count` times in all; where the board stays
         restless the doubtful ones are given too. Readings of an interrupted session are kept.
         """
         name = f"{purpose} {self.prepared.base.architecture_of(candidate.widths)[:16]}"
+        if kind != self.prepared.kinds[0]:
+            name += f" {kind}"
         outcomes: list[Reading | Failure] = []
         for number in range(1, 2 * count + 1):
-            outcomes.append(self._fresh_one(f"{name} {number}", candidate))
+            outcomes.append(self._fresh_one(f"{name} {number}", candidate, kind))
             good = [o for o in outcomes if isinstance(o, Failure) or not o.doubts]
             if len(good) >= count:
                 return good
         return outcomes
 
-    def _fresh_one(self, step: str, candidate: Candidate) -> Reading | Failure:
+    def _fresh_one(self, step: str, candidate: Candidate, kind: str) -> Reading | Failure:
         kept = self.folder.step(step)
         if kept is not None:
             return Reading.from_json(kept) if "reading_id" in kept else Failure.from_json(kept)
-        outcome = self._farm.remeasure(candidate, 1)[0]
+        outcome = self._fleet.farms[kind].remeasure(candidate, 1)[0]
         self.folder.finish(step, outcome.to_json())
         return outcome
 
     @property
-    def farm(self) -> Farm:
+    def fleet(self) -> Fleet:
         """The boards."""
-        return self._farm
+        return self._fleet
 
 
 def scorer_arguments(prepared: Prepared, split: str) -> dict[str, Any]:
@@ -261,6 +267,26 @@ def scorer_arguments(prepared: Prepared, split: str) -> dict[str, Any]:
 def store_path() -> str:
     """The user's store of readings: `$HWPRUNE_STORE`, or in the user's cache folder."""
     return os.environ.get("HWPRUNE_STORE") or str(user_cache() / "readings.sqlite")
+
+
+def _readings(outcomes: Outcomes, what: str) -> dict[str, Reading]:
+    """The readings of every kind.
+
+    Raises:
+        BoardError: a kind has none.
+    """
+    for kind, outcome in outcomes.items():
+        if isinstance(outcome, Failure):
+            raise BoardError(
+                f"{what} could not be measured",
+                given=f"on {kind}, {outcome.stage}: {outcome.message}",
+                next_step="hwprune doctor",
+            )
+    return {k: o for k, o in outcomes.items() if isinstance(o, Reading)}
+
+
+def _latencies(cost: Footprint) -> str:
+    return " and ".join(f"{reading.latency_ms:.3f} ms" for reading in cost.by_kind.values())
 
 
 def _then(future: Future[Any], change: Any) -> Future[Any]:

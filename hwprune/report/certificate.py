@@ -135,6 +135,20 @@ def certify(
     )
 
 
+def joined(certificates: Sequence[Certificate]) -> Certificate:
+    """One certificate of the same network on several kinds of board; a single one as it is."""
+    if len(certificates) == 1:
+        return certificates[0]
+    return replace(
+        certificates[0],
+        findings=tuple(finding for one in certificates for finding in one.findings),
+        board=", ".join(one.board for one in certificates),
+        target={one.board: dict(one.target) for one in certificates},
+        conditions={one.board: dict(one.conditions) for one in certificates},
+        doubts=tuple(f"{one.board}: {doubt}" for one in certificates for doubt in one.doubts),
+    )
+
+
 def _finding(
     constraint: Constraint,
     readings: Sequence[Reading],

@@ -205,6 +205,8 @@ class Terminal:
         self._screen, other = pty.openpty()
         self.process = subprocess.Popen(
             [sys.executable, "-m", "hwprune", "farm", "status"],
+            # A shell's background job has Ctrl-C ignored, and its children inherit that.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             stdin=other,
             stdout=other,
             stderr=other,
