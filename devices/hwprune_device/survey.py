@@ -5,12 +5,14 @@ too old for the rest of the package still answers, with its version alone; that 
 keeps to what Python 3.6 understands.
 """
 
+import importlib
 import json
 import os
 import platform
+import select
 import shutil
+import signal
 import struct
-import subprocess
 import sys
 import sysconfig
 import tempfile
@@ -22,14 +24,6 @@ PACKAGES = ("numpy", "onnx", "onnxruntime", "tensorrt")
 _UNAVAILABLE = "unavailable"
 _IMPORT_TIMEOUT_S = 90
 """A slow card of a small board may take this long to import a runtime."""
-_IMPORT = """
-import importlib, json
-module = importlib.import_module({name!r})
-found = {{"version": str(getattr(module, "__version__", "unavailable"))}}
-if hasattr(module, "get_available_providers"):
-    found["providers"] = module.get_available_providers()
-print("hwprune:" + json.dumps(found))
-"""
 
 
 def main() -> None:
@@ -92,35 +86,65 @@ def _python() -> dict:
 def _packages() -> dict:
     """What importing each package gives, each in a process of its own: a broken one may crash."""
     started = {name: _start_import(name) for name in PACKAGES}
-    return {name: _end_import(name, process) for name, process in started.items()}
+    deadline = time.monotonic() + _IMPORT_TIMEOUT_S
+    return {name: _end_import(pid, pipe, deadline) for name, (pid, pipe) in started.items()}
 
 
-def _start_import(name: str) -> subprocess.Popen:
-    # In the root folder, because -c looks for modules in the working folder first.
-    return subprocess.Popen(
-        [sys.executable, "-B", "-c", _IMPORT.format(name=name)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        cwd=os.path.abspath(os.sep),
-    )
+def _start_import(name: str) -> tuple:
+    """A child that imports a package: its process id and where its answer comes out.
+
+    Forked, because the interpreter cannot always be started a second time: in a container or an
+    emulator its name stands for a longer command.
+    """
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(reading)
+        try:
+            # Modules that happen to lie in the working folder are not installed packages.
+            sys.path = [place for place in sys.path if place]
+            os.write(writing, json.dumps(_imported(name)).encode())
+        finally:
+            os._exit(0)
+    os.close(writing)
+    return pid, reading
 
 
-def _end_import(name: str, process: subprocess.Popen) -> dict:
+def _imported(name: str) -> dict:
     try:
-        told, errors = process.communicate(timeout=_IMPORT_TIMEOUT_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.communicate()
+        module = importlib.import_module(name)
+        found = {"imports": True, "version": str(getattr(module, "__version__", _UNAVAILABLE))}
+        if hasattr(module, "get_available_providers"):
+            found["providers"] = list(module.get_available_providers())
+    except ModuleNotFoundError as error:
+        words = "not installed" if error.name == name else str(error)
+        return {"imports": False, "error": words}
+    except BaseException as error:  # a broken package raises anything, SystemExit too
+        lines = str(error).strip().splitlines() or [""]
+        return {"imports": False, "error": f"{type(error).__name__}: {lines[-1]}"[:300]}
+    return found
+
+
+def _end_import(pid: int, pipe: int, deadline: float) -> dict:
+    """The answer of a child that imports, or how it ended without one."""
+    told = b""
+    while select.select([pipe], [], [], max(0.0, deadline - time.monotonic()))[0]:
+        part = os.read(pipe, 65536)
+        if not part:
+            break
+        told += part
+    else:
+        os.kill(pid, signal.SIGKILL)
+    os.close(pipe)
+    status = os.waitpid(pid, 0)[1]
+    try:
+        return json.loads(told)
+    except ValueError:
+        pass
+    if time.monotonic() >= deadline:
         return {"imports": False, "error": f"no answer in {_IMPORT_TIMEOUT_S} s"}
-    for line in told.decode(errors="replace").splitlines():
-        if line.startswith("hwprune:"):
-            return {"imports": True, **json.loads(line[len("hwprune:") :])}
-    words = errors.decode(errors="replace").strip().splitlines() or [
-        f"it ended with code {process.returncode}"
-    ]
-    missing = f"No module named '{name}'" in words[-1]
-    return {"imports": False, "error": "not installed" if missing else words[-1][:300]}
+    how = f"signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else "no word"
+    return {"imports": False, "error": f"importing it ended the process with {how}"}
 
 
 def _disks() -> dict:

@@ -28,7 +28,8 @@ def list_(folder: Folder = None, as_json: Json = False) -> None:
         return
     console = output()
     if not rows:
-        console.print(f"no boards in {place}; add one: hwprune boards add NAME --ssh USER@HOST")
+        console.print(f"no boards in {place}", markup=False, soft_wrap=True)
+        console.print("add one: hwprune boards add NAME --ssh USER@HOST", markup=False)
         return
     grid = Table(box=None, header_style="bold", pad_edge=False)
     for heading in ("board", "kind", "reached by", "runs"):

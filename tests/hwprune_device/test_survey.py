@@ -51,12 +51,14 @@ def test_this_machine_is_surveyed_whole():
 def test_a_package_that_talks_or_breaks_while_it_is_imported_is_told_of(tmp_path):
     (tmp_path / "onnx.py").write_text("print('hello'); __version__ = '9.9'\n")
     (tmp_path / "numpy.py").write_text("raise OSError('libblas.so.3: not found')\n")
-    (tmp_path / "tensorrt.py").write_text("import os; os._exit(134)\n")
+    (tmp_path / "tensorrt.py").write_text("import os; os.kill(os.getpid(), 11)\n")
+    (tmp_path / "onnxruntime.py").write_text("import a_part_that_is_missing\n")
     path = os.pathsep.join([str(ROOT / "devices"), str(tmp_path)])
     packages = look(PYTHONPATH=path)["packages"]
     assert packages["onnx"] == {"imports": True, "version": "9.9"}
     assert packages["numpy"]["imports"] is False and "libblas" in packages["numpy"]["error"]
-    assert packages["tensorrt"]["error"] == "it ended with code 134"
+    assert packages["tensorrt"]["error"] == "importing it ended the process with signal 11"
+    assert "a_part_that_is_missing" in packages["onnxruntime"]["error"]
 
 
 def older_python() -> str:
