@@ -10,6 +10,7 @@ from statistics import median
 from typing import Any
 
 from hwprune_device import doubts
+from hwprune_device.conditions import selecting
 from hwprune_device.cut import Cutter
 from hwprune_device.energy import Energy
 from hwprune_device.estimate import (
@@ -82,7 +83,7 @@ class Account:
         return Reading(
             reading_id=uuid.uuid4().hex,
             architecture=built.job.architecture,
-            target={**asdict(self.job.target), **self.place.runtime.describe()},
+            target={**asdict(self.job.target), **selecting(self.place.runtime.describe())},
             batch_id=self.batch_id,
             taken_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
             clock=self.clock,
