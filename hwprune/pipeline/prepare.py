@@ -101,7 +101,7 @@ def prepare(
     Raises:
         InputError: the network, the data or the board is not what the wish says.
     """
-    board = _read_for(deployment, given.board or load_board(deployment.board))
+    board = asked_for_energy(deployment, given.board or load_board(deployment.board))
     data = given.data or load(deployment)
     base = _base(deployment, folder, progress, given, data)
     ranking = _ranking(deployment, folder, progress, base, data)
@@ -124,7 +124,7 @@ def prepare(
     )
 
 
-def _read_for(deployment: Deployment, board: Board) -> Board:
+def asked_for_energy(deployment: Deployment, board: Board) -> Board:
     """The board, asked for its energy where the budget limits that."""
     limited = any(c.quantity == "energy_mj" for c in deployment.budget.constraints)
     if not limited or board.protocol.energy_s > 0:
