@@ -22,6 +22,7 @@ from hwprune_device.estimate import (
     ratio_to_base,
     spread,
 )
+from hwprune_device.fingerprint import selecting
 from hwprune_device.job import CandidateJob, Job
 from hwprune_device.reading import Reading
 from hwprune_device.runtimes import Network, Runtime
@@ -83,7 +84,7 @@ class Account:
         return Reading(
             reading_id=uuid.uuid4().hex,
             architecture=built.job.architecture,
-            target={**asdict(self.job.target), **self.place.runtime.describe()},
+            target={**asdict(self.job.target), **selecting(self.place.runtime.describe())},
             batch_id=self.batch_id,
             taken_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
             clock=self.clock,

@@ -72,6 +72,11 @@ _OFFERED = "providers"
 """What a runtime could do beside what the target asks for; it changes no latency."""
 
 
+def selecting(runtime: Mapping[str, Any]) -> dict[str, Any]:
+    """What a runtime says of itself, without what it could do besides."""
+    return {name: value for name, value in runtime.items() if name != _OFFERED}
+
+
 def conditions_key(
     board: Mapping[str, Any],
     runtime: Mapping[str, Any],
@@ -96,7 +101,7 @@ def conditions_key(
         "protocol": PROTOCOL,
         "board": keyed,
         "used_cores": len(board.get("cores", ())),
-        "runtime": {name: value for name, value in runtime.items() if name != _OFFERED},
+        "runtime": selecting(runtime),
         "target": {**target, "options": options},
         **({"energy": True} if energy else {}),
     }

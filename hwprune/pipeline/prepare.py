@@ -107,7 +107,7 @@ def prepare(
         InputError: the network, the data or the board is not what the wish says.
     """
     named = [given.board] if given.board else [load_board(path) for path in deployment.boards]
-    boards = tuple(_read_for(deployment, board) for board in named)
+    boards = tuple(asked_for_energy(deployment, board) for board in named)
     data = given.data or load(deployment)
     base = _base(deployment, folder, progress, given, data)
     ranking = _ranking(deployment, folder, progress, base, data)
@@ -130,7 +130,7 @@ def prepare(
     )
 
 
-def _read_for(deployment: Deployment, board: Board) -> Board:
+def asked_for_energy(deployment: Deployment, board: Board) -> Board:
     """The board, asked for its energy where the budget limits that."""
     limited = any(c.quantity == "energy_mj" for c in deployment.budget.constraints)
     if not limited or board.protocol.energy_s > 0:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from hwprune.budget import Budget, Constraint
-from hwprune.report.interval import Interval, of_readings
+from hwprune.report.interval import Interval, of_readings, telling
 from hwprune_device.reading import Failure, Reading
 
 Status = Literal["PASS", "FAIL", "NOT SHOWN"]
@@ -163,6 +163,7 @@ def _finding(
         interval: Interval | None = Interval(value=counted, low=counted, high=counted)
         readings, failures = (), ()
     else:
+        readings = telling(constraint, readings)
         interval = of_readings(constraint, readings)
     status = decide(constraint.at_most, interval)
     if failures and status == "PASS":

@@ -32,6 +32,13 @@ def student_t95(freedom: int) -> float:
     return next(point for least, point in _T95_FAR if freedom >= least)
 
 
+def telling(constraint: Constraint, readings: Sequence[Reading]) -> Sequence[Reading]:
+    """The readings that say something about a constraint: a board may tell no energy."""
+    if constraint.quantity != "energy_mj":
+        return readings
+    return [reading for reading in readings if reading.energy_mj is not None]
+
+
 def of_readings(constraint: Constraint, readings: Sequence[Reading]) -> Interval | None:
     """The value of a timed or weighed constraint over fresh readings; None without any.
 
@@ -41,8 +48,7 @@ def of_readings(constraint: Constraint, readings: Sequence[Reading]) -> Interval
     t. So a board noisier than its profile says cannot make an interval too narrow. An energy is
     power times time, so it claims no less than the time does; a reading without one says nothing.
     """
-    if constraint.quantity == "energy_mj":
-        readings = [reading for reading in readings if reading.energy_mj is not None]
+    readings = telling(constraint, readings)
     if not readings:
         return None
     values = [

@@ -59,6 +59,17 @@ def test_a_person_sees_latency_memory_build_time_and_conditions(files):
         assert part in done.stdout
 
 
+def test_energy_is_shown_where_it_was_asked_for_with_its_source_or_why_there_is_none(files):
+    (files / "energy.toml").write_text(PROFILE + "energy_s = 0.1\n")
+    arguments = [str(files / "tiny.onnx"), "--board", str(files / "energy.toml"), "--repeat", "1"]
+    done = CliRunner().invoke(app, ["measure", *arguments])
+    assert done.exit_code == 0, done.stderr
+    assert "energy" in done.stdout and "source" in done.stdout
+    there = [replace(make_reading("a" * 64, 2.0), energy_mj=mj) for mj in (3.0, None, 5.0)]
+    assert facts(there, this_machine())["energy_mj"] == 4.0
+    assert facts(there[1:2], this_machine())["energy_mj"] is None
+
+
 def test_a_file_that_is_not_there_names_its_neighbours(files):
     done = CliRunner().invoke(app, ["measure", str(files / "tyni.onnx")])
     assert done.exit_code == 2

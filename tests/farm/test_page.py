@@ -143,7 +143,12 @@ def test_a_host_that_is_not_this_machine_is_an_error(host):
 def serve_by_verb(*arguments):
     command = [sys.executable, "-m", "hwprune", "farm", "status", "--web", "--port", "0"]
     return subprocess.Popen(
-        [*command, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*command, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell's background job has Ctrl-C ignored, and its children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 

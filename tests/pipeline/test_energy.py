@@ -9,7 +9,7 @@ import pytest
 
 from hwprune.board import this_machine
 from hwprune.deployment import load_deployment
-from hwprune.pipeline.prepare import ENERGY_S, _read_for
+from hwprune.pipeline.prepare import ENERGY_S, asked_for_energy
 from hwprune_device.energy import find_sensor
 from hwprune_device.job import Protocol, Target
 from tests.pipeline.deployments import QUICKSTART, SMALL, command
@@ -21,8 +21,8 @@ def test_a_board_is_asked_for_energy_only_where_the_budget_limits_it():
     plain = load_deployment(QUICKSTART)
     limited = load_deployment(QUICKSTART, [LIMIT])
     board = this_machine()
-    assert _read_for(plain, board) == board
-    assert _read_for(limited, board).protocol == Protocol(energy_s=ENERGY_S)
+    assert asked_for_energy(plain, board) == board
+    assert asked_for_energy(limited, board).protocol == Protocol(energy_s=ENERGY_S)
 
 
 @pytest.mark.skipif(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -64,6 +66,15 @@ def test_a_network_that_sometimes_crashes_is_not_shown_to_keep_its_latency():
 def test_a_lost_board_is_not_held_against_the_network():
     good = [make_reading("b" * 64, 2.0, seed=n) for n in range(4)]
     assert of([*good, Failure(stage="lost", message="connection closed")]).passed
+
+
+def test_an_energy_is_shown_by_the_readings_that_have_one_and_else_not_at_all():
+    limit = Constraint(quantity="energy_mj", at_most=10.0)
+    told = [replace(make_reading("b" * 64, 2.0), energy_mj=mj) for mj in (8.0, 8.1, 7.9)]
+    silent = [make_reading("b" * 64, 2.0, seed=seed) for seed in range(3)]
+    shown, unshown = (of(r, more=[limit]).findings[-1] for r in ([*told, *silent], silent))
+    assert (shown.status, shown.readings, shown.unit) == ("PASS", 3, "mJ")
+    assert (unshown.status, unshown.value, unshown.readings) == ("NOT SHOWN", None, 0)
 
 
 def test_one_broken_constraint_breaks_the_whole_certificate():

@@ -18,6 +18,8 @@ from hwprune_device.runtimes.onnxrt import OnnxRuntime
 from tests.hwprune_device.board import ROOT, Board, running
 from tests.hwprune_device.chain import WIDTHS, chain, job, plan
 
+KEEP = {"denormals": "keep"}
+"""For sessions in the tests' own process: flushing would last, and hypothesis refuses to draw."""
 AZURE = "AzureExecutionProvider"
 OPENVINO = os.environ.get("HWPRUNE_OPENVINO_PYTHON") or (
     sys.executable if "OpenVINOExecutionProvider" in ort.get_available_providers() else ""
