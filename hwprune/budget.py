@@ -71,10 +71,10 @@ class Constraint:
             BoardError: as `value`.
         """
         if self.quantity == "latency_ms":
-            return cost.reading.upper_ms(self.quantile)
+            return cost.on(self.kind).upper_ms(self.quantile)
         if self.quantity == "energy_mj":
             # Power times time: no surer than the time.
-            return self.value(cost) * cost.reading.high_ms / cost.reading.latency_ms
+            return self.value(cost) * cost.on(self.kind).high_ms / cost.reading.latency_ms
         return self.value(cost)
 
     def excess(self, cost: Footprint) -> float:

@@ -104,3 +104,40 @@ def test_an_energy_that_a_board_does_not_tell_is_no_number():
     with pytest.raises(BoardError, match="no energy sensor") as raised:
         budget.excess(silent)
     assert "no RAPL package" in raised.value.given
+
+
+def test_a_fleet_keeps_what_is_asked_of_all_and_of_each_kind():
+    asked = Budget(
+        constraints=(
+            parse_constraint("latency_ms", 8.0),
+            parse_constraint("latency_ms", 30.0, kind="pi"),
+            parse_constraint("params", 1000),
+        )
+    )
+    budget = asked.for_kinds(["orin", "pi"])
+    assert [c.label for c in budget.constraints] == [
+        "latency_ms on orin",
+        "latency_ms on pi",
+        "params",
+    ]
+    cost = Footprint(
+        reading=reading(5.0), by_kind={"orin": reading(5.0), "pi": reading(40.0)}, params=1, macs=1
+    )
+    excess = budget.excess(cost)
+    assert excess["latency_ms on orin"] < 0 < excess["latency_ms on pi"]
+    assert not budget.keeps(cost)
+
+
+def test_a_share_of_a_fleet_is_of_each_kinds_own_unpruned_network():
+    budget = Budget(constraints=(parse_constraint("latency_ms", "50 %"),)).for_kinds(["a", "b"])
+    whole = Footprint(
+        reading=reading(4.0), by_kind={"a": reading(4.0), "b": reading(40.0)}, params=1, macs=1
+    )
+    assert [c.at_most for c in budget.resolve(whole).constraints] == [2.0, 20.0]
+
+
+def test_one_kind_alone_has_plain_labels_and_an_unknown_kind_is_refused():
+    own = Budget(constraints=(parse_constraint("latency_ms", 8.0, kind="pi"),))
+    assert [c.label for c in own.for_kinds(["pi"]).constraints] == ["latency_ms"]
+    with pytest.raises(DeploymentError, match="kind 'pi'"):
+        own.for_kinds(["orin", "nano"])

@@ -81,3 +81,29 @@ def test_overrides_change_single_keys(tmp_path):
 def test_an_override_that_cannot_be_read_is_refused(tmp_path, override):
     with pytest.raises(DeploymentError):
         load_deployment(written(tmp_path, GOOD), [override])
+
+
+def test_a_fleet_has_profiles_and_a_budget_for_each_kind(tmp_path):
+    text = GOOD.replace(
+        'profile = "boards/here.toml"',
+        'profiles = ["boards/a.toml", "boards/b.toml"]\nlatency_of = "slowest"',
+    ).replace('latency_ms = "50 %"', 'latency_ms = "8 ms"\n[budget.b]\nlatency_ms = "30 ms"')
+    deployment = load_deployment(written(tmp_path, text))
+    assert [board.name for board in deployment.boards] == ["a.toml", "b.toml"]
+    assert deployment.nominal == "slowest"
+    limits = {c.label: c.at_most for c in deployment.budget.constraints}
+    assert limits == {"latency_ms": 8.0, "latency_ms on b": 30.0}
+
+
+@pytest.mark.parametrize(
+    "board",
+    [
+        'profile = "a.toml"\nprofiles = ["b.toml"]',
+        "profiles = []",
+        'profile = "a.toml"\nlatency_of = "best"',
+        'profil = "a.toml"',
+    ],
+)
+def test_a_board_section_that_makes_no_sense_is_refused(tmp_path, board):
+    with pytest.raises(DeploymentError, match=r"\[board\]"):
+        load_deployment(written(tmp_path, GOOD.replace('profile = "boards/here.toml"', board)))

@@ -20,7 +20,7 @@ from hwprune_device.cut import Cutter
 from hwprune_device.fork import Report, Watch, run_in_child
 from hwprune_device.frame import Frame, write_frame
 from hwprune_device.inbox import Inbox
-from hwprune_device.job import Job
+from hwprune_device.job import Job, Target
 from hwprune_device.lease import lease
 from hwprune_device.marker import NOBODY, Marker
 from hwprune_device.owner import Previous, boot_id
@@ -118,11 +118,12 @@ class Supervisor:
         model = frame.body[:size]
         shape, dtype = frame.header["shape"], frame.header["dtype"]
         inputs = np.frombuffer(frame.body[size:], dtype=dtype).reshape(shape)
-        runtime = self._runtime(str(frame.header["runtime"]))
+        target = Target(**frame.header["target"])
+        runtime = self._runtime(target.runtime)
 
         def work(report: Report, marker: Marker) -> None:
             marker.note(NOBODY, "run")
-            output = np.ascontiguousarray(runtime.execute(model, inputs))
+            output = np.ascontiguousarray(runtime.execute(model, inputs, target))
             head = {"kind": "output", "shape": list(output.shape), "dtype": output.dtype.str}
             report(head, output.tobytes())
 

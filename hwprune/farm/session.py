@@ -162,7 +162,7 @@ class BoardSession:
         inputs = np.ascontiguousarray(inputs)
         head = {
             "kind": "run",
-            "runtime": self.board.target.runtime,
+            "target": asdict(self.board.target),
             "model_bytes": len(model),
             "shape": list(inputs.shape),
             "dtype": inputs.dtype.str,

@@ -93,7 +93,7 @@ def test_a_target_the_runtime_cannot_do_is_named(board: Board, target: Target, s
 def test_a_real_network_runs_with_its_own_weights(board: Board):
     inputs = np.random.default_rng(1).standard_normal((5, 3, 16, 16)).astype(np.float32)
     model = chain()
-    head = {"kind": "run", "runtime": "onnxrt", "model_bytes": len(model)}
+    head = {"kind": "run", "target": {}, "model_bytes": len(model)}
     shape = {"shape": list(inputs.shape), "dtype": inputs.dtype.str}
     board.send({**head, **shape}, model + inputs.tobytes())
     answer = board.answer()
@@ -107,7 +107,7 @@ def test_requests_without_sense_are_answered_and_survived(board: Board):
     assert board.answer().kind == "error"
     board.send({"kind": "place", "base_id": "broken", "plan": plan().to_json()}, b"no zlib")
     assert board.answer().kind == "error"
-    head = {"kind": "run", "runtime": "onnxrt", "model_bytes": 4, "shape": [1], "dtype": "<f4"}
+    head = {"kind": "run", "target": {}, "model_bytes": 4, "shape": [1], "dtype": "<f4"}
     board.send(head, b"none" + b"\0" * 4)
     assert "run" in board.answer().header["message"]
     unplaced = {**job([WIDTHS]).to_json(), "base_id": "elsewhere"}

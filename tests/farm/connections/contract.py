@@ -58,7 +58,7 @@ def run_doubling(connection: Connection, megabytes: int) -> None:
     """Send numbers of that size through a network that doubles them, and look at what returns."""
     values = np.random.default_rng(0).standard_normal((megabytes, 1, 512, 512)).astype("<f4")
     model = _doubling_network()
-    head = {"kind": "run", "runtime": "onnxrt", "model_bytes": len(model)}
+    head = {"kind": "run", "target": {}, "model_bytes": len(model)}
     head |= {"shape": list(values.shape), "dtype": "<f4"}
     connection.send(head, model + values.tobytes())
     output = answer(connection)
