@@ -198,6 +198,7 @@ class Keeper:
         )
         self._done.append((time.monotonic(), len(readings)))
         for reading in readings[-1:]:
+            self._kind.seen_calm(self.name, reading.conditions.get("base_off", 0.0))
             degrees = reading.conditions.get("after", {}).get("temperature_c")
             self._temperature_c = degrees if isinstance(degrees, int | float) else None
 

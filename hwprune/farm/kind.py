@@ -15,6 +15,7 @@ from hwprune.board import Board
 from hwprune.candidate import Candidate
 from hwprune.channels.base import BaseNetwork
 from hwprune.errors import BoardError
+from hwprune.farm.calibration import AGREE
 from hwprune.farm.canaries import Canaries, between_batches
 from hwprune.farm.session import Outcome
 from hwprune.farm.status import KindStatus
@@ -114,6 +115,17 @@ class Kind:
                 times = self._calm.values()
                 self.nominal_ms = max(times) if self._whose == "slowest" else median(times)
             return self.nominal_ms
+
+    def seen_calm(self, board: str, base_off: float) -> None:
+        """Take a base that ran faster than was thought calm for what calm is.
+
+        Nothing makes a network faster than it is, so it was calibrated on a board that was not
+        calm. The nominal time stays, because readings share it.
+        """
+        known = self._calm.get(board)
+        if known is not None and base_off < -AGREE:
+            self._calm[board] = known * (1 + base_off)
+            self.store.keep_calm(self.key(self.base.architecture), board, self._calm[board])
 
     def settle_nominal(self) -> None:
         """Once every board that answers is calibrated: the time of a typical or the slowest one.

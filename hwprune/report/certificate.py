@@ -37,7 +37,12 @@ class Finding:
     @property
     def unit(self) -> str:
         """`ms`, `MB`, `mJ`, or nothing for a count."""
-        return UNITS.get(self.label.split("@")[0], "")
+        return UNITS.get(self.quantity, "")
+
+    @property
+    def quantity(self) -> str:
+        """What is limited, without its quantile and its kind of board."""
+        return self.label.split(" on ")[0].split("@")[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

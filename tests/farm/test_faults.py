@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -72,18 +73,17 @@ def until(true: Callable[[], bool], seconds: float = 60.0) -> None:
         time.sleep(0.05)
 
 
-def supervisors(parent: int | None = None) -> list[int]:
-    """Processes that run the device package, by number."""
-    found = []
+def kill_supervisors(farm: Farm) -> None:
+    """Kill what runs on the farm's boards, and the child of it."""
+    owners = {keeper.link._owner.encode() for keeper in farm._keepers}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             words = (folder / "cmdline").read_bytes().split(b"\0")
-            parents = (folder / "stat").read_text().rpartition(")")[2].split()[1]
         except OSError:
             continue
-        if b"--owner" in words and (parent is None or int(parents) == parent):
-            found.append(int(folder.name))
-    return found
+        if owners & set(words):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(folder.name), signal.SIGKILL)
 
 
 def state_of(farm: Farm, board: str) -> str:
@@ -96,8 +96,7 @@ def test_a_killed_supervisor_costs_a_strike_at_most_and_no_reading(farm_of, stor
     futures = farm.measure(candidates(4, 8))
     until(lambda: state_of(farm, BOARD.name) == "busy")
     time.sleep(0.5)
-    for pid in supervisors():
-        os.kill(pid, signal.SIGKILL)
+    kill_supervisors(farm)
     assert all(isinstance(outcome, Reading) for outcome in results(futures))
     assert farm.poisoned == ()
 
@@ -131,8 +130,7 @@ def test_a_board_that_was_rebooted_mid_job_speaks_against_who_was_at_work(
     until(lambda: state_of(farm, BOARD.name) == "busy")
     time.sleep(0.7)
     boot_id.write_text("second\n")
-    for pid in supervisors():
-        os.kill(pid, signal.SIGKILL)
+    kill_supervisors(farm)
     assert isinstance(future.result(timeout=60), Reading)
     key = farm._kind.key_of(*candidates(4))
     assert store.strikes(key) == [(BOARD.name, "rebooted")]
@@ -184,8 +182,7 @@ def test_when_no_board_answers_for_long_whoever_waits_is_told(farm_of, store, tm
     farm = farm_of(replace(BOARD, python=str(python)), patience_s=2.0)
     assert isinstance(farm.calibrate(), Reading)
     python.write_text("#!/bin/sh\necho the power is off >&2; exit 1\n")
-    for pid in supervisors():
-        os.kill(pid, signal.SIGKILL)
+    kill_supervisors(farm)
     (outcome,) = results(farm.measure(candidates(4)))
     assert isinstance(outcome, Failure) and outcome.stage == "lost"
     assert "the power is off" in outcome.message

@@ -100,8 +100,10 @@ def axis_title(finding: Finding) -> str:
         "memory_mb": "peak memory",
         "energy_mj": "energy of an inference",
     }
-    name, _, quantile = finding.label.partition("@")
+    label, _, kind = finding.label.partition(" on ")
+    name, _, quantile = label.partition("@")
     title = quantity.get(name, name) + (f" at {quantile}" if quantile else "")
+    title += f" on {kind}" if kind else ""
     return f"{title}, {finding.unit}" if finding.unit else title
 
 
@@ -131,7 +133,7 @@ def _networks(result: Result, finding: Finding) -> list[tuple[float, float, str,
         cost = {
             "latency_ms": row.latency_ms, "memory_mb": row.memory_mb,
             "params": row.params, "macs": row.macs,
-        }.get(finding.label.split("@")[0])  # fmt: skip
+        }.get(finding.quantity)  # fmt: skip
         accuracy = row.accuracy_heldout_before_finetune
         if cost is not None and accuracy is not None:
             shape, cls = looks.get(row.name, ("square", "special"))
