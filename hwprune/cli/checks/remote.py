@@ -40,7 +40,7 @@ def examine_board(board: Board) -> Iterator[Check]:
         yield Check(
             name="reached",
             state="fail",
-            found=" ".join(part for part in (error.happened, error.given) if part),
+            found=": ".join(part for part in (error.happened, error.given) if part),
             mend=error.next_step or f"try it by hand: {there(board, 'python3 --version')}",
         )
         return
