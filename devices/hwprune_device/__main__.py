@@ -10,6 +10,8 @@ import sys
 # Before numpy: a thread pool in the supervisor would be inherited broken by every forked child.
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_name] = "1"
+# From version 1.29 on ONNX Runtime else tells its makers what it runs.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 
 def chosen_cores(wanted: str, threads: int, allowed: list[int]) -> tuple[int, ...]:

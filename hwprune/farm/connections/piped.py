@@ -16,8 +16,6 @@ from hwprune_device.frame import Frame, FrameError, encode, read_frames
 
 PING_S = 20.0
 """A supervisor that hears nothing for much longer than this takes its head for gone."""
-# A supervisor that knows no pings refuses them; that answers nobody's request.
-_PING_REFUSED = "no request is called 'ping'"
 _LAST_WORDS = 20
 _END_WAIT_S = 5.0
 _BUSY_WAIT_S = 1.0
@@ -139,8 +137,7 @@ class PipedProcess:
         try:
             self._skip_noise(fd)
             for frame in read_frames(fd):
-                if frame.header.get("message") != _PING_REFUSED:
-                    self._frames.put(frame)
+                self._frames.put(frame)
         except (FrameError, OSError) as error:
             end = str(error)
         # What it said last and how it left is worth a moment: it says why.

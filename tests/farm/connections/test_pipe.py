@@ -37,7 +37,7 @@ def test_a_ping_goes_out_now_and_then(monkeypatch):
     connection.close()
 
 
-def test_a_supervisor_that_knows_no_pings_is_borne(monkeypatch):
+def test_pings_are_heard_on_the_board_and_seen_by_nobody(monkeypatch):
     monkeypatch.setattr(piped, "PING_S", 0.05)
     connection = LocalConnection(Board(name="b"))
     connection.open()
