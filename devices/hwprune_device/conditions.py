@@ -1,28 +1,34 @@
-"""The state of a board around a measurement: what it is, what ran beside, what may have been
-throttled.
+"""Conditions around a batch: what ran beside it, and the state that the board was in.
 
-Whatever a board does not tell is recorded as "unavailable", which is a value; blank is none.
+What the board is stands in `fingerprint`, and may be imported from here too.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-import platform
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import onnx
+from hwprune_device.clocks import core_clocks
+from hwprune_device.fingerprint import conditions_key, fingerprint
+from hwprune_device.power_mode import power_mode
+from hwprune_device.sysfs import ROOT, UNAVAILABLE
+from hwprune_device.thermal import hottest, tightest, zones
+from hwprune_device.throttling import throttling
 
-from hwprune_device import PROTOCOL
+__all__ = [
+    "UNAVAILABLE",
+    "CoreTimes",
+    "conditions_key",
+    "core_times",
+    "disturbance",
+    "fingerprint",
+    "state",
+]
 
-UNAVAILABLE = "unavailable"
-_CPU = Path("/sys/devices/system/cpu")
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
@@ -35,10 +41,10 @@ class CoreTimes:
     taken_ns: int
 
 
-def core_times(cores: Sequence[int]) -> CoreTimes | None:
+def core_times(cores: Sequence[int], root: Path = ROOT) -> CoreTimes | None:
     """Times of the given cores from /proc/stat; None where there is none."""
     try:
-        lines = Path("/proc/stat").read_text().splitlines()
+        lines = (root / "proc/stat").read_text().splitlines()
     except OSError:
         return None
     wanted = {f"cpu{core}" for core in cores}
@@ -69,110 +75,22 @@ def disturbance(
     }
 
 
-def state(cores: Sequence[int]) -> dict[str, Any]:
-    """What may change from minute to minute: load, clocks, temperature."""
+def state(cores: Sequence[int], root: Path = ROOT) -> dict[str, Any]:
+    """What may change from minute to minute: load, clocks, temperature, throttling, power mode."""
+    clocks = core_clocks(cores, root)
+    seen = zones(root)
+    hot, tight = hottest(seen), tightest(seen)
     return {
         "load_1min": round(os.getloadavg()[0], 2),
-        "clock_mhz": [_clock(core, "scaling_cur_freq") for core in cores],
-        "temperature_c": _temperature(),
+        "clock_mhz": [_told(clock.now_mhz) for clock in clocks],
+        "clock_due_mhz": [_told(clock.due_mhz) for clock in clocks],
+        "temperature_c": UNAVAILABLE if hot is None else hot.temperature_c,
+        "hottest": UNAVAILABLE if hot is None else hot.to_json(),
+        "nearest_trip": UNAVAILABLE if tight is None else tight.to_json(),
+        "throttling": throttling(cores, root).to_json(),
+        "power_mode": power_mode(root).words,
     }
 
 
-def fingerprint(cores: Sequence[int]) -> dict[str, Any]:
-    """What the board is, as far as it changes latency, and the versions that ran."""
-    cpu = _cpu_info()
-    flags = cpu.get("flags") or cpu.get("Features") or ""
-    return {
-        "machine": platform.machine(),
-        "cpu": {name: cpu.get(name, UNAVAILABLE) for name in _CPU_KEYS},
-        "cpu_flags": hashlib.sha256(" ".join(sorted(flags.split())).encode()).hexdigest()[:16],
-        "caches": _caches(cores),
-        "governor": [_read(_CPU / f"cpu{core}/cpufreq/scaling_governor") for core in cores],
-        "pinned_mhz": [_pinned(core) for core in cores],
-        "cores": list(cores),
-        "core_count": os.cpu_count(),
-        "ram_mb": _ram_mb(),
-        "kernel": platform.release(),
-        "os": platform.system(),
-        "hypervisor": "hypervisor" in flags.split(),
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "onnx": onnx.__version__,
-    }
-
-
-_CPU_KEYS = (
-    "vendor_id",
-    "cpu family",
-    "model",
-    "model name",
-    "stepping",
-    "CPU implementer",
-    "CPU part",
-    "CPU revision",
-)
-_KEYED = ("machine", "cpu", "cpu_flags", "caches", "governor", "pinned_mhz")
-
-
-def conditions_key(
-    board: Mapping[str, Any], runtime: Mapping[str, Any], target: Mapping[str, Any]
-) -> str:
-    """The part of the conditions that selects a latency, as a hash.
-
-    `board` is a `fingerprint`, `runtime` what the runtime says of itself (version and build),
-    `target` the plain data of a Target. Load, temperature, kernel and names are not in it, nor
-    which of several equal cores is used.
-    """
-    parts = {
-        "protocol": PROTOCOL,
-        "board": {name: board.get(name, UNAVAILABLE) for name in _KEYED},
-        "used_cores": len(board.get("cores", ())),
-        "runtime": dict(runtime),
-        "target": dict(target),
-    }
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-
-
-def _cpu_info() -> dict[str, str]:
-    text = _read(Path("/proc/cpuinfo"))
-    first = text.split("\n\n", 1)[0]
-    pairs = (line.split(":", 1) for line in first.splitlines() if ":" in line)
-    return {name.strip(): value.strip() for name, value in pairs}
-
-
-def _caches(cores: Sequence[int]) -> list[str]:
-    folders = sorted((_CPU / f"cpu{cores[0]}/cache").glob("index*")) if cores else []
-    return [f"L{_read(f / 'level')} {_read(f / 'type')} {_read(f / 'size')}" for f in folders]
-
-
-def _pinned(core: int) -> int | str:
-    """The clock in MHz when lowest and highest allowed are the same, else "free"."""
-    low, high = _clock(core, "scaling_min_freq"), _clock(core, "scaling_max_freq")
-    if UNAVAILABLE in (low, high):
-        return UNAVAILABLE
-    return low if low == high else "free"
-
-
-def _clock(core: int, name: str) -> int | str:
-    text = _read(_CPU / f"cpu{core}/cpufreq/{name}")
-    return round(int(text) / 1000) if text.isdigit() else UNAVAILABLE
-
-
-def _temperature() -> float | str:
-    zones = (_read(z / "temp") for z in Path("/sys/class/thermal").glob("thermal_zone*"))
-    degrees = [int(t) / 1000 for t in zones if t.lstrip("-").isdigit()]
-    return max(degrees) if degrees else UNAVAILABLE
-
-
-def _ram_mb() -> int | str:
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 10**6
-    except (ValueError, OSError):
-        return UNAVAILABLE
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text().strip() or UNAVAILABLE
-    except OSError:
-        return UNAVAILABLE
+def _told(value: int | None) -> int | str:
+    return UNAVAILABLE if value is None else value

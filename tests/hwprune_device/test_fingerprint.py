@@ -1,0 +1,76 @@
+"""What a board is: its name, whether it is emulated, and what its key hangs on."""
+
+from __future__ import annotations
+
+import pytest
+
+from hwprune_device.fingerprint import conditions_key, emulated, fingerprint, model
+from tests.hwprune_device.recorded import CPU, jetson, laptop, raspberry_pi, write
+
+RUNTIME = {"name": "onnxrt", "version": "1.32.0"}
+TARGET = {"threads": 1}
+ARM_INFO = "processor : 0\nFeatures : fp asimd\nCPU implementer : 0x41\n"
+X86_INFO = "processor : 0\nvendor_id : AuthenticAMD\nflags : fpu vme\n"
+
+
+@pytest.mark.parametrize(
+    ("tree", "name"),
+    [(raspberry_pi, "Raspberry Pi 4 Model B Rev 1.4"), (laptop, "ThinkStation P3")],
+)
+def test_the_model_is_what_the_maker_wrote(tmp_path, tree, name):
+    assert model(tree(tmp_path)) == name
+    assert fingerprint((0,), tmp_path)["model"] == name
+
+
+@pytest.mark.parametrize(
+    ("machine", "modalias", "cpuinfo", "expected"),
+    [
+        ("aarch64", "cpu:type:x86,ven0002fam0019:feature:,0000", ARM_INFO, True),
+        ("x86_64", "cpu:type:aarch64:feature:,0000", X86_INFO, True),
+        ("riscv64", "cpu:type:x86,ven0002fam0019:feature:,0000", "", True),
+        ("aarch64", "cpu:type:aarch64:feature:,0000", ARM_INFO, False),
+        ("armv7l", "cpu:type:aarch64:feature:,0000", ARM_INFO, False),
+        ("i686", "cpu:type:x86,ven0002fam0019:feature:,0000", X86_INFO, False),
+        ("aarch64", None, X86_INFO, True),
+        ("aarch64", None, ARM_INFO, False),
+        ("x86_64", None, X86_INFO, False),
+        ("aarch64", None, "", False),
+        ("vax", "cpu:type:x86,ven0002fam0019:feature:,0000", X86_INFO, False),
+    ],
+)
+def test_a_processor_of_another_family_than_the_kernels_is_emulated(
+    tmp_path, machine, modalias, cpuinfo, expected
+):
+    write(tmp_path, {"proc/cpuinfo": cpuinfo})
+    if modalias:
+        write(tmp_path, {f"{CPU}/modalias": modalias + "\n"})
+    assert emulated(tmp_path, machine) is expected
+
+
+def test_this_test_does_not_run_on_an_emulator():
+    assert emulated() is False
+
+
+def key(board: dict) -> str:
+    return conditions_key(board, RUNTIME, TARGET)
+
+
+def test_another_power_mode_is_another_key(tmp_path):
+    maxn = fingerprint((5,), jetson(tmp_path / "a", mode=2))
+    low = fingerprint((5,), jetson(tmp_path / "b", mode=0))
+    free = fingerprint((5,), jetson(tmp_path / "c", mode=2, locked=False))
+    assert len({key(maxn), key(low), key(free)}) == 3
+
+
+def test_an_emulated_board_never_shares_readings_with_a_real_one(tmp_path):
+    board = fingerprint((0,), raspberry_pi(tmp_path))
+    assert key({**board, "emulated": True}) != key({**board, "emulated": False})
+
+
+def test_a_board_that_tells_of_no_power_mode_keeps_the_key_it_had_before_there_were_any(tmp_path):
+    # The recorded board is an Arm board whatever the machine that the tests run on is.
+    board = {**fingerprint((0,), raspberry_pi(tmp_path)), "emulated": False}
+    older = {
+        name: board[name] for name in board if name not in ("power_mode", "emulated", "model")
+    }
+    assert key(board) == key(older)
