@@ -130,7 +130,8 @@ class Account:
             base_ms=self._base_ms(),
             base_off=self._base_off(),
         )
-        return (*shared, *doubts.ratio_doubts(ratio, self.rounds, self.job.protocol))
+        ratios = doubts.ratio_doubts(ratio, self.rounds, self.job.protocol)
+        return (*doubts.board_doubts(self.place.board), *shared, *ratios)
 
     def _conditions(self, built: Built) -> dict[str, Any]:
         return {

@@ -68,6 +68,13 @@ def state_doubts(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[st
     ]
 
 
+def board_doubts(board: Mapping[str, Any]) -> list[str]:
+    """Doubts about whatever is timed on a board, from its fingerprint."""
+    if board.get("emulated") is not True:
+        return []
+    return ["this board is emulated: its times say nothing about hardware"]
+
+
 def ratio_doubts(ratio: Ratio, rounds: int, protocol: Protocol) -> list[str]:
     """Doubts about one network's ratio."""
     if ratio.half_width_pct <= WIDE * protocol.precision_pct:

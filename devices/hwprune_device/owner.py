@@ -90,7 +90,10 @@ def boot_id() -> str:
 def start_of(pid: int) -> int | None:
     """When a process started, in ticks since boot; None when there is none of that number."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        # Its main thread began with it. An emulator makes up the file one level above for a
+        # process that reads its own, and is some ticks off what others see.
+        text = Path(f"/proc/{pid}/task/{pid}/stat").read_text()
+        fields = text.rpartition(")")[2].split()
     except OSError:
         return None
     # A zombie has nothing left to end, and its number may soon be another's.

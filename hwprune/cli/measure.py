@@ -73,6 +73,7 @@ def measure(
     try:
         progress.begin(f"measure {Path(model).name}", repeat)
         with BoardSession(fitted) as session:
+            refuse_emulated(session)
             for number in range(repeat):
                 readings.append(take(session, base, f"measure-{number + 1}"))
                 progress.advance(note=f"{readings[-1].latency_ms:.4g} ms")
@@ -83,6 +84,23 @@ def measure(
         print_json(facts(readings, fitted))
     else:
         _show(readings, fitted, base, model)
+
+
+def refuse_emulated(session: BoardSession) -> None:
+    """See to it that nobody reads a latency off an emulated board.
+
+    Raises:
+        BoardError: the board is emulated, or does not answer.
+    """
+    from hwprune.errors import BoardError
+
+    fingerprint = session.open().fingerprint
+    if fingerprint.get("emulated") is True:
+        raise BoardError(
+            f"board '{session.board.name}' is emulated: its times say nothing about hardware",
+            given=f"{fingerprint.get('machine')} on another processor",
+            next_step="measure on the real board",
+        )
 
 
 def take(session: BoardSession, base: BaseNetwork, name: str) -> Reading:

@@ -74,7 +74,7 @@ def gather(
         ),
         agreement=delivered.agreement,
         conditions=certificate.conditions,
-        doubts=(*delivered.doubts, *certificate.doubts),
+        doubts=(*delivered.doubts, *certificate.doubts, *_poisoned(bench)),
         commands=commands,
         started_at=started_at,
         finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -84,6 +84,16 @@ def gather(
 def _readings(bench: Workbench, candidate: Candidate) -> list[Reading]:
     """The certificate's readings of a network on the first kind of board."""
     return fresh_readings(bench, "certificate", candidate)[bench.prepared.kinds[0]]
+
+
+def _poisoned(bench: Workbench) -> tuple[str, ...]:
+    """Networks that were given up because they took boards down, in words."""
+    return tuple(
+        f"{len(found)} networks took boards of kind {kind} down and were not sent again: "
+        + ", ".join(architecture[:12] for architecture in found)
+        for kind, found in bench.fleet.poisoned.items()
+        if found
+    )
 
 
 def _row(

@@ -82,16 +82,20 @@ def await_end(*pids: int) -> None:
         time.sleep(0.02)
 
 
-def wrapped_python(folder: Path, *, lines: str = "") -> str:
-    """A board's Python that a script starts with home and temporary folder in `folder`."""
+def wrapped_python(board: Board, folder: Path, *, lines: str = "") -> str:
+    """The board's Python, started by a script with home and temporary folder in `folder`."""
     home = folder / "home"
     home.mkdir()
     script = folder / "python3"
     script.write_text(
-        f'#!/bin/sh\n{lines}\nexport HOME={home} TMPDIR={home}\nexec {sys.executable} "$@"\n'
+        f'#!/bin/sh\n{lines}\nexport HOME={home} TMPDIR={home}\nexec {_python(board)} "$@"\n'
     )
     script.chmod(0o755)
     return str(script)
+
+
+def _python(board: Board) -> str:
+    return board.python or sys.executable
 
 
 class ConnectionContract:
@@ -119,7 +123,7 @@ class ConnectionContract:
         site.mkdir()
         (site / "sitecustomize.py").write_text(_NOISY_SITE)
         lines = f"echo Welcome to this board\nexport PYTHONPATH={site}"
-        noisy = replace(board, python=wrapped_python(tmp_path, lines=lines))
+        noisy = replace(board, python=wrapped_python(board, tmp_path, lines=lines))
         connection = connect(noisy)
         hello(connection)
         run_doubling(connection, 1)
@@ -141,7 +145,7 @@ class ConnectionContract:
 
     def test_a_supervisor_that_ends_leaves_its_last_words(self, board, tmp_path):
         words = "echo the disk is full >&2; exit 4"
-        connection = connect(replace(board, python=wrapped_python(tmp_path, lines=words)))
+        connection = connect(replace(board, python=wrapped_python(board, tmp_path, lines=words)))
         connection.open()
         with pytest.raises(ConnectionLostError, match="the disk is full"):
             connection.receive(10)
@@ -149,8 +153,8 @@ class ConnectionContract:
         connection.close()
 
     def test_a_package_that_is_not_there_is_named_with_what_to_do(self, board, tmp_path):
-        lines = f'exec {sys.executable} -S "$@"'
-        connection = connect(replace(board, python=wrapped_python(tmp_path, lines=lines)))
+        lines = f'exec {_python(board)} -S "$@"'
+        connection = connect(replace(board, python=wrapped_python(board, tmp_path, lines=lines)))
         connection.open()
         with pytest.raises(ConnectionLostError, match="has no numpy: install numpy, onnx"):
             connection.receive(HELLO_S)
@@ -199,7 +203,7 @@ class ConnectionContract:
         connection.close()
 
     def test_nothing_is_left_on_the_board(self, board, tmp_path):
-        connection = connect(replace(board, python=wrapped_python(tmp_path)))
+        connection = connect(replace(board, python=wrapped_python(board, tmp_path)))
         pid = hello(connection).header["pid"]
         run_doubling(connection, 1)
         connection.close()
