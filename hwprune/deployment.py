@@ -98,6 +98,8 @@ class Deployment:
     finetune: Recipe = field(default_factory=lambda: Recipe(distillation=0.5))
     certificate_readings: int = 5
     """Fresh readings behind the certificate."""
+    cluster: str = ""
+    """Address of the Ray cluster to join, "auto" for the one that runs here; empty: our own."""
     nominal: Literal["typical", "slowest"] = "typical"
     """Whose latency counts where a kind has more boards than one."""
     tolerance: float = 1e-3
@@ -156,6 +158,7 @@ def parse_deployment(data: Mapping[str, Any], *, name: str, folder: Path) -> Dep
         network=network,
         data=validate(DataWish, wish["data"], where=f"{name} [data]"),
         boards=boards,
+        cluster=str(wish["board"].get("cluster", "")),
         nominal=nominal,
         budget=parse_budget(wish["budget"], where=f"{name} [budget]"),
         search=validate(SearchWish, wish.get("search", {}), where=f"{name} [search]"),
@@ -217,7 +220,7 @@ def _boards(
     """The board profiles of a wish, and whose latency counts."""
     if not isinstance(data, Mapping):
         raise DeploymentError(f"{where} must be a table of keys", given=repr(data))
-    _only(data, ("profile", "profiles", "latency_of"), where=where)
+    _only(data, ("profile", "profiles", "latency_of", "cluster"), where=where)
     profiles = data.get("profiles", [data["profile"]] if "profile" in data else [])
     one = ("profile" in data) != ("profiles" in data)
     if not one or not isinstance(profiles, list | tuple) or not profiles:

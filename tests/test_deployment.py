@@ -86,11 +86,11 @@ def test_an_override_that_cannot_be_read_is_refused(tmp_path, override):
 def test_a_fleet_has_profiles_and_a_budget_for_each_kind(tmp_path):
     text = GOOD.replace(
         'profile = "boards/here.toml"',
-        'profiles = ["boards/a.toml", "boards/b.toml"]\nlatency_of = "slowest"',
+        'profiles = ["boards/a.toml", "boards/b.toml"]\nlatency_of = "slowest"\ncluster = "auto"',
     ).replace('latency_ms = "50 %"', 'latency_ms = "8 ms"\n[budget.b]\nlatency_ms = "30 ms"')
     deployment = load_deployment(written(tmp_path, text))
     assert [board.name for board in deployment.boards] == ["a.toml", "b.toml"]
-    assert deployment.nominal == "slowest"
+    assert (deployment.nominal, deployment.cluster) == ("slowest", "auto")
     limits = {c.label: c.at_most for c in deployment.budget.constraints}
     assert limits == {"latency_ms": 8.0, "latency_ms on b": 30.0}
 

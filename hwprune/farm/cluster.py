@@ -6,6 +6,7 @@ import logging
 import os
 import secrets
 import sys
+import warnings
 
 from hwprune.errors import BoardError
 
@@ -61,6 +62,23 @@ class Cluster:
                 else "check free memory, and space in the temporary folder",
             ) from error
         self._ours = True
+        if caution := self.caution():
+            warnings.warn(caution, stacklevel=2)
+
+    def caution(self) -> str:
+        """What is not protected in a cluster that reaches beyond this machine; else nothing."""
+        import ray
+
+        here = ("127.", "localhost", "::1")
+        addresses = [node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]]
+        far = [address for address in addresses if not address.startswith(here)]
+        if not self._address or not far or os.environ.get("RAY_USE_TLS") == "1":
+            return ""
+        return (
+            f"what the Ray nodes {', '.join(sorted(far))} tell each other is not encrypted; on a "
+            "network that is not yours alone, join them through a tunnel (WireGuard, or ssh -w), "
+            "or set RAY_USE_TLS=1 with certificates on every node"
+        )
 
     def stop(self) -> None:
         """Leave the cluster, ending it when it is ours."""
@@ -94,6 +112,8 @@ def _start_local() -> None:
     import ray
 
     ray.init(
+        # Else a cluster that somebody else runs here, or left behind, would be joined.
+        address="local",
         num_cpus=os.cpu_count(),
         include_dashboard=False,
         namespace="hwprune",

@@ -43,7 +43,7 @@ class Workbench:
         self._lock = threading.Lock()
         self._pools: dict[str, ScorerPool] = {}
         self._store = ReadingStore(store_path())
-        self._cluster = Cluster()
+        self._cluster = Cluster(prepared.deployment.cluster)
         self._fleet = Fleet(
             prepared.boards,
             self._store,

@@ -11,9 +11,9 @@ from pathlib import Path
 CODE = """
 import json, time
 from dataclasses import replace
-import ray
 from ray.cluster_utils import Cluster
 from hwprune.board import this_machine
+from hwprune.farm.cluster import Cluster as Joined
 from hwprune.farm.farm import Farm
 from hwprune.farm.store import ReadingStore
 from hwprune_device.reading import Reading
@@ -24,7 +24,8 @@ import sys
 cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2})
 first = cluster.add_node(num_cpus=1, resources={"gateway:lab": 1})
 cluster.add_node(num_cpus=1, resources={"board:node": 1})
-ray.init(address=cluster.address, namespace="hwprune", log_to_driver=False)
+joined = Joined(cluster.address)
+joined.start()
 store = ReadingStore(sys.argv[1])
 behind = replace(BOARD, name="behind", gateway="lab", protocol=SLOW, kind="k")
 node = replace(BOARD, name="node", connection="ray", protocol=SLOW, kind="k")
@@ -45,7 +46,7 @@ while state_of(farm, "behind") == "lost" and time.monotonic() < end:
     time.sleep(0.2)
 found["back"] = state_of(farm, "behind")
 farm.close()
-ray.shutdown()
+joined.stop()
 cluster.shutdown()
 print(json.dumps(found))
 """

@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 import zlib
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -101,9 +102,14 @@ def _python(board: Board) -> str:
 class ConnectionContract:
     """Mixed into a class of tests with a fixture `board`."""
 
+    @staticmethod
+    def reach(board: Board, arguments: Sequence[str] = ()) -> Connection:
+        """The board's connection, not yet open."""
+        return connect(board, arguments)
+
     @pytest.fixture
     def connection(self, board: Board):
-        connection = connect(board)
+        connection = self.reach(board)
         yield connection
         connection.close()
 
@@ -124,7 +130,7 @@ class ConnectionContract:
         (site / "sitecustomize.py").write_text(_NOISY_SITE)
         lines = f"echo Welcome to this board\nexport PYTHONPATH={site}"
         noisy = replace(board, python=wrapped_python(board, tmp_path, lines=lines))
-        connection = connect(noisy)
+        connection = self.reach(noisy)
         hello(connection)
         run_doubling(connection, 1)
         connection.close()
@@ -145,7 +151,9 @@ class ConnectionContract:
 
     def test_a_supervisor_that_ends_leaves_its_last_words(self, board, tmp_path):
         words = "echo the disk is full >&2; exit 4"
-        connection = connect(replace(board, python=wrapped_python(board, tmp_path, lines=words)))
+        connection = self.reach(
+            replace(board, python=wrapped_python(board, tmp_path, lines=words))
+        )
         connection.open()
         with pytest.raises(ConnectionLostError, match="the disk is full"):
             connection.receive(10)
@@ -154,7 +162,9 @@ class ConnectionContract:
 
     def test_a_package_that_is_not_there_is_named_with_what_to_do(self, board, tmp_path):
         lines = f'exec {_python(board)} -S "$@"'
-        connection = connect(replace(board, python=wrapped_python(board, tmp_path, lines=lines)))
+        connection = self.reach(
+            replace(board, python=wrapped_python(board, tmp_path, lines=lines))
+        )
         connection.open()
         with pytest.raises(ConnectionLostError, match="has no numpy: install numpy, onnx"):
             connection.receive(HELLO_S)
@@ -203,7 +213,7 @@ class ConnectionContract:
         connection.close()
 
     def test_nothing_is_left_on_the_board(self, board, tmp_path):
-        connection = connect(replace(board, python=wrapped_python(board, tmp_path)))
+        connection = self.reach(replace(board, python=wrapped_python(board, tmp_path)))
         pid = hello(connection).header["pid"]
         run_doubling(connection, 1)
         connection.close()
@@ -211,7 +221,7 @@ class ConnectionContract:
         assert list((tmp_path / "home").rglob("*")) == []
 
     def test_the_supervisor_is_told_what_the_board_and_the_caller_say(self, board):
-        connection = connect(replace(board, cache="~/somewhere"), ["--owner", "a b'c\"d"])
+        connection = self.reach(replace(board, cache="~/somewhere"), ["--owner", "a b'c\"d"])
         pid = hello(connection).header["pid"]
         words = psutil.Process(pid).cmdline()
         connection.close()
