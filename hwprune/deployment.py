@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+from hwprune.board_folder import board_folder, board_path
 from hwprune.budget import QUANTITIES, Budget, Constraint, parse_constraint
 from hwprune.errors import DeploymentError
 from hwprune.recipe import Recipe
@@ -236,7 +237,14 @@ def _boards(
             given=repr(latency_of),
             possible="typical, slowest",
         )
-    return tuple(_resolve(str(profile), folder) for profile in profiles), latency_of
+    return tuple(_profile(str(profile), folder) for profile in profiles), latency_of
+
+
+def _profile(named: str, folder: Path) -> Path:
+    """A board's profile: a file, or a board that is known by its name."""
+    if "/" in named or named.endswith(".toml"):
+        return _resolve(named, folder)
+    return board_path(named, board_folder()).resolve()
 
 
 def _only(data: Mapping[str, Any], possible: Sequence[str], *, where: str) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from hwprune.candidate import Candidate
-from hwprune.farm.store import ReadingKey
+from hwprune.farm.reading_key import ReadingKey
 from hwprune_device.estimate import CLASS_CV, device_class
 from hwprune_device.reading import Reading
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from hwprune.candidate import Candidate
 from hwprune.farm.canaries import Song
-from hwprune.farm.store import ReadingKey
+from hwprune.farm.reading_key import ReadingKey
 
 _ALARMS = 2
 """One bad batch is taken again; two in a row are a board that has changed."""

@@ -107,7 +107,7 @@ class Farm:
         Failure when the boards are lost, or cannot run the network.
         """
         with self._calibrating:
-            answering = [k for k in self._keepers if k.status().state in ("idle", "busy")]
+            answering = [k for k in self._keepers if k.record.state in ("idle", "busy")]
             with ThreadPoolExecutor(max(1, len(answering))) as pool:
                 outcomes = list(pool.map(lambda keeper: keeper.calibrate(), answering))
             good = [outcome for outcome in outcomes if isinstance(outcome, Reading)]
@@ -161,7 +161,7 @@ class Farm:
             what=self._what,
             started_at=self._started_at,
             written_at=time.time(),
-            boards=tuple(keeper.status() for keeper in self._keepers),
+            boards=tuple(keeper.record.status() for keeper in self._keepers),
             kinds=(self._kind.status(),),
             warnings=(warning,) if unwritten else (),
             closed=self._closed.is_set(),

@@ -17,9 +17,10 @@ from hwprune.channels.base import BaseNetwork
 from hwprune.errors import BoardError
 from hwprune.farm.calibration import AGREE
 from hwprune.farm.canaries import Canaries, between_batches
+from hwprune.farm.reading_key import ReadingKey
 from hwprune.farm.session import Outcome
 from hwprune.farm.status import KindStatus
-from hwprune.farm.store import ReadingKey, ReadingStore
+from hwprune.farm.store import ReadingStore
 from hwprune.farm.timetable import Timetable
 from hwprune.farm.waiting import WaitingRoom, Wish
 from hwprune_device.job import CandidateJob, Job

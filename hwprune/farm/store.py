@@ -3,7 +3,6 @@
 SQLite in WAL mode: many readers beside one writer, and a writer that is killed leaves it whole.
 Readings are only added; a later doubt can take one out of those that are served. What cannot be
 written because the disk is full is kept in memory and written once there is room.
-Schema history: 1, the first; 2, strikes against networks that killed boards, calm times by board.
 """
 
 from __future__ import annotations
@@ -15,75 +14,21 @@ import threading
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import fmean
 
 from hwprune.errors import RunFolderError
+from hwprune.farm.reading_key import BY_KEY, ReadingKey
+from hwprune.farm.store_tables import SCHEMA, TABLES
 from hwprune_device.reading import Failure, Reading
 
-SCHEMA = 2
 FAILURES_SERVED_AFTER = 2
 """A network that failed this often is not tried again: a hang costs a minute every time."""
 BUSY_S = 30.0
 
-_TABLES = """
-CREATE TABLE IF NOT EXISTS readings (
-    number INTEGER PRIMARY KEY,
-    architecture TEXT NOT NULL, target_key TEXT NOT NULL, conditions_key TEXT NOT NULL,
-    reading_id TEXT NOT NULL UNIQUE, latency_ms REAL NOT NULL, doubted INTEGER NOT NULL,
-    body TEXT NOT NULL
-) STRICT;
-CREATE INDEX IF NOT EXISTS readings_by_key
-    ON readings (architecture, target_key, conditions_key, doubted);
-CREATE TABLE IF NOT EXISTS failures (
-    number INTEGER PRIMARY KEY,
-    architecture TEXT NOT NULL, target_key TEXT NOT NULL, conditions_key TEXT NOT NULL,
-    stage TEXT NOT NULL, body TEXT NOT NULL
-) STRICT;
-CREATE INDEX IF NOT EXISTS failures_by_key
-    ON failures (architecture, target_key, conditions_key);
-CREATE TABLE IF NOT EXISTS nominals (
-    architecture TEXT NOT NULL, target_key TEXT NOT NULL, conditions_key TEXT NOT NULL,
-    nominal_ms REAL NOT NULL, reading_id TEXT NOT NULL,
-    PRIMARY KEY (architecture, target_key, conditions_key)
-) STRICT;
-CREATE TABLE IF NOT EXISTS calm (
-    architecture TEXT NOT NULL, target_key TEXT NOT NULL, conditions_key TEXT NOT NULL,
-    board TEXT NOT NULL, calm_ms REAL NOT NULL,
-    PRIMARY KEY (architecture, target_key, conditions_key, board)
-) STRICT;
-CREATE TABLE IF NOT EXISTS strikes (
-    strike_id TEXT PRIMARY KEY,
-    architecture TEXT NOT NULL, target_key TEXT NOT NULL, conditions_key TEXT NOT NULL,
-    board TEXT NOT NULL, verdict TEXT NOT NULL, at TEXT NOT NULL, acquitted INTEGER NOT NULL
-) STRICT;
-CREATE INDEX IF NOT EXISTS strikes_by_key
-    ON strikes (architecture, target_key, conditions_key);
-"""
 _FULL = ("full", "disk I/O error")
 """What SQLite says where there is no space left."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReadingKey:
-    """What selects a latency. Weights, names, load and temperature are not in it."""
-
-    architecture: str
-    """Hash of the structure: operators, attributes, shapes, types."""
-    target_key: str
-    """Canonical JSON of the Target."""
-    conditions_key: str
-    """Hash of the board's class, its runtime and the protocol."""
-
-    @property
-    def columns(self) -> tuple[str, str, str]:
-        """In the order of every table."""
-        return (self.architecture, self.target_key, self.conditions_key)
-
-
-_BY_KEY = "architecture = ? AND target_key = ? AND conditions_key = ?"
 
 
 class ReadingStore:
@@ -132,7 +77,7 @@ class ReadingStore:
     def get(self, key: ReadingKey) -> Reading | None:
         """The reading of median latency among those without doubts; None when there is none."""
         rows = self._rows(
-            f"SELECT body FROM readings WHERE {_BY_KEY} AND doubted = 0 ORDER BY latency_ms",
+            f"SELECT body FROM readings WHERE {BY_KEY} AND doubted = 0 ORDER BY latency_ms",
             key.columns,
         )
         if rows:
@@ -141,7 +86,7 @@ class ReadingStore:
 
     def readings(self, key: ReadingKey) -> list[Reading]:
         """All readings, doubted ones too, oldest first."""
-        query = f"SELECT body FROM readings WHERE {_BY_KEY} ORDER BY number"
+        query = f"SELECT body FROM readings WHERE {BY_KEY} ORDER BY number"
         rows = self._rows(query, key.columns)
         written = [Reading.from_json(json.loads(body)) for (body,) in rows]
         return [*written, *(reading for kept, reading in self._kept if kept == key)]
@@ -151,7 +96,7 @@ class ReadingStore:
         reading = self.get(key)
         if reading is not None:
             return reading
-        query = f"SELECT body FROM failures WHERE {_BY_KEY} ORDER BY number DESC"
+        query = f"SELECT body FROM failures WHERE {BY_KEY} ORDER BY number DESC"
         rows = self._rows(query, key.columns)
         failures = [Failure.from_json(json.loads(body)) for (body,) in rows]
         poison = next((failure for failure in failures if failure.stage == "poison"), None)
@@ -228,12 +173,12 @@ class ReadingStore:
 
     def strikes(self, key: ReadingKey) -> list[tuple[str, str]]:
         """The strikes against a network that stand: board and verdict, oldest first."""
-        query = f"SELECT board, verdict FROM strikes WHERE {_BY_KEY} AND acquitted = 0 ORDER BY at"
+        query = f"SELECT board, verdict FROM strikes WHERE {BY_KEY} AND acquitted = 0 ORDER BY at"
         return [(board, verdict) for board, verdict in self._rows(query, key.columns)]
 
     def calm_ms(self, key: ReadingKey, board: str) -> float | None:
         """A board's own time of an unpruned network when nothing disturbs it."""
-        query = f"SELECT calm_ms FROM calm WHERE {_BY_KEY} AND board = ?"
+        query = f"SELECT calm_ms FROM calm WHERE {BY_KEY} AND board = ?"
         rows = self._rows(query, (*key.columns, board))
         return float(rows[0][0]) if rows else None
 
@@ -245,7 +190,7 @@ class ReadingStore:
 
     def nominal_ms(self, key: ReadingKey) -> float | None:
         """The calibrated time of an unpruned network; None when it was not calibrated here."""
-        rows = self._rows(f"SELECT nominal_ms FROM nominals WHERE {_BY_KEY}", key.columns)
+        rows = self._rows(f"SELECT nominal_ms FROM nominals WHERE {BY_KEY}", key.columns)
         return float(rows[0][0]) if rows else None
 
     def calibrate(self, key: ReadingKey, reading: Reading) -> None:
@@ -268,7 +213,7 @@ class ReadingStore:
             )
         if found < SCHEMA:
             self._database.executescript(
-                f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version = {SCHEMA}; COMMIT;"
+                f"BEGIN IMMEDIATE; {TABLES} PRAGMA user_version = {SCHEMA}; COMMIT;"
             )
 
     def _rows(self, query: str, values: Sequence[object]) -> list[tuple[str, ...]]:

@@ -11,8 +11,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from hwprune.candidate import Candidate
+from hwprune.farm.reading_key import ReadingKey
 from hwprune.farm.session import Outcome
-from hwprune.farm.store import ReadingKey
 
 _GATHER_S = 0.02
 """How long a batch that is not full waits for more: callers hand candidates over in bursts."""
@@ -31,6 +31,8 @@ class Wish:
     futures: list[Future[Outcome]] = field(default_factory=list)
     tries: int = 0
     """How often it was measured without a reading that can be trusted."""
+    losses: int = 0
+    """How often a board went away with it, without a word on who was at work."""
     alone: bool = False
     """Nobody shall share a batch with it: it may have taken a board down, or wants a process of
     its own."""
@@ -124,9 +126,10 @@ class WaitingRoom:
         return batch
 
     def answer(self, wish: Wish, outcome: Outcome) -> None:
-        """Give everybody who waits for a wish its outcome."""
+        """Give everybody who waits for a wish its outcome; a second answer is not heard."""
         with self._changed:
-            self._open.pop(wish.name, None)
+            if self._open.pop(wish.name, None) is None:
+                return
             futures = list(wish.futures)
         for future in futures:
             if future.set_running_or_notify_cancel():

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
-from hwprune.budget import Budget
 from hwprune.candidate import Candidate
 from hwprune.errors import BudgetError, InputError
 from hwprune.evaluation import Evaluation
+from hwprune.pipeline.fresh import fresh_certificate
 from hwprune.pipeline.search_clock import SearchClock
 from hwprune.pipeline.workbench import Workbench
 from hwprune.progress import Progress
-from hwprune.report.certificate import Certificate, certify, joined
 from hwprune.search.evaluator import Evaluator
 from hwprune.search.methods import METHODS
 from hwprune.search.problem import SearchProblem
-from hwprune_device.reading import Failure, Reading
+from hwprune_device.reading import Failure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,55 +199,6 @@ def _finalist(bench: Workbench, evaluation: Evaluation) -> Finalist:
             (f.value for f in certificate.findings if f.label.startswith("latency_ms")), None
         ),
     )
-
-
-def fresh_certificate(bench: Workbench, purpose: str, candidate: Candidate) -> Certificate:
-    """A candidate held against the budget by readings in fresh processes, on every kind."""
-    return joined(
-        [_read_until_shown(bench, purpose, candidate, kind)[0] for kind in bench.prepared.kinds]
-    )
-
-
-def fresh_readings(
-    bench: Workbench, purpose: str, candidate: Candidate
-) -> dict[str, list[Reading]]:
-    """The readings behind `fresh_certificate`, by kind."""
-    outcomes = {
-        kind: _read_until_shown(bench, purpose, candidate, kind)[1]
-        for kind in bench.prepared.kinds
-    }
-    return {k: [o for o in found if isinstance(o, Reading)] for k, found in outcomes.items()}
-
-
-def _read_until_shown(
-    bench: Workbench, purpose: str, candidate: Candidate, kind: str
-) -> tuple[Certificate, list[Reading | Failure]]:
-    """Read until the budget is shown to be kept or not, three times the asked readings at most.
-
-    More readings narrow the interval of a network that is on the edge of its budget.
-    """
-    first = kind == bench.prepared.kinds[0]
-    budget = Budget(
-        constraints=tuple(
-            c for c in bench.budget.constraints if c.kind == kind or (first and not c.kind)
-        )
-    )
-    model, asked = bench.prepared.base.cost_model, bench.prepared.deployment.certificate_readings
-    for count in (asked, 2 * asked, 3 * asked):
-        outcomes = bench.fresh(purpose, candidate, count, kind)
-        certificate = certify(
-            budget,
-            outcomes,
-            params=model.params(candidate.widths),
-            macs=model.macs(candidate.widths),
-            architecture=bench.prepared.base.architecture_of(candidate.widths),
-            board=kind,
-            issued_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        )
-        edge = certificate.status == "NOT SHOWN" and budget.constraints
-        if not edge or any(isinstance(outcome, Failure) for outcome in outcomes):
-            break
-    return certificate, outcomes
 
 
 def _give_up(evaluations: list[Evaluation]) -> None:

@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from hwprune.candidate import Candidate
-from hwprune.pipeline.contest import Contest, fresh_certificate, fresh_readings
+from hwprune.pipeline.contest import Contest
 from hwprune.pipeline.delivery import Delivered
+from hwprune.pipeline.fresh import fresh_certificate, fresh_readings
 from hwprune.pipeline.workbench import Workbench
 from hwprune.progress import Progress
 from hwprune.report.certificate import Certificate

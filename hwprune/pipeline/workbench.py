@@ -152,11 +152,7 @@ class Workbench:
         for failure in failures:
             if failure.stage == "lost":
                 # It says nothing about the network; a search must not learn from it.
-                raise BoardError(
-                    "the boards are gone, so the search cannot go on",
-                    given=failure.message,
-                    next_step="mend the board, then go on with --resume: nothing is lost",
-                )
+                raise boards_gone(failure)
         if failures:
             return failures[0]
         readings = {k: o for k, o in outcomes.items() if isinstance(o, Reading)}
@@ -218,33 +214,6 @@ class Workbench:
         first = self._fleet.farms[self.prepared.kinds[0]]
         return [future.result() for future in first.measure(candidates)]
 
-    def fresh(
-        self, purpose: str, candidate: Candidate, count: int, kind: str
-    ) -> list[Reading | Failure]:
-        """`count` good readings for one purpose, each from a process of its own and none shared.
-
-        A reading with doubts is taken again, up to `count` times in all; where the board stays
-        restless the doubtful ones are given too. Readings of an interrupted session are kept.
-        """
-        name = f"{purpose} {self.prepared.base.architecture_of(candidate.widths)[:16]}"
-        if kind != self.prepared.kinds[0]:
-            name += f" {kind}"
-        outcomes: list[Reading | Failure] = []
-        for number in range(1, 2 * count + 1):
-            outcomes.append(self._fresh_one(f"{name} {number}", candidate, kind))
-            good = [o for o in outcomes if isinstance(o, Failure) or not o.doubts]
-            if len(good) >= count:
-                return good
-        return outcomes
-
-    def _fresh_one(self, step: str, candidate: Candidate, kind: str) -> Reading | Failure:
-        kept = self.folder.step(step)
-        if kept is not None:
-            return Reading.from_json(kept) if "reading_id" in kept else Failure.from_json(kept)
-        outcome = self._fleet.farms[kind].remeasure(candidate, 1)[0]
-        self.folder.finish(step, outcome.to_json())
-        return outcome
-
     @property
     def fleet(self) -> Fleet:
         """The boards."""
@@ -267,6 +236,15 @@ def scorer_arguments(prepared: Prepared, split: str) -> dict[str, Any]:
 def store_path() -> str:
     """The user's store of readings: `$HWPRUNE_STORE`, or in the user's cache folder."""
     return os.environ.get("HWPRUNE_STORE") or str(user_cache() / "readings.sqlite")
+
+
+def boards_gone(failure: Failure) -> BoardError:
+    """What ends a run whose boards cannot be had any more."""
+    return BoardError(
+        "the boards are gone, so the run cannot go on",
+        given=failure.message,
+        next_step="mend the board, then go on with --resume: nothing is lost",
+    )
 
 
 def _readings(outcomes: Outcomes, what: str) -> dict[str, Reading]:

@@ -20,8 +20,9 @@ from hwprune.board import Board, this_machine
 from hwprune.cli.app import app
 from hwprune.errors import BoardError
 from hwprune.farm.farm import Farm
+from hwprune.farm.reading_key import ReadingKey
 from hwprune.farm.session import BoardSession
-from hwprune.farm.store import ReadingKey, ReadingStore
+from hwprune.farm.store import ReadingStore
 from hwprune_device.job import Job, Target
 from hwprune_device.lease import lease
 from hwprune_device.reading import Failure, Reading

@@ -10,7 +10,7 @@ import pytest
 
 from hwprune.candidate import Candidate
 from hwprune.farm.canaries import Canaries, between_batches
-from hwprune.farm.store import ReadingKey
+from hwprune.farm.reading_key import ReadingKey
 from tests.readings import reading
 
 

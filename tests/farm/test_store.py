@@ -18,7 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hwprune.errors import RunFolderError
-from hwprune.farm.store import ReadingKey, ReadingStore
+from hwprune.farm.reading_key import ReadingKey
+from hwprune.farm.store import ReadingStore
 from hwprune_device.reading import Failure
 from tests.readings import reading
 

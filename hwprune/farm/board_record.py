@@ -1,0 +1,80 @@
+"""The record of one board: what it does now, and what it has done, for whoever asks."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from hwprune.farm.canary_watch import CanaryWatch
+from hwprune.farm.session import Outcome
+from hwprune.farm.status import BoardState, BoardStatus
+from hwprune_device.reading import Failure, Reading
+
+_HOUR_S = 3600.0
+
+
+class BoardRecord:
+    """Written by the board's keeper, read by anybody."""
+
+    def __init__(self, name: str, kind: str) -> None:
+        self.name = name
+        self.state: BoardState = "starting"
+        self.words = ""
+        self.watch = CanaryWatch()
+        self._kind = kind
+        self._job: tuple[int, float] | None = None
+        self._temperature_c: float | None = None
+        self._done: deque[tuple[float, int]] = deque()
+        self._readings = self._failures = 0
+        self._born = time.monotonic()
+        self._busy_s = 0.0
+
+    def to(self, state: BoardState, words: str = "") -> None:
+        """Change the state; `words` say why."""
+        self.state, self.words = state, words
+
+    @contextmanager
+    def job(self, networks: int) -> Iterator[None]:
+        """Around a batch: busy, then idle."""
+        self._job = (max(1, networks), time.monotonic())
+        self.to("busy")
+        try:
+            yield
+        finally:
+            self._job = None
+            self.to("idle")
+
+    def note(self, outcomes: Sequence[Outcome], busy_s: float) -> None:
+        """Count what a batch gave."""
+        readings = [outcome for outcome in outcomes if isinstance(outcome, Reading)]
+        self._readings += len(readings)
+        self._failures += sum(isinstance(o, Failure) and o.stage != "lost" for o in outcomes)
+        self._done.append((time.monotonic(), len(readings)))
+        self._busy_s += busy_s
+        for reading in readings[-1:]:
+            degrees = reading.conditions.get("after", {}).get("temperature_c")
+            self._temperature_c = degrees if isinstance(degrees, int | float) else None
+
+    def status(self) -> BoardStatus:
+        """What the board does at this moment."""
+        now = time.monotonic()
+        while self._done and now - self._done[0][0] > _HOUR_S:
+            self._done.popleft()
+        age_s = now - self._born
+        lately = sum(count for _, count in self._done)
+        return BoardStatus(
+            name=self.name,
+            kind=self._kind,
+            state=self.state,
+            words=self.words,
+            job=f"{self._job[0]} candidates, {now - self._job[1]:.0f} s" if self._job else "",
+            temperature_c=self._temperature_c,
+            canary_off_pct=self.watch.off_pct,
+            canary_at=self.watch.heard_at,
+            readings=self._readings,
+            failures=self._failures,
+            readings_per_hour=lately / min(1.0, age_s / _HOUR_S) if self._done else None,
+            busy_share=self._busy_s / age_s if self._done else None,
+        )

@@ -1,0 +1,91 @@
+"""Fresh readings: a candidate in processes of its own, and the certificate that they give."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from hwprune.budget import Budget
+from hwprune.candidate import Candidate
+from hwprune.pipeline.workbench import Workbench, boards_gone
+from hwprune.report.certificate import Certificate, certify, joined
+from hwprune_device.reading import Failure, Reading
+
+
+def fresh_certificate(bench: Workbench, purpose: str, candidate: Candidate) -> Certificate:
+    """A candidate held against the budget by readings in fresh processes, on every kind."""
+    return joined(
+        [_read_until_shown(bench, purpose, candidate, kind)[0] for kind in bench.prepared.kinds]
+    )
+
+
+def fresh_readings(
+    bench: Workbench, purpose: str, candidate: Candidate
+) -> dict[str, list[Reading]]:
+    """The readings behind `fresh_certificate`, by kind."""
+    outcomes = {
+        kind: _read_until_shown(bench, purpose, candidate, kind)[1]
+        for kind in bench.prepared.kinds
+    }
+    return {k: [o for o in found if isinstance(o, Reading)] for k, found in outcomes.items()}
+
+
+def _read_until_shown(
+    bench: Workbench, purpose: str, candidate: Candidate, kind: str
+) -> tuple[Certificate, list[Reading | Failure]]:
+    """Read until the budget is shown to be kept or not, three times the asked readings at most.
+
+    More readings narrow the interval of a network that is on the edge of its budget.
+    """
+    first = kind == bench.prepared.kinds[0]
+    budget = Budget(
+        constraints=tuple(
+            c for c in bench.budget.constraints if c.kind == kind or (first and not c.kind)
+        )
+    )
+    model, asked = bench.prepared.base.cost_model, bench.prepared.deployment.certificate_readings
+    for count in (asked, 2 * asked, 3 * asked):
+        outcomes = fresh(bench, purpose, candidate, count, kind)
+        certificate = certify(
+            budget,
+            outcomes,
+            params=model.params(candidate.widths),
+            macs=model.macs(candidate.widths),
+            architecture=bench.prepared.base.architecture_of(candidate.widths),
+            board=kind,
+            issued_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+        edge = certificate.status == "NOT SHOWN" and budget.constraints
+        if not edge or any(isinstance(outcome, Failure) for outcome in outcomes):
+            break
+    return certificate, outcomes
+
+
+def fresh(
+    bench: Workbench, purpose: str, candidate: Candidate, count: int, kind: str
+) -> list[Reading | Failure]:
+    """`count` good readings for one purpose, each from a process of its own and none shared.
+
+    A reading with doubts is taken again, up to `count` times in all; where the board stays
+    restless the doubtful ones are given too. Readings of an interrupted session are kept.
+    """
+    name = f"{purpose} {bench.prepared.base.architecture_of(candidate.widths)[:16]}"
+    if kind != bench.prepared.kinds[0]:
+        name += f" {kind}"
+    outcomes: list[Reading | Failure] = []
+    for number in range(1, 2 * count + 1):
+        outcomes.append(_fresh_one(bench, f"{name} {number}", candidate, kind))
+        good = [o for o in outcomes if isinstance(o, Failure) or not o.doubts]
+        if len(good) >= count:
+            return good
+    return outcomes
+
+
+def _fresh_one(bench: Workbench, step: str, candidate: Candidate, kind: str) -> Reading | Failure:
+    kept = bench.folder.step(step)
+    if kept is not None:
+        return Reading.from_json(kept) if "reading_id" in kept else Failure.from_json(kept)
+    outcome = bench.fleet.farms[kind].remeasure(candidate, 1)[0]
+    if isinstance(outcome, Failure) and outcome.stage == "lost":
+        raise boards_gone(outcome)
+    bench.folder.finish(step, outcome.to_json())
+    return outcome
