@@ -190,3 +190,43 @@ def test_rows_are_strict_and_bodies_are_json(store):
 
 def _environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "devices")])}
+
+
+def test_a_doubt_that_comes_later_takes_a_reading_out_of_those_served(store):
+    store.add(KEY, reading(10.0, reading_id="late"))
+    assert store.get(KEY) is not None
+    store.doubt("late", "taken while the board drifted")
+    assert store.get(KEY) is None
+    (kept,) = store.readings(KEY)
+    assert kept.doubts == ("taken while the board drifted",)
+
+
+def test_strikes_count_until_they_are_withdrawn(store):
+    first = store.strike(KEY, "pi-1", "died")
+    store.strike(KEY, "pi-2", "rebooted")
+    assert store.strikes(KEY) == [("pi-1", "died"), ("pi-2", "rebooted")]
+    store.acquit(first)
+    assert store.strikes(KEY) == [("pi-2", "rebooted")]
+
+
+def test_poison_is_served_at_once_where_other_failures_must_come_twice(store):
+    poison = Failure(stage="poison", message="took boards down", architecture=KEY.architecture)
+    store.add(KEY, poison)
+    assert store.outcome(KEY) == poison
+
+
+def test_the_spread_is_that_of_networks_that_were_read_again(store):
+    for number, latency in enumerate((9.9, 10.0, 10.1)):
+        store.add(KEY, reading(latency, reading_id=f"again-{number}"))
+    other = replace(KEY, architecture="b" * 64)
+    store.add(other, reading(50.0, reading_id="once"))
+    store.add(KEY, reading(20.0, reading_id="doubted", doubts=("odd",)))
+    squares, freedom = store.spread(KEY.conditions_key, KEY.target_key)
+    assert freedom == 2
+    assert (squares / freedom) ** 0.5 == pytest.approx(0.01, rel=0.05)
+
+
+def test_every_board_has_a_calm_time_of_its_own(store):
+    store.keep_calm(KEY, "pi-1", 2.0)
+    store.keep_calm(KEY, "pi-1", 1.9)
+    assert (store.calm_ms(KEY, "pi-1"), store.calm_ms(KEY, "pi-2")) == (1.9, None)
