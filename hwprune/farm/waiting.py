@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from hwprune.candidate import Candidate
 from hwprune.farm.reading_key import ReadingKey
 from hwprune.farm.session import Outcome
+from hwprune_device.reading import Failure
 
 _GATHER_S = 0.02
 """How long a batch that is not full waits for more: callers hand candidates over in bursts."""
@@ -75,6 +76,9 @@ class WaitingRoom:
         future: Future[Outcome] = Future()
         name = uuid.uuid4().hex if fresh else key.architecture
         with self._changed:
+            if self._closed:
+                future.set_result(Failure(stage="lost", message="the farm is closed"))
+                return future
             wish = self._open.get(name)
             if wish is None:
                 wish = Wish(key=key, candidate=candidate, name=name, alone=fresh)

@@ -86,3 +86,5 @@ def test_a_closed_room_hands_out_nothing_and_names_who_waits():
     assert {wish.candidate.widths for wish in room.close()} == {(1,), (2,)}
     assert first.candidate.widths == (1,)
     assert room.take(16) == [] and room.closed
+    (late,) = join(room, 3)
+    assert late.result(timeout=1).stage == "lost"
