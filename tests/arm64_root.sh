@@ -5,7 +5,7 @@
 #     HWPRUNE_ARM64_PYTHON=FOLDER/python3 pytest -m heavy tests/farm/test_arm64.py
 #
 # As root, on Debian or its like with another processor. Needs debootstrap, qemu-user-static and pip;
-# 700 MB of disk. Nothing outside FOLDER is changed: packages are unpacked and not set up, no
+# 400 MB of disk. Nothing outside FOLDER is changed: packages are unpacked and not set up, no
 # program is registered with the kernel, and what is mounted is gone when its process ends.
 set -eu
 
@@ -17,6 +17,7 @@ root=$folder/root
 for tool in debootstrap qemu-aarch64-static unshare chroot; do
     command -v "$tool" >/dev/null || { echo "$tool is not installed" >&2; exit 1; }
 done
+[ ! -e "$root" ] || { echo "$root is there already" >&2; exit 1; }
 [ "$(id -u)" = 0 ] || { echo "debootstrap and chroot need root" >&2; exit 1; }
 
 # The second stage would run maintainer scripts, each under the emulator; files are enough here.
