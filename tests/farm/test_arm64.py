@@ -11,7 +11,6 @@ import shlex
 import threading
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,7 +22,7 @@ from hwprune.errors import BoardError
 from hwprune.farm.farm import Farm
 from hwprune.farm.session import BoardSession
 from hwprune.farm.store import ReadingKey, ReadingStore
-from hwprune_device.job import Job, Protocol, Target
+from hwprune_device.job import Job, Target
 from hwprune_device.lease import lease
 from hwprune_device.reading import Failure, Reading
 from tests.farm.base import base_network
