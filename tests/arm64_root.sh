@@ -11,7 +11,6 @@ set -eu
 
 folder=$(mkdir -p "${1:?which FOLDER?}" && cd "$1" && pwd)
 suite=${2:-bookworm}
-mirror=${3:-http://deb.debian.org/debian}
 root=$folder/root
 
 for tool in debootstrap qemu-aarch64-static unshare chroot; do
@@ -21,7 +20,7 @@ done
 [ "$(id -u)" = 0 ] || { echo "debootstrap and chroot need root" >&2; exit 1; }
 
 # The second stage would run maintainer scripts, each under the emulator; files are enough here.
-debootstrap --arch=arm64 --foreign --variant=minbase --include=python3 "$suite" "$root" "$mirror" >&2
+debootstrap --arch=arm64 --foreign --variant=minbase --include=python3 "$suite" "$root" ${3:+"$3"} >&2
 for package in "$root"/var/cache/apt/archives/*.deb; do
     # By tar, which follows the links of a merged /usr that dpkg-deb -x would replace.
     dpkg-deb --fsys-tarfile "$package" | tar -x -C "$root" --keep-directory-symlink
