@@ -5,22 +5,22 @@
 #     HWPRUNE_ARM64_PYTHON=FOLDER/python3 pytest -m heavy tests/farm/test_arm64.py
 #
 # As root, on Debian or its like with another processor. Needs debootstrap, qemu-user-static and pip;
-# 700 MB of disk. Nothing outside FOLDER is changed: packages are unpacked and not set up, no
+# 400 MB of disk. Nothing outside FOLDER is changed: packages are unpacked and not set up, no
 # program is registered with the kernel, and what is mounted is gone when its process ends.
 set -eu
 
 folder=$(mkdir -p "${1:?which FOLDER?}" && cd "$1" && pwd)
 suite=${2:-bookworm}
-mirror=${3:-http://deb.debian.org/debian}
 root=$folder/root
 
 for tool in debootstrap qemu-aarch64-static unshare chroot; do
     command -v "$tool" >/dev/null || { echo "$tool is not installed" >&2; exit 1; }
 done
+[ ! -e "$root" ] || { echo "$root is there already" >&2; exit 1; }
 [ "$(id -u)" = 0 ] || { echo "debootstrap and chroot need root" >&2; exit 1; }
 
 # The second stage would run maintainer scripts, each under the emulator; files are enough here.
-debootstrap --arch=arm64 --foreign --variant=minbase --include=python3 "$suite" "$root" "$mirror" >&2
+debootstrap --arch=arm64 --foreign --variant=minbase --include=python3 "$suite" "$root" ${3:+"$3"} >&2
 for package in "$root"/var/cache/apt/archives/*.deb; do
     # By tar, which follows the links of a merged /usr that dpkg-deb -x would replace.
     dpkg-deb --fsys-tarfile "$package" | tar -x -C "$root" --keep-directory-symlink

@@ -90,15 +90,13 @@ def refuse_emulated(session: BoardSession) -> None:
     """See to it that nobody reads a latency off an emulated board.
 
     Raises:
-        BoardError: the board is emulated, or does not answer.
+        BoardError: it is emulated, or does not answer.
     """
     from hwprune.errors import BoardError
 
-    fingerprint = session.open().fingerprint
-    if fingerprint.get("emulated") is True:
+    if session.open().fingerprint.get("emulated") is True:
         raise BoardError(
             f"board '{session.board.name}' is emulated: its times say nothing about hardware",
-            given=f"{fingerprint.get('machine')} on another processor",
             next_step="measure on the real board",
         )
 

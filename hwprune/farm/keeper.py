@@ -53,6 +53,7 @@ class Keeper:
             self.record.to("lost", " ".join(str(error).split()))
             raise
         if hello.fingerprint.get("emulated") is True:
+            self.record.to("lost", "it is emulated: its times say nothing about hardware")
             raise BoardError(
                 f"board '{self.name}' is emulated: its times say nothing about hardware",
                 given=f"{hello.fingerprint.get('machine')} on another processor",

@@ -16,6 +16,7 @@ from hwprune.cli.measure import facts, fit
 from hwprune.errors import InputError
 from hwprune_device.job import Target
 from hwprune_device.reading import Reading
+from tests.farm.board_python import board_python
 from tests.report.sample import make_reading
 
 # Few rounds: these tests ask whether it measures, not how well.
@@ -103,6 +104,16 @@ def test_a_network_that_the_board_cannot_run_is_a_board_error(files):
     done = CliRunner().invoke(app, ["measure", str(files / "odd.onnx"), "--repeat", "1"])
     assert done.exit_code == 4
     assert "could not measure" in done.stderr and "Rleu" in done.stderr
+
+
+def test_an_emulated_board_is_refused_before_anything_is_timed(files):
+    python = board_python(files, "emulated")
+    (files / "pretender.toml").write_text(f'connection = "local"\npython = "{python}"\n')
+    arguments = [str(files / "tiny.onnx"), "--board", str(files / "pretender.toml")]
+    done = CliRunner().invoke(app, ["measure", *arguments])
+    assert done.exit_code == 4
+    assert "board 'pretender' is emulated: its times say nothing about hardware" in done.stderr
+    assert "ms" not in done.stdout
 
 
 def test_a_fixed_batch_cannot_be_changed():

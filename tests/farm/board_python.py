@@ -8,11 +8,13 @@ runs what follows as the board's Python would, in trouble of the given kinds:
     drift=FILE      while FILE is there, cut networks run half as slow again
     year-off        the clock is a year ahead
     simulated       it sleeps for its readings, on cores of its own
+    emulated        programs are told of another processor than the kernel knows
 """
 
 from __future__ import annotations
 
 import os
+import platform
 import sys
 import time
 from collections.abc import Mapping
@@ -98,6 +100,12 @@ def simulated() -> None:
     supervisor.BatchRun = SimulatedRun  # type: ignore[misc,assignment]
 
 
+def emulated() -> None:
+    """As under qemu-user, whose answer to "which machine?" is not the kernel's."""
+    other = "x86_64" if platform.machine() == "aarch64" else "aarch64"
+    platform.machine = lambda: other
+
+
 def first_width(model: bytes) -> int:
     """Output channels of the first convolution; 0 where there is none."""
     weights = onnx.load_model_from_string(model).graph.initializer
@@ -109,8 +117,13 @@ def main(words: list[str]) -> None:
     at = words.index("-B")
     troubles, (_, _, text, *arguments) = words[:at], words[at:]
     sys.path[:0] = [str(ROOT), str(ROOT / "devices")]
-    kinds: Mapping[str, object] = {"killer": killer, "drift": drift, "year-off": year_off}
-    kinds = {**kinds, "simulated": simulated}
+    kinds: Mapping[str, object] = {
+        "killer": killer,
+        "drift": drift,
+        "year-off": year_off,
+        "emulated": emulated,
+        "simulated": simulated,
+    }
     for trouble in troubles:
         name, _, value = trouble.partition("=")
         kinds[name](*([Path(value)] if value else []))  # type: ignore[operator]

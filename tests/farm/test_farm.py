@@ -19,6 +19,7 @@ from hwprune.farm.store import ReadingStore
 from hwprune_device.job import Protocol
 from hwprune_device.reading import Failure, Reading
 from tests.farm.base import base_network
+from tests.farm.board_python import board_python
 
 BOARD = replace(this_machine(), protocol=Protocol(rounds=5, max_rounds=5, precision_pct=50.0))
 
@@ -159,3 +160,10 @@ def actor_pid(farm: Farm) -> int:
     """Process of the farm's one actor."""
     actor = farm._keepers[0].link._actor
     return ray.get(actor.__ray_call__.remote(lambda self: os.getpid()))
+
+
+def test_an_emulated_board_is_refused_in_words(cluster, store, tmp_path):
+    farm = Farm([replace(BOARD, python=board_python(tmp_path, "emulated"))], store)
+    with pytest.raises(BoardError, match="its times say nothing about hardware"):
+        farm.start()
+    farm.close()
