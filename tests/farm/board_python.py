@@ -43,11 +43,11 @@ def killer() -> None:
 
     build = onnxrt.OnnxNetwork.__init__
 
-    def kill(self: onnxrt.OnnxNetwork, model: bytes, *rest: object) -> None:
+    def kill(self: onnxrt.OnnxNetwork, model: bytes, *rest: object, **named: object) -> None:
         if first_width(model) == KILLS:
             os.kill(os.getppid(), 9)
             time.sleep(60)
-        build(self, model, *rest)  # type: ignore[arg-type]
+        build(self, model, *rest, **named)  # type: ignore[arg-type]
 
     onnxrt.OnnxNetwork.__init__ = kill  # type: ignore[method-assign]
 
@@ -59,9 +59,9 @@ def drift(flag: Path) -> None:
     build, run = onnxrt.OnnxNetwork.__init__, onnxrt.OnnxNetwork.run
     cut: dict[int, bool] = {}
 
-    def note(self: onnxrt.OnnxNetwork, model: bytes, *rest: object) -> None:
+    def note(self: onnxrt.OnnxNetwork, model: bytes, *rest: object, **named: object) -> None:
         cut[id(self)] = flag.exists() and first_width(model) != 16
-        build(self, model, *rest)  # type: ignore[arg-type]
+        build(self, model, *rest, **named)  # type: ignore[arg-type]
 
     def slowly(self: onnxrt.OnnxNetwork) -> None:
         start = time.perf_counter()

@@ -146,8 +146,13 @@ def test_a_board_whose_clock_is_a_year_off_has_readings_of_today(farm_of, store,
 
 def test_a_board_whose_canary_is_off_is_quarantined_until_it_reads_right(farm_of, store, tmp_path):
     flag = tmp_path / "drift"
-    farm = farm_of(replace(BOARD, python=board_python(tmp_path, f"drift={flag}")))
-    results(farm.measure(candidates(4, 6, 8, 10)))
+    steady = replace(PROTOCOL, rounds=20, max_rounds=20)
+    python = board_python(tmp_path, f"drift={flag}")
+    farm = farm_of(replace(BOARD, python=python, protocol=steady))
+    for first in (4, 6, 8, 10, 12, 14):
+        # A reading that is doubted, on a machine that others use, becomes no canary.
+        if not farm._kind.canaries.all:
+            results(farm.measure(candidates(first)))
     flag.touch()
     futures = farm.measure(candidates(5, 7, 9, 13))
     until(lambda: state_of(farm, BOARD.name) == "quarantined")
