@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -18,6 +19,7 @@ import numpy as np
 
 from hwprune.candidate import Candidate
 from hwprune.channels.base import BaseNetwork
+from hwprune.farm.status import BoardStatus, FarmStatus
 from hwprune_device.reading import Failure, Memory, Reading
 
 Outcome = Reading | Failure
@@ -117,6 +119,26 @@ class SimulatedBoard:
             "busy_share": share,
             "candidates": self.measured,
         }
+
+    def status(self) -> FarmStatus:
+        """A simulated board is idle whenever it is looked at."""
+        board = BoardStatus(
+            name="simulated", kind="simulated", state="idle", readings=self.measured
+        )
+        now = time.time()
+        return FarmStatus(
+            farm="simulated",
+            pid=os.getpid(),
+            what="",
+            started_at=now,
+            written_at=now,
+            boards=(board,),
+        )
+
+    @property
+    def poisoned(self) -> tuple[str, ...]:
+        """A simulated board cannot be taken down."""
+        return ()
 
     def close(self) -> None:
         """Let nobody in any more."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import replace
 
@@ -26,7 +27,9 @@ def far_farm(spoilt_rig, tmp_path):  # noqa: F811
 
     def start(*others) -> Farm:
         far = spoilt_rig.board("far")
-        far = replace(far, kind="k", protocol=SLOW, target=BOARD.target)
+        # Cores of its own: a supervisor behind a cut link holds its lease for up to two minutes.
+        cores = (min(os.sched_getaffinity(0)),)
+        far = replace(far, kind="k", protocol=SLOW, target=BOARD.target, cores=cores)
         farm = Farm([far, *others], store)
         farms.append(farm)
         farm.start()
