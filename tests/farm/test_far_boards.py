@@ -62,6 +62,7 @@ def test_a_link_that_is_cut_for_a_second_costs_nothing(far_farm):
     assert {outcome.board for outcome in outcomes} == {"far"}
 
 
+@pytest.mark.heavy
 def test_a_link_that_stays_cut_leaves_its_work_to_the_others_and_is_taken_back(far_farm):
     rig, start = far_farm
     farm = start(replace(BOARD, name="near", kind="k", protocol=SLOW))
