@@ -74,7 +74,8 @@ class Constraint:
             return cost.on(self.kind).upper_ms(self.quantile)
         if self.quantity == "energy_mj":
             # Power times time: no surer than the time.
-            return self.value(cost) * cost.on(self.kind).high_ms / cost.reading.latency_ms
+            reading = cost.on(self.kind)
+            return self.value(cost) * reading.high_ms / reading.latency_ms
         return self.value(cost)
 
     def excess(self, cost: Footprint) -> float:

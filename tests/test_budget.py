@@ -98,6 +98,13 @@ def test_an_energy_counts_with_the_interval_of_the_time_it_was_spent_in():
     assert half.excess(cost) == pytest.approx(1.04)
 
 
+def test_an_energy_on_a_kind_counts_with_that_kinds_own_interval():
+    slow = reading(40.0, energy_mj=50.0)
+    cost = Footprint(reading=reading(4.0), by_kind={"b": slow}, params=1, macs=1)
+    limit = parse_constraint("energy_mj", 50.0, kind="b")
+    assert limit.bound(cost) == pytest.approx(51.0)
+
+
 def test_an_energy_that_a_board_does_not_tell_is_no_number():
     silent = Footprint(reading=reading(energy_source="no RAPL package"), params=1, macs=1)
     budget = Budget(constraints=(parse_constraint("energy_mj", 12),))
