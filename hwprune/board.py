@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from hwprune.board_folder import board_folders, board_path
+from hwprune.board_folder import board_folders, board_path, is_path
 from hwprune.errors import DeploymentError
 from hwprune_device.job import Protocol, Target
 from hwprune_device.runtimes.options import OptionError, normal_options
@@ -84,7 +84,7 @@ def find_board(name_or_path: str, folder: Path | None = None) -> Board:
     Raises:
         DeploymentError: there is no such board, or its profile is wrong.
     """
-    if name_or_path.endswith(".toml") or "/" in name_or_path:
+    if is_path(name_or_path):
         return load_board(Path(name_or_path).expanduser())
     folders = board_folders() if folder is None else (folder,)
     for place in folders:

@@ -17,6 +17,11 @@ def board_folders() -> tuple[Path, ...]:
     return (Path("profiles/boards"), config / "hwprune" / "boards")
 
 
+def is_path(named: str) -> bool:
+    """Whether somebody means a profile's file rather than a board's name."""
+    return "/" in named or named.endswith(".toml")
+
+
 def board_folder(folder: Path | None = None) -> Path:
     """The folder whose boards are meant: the one that is given, or the first that is there."""
     if folder is not None:

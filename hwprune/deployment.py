@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from hwprune.board_folder import board_folder, board_path
+from hwprune.board_folder import board_folder, board_path, is_path
 from hwprune.budget import QUANTITIES, Budget, Constraint, parse_constraint
 from hwprune.errors import DeploymentError
 from hwprune.recipe import Recipe
@@ -242,7 +242,7 @@ def _boards(
 
 def _profile(named: str, folder: Path) -> Path:
     """A board's profile: a file, or a board that is known by its name."""
-    if "/" in named or named.endswith(".toml"):
+    if is_path(named):
         return _resolve(named, folder)
     return board_path(named, board_folder()).resolve()
 

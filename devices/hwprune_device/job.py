@@ -75,6 +75,11 @@ class Job:
     base_calm_ms: float | None = None
     """This very board's time of the base network when nothing disturbs it; None: not known."""
 
+    @property
+    def architectures(self) -> tuple[str, ...]:
+        """What its outcomes are of, in their order; without candidates: of the base itself."""
+        return tuple(c.architecture for c in self.candidates) or (self.base_architecture,)
+
     def to_json(self) -> dict[str, Any]:
         """Plain data for JSON."""
         return asdict(self)

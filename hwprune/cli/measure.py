@@ -63,7 +63,7 @@ def measure(
     from hwprune.cli.inspect import parse_shapes
     from hwprune.cli.progress import listener
     from hwprune.cli.screen import print_json
-    from hwprune.farm.session import BoardSession
+    from hwprune.farm.session import BoardSession, refuse_emulated
     from hwprune.network.graph_source import load_graph
 
     base = make_base(load_graph(model, shapes=parse_shapes(input_), weights=weights).onnx)
@@ -73,7 +73,7 @@ def measure(
     try:
         progress.begin(f"measure {Path(model).name}", repeat)
         with BoardSession(fitted) as session:
-            refuse_emulated(session)
+            refuse_emulated(fitted, session.open())
             for number in range(repeat):
                 readings.append(take(session, base, f"measure-{number + 1}"))
                 progress.advance(note=f"{readings[-1].latency_ms:.4g} ms")
@@ -84,21 +84,6 @@ def measure(
         print_json(facts(readings, fitted))
     else:
         _show(readings, fitted, base, model)
-
-
-def refuse_emulated(session: BoardSession) -> None:
-    """See to it that nobody reads a latency off an emulated board.
-
-    Raises:
-        BoardError: it is emulated, or does not answer.
-    """
-    from hwprune.errors import BoardError
-
-    if session.open().fingerprint.get("emulated") is True:
-        raise BoardError(
-            f"board '{session.board.name}' is emulated: its times say nothing about hardware",
-            next_step="measure on the real board",
-        )
 
 
 def take(session: BoardSession, base: BaseNetwork, name: str) -> Reading:

@@ -13,7 +13,7 @@ from hwprune.farm.calibration import BATCHES, calm_ms, calm_readings, one_readin
 from hwprune.farm.canaries import Canary
 from hwprune.farm.kind import Kind
 from hwprune.farm.link import BoardLink
-from hwprune.farm.session import Batch, Outcome
+from hwprune.farm.session import Batch, Outcome, refuse_emulated
 from hwprune.farm.waiting import TRIES, Wish
 from hwprune_device.owner import Previous
 from hwprune_device.reading import Failure, Reading
@@ -49,16 +49,10 @@ class Keeper:
         """
         try:
             hello, key = self.link.start()
+            refuse_emulated(self.link.board, hello)
         except BoardError as error:
             self.record.to("lost", " ".join(str(error).split()))
             raise
-        if hello.fingerprint.get("emulated") is True:
-            self.record.to("lost", "it is emulated: its times say nothing about hardware")
-            raise BoardError(
-                f"board '{self.name}' is emulated: its times say nothing about hardware",
-                given=f"{hello.fingerprint.get('machine')} on another processor",
-                next_step="use the real board; `hwprune boards check` says what works here",
-            )
         self._previous = hello.previous
         self.record.to("idle")
         return key

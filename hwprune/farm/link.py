@@ -17,7 +17,7 @@ from hwprune.board import Board
 from hwprune.channels.base import BaseNetwork
 from hwprune.errors import BoardError, HwpruneError
 from hwprune.farm.board_actor import BoardActor, actor_options
-from hwprune.farm.session import Batch, Hello, Loss
+from hwprune.farm.session import Batch, Hello, Loss, board_error
 from hwprune_device.job import Job
 from hwprune_device.reading import Failure
 
@@ -65,8 +65,10 @@ class BoardLink:
                 self._call(lambda: self._actor.place.remote(base), _PLACE_S)
                 batch = self._call(lambda: self._actor.measure.remote(job), limit_s)
         except BoardError as error:
-            names = [c.architecture for c in job.candidates] or [job.base_architecture]
-            lost = [Failure(stage="lost", message=str(error), architecture=name) for name in names]
+            lost = [
+                Failure(stage="lost", message=str(error), architecture=name)
+                for name in job.architectures
+            ]
             loss = Loss(at_work=(), message=str(error))
             return Batch(outcomes=tuple(lost), timings={}, loss=loss)
         return batch
@@ -117,8 +119,4 @@ class BoardLink:
                 ray.kill(actor)
 
     def _error(self, what: str, given: str) -> BoardError:
-        return BoardError(
-            f"board '{self.board.name}' {what}",
-            given=given,
-            next_step=f"hwprune doctor {self.board.name}",
-        )
+        return board_error(self.board, what, given)

@@ -132,7 +132,7 @@ class BoardSession:
         Raises:
             BoardError: the board cannot be started.
         """
-        names = [c.architecture for c in job.candidates] or [job.base_architecture]
+        names = job.architectures
         outcomes: dict[int, Outcome] = {}
         timings: Counter[str] = Counter()
         self._at_work = []
@@ -247,8 +247,25 @@ class BoardSession:
         )
 
     def _error(self, what: str, given: str) -> BoardError:
-        return BoardError(
-            f"board '{self.board.name}' {what}",
-            given=given,
-            next_step=f"hwprune doctor {self.board.name}",
+        return board_error(self.board, what, given)
+
+
+def board_error(board: Board, what: str, given: str) -> BoardError:
+    """What is wrong with a board; the doctor knows more."""
+    return BoardError(
+        f"board '{board.name}' {what}", given=given, next_step=f"hwprune doctor {board.name}"
+    )
+
+
+def refuse_emulated(board: Board, hello: Hello) -> None:
+    """See to it that nobody reads a latency off an emulated board.
+
+    Raises:
+        BoardError: it is emulated.
+    """
+    if hello.fingerprint.get("emulated") is True:
+        raise BoardError(
+            f"board '{board.name}' is emulated: its times say nothing about hardware",
+            given=f"{hello.fingerprint.get('machine')} on another processor",
+            next_step="use the real board; `hwprune boards check` says what works here",
         )

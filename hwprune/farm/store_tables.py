@@ -15,6 +15,8 @@ CREATE TABLE IF NOT EXISTS readings (
 ) STRICT;
 CREATE INDEX IF NOT EXISTS readings_by_key
     ON readings (architecture, target_key, conditions_key, doubted);
+CREATE INDEX IF NOT EXISTS readings_for_spread
+    ON readings (conditions_key, target_key, doubted, architecture, latency_ms);
 CREATE TABLE IF NOT EXISTS failures (
     number INTEGER PRIMARY KEY,
     architecture TEXT NOT NULL, target_key TEXT NOT NULL, conditions_key TEXT NOT NULL,

@@ -22,7 +22,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean, median, stdev
 
@@ -173,7 +173,7 @@ def main() -> None:
                 case.of_100.append(of_100)
                 if options.keep:
                     with options.keep.open("a") as file:
-                        kept = replace(case.readings[-1]).to_json()
+                        kept = case.readings[-1].to_json()
                         file.write(json.dumps({"case": case.name, "reading": kept}) + "\n")
     print(f"{options.repeats} fresh processes, {'loaded' if options.load else 'quiet'}")
     columns = (
