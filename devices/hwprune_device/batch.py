@@ -77,6 +77,7 @@ class BatchRun:
                 on_frame=lambda frame: self._take(frame, group),
                 beat=self._beat,
                 inbox=self._inbox,
+                patience_s=self._place.runtime.patience_s(self._job.target),
             ),
         )
         # `_take` put networks that may only have lacked memory into groups of their own.

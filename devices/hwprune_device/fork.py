@@ -50,13 +50,20 @@ class Watch:
     """Called often; tells the head now and then that the board is alive."""
     inbox: Inbox | None = None
     """Looked at often: a head that is gone needs no readings."""
+    patience_s: float = 0.0
+    """What a step of building may take beyond `timeout_s`: some runtimes compile for minutes."""
+
+    def step_s(self, step: str) -> float:
+        """How long a child may stay at a step."""
+        return self.timeout_s + (self.patience_s if step == "build" else 0.0)
 
 
 def run_in_child(work: Work, watch: Watch) -> Ending:
     """Fork a child for `work` and see it to its end.
 
-    A child is given `timeout_s` for every step it notes, and once it has said how long the rest
-    will take ("expect" frame) `timeout_s` plus three times that for all of it.
+    A child is given `timeout_s` for every step it notes, for building `patience_s` besides, and
+    once it has said how long the rest will take ("expect" frame) `timeout_s` plus three times that
+    for all of it.
 
     Raises:
         HeadGoneError: the head is gone; the child was killed.
@@ -76,7 +83,7 @@ def run_in_child(work: Work, watch: Watch) -> Ending:
         os.close(reading)
     mark = marker.read()
     marker.close()
-    return _judge(status, late, mark, watch.timeout_s)
+    return _judge(status, late, mark, watch.step_s(mark.step))
 
 
 def _attend(reading: int, marker: Marker, watch: Watch) -> bool:
@@ -103,8 +110,9 @@ def _attend(reading: int, marker: Marker, watch: Watch) -> bool:
                     deadline = time.monotonic() + watch.timeout_s + 3 * frame.header["expected_s"]
                 else:
                     watch.on_frame(frame)
-        if not expected and marker.read().count != step:
-            deadline, step = time.monotonic() + watch.timeout_s, marker.read().count
+        mark = marker.read()
+        if not expected and mark.count != step:
+            deadline, step = time.monotonic() + watch.step_s(mark.step), mark.count
     return True
 
 

@@ -129,7 +129,7 @@ class Supervisor:
 
         answers: list[Frame] = []
         watch = Watch(
-            timeout_s=_RUN_TIMEOUT_S,
+            timeout_s=_RUN_TIMEOUT_S + runtime.patience_s(target),
             memory_limit_mb=None,
             on_frame=answers.append,
             beat=self._beat,

@@ -20,6 +20,7 @@ from hwprune.farm.board_actor import BoardActor, actor_options
 from hwprune.farm.session import Batch, Hello, Loss, board_error
 from hwprune_device.job import Job
 from hwprune_device.reading import Failure
+from hwprune_device.runtimes.patience import patience_s
 
 _CLOSE_S = 15.0
 _START_S = 90.0
@@ -57,7 +58,8 @@ class BoardLink:
         """Time a batch; when the board goes away its open candidates fail with stage "lost"."""
         protocol, count = job.protocol, max(1, len(job.candidates))
         # Every candidate may hang once; beyond that the actor itself does.
-        limit_s = (count + 1) * protocol.timeout_s * 2 + 4 * protocol.cap_s + _START_S
+        each_s = protocol.timeout_s * 2 + patience_s(job.target)
+        limit_s = (count + 1) * each_s + 4 * protocol.cap_s + _START_S
         try:
             batch = self._call(lambda: self._actor.measure.remote(job), limit_s)
             if batch is None:
@@ -79,7 +81,8 @@ class BoardLink:
         Raises:
             BoardError: the board cannot.
         """
-        return self._call(lambda: self._actor.execute.remote(model, inputs), _PLACE_S)
+        limit_s = _PLACE_S + patience_s(self.board.target)
+        return self._call(lambda: self._actor.execute.remote(model, inputs), limit_s)
 
     def close(self) -> None:
         """End the supervisor and the actor."""

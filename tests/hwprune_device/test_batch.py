@@ -65,6 +65,25 @@ def test_a_hang_while_timing_ends_at_the_deadline(board: Board):
     assert all_readings(others)
 
 
+def test_a_build_that_takes_too_long_is_ended(board: Board):
+    failure, others = outcomes_of(board, trouble.BUILDS_LONG, timeout_s=1.0)
+    assert failure.stage == "timeout"
+    assert "no end after 1 s during 'build'" in failure.message
+    assert all_readings(others)
+
+
+def test_a_runtime_that_builds_for_long_is_waited_for_while_it_builds():
+    with running(MAIN, settings={trouble.PATIENCE: "20"}) as board:
+        board.place(chain(), plan())
+        protocol = replace(QUICK, timeout_s=1.0)
+        slow, hanging = (trouble.BUILDS_LONG, 8, 8), (trouble.HANGS_LATE, 8, 8)
+        outcomes = board.measure(job([slow, hanging], protocol=protocol))
+        reading, failure = outcomes[name(slow)], outcomes[name(hanging)]
+        assert isinstance(reading, Reading) and reading.build_s > trouble.BUILD_S
+        assert isinstance(failure, Failure) and failure.stage == "timeout"
+        assert "no end after 1 s during 'time'" in failure.message
+
+
 def test_printing_does_not_tear_frames(board: Board):
     outcomes = board.measure(job([(trouble.PRINTS, 8, 8)]))
     assert all(isinstance(o, Reading) for o in outcomes.values())

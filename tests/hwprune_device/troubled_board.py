@@ -23,8 +23,13 @@ from hwprune_device.runtimes.onnxrt import OnnxNetwork, OnnxRuntime
 from tests.hwprune_device.energetic_board import SYS
 
 CRASHES_IN_BUILD, CRASHES_IN_RUN, CRASHES_LATE, KILLED, PRINTS, HANGS_LATE = 15, 14, 13, 12, 11, 10
+BUILDS_LONG = 9
 LATE = 7
 """Runs until a network that fails late does."""
+BUILD_S = 2.0
+"""How long a network that builds long takes."""
+PATIENCE = "HWPRUNE_TEST_PATIENCE"
+"""Environment variable: the runtime's patience in seconds."""
 
 
 class TroubledNetwork(OnnxNetwork):
@@ -37,6 +42,8 @@ class TroubledNetwork(OnnxNetwork):
         self._runs = 0
         if self._width == CRASHES_IN_BUILD:
             ctypes.string_at(0)
+        if self._width == BUILDS_LONG:
+            time.sleep(BUILD_S)
         super().__init__(model, target, free, denormals=denormals)
 
     def run(self) -> None:
@@ -59,6 +66,9 @@ class TroubledRuntime(OnnxRuntime):
 
     def load(self, model: bytes, target: Target, free: Mapping[str, int]) -> OnnxNetwork:
         return TroubledNetwork(model, target, free, denormals="zero")
+
+    def patience_s(self, target: Target) -> float:
+        return float(os.environ.get(PATIENCE, "0"))
 
 
 def first_width(model: bytes) -> int:

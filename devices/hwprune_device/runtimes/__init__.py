@@ -45,6 +45,9 @@ class Runtime(Protocol):
         Only where it is 1 does the calling thread's CPU time stand for the latency.
         """
 
+    def patience_s(self, target: Target) -> float:
+        """Seconds that building one network may take beyond the protocol's time-out."""
+
     def warm(self) -> None:
         """Do once what the first build of a process pays for, without leaving threads behind."""
 

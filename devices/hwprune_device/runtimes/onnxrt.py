@@ -19,6 +19,7 @@ from hwprune_device.runtimes import onnxrt_profile as profile
 from hwprune_device.runtimes.inputs import input_values
 from hwprune_device.runtimes.onnxrt_profile import CPU
 from hwprune_device.runtimes.options import CHOICES, provider_key, whole_options
+from hwprune_device.runtimes.patience import patience_s
 
 _LEVELS = {
     "none": ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
@@ -63,6 +64,10 @@ class OnnxRuntime:
         """The session's threads, and one more where another provider works beside them."""
         options = whole_options(target.options, target.threads)
         return target.threads + (options["provider"] != "cpu")
+
+    def patience_s(self, target: Target) -> float:
+        """Time for TensorRT's engines; other providers build at once."""
+        return patience_s(target)
 
     def warm(self) -> None:
         """Build and run a network of one node: allocators, CPU detection, denormal mode.

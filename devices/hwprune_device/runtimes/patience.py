@@ -1,0 +1,19 @@
+"""How long one network may take to be built, beyond a protocol's time-out.
+
+Standard library alone: the board's supervisor waits this long, and the head for the board.
+"""
+
+from __future__ import annotations
+
+from hwprune_device.job import Target
+from hwprune_device.runtimes.options import provider_key
+
+ENGINE_S = 1800.0
+"""TensorRT tries kernels on the board itself; a large network takes a small Jetson that long."""
+_ENGINES = ("tensorrt", "nvtensorrtrtx")
+
+
+def patience_s(target: Target) -> float:
+    """Seconds that building one network for a target may take beyond `Protocol.timeout_s`."""
+    provider = provider_key(str(target.options.get("provider", "")))
+    return ENGINE_S if target.runtime == "onnxrt" and provider in _ENGINES else 0.0
