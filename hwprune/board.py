@@ -11,10 +11,11 @@ from typing import Any
 from hwprune.board_folder import board_folders, board_path, is_path
 from hwprune.errors import DeploymentError
 from hwprune_device.job import Protocol, Target
-from hwprune_device.runtimes.options import OptionError, normal_options
+from hwprune_device.runtimes.option_error import OptionError
+from hwprune_device.runtimes.options import normal_options
 
 CONNECTIONS = ("local", "ssh", "ray")
-RUNTIMES = ("onnxrt",)
+RUNTIMES = ("onnxrt", "trt")
 PLACEHOLDER_HOST = "change-me"
 """Host of a profile that only tells of a kind of board: its user puts a real one there."""
 _PLAIN_KEYS = ("name", "kind", "connection", "host", "ssh_options", "gateway", "python", "cache")
@@ -200,7 +201,7 @@ def _check(target: Target, protocol: Protocol, where: str) -> None:
 def _with_normal_options(target: Target, where: str) -> Target:
     """Without what is a default anyway, so that spelling it out selects the same readings."""
     try:
-        options = normal_options(target.runtime, target.options, target.threads)
+        options = normal_options(target.runtime, target.options, target.threads, target.precision)
     except OptionError as error:
         raise DeploymentError(
             f"{where} [target.options]: {error.said}", given=error.given, possible=error.possible

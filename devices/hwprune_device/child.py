@@ -17,6 +17,7 @@ from hwprune_device.fork import Report
 from hwprune_device.job import CandidateJob, Job
 from hwprune_device.marker import BASE, NOBODY, Marker
 from hwprune_device.reading import Failure, Stage
+from hwprune_device.runtimes import SpoiltError
 from hwprune_device.stopwatch import Lap, Stopwatch
 
 _STAGE_OF_STEP: dict[str, Stage] = {
@@ -26,6 +27,7 @@ _STAGE_OF_STEP: dict[str, Stage] = {
     "time": "run",
     "energy": "run",
 }
+_STAGE_OF_ERROR: dict[type[Exception], Stage] = {MemoryError: "memory", TimeoutError: "timeout"}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -89,6 +91,8 @@ class Batch:
         """A candidate that is ready to be timed, or None after its failure was reported."""
         try:
             return self._build(index, self._job.candidates[index])
+        except SpoiltError:
+            raise
         except Exception as error:
             # Whatever a cut or a runtime raises is this candidate's failure, never the batch's.
             self._fail(index, error)
@@ -102,13 +106,20 @@ class Batch:
         cut = time.perf_counter()
         self._spent.cut_s += cut - start
         self._marker.note(index, "build")
-        network = self._place.runtime.load(model, self._job.target, self._place.free)
+        network = self._place.runtime.load(
+            model, self._job.target, self._place.free, lambda: self._marker.note(index, "build")
+        )
         ready = time.perf_counter()
         self._spent.build_s += ready - cut
         self._marker.note(index, "run")
-        network.weigh()
         lap = Lap(run=network.run)
-        inference_ms = lap.warm_up(self._job.protocol)
+        try:
+            network.weigh()
+            inference_ms = lap.warm_up(self._job.protocol)
+        except Exception:
+            # Its neighbours want the memory.
+            network.close()
+            raise
         self._spent.warm_s += time.perf_counter() - ready
         return Built(
             job=job,
@@ -160,6 +171,8 @@ class Batch:
             except OSError as error:
                 # The sensor's fault, not the network's.
                 found[index] = Energy(energy_mj=None, source=f"{sensor.source}: {error}")
+            except SpoiltError:
+                raise
             except Exception as error:  # as while timing: whatever a runtime raises
                 self._fail(index, error)
         self._spent.energy_s = time.perf_counter() - start
@@ -194,8 +207,10 @@ class Batch:
 
     def _fail(self, index: int, error: Exception) -> None:
         stage = _STAGE_OF_STEP[self._marker.read().step]
+        for kind, said in _STAGE_OF_ERROR.items():
+            stage = said if isinstance(error, kind) else stage
         failure = Failure(
-            stage="memory" if isinstance(error, MemoryError) else stage,
+            stage=stage,
             message=f"{type(error).__name__}: {error}",
             architecture=self._job.candidates[index].architecture,
         )

@@ -92,7 +92,10 @@ def conditions_key(
     have an energy (`energy`) are apart from those that were never asked for one.
     """
     options = normal_options(
-        target.get("runtime", ""), target.get("options", {}), target.get("threads", 1)
+        target.get("runtime", ""),
+        target.get("options", {}),
+        target.get("threads", 1),
+        target.get("precision", "fp32"),
     )
     keyed = {name: board.get(name, UNAVAILABLE) for name in _KEYED}
     there = {name: board.get(name, UNAVAILABLE) for name in _KEYED_IF_THERE}

@@ -20,6 +20,7 @@ from hwprune_device.frame import Frame, FrameDecoder, FrameError, write_frame
 from hwprune_device.inbox import Inbox
 from hwprune_device.marker import NOBODY, Mark, Marker
 from hwprune_device.resident import address_space_bytes
+from hwprune_device.runtimes import SpoiltError
 
 Report = Callable[..., None]
 """report(header, body=b""): a frame from the child to the supervisor."""
@@ -27,6 +28,8 @@ Work = Callable[[Report, Marker], None]
 End = Literal["done", "crash", "timeout", "memory", "error"]
 
 _POLL_S = 0.25
+_SPOILT = 5
+"""A child leaves with this when the network at work broke what its process shares."""
 _PR_SET_PDEATHSIG = 1
 
 
@@ -142,6 +145,9 @@ def _judge(status: int, late: bool, mark: Mark, timeout_s: float) -> Ending:
             return Ending(kind="memory", message=message, mark=mark)
         return Ending(kind="crash", message=f"the process died of {name} {doing}", mark=mark)
     code = os.WEXITSTATUS(status)
+    if code == _SPOILT:
+        message = f"the network broke what the others of its process need {doing}"
+        return Ending(kind="crash", message=message, mark=mark)
     if code:
         return Ending(
             kind="error", message=f"the process left with code {code} {doing}", mark=mark
@@ -161,10 +167,10 @@ def _be_child(work: Work, writing: int, marker: Marker, memory_limit_mb: float |
         try:
             work(report, marker)
             code = 0
-        except Exception:
+        except Exception as error:
             index = marker.read().index
             report({"kind": "error", "index": index, "message": traceback.format_exc(limit=-3)})
-            code = 3
+            code = _SPOILT if isinstance(error, SpoiltError) else 3
     except (FrameError, OSError):
         code = 4
     finally:

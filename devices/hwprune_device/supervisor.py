@@ -43,7 +43,8 @@ class Supervisor:
         self._out = outgoing
         self._cores = cores
         self._previous = previous
-        self._runtimes: dict[str, Runtime] = available()
+        self._runtimes: dict[str, Runtime]
+        self._runtimes, self._missing = available()
         for runtime in self._runtimes.values():
             runtime.warm()
         self._bases: dict[str, tuple[Cutter, tuple[str, ...]]] = {}
@@ -144,10 +145,8 @@ class Supervisor:
 
     def _runtime(self, name: str) -> Runtime:
         if name not in self._runtimes:
-            raise UnknownRuntimeError(
-                f"runtime '{name}' is not on this board; "
-                f"it has: {', '.join(self._runtimes) or 'none'}"
-            )
+            why = self._missing.get(name, f"no runtime is called '{name}'")
+            raise UnknownRuntimeError(f"{why}; it has: {', '.join(self._runtimes) or 'none'}")
         return self._runtimes[name]
 
     def _send(self, header: Mapping[str, Any], body: bytes = b"") -> None:

@@ -90,7 +90,7 @@ def test_a_latency_is_never_surer_than_the_spread_between_batches():
     base = [visit(1.0, i - 1) for i in range(21)]
     exact = ratio_to_base([visit(0.5, i) for i in range(20)], base, "wall")
     default = spread(10.0, exact, CLASS, 0.0)
-    assert default.high_ms - 10.0 == pytest.approx(1.96 * 0.015 * 10.0)
+    assert default.high_ms - 10.0 == pytest.approx(1.96 * CLASS_CV["one thread"] * 10.0)
     assert "class default" in default.source
     noisy = spread(10.0, ratio_to_base(*drifting_batch(0), "wall"), CLASS, 0.0)
     assert noisy.high_ms > default.high_ms

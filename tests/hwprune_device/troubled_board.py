@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import onnx
@@ -64,7 +64,9 @@ class TroubledNetwork(OnnxNetwork):
 class TroubledRuntime(OnnxRuntime):
     """Registered over the real one."""
 
-    def load(self, model: bytes, target: Target, free: Mapping[str, int]) -> OnnxNetwork:
+    def load(
+        self, model: bytes, target: Target, free: Mapping[str, int], alive: Callable[[], None]
+    ) -> OnnxNetwork:
         return TroubledNetwork(model, target, free, denormals="zero")
 
     def patience_s(self, target: Target) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from hwprune_device.job import Target
@@ -30,7 +30,14 @@ class Network(Protocol):
         """Run for the first time and see what memory that takes; called once, before `run`."""
 
     def run(self) -> None:
-        """One inference on inputs that are already in place."""
+        """One inference on inputs that are already in place.
+
+        Raises:
+            SpoiltError: nothing works in this process any more.
+        """
+
+    def close(self) -> None:
+        """Give back what it holds; it is not run again."""
 
 
 class Runtime(Protocol):
@@ -51,11 +58,16 @@ class Runtime(Protocol):
     def warm(self) -> None:
         """Do once what the first build of a process pays for, without leaving threads behind."""
 
-    def load(self, model: bytes, target: Target, free: Mapping[str, int]) -> Network:
+    def load(
+        self, model: bytes, target: Target, free: Mapping[str, int], alive: Callable[[], None]
+    ) -> Network:
         """Build `model`; `free` gives sizes to symbolic dimensions by name.
+
+        `alive` may be called while the build makes progress: who hears of none will end it.
 
         Raises:
             MemoryError: the network does not fit.
+            TimeoutError: it was not built in time.
             Exception: whatever the runtime raises; a build that fails is a failure of the network.
         """
 
@@ -68,11 +80,18 @@ class Runtime(Protocol):
         """
 
 
+class SpoiltError(Exception):
+    """A network broke what its process shares with others; they need a new process."""
+
+
 class UnknownRuntimeError(Exception):
     """A runtime that is not known, or not installed on this board."""
 
 
-_REGISTRY = {"onnxrt": "hwprune_device.runtimes.onnxrt:OnnxRuntime"}
+_REGISTRY = {
+    "onnxrt": "hwprune_device.runtimes.onnxrt:OnnxRuntime",
+    "trt": "hwprune_device.runtimes.trt_runtime:TrtRuntime",
+}
 
 
 def register(name: str, place: str) -> None:
@@ -103,12 +122,12 @@ def _arguments(name: str) -> dict[str, str]:
     return {"denormals": os.environ.get(DENORMALS, "zero")} if name == "onnxrt" else {}
 
 
-def available() -> dict[str, Runtime]:
-    """The runtimes this board has, by name."""
-    found = {}
+def available() -> tuple[dict[str, Runtime], dict[str, str]]:
+    """The runtimes this board has, by name, and why the others cannot be used."""
+    found, missing = {}, {}
     for name in _REGISTRY:
         try:
             found[name] = make_runtime(name)
-        except UnknownRuntimeError:
-            continue
-    return found
+        except UnknownRuntimeError as error:
+            missing[name] = str(error)
+    return found, missing

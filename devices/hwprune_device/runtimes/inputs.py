@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,23 +10,29 @@ import numpy as np
 from hwprune_device.job import Target
 
 
-def input_values(entry: Any, target: Target, random: np.random.Generator) -> np.ndarray:
+def input_values(
+    name: str,
+    shape: Sequence[Any],
+    dtype: object,
+    target: Target,
+    random: np.random.Generator,
+) -> np.ndarray:
     """Zero-mean unit values: speed does not depend on them as long as they are ordinary.
 
-    `entry` has ONNX Runtime's name, type and shape of an input.
+    `dtype` is written as numpy writes it.
 
     Raises:
-        ValueError: its shape is not fixed, not of the target's batch, or of another type.
+        ValueError: the shape is not fixed, not of the target's batch, or the type is another.
     """
-    if not all(isinstance(size, int) and size > 0 for size in entry.shape):
-        raise ValueError(f"input '{entry.name}' has no fixed shape: {entry.shape}")
-    if entry.shape and entry.shape[0] != target.batch:
+    if not all(isinstance(size, int) and size > 0 for size in shape):
+        raise ValueError(f"input '{name}' has no fixed shape: {list(shape)}")
+    if shape and shape[0] != target.batch:
         raise ValueError(
-            f"input '{entry.name}' has a fixed batch of {entry.shape[0]}, the target asks for "
-            f"{target.batch}"
+            f"input '{name}' has a fixed batch of {shape[0]}, the target asks for {target.batch}"
         )
-    if entry.type == "tensor(float)":
-        return random.standard_normal(entry.shape).astype(np.float32)
-    if entry.type in ("tensor(int64)", "tensor(int32)"):
-        return np.zeros(entry.shape, entry.type[7:-1])
-    raise ValueError(f"input '{entry.name}' is {entry.type}; float, int32 and int64 can be filled")
+    kind = str(dtype)
+    if kind in ("float32", "float16"):
+        return random.standard_normal(shape).astype(kind)
+    if kind in ("int64", "int32"):
+        return np.zeros(shape, kind)
+    raise ValueError(f"input '{name}' is {kind}; float32, float16, int32 and int64 can be filled")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,12 @@ _LEVELS = {
     "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
 }
 _OUT_OF_MEMORY = ("Failed to allocate memory", "bad_alloc", "BFCArena", "Cannot allocate memory")
+_NUMPY = {
+    "tensor(float)": "float32",
+    "tensor(float16)": "float16",
+    "tensor(int64)": "int64",
+    "tensor(int32)": "int32",
+}
 Provider = tuple[str, Mapping[str, str]]
 _THREADS_OPTION = {"openvino": "num_of_threads", "xnnpack": "intra_op_num_threads"}
 """What providers with threads of their own call them; they do not see the session's number."""
@@ -83,8 +89,10 @@ class OnnxRuntime:
         model = onnx.helper.make_model(graph, opset_imports=opset, ir_version=8)
         self.execute(model.SerializeToString(), np.ones(1, np.float32))
 
-    def load(self, model: bytes, target: Target, free: Mapping[str, int]) -> OnnxNetwork:
-        """Build a session.
+    def load(
+        self, model: bytes, target: Target, free: Mapping[str, int], alive: Callable[[], None]
+    ) -> OnnxNetwork:
+        """Build a session; ONNX Runtime says nothing meanwhile, so `alive` is not called.
 
         Raises:
             MemoryError: it does not fit.
@@ -166,11 +174,16 @@ class OnnxNetwork:
         """One inference."""
         self._session.run_with_iobinding(self._binding)
 
+    def close(self) -> None:
+        """Let the session go."""
+        del self._binding, self._session
+
     def _bind(self, target: Target) -> Any:
         binding = self._session.io_binding()
         random = np.random.default_rng(0)
         for entry in self._session.get_inputs():
-            values = input_values(entry, target, random)
+            kind = _NUMPY.get(entry.type, entry.type)
+            values = input_values(entry.name, entry.shape, kind, target, random)
             binding.bind_ortvalue_input(entry.name, ort.OrtValue.ortvalue_from_numpy(values))
         for entry in self._session.get_outputs():
             binding.bind_output(entry.name, "cpu")

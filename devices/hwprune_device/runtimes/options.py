@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from hwprune_device.runtimes import trt_options
+from hwprune_device.runtimes.option_error import OptionError
+
 DEFAULTS: Mapping[str, Any] = {
     "optimization": "all",
     "arena": True,
@@ -35,25 +38,19 @@ GPU_PROVIDERS = ("cuda", "tensorrt", "nvtensorrtrtx")
 _SUFFIX = "executionprovider"
 
 
-class OptionError(ValueError):
-    """An option that a runtime does not have, or a value that it cannot take."""
-
-    def __init__(self, said: str, *, given: str, possible: str) -> None:
-        self.said = said
-        self.given = given
-        self.possible = possible
-        super().__init__(f"{said}; given: {given}; possible: {possible}")
-
-
-def normal_options(runtime: str, options: Mapping[str, Any], threads: int) -> dict[str, Any]:
+def normal_options(
+    runtime: str, options: Mapping[str, Any], threads: int, precision: str = "fp32"
+) -> dict[str, Any]:
     """The options that differ from the defaults, each in its one spelling.
 
     So a default that is written out selects the same readings as one that is left out. Options of
-    other runtimes than onnxrt are given back as they are.
+    runtimes that are not known here are given back as they are.
 
     Raises:
         OptionError: an unknown option, a value that cannot be, or two that exclude each other.
     """
+    if runtime == "trt":
+        return trt_options.normal_options(options, precision)
     if runtime != "onnxrt":
         return dict(options)
     normal = {name: _normal_value(name, value) for name, value in options.items()}

@@ -6,6 +6,7 @@ Standard library alone: the board's supervisor waits this long, and the head for
 from __future__ import annotations
 
 from hwprune_device.job import Target
+from hwprune_device.runtimes import trt_options
 from hwprune_device.runtimes.options import provider_key
 
 ENGINE_S = 1800.0
@@ -15,5 +16,9 @@ _ENGINES = ("tensorrt", "nvtensorrtrtx")
 
 def patience_s(target: Target) -> float:
     """Seconds that building one network for a target may take beyond `Protocol.timeout_s`."""
+    if target.runtime == "trt":
+        return float(
+            trt_options.whole_options(target.options, target.precision)["build_timeout_s"]
+        )
     provider = provider_key(str(target.options.get("provider", "")))
     return ENGINE_S if target.runtime == "onnxrt" and provider in _ENGINES else 0.0

@@ -1,0 +1,184 @@
+"""CUDA: the one file that touches pycuda; a context, and what a timed network needs in it."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+_THREAD_LOCAL = 1
+"""Capture mode: other threads of the process may go on calling CUDA."""
+_LIBRARY = "libcuda.so.1"
+
+
+class CudaError(RuntimeError):
+    """A call of the driver library that failed."""
+
+
+class Cuda:
+    """A context on a GPU, current in the thread that made it, until `close`.
+
+    Made in the child that measures: a context does not survive a fork.
+
+    Args:
+        spin: wait for the GPU busily, which is quicker by some 20 to 50 µs, or let the core sleep.
+        driver: stands in for the module `pycuda.driver`.
+        library: stands in for the driver library, of which pycuda lacks graph capture.
+
+    Raises:
+        CudaError: there is no GPU to be had.
+    """
+
+    def __init__(
+        self, *, spin: bool = True, device: int = 0, driver: Any = None, library: Any = None
+    ) -> None:
+        self._driver = driver or importlib.import_module("pycuda.driver")
+        self._library = library
+        try:
+            self._driver.init()
+            self._device = self._driver.Device(device)
+            flags = self._driver.ctx_flags
+            wait = flags.SCHED_SPIN if spin else flags.SCHED_BLOCKING_SYNC
+            self._context = self._device.make_context(wait)
+        except self._driver.Error as error:
+            raise CudaError(f"CUDA does not start on GPU {device}: {error}") from error
+
+    @property
+    def name(self) -> str:
+        """The GPU's name."""
+        return str(self._device.name())
+
+    @property
+    def capability(self) -> str:
+        """Its compute capability, such as "8.7"."""
+        major, minor = self._device.compute_capability()
+        return f"{major}.{minor}"
+
+    @property
+    def driver_version(self) -> int:
+        """The CUDA version of the driver, such as 12060."""
+        return int(self._driver.get_driver_version())
+
+    @property
+    def free_mb(self) -> float:
+        """Memory of the GPU that nobody has; on a Jetson the board's own memory."""
+        free, _ = self._driver.mem_get_info()
+        return float(free) / 1e6
+
+    def stream(self) -> Any:
+        """A stream; `handle` is its address."""
+        return self._driver.Stream()
+
+    def event(self) -> Any:
+        """An event that keeps time."""
+        return self._driver.Event()
+
+    def buffer(self, size_bytes: int) -> Any:
+        """Memory on the GPU; `int()` of it is its address, `free()` gives it back.
+
+        Raises:
+            MemoryError: there is not so much left.
+        """
+        try:
+            return self._driver.mem_alloc(max(1, size_bytes))
+        except self._driver.MemoryError as error:
+            said = f"the GPU has no {size_bytes / 1e6:.1f} MB left: {error}"
+            raise MemoryError(said) from error
+
+    def pinned(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+        """Memory of the host that the GPU can copy by itself.
+
+        Raises:
+            MemoryError: there is not so much left.
+        """
+        try:
+            return np.asarray(self._driver.pagelocked_empty(shape, dtype))
+        except self._driver.MemoryError as error:
+            raise MemoryError(f"no locked memory of shape {shape} left: {error}") from error
+
+    def to_device(self, buffer: Any, values: np.ndarray, stream: Any) -> None:
+        """Start copying pinned values to a buffer."""
+        self._driver.memcpy_htod_async(buffer, values, stream)
+
+    def to_host(self, values: np.ndarray, buffer: Any, stream: Any) -> None:
+        """Start copying a buffer to pinned values."""
+        self._driver.memcpy_dtoh_async(values, buffer, stream)
+
+    def capture(self, stream: Any, enqueue: Callable[[], None]) -> Graph:
+        """What `enqueue` puts on the stream, as a graph that can be launched at once.
+
+        Raises:
+            CudaError: the work cannot be captured.
+        """
+        library = self._library or ctypes.CDLL(_LIBRARY)
+        return Graph(library, stream, enqueue)
+
+    @property
+    def error(self) -> type[Exception]:
+        """What every failed call raises."""
+        return self._driver.Error  # type: ignore[no-any-return]
+
+    def spoilt(self) -> bool:
+        """Whether an error has stuck to the context, after which nothing in it works any more."""
+        try:
+            self._driver.Context.synchronize()
+        except self._driver.Error:
+            return True
+        return False
+
+    def close(self) -> None:
+        """Give the context back; everything in it must have been freed before."""
+        if self._context is not None:
+            self._context.pop()
+            self._context.detach()
+            self._context = None
+
+
+class Graph:
+    """Captured work of a stream; launching it costs the host one call."""
+
+    def __init__(self, library: Any, stream: Any, enqueue: Callable[[], None]) -> None:
+        self._library = library
+        self._stream = ctypes.c_void_p(stream.handle)
+        self._graph, self._ready = ctypes.c_void_p(), ctypes.c_void_p()
+        self._call("cuStreamBeginCapture_v2", self._stream, _THREAD_LOCAL)
+        try:
+            enqueue()
+        finally:
+            # A capture that is left open would make every later call on the stream fail.
+            ended = library.cuStreamEndCapture(self._stream, ctypes.byref(self._graph))
+        if ended or not self._graph:
+            raise CudaError(f"the network cannot be captured as a CUDA graph: code {ended}")
+        flags = ctypes.c_ulonglong(0)
+        try:
+            self._call(
+                "cuGraphInstantiateWithFlags", ctypes.byref(self._ready), self._graph, flags
+            )
+        except CudaError:
+            self.close()
+            raise
+
+    def launch(self) -> None:
+        """Put the captured work on the stream.
+
+        Raises:
+            CudaError: it cannot be launched.
+        """
+        self._call("cuGraphLaunch", self._ready, self._stream)
+
+    def close(self) -> None:
+        """Give the graph back."""
+        if self._ready:
+            self._library.cuGraphExecDestroy(self._ready)
+            self._ready = ctypes.c_void_p()
+        if self._graph:
+            self._library.cuGraphDestroy(self._graph)
+            self._graph = ctypes.c_void_p()
+
+    def _call(self, name: str, *arguments: Any) -> None:
+        code = getattr(self._library, name)(*arguments)
+        if code:
+            raise CudaError(f"{name} failed with code {code}")

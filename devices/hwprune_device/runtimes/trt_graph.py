@@ -1,0 +1,77 @@
+"""The graph that TensorRT is given: fixed shapes, and the precision where it must lie in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import onnx
+
+from hwprune_device.runtimes.half import to_half
+from hwprune_device.runtimes.quantized import is_quantized, observe_ranges, with_qdq
+
+_FIRST_OPSET_OF_HALF_SCALES = 19
+"""Since then QuantizeLinear takes fp16 and DequantizeLinear gives it."""
+
+
+def graph_for(
+    model: bytes,
+    free: Mapping[str, int],
+    *,
+    precision: str,
+    calibration: str,
+    strongly_typed: bool,
+    inputs: np.ndarray | None = None,
+) -> bytes:
+    """A network as this generation of TensorRT wants it, with sizes for its symbolic dimensions.
+
+    int8 becomes QuantizeLinear and DequantizeLinear in the graph, unless the builder shall find
+    the ranges itself. Ranges come from `inputs` (N C H W); without them they are made up, which
+    is right for times and wrong for outputs.
+
+    Raises:
+        ValueError: this generation cannot do it.
+    """
+    graph = fixed(onnx.load_model_from_string(model), free)
+    if precision == "int8":
+        graph = _quantised(graph, calibration, strongly_typed, inputs)
+    if strongly_typed:
+        graph = _typed(graph, precision)
+    return graph.SerializeToString()
+
+
+def fixed(model: onnx.ModelProto, free: Mapping[str, int]) -> onnx.ModelProto:
+    """The model with numbers in place of the named dimensions of its inputs and outputs."""
+    for entry in (*model.graph.input, *model.graph.output):
+        for dim in entry.type.tensor_type.shape.dim:
+            if dim.dim_param in free:
+                dim.dim_value = free[dim.dim_param]
+    # Shapes in between were inferred for the name and would contradict the number.
+    del model.graph.value_info[:]
+    return model
+
+
+def _quantised(
+    graph: onnx.ModelProto, calibration: str, strongly_typed: bool, inputs: np.ndarray | None
+) -> onnx.ModelProto:
+    if is_quantized(graph):
+        return graph
+    if calibration != "qdq":
+        if strongly_typed:
+            raise ValueError(
+                f"calibration = {calibration} is of TensorRT 10; from 11 on ranges lie in the "
+                "graph: calibration = qdq"
+            )
+        return graph
+    ranges = None if inputs is None else observe_ranges(graph, [inputs])
+    return with_qdq(graph, ranges)
+
+
+def _typed(graph: onnx.ModelProto, precision: str) -> onnx.ModelProto:
+    opset = next((o.version for o in graph.opset_import if o.domain in ("", "ai.onnx")), 0)
+    if precision in ("fp16", "bf16"):
+        return to_half(graph, "fp16" if precision == "fp16" else "bf16")
+    if precision == "int8" and opset >= _FIRST_OPSET_OF_HALF_SCALES:
+        # What is not quantised then runs in fp16, as with the builder of 10.
+        return to_half(graph, "fp16")
+    return graph

@@ -1,0 +1,223 @@
+"""Runtime "trt": TensorRT through its Python API and pycuda."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+import numpy as np
+import onnx
+
+from hwprune_device.estimate import Clock
+from hwprune_device.job import Target
+from hwprune_device.owner import cache_folder
+from hwprune_device.runtimes.cuda import Cuda
+from hwprune_device.runtimes.patience import patience_s
+from hwprune_device.runtimes.trt import Recipe, TensorRT
+from hwprune_device.runtimes.trt_builder import Build, EngineBuilder
+from hwprune_device.runtimes.trt_calibration import calibration_batches
+from hwprune_device.runtimes.trt_graph import graph_for
+from hwprune_device.runtimes.trt_network import TrtNetwork
+from hwprune_device.runtimes.trt_options import whole_options
+
+
+class TrtRuntime:
+    """Builds TensorRT engines and runs them on the first GPU.
+
+    Args:
+        tensorrt, driver, library: stand in for the modules `tensorrt` and `pycuda.driver` and for
+            CUDA's driver library.
+        folder: where engines are kept; in the board's cache folder when none is given.
+
+    Raises:
+        ImportError: TensorRT or pycuda is not installed, or too old.
+    """
+
+    limits_address_space = False
+    """CUDA reserves far more addresses than it uses, so a limit on them would end every child."""
+
+    def __init__(
+        self,
+        *,
+        tensorrt: Any = None,
+        driver: Any = None,
+        library: Any = None,
+        folder: Path | None = None,
+    ) -> None:
+        self._library = TensorRT(tensorrt)
+        self._driver = driver or importlib.import_module("pycuda.driver")
+        self._driver_library = library
+        self._folder = folder or cache_folder(os.environ.get("HWPRUNE_CACHE", "")) / "tensorrt"
+        self._cuda: Cuda | None = None
+
+    def describe(self) -> Mapping[str, Any]:
+        """Version of TensorRT and of the driver's CUDA; the GPU is part of the board."""
+        return {
+            "name": "trt",
+            "version": self._library.version,
+            "cuda_driver": int(self._driver.get_driver_version()),
+        }
+
+    def workers(self, target: Target) -> int:
+        """The host thread and the GPU."""
+        return 2
+
+    def clock(self, target: Target) -> Clock | None:
+        """The clock that the target's latency is read from."""
+        options = whole_options(target.options, target.precision)
+        return "device" if options["latency"] == "device" else "wall"
+
+    def patience_s(self, target: Target) -> float:
+        """How long a build may take beyond what a child is given for a step."""
+        return patience_s(target)
+
+    def warm(self) -> None:
+        """Nothing: CUDA must not be touched before the fork, since it does not survive one."""
+
+    def load(
+        self, model: bytes, target: Target, free: Mapping[str, int], alive: Callable[[], None]
+    ) -> TrtNetwork:
+        """Build an engine and make it ready to run.
+
+        Raises:
+            MemoryError: it cannot be built, or does not fit.
+            TimeoutError: it was not built in time.
+            TrtError: TensorRT refused it.
+            ValueError: the target asks for what this version cannot do.
+        """
+        options = whole_options(target.options, target.precision)
+        graph = self._graph(model, target, free, options)
+        if options["builds"] > 1:
+            return self._typical(graph, target, options, alive)
+        build = self._build(graph, target, options, alive)
+        return self._network(build, target, options)
+
+    def execute(
+        self, model: bytes, inputs: np.ndarray, target: Target | None = None
+    ) -> np.ndarray:
+        """First output of the network; the engine's batch is the target's, filled up at the end.
+
+        With int8 and no quantisation in the graph, ranges are taken from `inputs`.
+        """
+        wanted = replace(target or Target(runtime="trt"), batch=min(64, max(1, len(inputs))))
+        options = whole_options(wanted.options, wanted.precision)
+        names = _symbols(model)
+        graph = self._graph(model, wanted, dict.fromkeys(names, wanted.batch), options, inputs)
+        build = self._build(graph, wanted, options, _nothing, inputs)
+        network = self._network(build, wanted, options)
+        try:
+            size = network.batch
+            short = -len(inputs) % size
+            whole = np.concatenate([inputs, np.zeros_like(inputs[:1]).repeat(short, 0)])
+            parts = [network.infer(whole[at : at + size]) for at in range(0, len(whole), size)]
+        finally:
+            network.close()
+        return np.concatenate(parts)[: len(inputs)]
+
+    def close(self) -> None:
+        """Give the context back, where there is one."""
+        if self._cuda is not None:
+            self._cuda.close()
+            self._cuda = None
+
+    def _graph(
+        self,
+        model: bytes,
+        target: Target,
+        free: Mapping[str, int],
+        options: Mapping[str, Any],
+        inputs: np.ndarray | None = None,
+    ) -> bytes:
+        return graph_for(
+            model,
+            free,
+            precision=target.precision,
+            calibration=options["calibration"],
+            strongly_typed=self._library.strongly_typed,
+            inputs=inputs,
+        )
+
+    def _build(
+        self,
+        graph: bytes,
+        target: Target,
+        options: Mapping[str, Any],
+        alive: Callable[[], None],
+        inputs: np.ndarray | None = None,
+        *,
+        fresh: bool = False,
+    ) -> Build:
+        cuda = self._context(spin=options["spin"])
+        recipe = Recipe(
+            precision=target.precision,
+            level=options["builder_level"],
+            workspace_mb=options["workspace_mb"],
+            dla=options["dla"],
+            gpu_fallback=options["fallback"] == "allow",
+            calibration=options["calibration"],
+        )
+        with calibration_batches(cuda, graph, recipe, target.batch, inputs) as batches:
+            return EngineBuilder(self._library, cuda, self._folder).build(
+                graph,
+                recipe,
+                timeout_s=options["build_timeout_s"],
+                alive=alive,
+                batches=batches,
+                fresh=fresh,
+            )
+
+    def _network(self, build: Build, target: Target, options: Mapping[str, Any]) -> TrtNetwork:
+        cuda = self._context(spin=options["spin"])
+        engine = self._library.load(build.engine, options["dla"])
+        return TrtNetwork(engine, build, cuda, target, options)
+
+    def _typical(
+        self,
+        graph: bytes,
+        target: Target,
+        options: Mapping[str, Any],
+        alive: Callable[[], None],
+    ) -> TrtNetwork:
+        """Of several builds the one of median time; the builder's own spread goes on record.
+
+        The builder chooses kernels by timing them, so two builds of one network differ
+        (github.com/NVIDIA/TensorRT/issues/4730).
+        """
+        timed: list[tuple[float, Build]] = []
+        for _ in range(options["builds"]):
+            build = self._build(graph, target, options, alive, fresh=True)
+            network = self._network(build, target, options)
+            try:
+                timed.append((network.typical_ms(), build))
+            finally:
+                network.close()
+        times = [time_ms for time_ms, _ in timed]
+        chosen = sorted(timed, key=lambda pair: pair[0])[len(timed) // 2][1]
+        network = self._network(chosen, target, options)
+        network.builds = {
+            "device_ms": times,
+            "variation_pct": 100 * stdev(times) / mean(times),
+        }
+        return network
+
+    def _context(self, *, spin: bool) -> Cuda:
+        """This process's context; a fork made after it would break it, so none must be."""
+        if self._cuda is None:
+            self._cuda = Cuda(spin=spin, driver=self._driver, library=self._driver_library)
+        return self._cuda
+
+
+def _symbols(model: bytes) -> list[str]:
+    """Names of the symbolic first dimensions of the inputs."""
+    entries = onnx.load_model_from_string(model).graph.input
+    firsts = [entry.type.tensor_type.shape.dim[:1] for entry in entries]
+    return [dim[0].dim_param for dim in firsts if dim and dim[0].dim_param]
+
+
+def _nothing() -> None:
+    """Nobody watches."""
