@@ -12,6 +12,8 @@ import numpy as np
 _THREAD_LOCAL = 1
 """Capture mode: other threads of the process may go on calling CUDA."""
 _LIBRARY = "libcuda.so.1"
+_SPIN, _BLOCK = 1, 4
+"""How a thread waits for a context's work (CU_CTX_SCHED_SPIN, CU_CTX_SCHED_BLOCKING_SYNC)."""
 
 
 class CudaError(RuntimeError):
@@ -19,14 +21,15 @@ class CudaError(RuntimeError):
 
 
 class Cuda:
-    """A context on a GPU, current in the thread that made it, until `close`.
+    """The primary context of a GPU, current in the thread that made it, until `close`.
 
-    Made in the child that measures: a context does not survive a fork.
+    The primary one, because TensorRT's own threads work in that. Made in the child that measures:
+    a context does not survive a fork.
 
     Args:
         spin: wait for the GPU busily, which is quicker by some 20 to 50 µs, or let the core sleep.
         driver: stands in for the module `pycuda.driver`.
-        library: stands in for the driver library, of which pycuda lacks graph capture.
+        library: stands in for the driver library, for what pycuda lacks.
 
     Raises:
         CudaError: there is no GPU to be had.
@@ -36,14 +39,15 @@ class Cuda:
         self, *, spin: bool = True, device: int = 0, driver: Any = None, library: Any = None
     ) -> None:
         self._driver = driver or importlib.import_module("pycuda.driver")
-        self._library = library
         try:
+            self._library = library or ctypes.CDLL(_LIBRARY)
             self._driver.init()
             self._device = self._driver.Device(device)
-            flags = self._driver.ctx_flags
-            wait = flags.SCHED_SPIN if spin else flags.SCHED_BLOCKING_SYNC
-            self._context = self._device.make_context(wait)
-        except self._driver.Error as error:
+            waiting = _SPIN if spin else _BLOCK
+            _call(self._library, "cuDevicePrimaryCtxSetFlags_v2", device, waiting)
+            self._context = self._device.retain_primary_context()
+            self._context.push()
+        except (self._driver.Error, OSError) as error:
             raise CudaError(f"CUDA does not start on GPU {device}: {error}") from error
 
     @property
@@ -113,8 +117,7 @@ class Cuda:
         Raises:
             CudaError: the work cannot be captured.
         """
-        library = self._library or ctypes.CDLL(_LIBRARY)
-        return Graph(library, stream, enqueue)
+        return Graph(self._library, stream, enqueue)
 
     @property
     def error(self) -> type[Exception]:
@@ -144,7 +147,7 @@ class Graph:
         self._library = library
         self._stream = ctypes.c_void_p(stream.handle)
         self._graph, self._ready = ctypes.c_void_p(), ctypes.c_void_p()
-        self._call("cuStreamBeginCapture_v2", self._stream, _THREAD_LOCAL)
+        _call(library, "cuStreamBeginCapture_v2", self._stream, _THREAD_LOCAL)
         try:
             enqueue()
         finally:
@@ -154,8 +157,12 @@ class Graph:
             raise CudaError(f"the network cannot be captured as a CUDA graph: code {ended}")
         flags = ctypes.c_ulonglong(0)
         try:
-            self._call(
-                "cuGraphInstantiateWithFlags", ctypes.byref(self._ready), self._graph, flags
+            _call(
+                library,
+                "cuGraphInstantiateWithFlags",
+                ctypes.byref(self._ready),
+                self._graph,
+                flags,
             )
         except CudaError:
             self.close()
@@ -167,7 +174,7 @@ class Graph:
         Raises:
             CudaError: it cannot be launched.
         """
-        self._call("cuGraphLaunch", self._ready, self._stream)
+        _call(self._library, "cuGraphLaunch", self._ready, self._stream)
 
     def close(self) -> None:
         """Give the graph back."""
@@ -178,7 +185,8 @@ class Graph:
             self._library.cuGraphDestroy(self._graph)
             self._graph = ctypes.c_void_p()
 
-    def _call(self, name: str, *arguments: Any) -> None:
-        code = getattr(self._library, name)(*arguments)
-        if code:
-            raise CudaError(f"{name} failed with code {code}")
+
+def _call(library: Any, name: str, *arguments: Any) -> None:
+    code = getattr(library, name)(*arguments)
+    if code:
+        raise CudaError(f"{name} failed with code {code}")

@@ -1,4 +1,4 @@
-"""What of TensorRT's Python API is used here, by class; a keyword that is given stands in brackets.
+"""What of TensorRT's Python API is used here, by class; a given keyword stands in brackets.
 
 A test holds it against the recorded API of several versions, and against the files that use it.
 """
