@@ -78,6 +78,7 @@ class BatchRun:
                 beat=self._beat,
                 inbox=self._inbox,
                 patience_s=self._place.runtime.patience_s(self._job.target),
+                limits_address_space=self._place.runtime.limits_address_space(self._job.target),
             ),
         )
         # `_take` put networks that may only have lacked memory into groups of their own.

@@ -17,7 +17,6 @@ from hwprune_device.fork import Report
 from hwprune_device.job import CandidateJob, Job
 from hwprune_device.marker import BASE, NOBODY, Marker
 from hwprune_device.reading import Failure, Stage
-from hwprune_device.runtimes import SpoiltError
 from hwprune_device.stopwatch import Lap, Stopwatch
 
 _STAGE_OF_STEP: dict[str, Stage] = {
@@ -91,8 +90,6 @@ class Batch:
         """A candidate that is ready to be timed, or None after its failure was reported."""
         try:
             return self._build(index, self._job.candidates[index])
-        except SpoiltError:
-            raise
         except Exception as error:
             # Whatever a cut or a runtime raises is this candidate's failure, never the batch's.
             self._fail(index, error)
@@ -171,8 +168,6 @@ class Batch:
             except OSError as error:
                 # The sensor's fault, not the network's.
                 found[index] = Energy(energy_mj=None, source=f"{sensor.source}: {error}")
-            except SpoiltError:
-                raise
             except Exception as error:  # as while timing: whatever a runtime raises
                 self._fail(index, error)
         self._spent.energy_s = time.perf_counter() - start

@@ -19,8 +19,9 @@ from typing import Any, Literal
 from hwprune_device.frame import Frame, FrameDecoder, FrameError, write_frame
 from hwprune_device.inbox import Inbox
 from hwprune_device.marker import NOBODY, Mark, Marker
+from hwprune_device.memory_guard import MemoryGuard
 from hwprune_device.resident import address_space_bytes
-from hwprune_device.runtimes import SpoiltError
+from hwprune_device.runtimes import BrokenProcessError
 
 Report = Callable[..., None]
 """report(header, body=b""): a frame from the child to the supervisor."""
@@ -28,9 +29,10 @@ Work = Callable[[Report, Marker], None]
 End = Literal["done", "crash", "timeout", "memory", "error"]
 
 _POLL_S = 0.25
-_SPOILT = 5
-"""A child leaves with this when the network at work broke what its process shares."""
+_GUARD_POLL_S = 0.05
 _PR_SET_PDEATHSIG = 1
+_BROKEN = 5
+"""Exit code of a child whose runtime cannot go on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,10 +57,36 @@ class Watch:
     """Looked at often: a head that is gone needs no readings."""
     patience_s: float = 0.0
     """What a step of building may take beyond `timeout_s`: some runtimes compile for minutes."""
+    limits_address_space: bool = True
+    """False where a driver reserves far more addresses than it fills: then a guard looks at what
+    the child holds."""
 
     def step_s(self, step: str) -> float:
         """How long a child may stay at a step."""
         return self.timeout_s + (self.patience_s if step == "build" else 0.0)
+
+
+class _Deadline:
+    """When a child's time is up: anew with every step, until it has said how long all will take."""
+
+    def __init__(self, watch: Watch, marker: Marker) -> None:
+        self._watch = watch
+        self._marker = marker
+        self._count = marker.read().count
+        self._fixed = False
+        self._at = time.monotonic() + watch.timeout_s
+
+    def expect(self, expected_s: float) -> None:
+        """Take the child's word for how long the rest takes, three times over."""
+        self._fixed = True
+        self._at = time.monotonic() + self._watch.timeout_s + 3 * expected_s
+
+    def passed(self) -> bool:
+        """Whether its time is up."""
+        mark = self._marker.read()
+        if not self._fixed and mark.count != self._count:
+            self._at, self._count = time.monotonic() + self._watch.step_s(mark.step), mark.count
+        return time.monotonic() >= self._at
 
 
 def run_in_child(work: Work, watch: Watch) -> Ending:
@@ -76,57 +104,66 @@ def run_in_child(work: Work, watch: Watch) -> Ending:
     pid = os.fork()
     if pid == 0:
         os.close(reading)
-        _be_child(work, writing, marker, watch.memory_limit_mb)
+        limit_mb = watch.memory_limit_mb if watch.limits_address_space else None
+        _be_child(work, writing, marker, limit_mb)
     os.close(writing)
+    guard = None if watch.limits_address_space else MemoryGuard(pid, watch.memory_limit_mb)
     try:
-        late = _attend(reading, marker, watch)
+        stopped = _attend(reading, marker, watch, guard)
     finally:
         # The child's pipe is closed or its time is up: it has nothing left to say.
         status = _end(pid)
         os.close(reading)
     mark = marker.read()
     marker.close()
-    return _judge(status, late, mark, watch.step_s(mark.step))
+    if stopped is not None:
+        kind, said = stopped
+        return Ending(kind=kind, message=f"{said} during '{mark.step}'", mark=mark)
+    return _judge(status, mark)
 
 
-def _attend(reading: int, marker: Marker, watch: Watch) -> bool:
-    """Pass frames on until the child closes its pipe; True when its time ran out."""
+def _attend(
+    reading: int, marker: Marker, watch: Watch, guard: MemoryGuard | None
+) -> tuple[End, str] | None:
+    """Pass frames on until the child closes its pipe; why it must be ended before that, if so."""
     decoder = FrameDecoder()
     poll = select.poll()
     poll.register(reading, select.POLLIN)
     if watch.inbox is not None:
         poll.register(watch.inbox.fd, select.POLLIN)
-    deadline, step = time.monotonic() + watch.timeout_s, marker.read().count
-    expected = False
-    while time.monotonic() < deadline:
-        events = dict(poll.poll(_POLL_S * 1e3))
+    deadline = _Deadline(watch, marker)
+    while not deadline.passed():
+        events = dict(poll.poll(_poll_s(marker, guard) * 1e3))
         watch.beat()
         if watch.inbox is not None:
             watch.inbox.look()
         if reading in events:
             data = os.read(reading, 1 << 20)
             if not data:
-                return False
+                return None
             for frame in decoder.feed(data):
                 if frame.kind == "expect":
-                    expected = True
-                    deadline = time.monotonic() + watch.timeout_s + 3 * frame.header["expected_s"]
+                    deadline.expect(frame.header["expected_s"])
                 else:
                     watch.on_frame(frame)
-        mark = marker.read()
-        if not expected and mark.count != step:
-            deadline, step = time.monotonic() + watch.step_s(mark.step), mark.count
-    return True
+        if guard is not None and (words := guard.over()):
+            return "memory", words + ","
+    return "timeout", f"no end after {watch.step_s(marker.read().step):g} s"
+
+
+def _poll_s(marker: Marker, guard: MemoryGuard | None) -> float:
+    """Memory is taken while networks are built, and timing is not to be disturbed."""
+    building = guard is not None and marker.read().step in ("cut", "build", "run")
+    return _GUARD_POLL_S if building else _POLL_S
 
 
 def _end(pid: int) -> int:
     """Reap the child, killing it and what it started if it still lives; its wait status."""
     patience = time.monotonic() + 0.2
-    while time.monotonic() < patience:
-        done, status = os.waitpid(pid, os.WNOHANG)
-        if done:
-            return status
+    peek = os.WEXITED | os.WNOHANG | os.WNOWAIT
+    while time.monotonic() < patience and os.waitid(os.P_PID, pid, peek) is None:
         time.sleep(0.001)
+    # Before it is reaped its number is its own, and a compiler that it started is in its group.
     with contextlib.suppress(ProcessLookupError):
         os.killpg(pid, signal.SIGKILL)
     with contextlib.suppress(ProcessLookupError):
@@ -134,10 +171,9 @@ def _end(pid: int) -> int:
     return os.waitpid(pid, 0)[1]
 
 
-def _judge(status: int, late: bool, mark: Mark, timeout_s: float) -> Ending:
+def _judge(status: int, mark: Mark) -> Ending:
+    """How a child ended that ended by itself, or by the system's hand."""
     doing = f"during '{mark.step}'"
-    if late:
-        return Ending(kind="timeout", message=f"no end after {timeout_s:g} s {doing}", mark=mark)
     if os.WIFSIGNALED(status):
         name = signal.Signals(os.WTERMSIG(status)).name
         if name == "SIGKILL":
@@ -145,8 +181,8 @@ def _judge(status: int, late: bool, mark: Mark, timeout_s: float) -> Ending:
             return Ending(kind="memory", message=message, mark=mark)
         return Ending(kind="crash", message=f"the process died of {name} {doing}", mark=mark)
     code = os.WEXITSTATUS(status)
-    if code == _SPOILT:
-        message = f"the network broke what the others of its process need {doing}"
+    if code == _BROKEN:
+        message = f"the process could run nothing any more {doing}"
         return Ending(kind="crash", message=message, mark=mark)
     if code:
         return Ending(
@@ -167,10 +203,14 @@ def _be_child(work: Work, writing: int, marker: Marker, memory_limit_mb: float |
         try:
             work(report, marker)
             code = 0
-        except Exception as error:
+        except BrokenProcessError as error:
+            index = marker.read().index
+            report({"kind": "error", "index": index, "message": str(error)})
+            code = _BROKEN
+        except Exception:
             index = marker.read().index
             report({"kind": "error", "index": index, "message": traceback.format_exc(limit=-3)})
-            code = _SPOILT if isinstance(error, SpoiltError) else 3
+            code = 3
     except (FrameError, OSError):
         code = 4
     finally:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from hwprune_device import tegra
 from hwprune_device.clocks import all_cores, clusters, core_clocks
 from hwprune_device.fingerprint import caches, cpu_info, emulated, model
 from hwprune_device.power_mode import power_mode
@@ -14,14 +15,12 @@ from hwprune_device.sysfs import ROOT, UNAVAILABLE, read, said
 from hwprune_device.thermal import zones
 from hwprune_device.throttling import throttling
 
-_TEGRA = "nvidia,tegra"
-
 
 def looks(root: Path = ROOT) -> dict[str, Callable[[], Any]]:
     """The looks of a survey at hardware, by topic; each may raise, and then tells nothing."""
     return {
         "model": lambda: model(root),
-        "soc": lambda: soc(root),
+        "soc": lambda: tegra.compatible(root),
         "processor": lambda: processor(root),
         "clusters": lambda: clusters(root),
         "caches": lambda: caches(all_cores(root)[:1], root),
@@ -42,14 +41,6 @@ def os_name(root: Path = ROOT) -> str:
     for line in read(root / "etc/os-release").splitlines():
         if line.startswith("PRETTY_NAME="):
             return line.partition("=")[2].strip("\"'")
-    return UNAVAILABLE
-
-
-def soc(root: Path = ROOT) -> str:
-    """What the device tree says the board is compatible with: board and chip, most exact first."""
-    for path in ("proc/device-tree/compatible", "sys/firmware/devicetree/base/compatible"):
-        if (text := read(root / path)) != UNAVAILABLE:
-            return text
     return UNAVAILABLE
 
 
@@ -112,8 +103,7 @@ def energy_sensors(root: Path = ROOT) -> dict[str, Any]:
 
 def gpu(root: Path = ROOT) -> str:
     """Name of an NVIDIA GPU: a card's own, or the Jetson's chip."""
-    chip = next((word for word in soc(root).split() if word.startswith(_TEGRA)), "")
-    if chip:
-        return f"integrated in {chip.partition(',')[2]}"
+    if chip := tegra.chip(root):
+        return f"integrated in {chip}"
     names = said(root, ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"])
     return names if names == UNAVAILABLE else ", ".join(names.splitlines())

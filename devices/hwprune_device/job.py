@@ -35,7 +35,8 @@ class Protocol:
     timeout_s: float = 60.0
     """A child that takes longer than this plus three times its expectation is killed."""
     memory_limit_mb: float | None = None
-    """Address space a child may take beyond what it starts with; None for no limit."""
+    """What a child may take beyond what it starts with: addresses, beside CUDA what it holds; None
+    for no limit."""
     cap_s: float = 60.0
     """A batch starts no further round after this long."""
     energy_s: float = 0.0

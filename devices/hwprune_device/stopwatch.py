@@ -17,7 +17,6 @@ from statistics import median
 from hwprune_device.estimate import Visit, choose_clock, ratio_to_base
 from hwprune_device.job import Protocol
 from hwprune_device.marker import BASE
-from hwprune_device.runtimes import SpoiltError
 
 _SHORTEST_RUN_MS = 0.05
 """Below this one timed run is several inferences: reading both clocks costs about 1 µs."""
@@ -121,8 +120,6 @@ class Stopwatch:
         self._note(index)
         try:
             self.candidates[index].visit(len(self.base.visits) - 1)
-        except SpoiltError:
-            raise
         except Exception as error:  # whatever a runtime raises is this candidate's failure
             del self.candidates[index]
             self._failed(index, error)

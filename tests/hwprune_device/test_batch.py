@@ -52,6 +52,14 @@ def test_a_segfault_is_known_at_once(board: Board, width: int):
     assert board.done["children"] == 2
 
 
+def test_an_error_that_sticks_ends_the_child_and_is_the_network_s_at_work(board: Board):
+    failure, others = outcomes_of(board, trouble.STICKS)
+    assert failure.stage == "crash"
+    assert "this error sticks" in failure.message and "during 'time'" in failure.message
+    assert all_readings(others)
+    assert board.done["children"] == 2
+
+
 def test_a_killed_child_is_halved_until_the_culprit_is_alone(board: Board):
     failure, others = outcomes_of(board, trouble.KILLED)
     assert failure.stage == "memory"

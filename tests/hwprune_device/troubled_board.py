@@ -18,18 +18,20 @@ import onnx
 from hwprune_device import energy
 from hwprune_device.__main__ import main
 from hwprune_device.job import Target
-from hwprune_device.runtimes import register
+from hwprune_device.runtimes import BrokenProcessError, register
 from hwprune_device.runtimes.onnxrt import OnnxNetwork, OnnxRuntime
 from tests.hwprune_device.energetic_board import SYS
 
 CRASHES_IN_BUILD, CRASHES_IN_RUN, CRASHES_LATE, KILLED, PRINTS, HANGS_LATE = 15, 14, 13, 12, 11, 10
-BUILDS_LONG = 9
+BUILDS_LONG, EATS, STICKS = 9, 7, 6
 LATE = 7
 """Runs until a network that fails late does."""
 BUILD_S = 2.0
 """How long a network that builds long takes."""
 PATIENCE = "HWPRUNE_TEST_PATIENCE"
 """Environment variable: the runtime's patience in seconds."""
+ADDRESSES = "HWPRUNE_TEST_ADDRESSES"
+"""Environment variable: "free" for a runtime whose addresses must not be limited."""
 
 
 class TroubledNetwork(OnnxNetwork):
@@ -51,6 +53,10 @@ class TroubledNetwork(OnnxNetwork):
         late = self._runs > LATE
         if self._width == CRASHES_IN_RUN or (self._width == CRASHES_LATE and late):
             ctypes.string_at(0)
+        if self._width == EATS:
+            self._held = [bytearray(b"x") * 20_000_000 for _ in range(200)]
+        if self._width == STICKS and late:
+            raise BrokenProcessError("this error sticks")
         if self._width == KILLED:
             os.kill(os.getpid(), signal.SIGKILL)
         if self._width == PRINTS:
@@ -71,6 +77,9 @@ class TroubledRuntime(OnnxRuntime):
 
     def patience_s(self, target: Target) -> float:
         return float(os.environ.get(PATIENCE, "0"))
+
+    def limits_address_space(self, target: Target) -> bool:
+        return os.environ.get(ADDRESSES) != "free"
 
 
 def first_width(model: bytes) -> int:

@@ -33,7 +33,7 @@ class Network(Protocol):
         """One inference on inputs that are already in place.
 
         Raises:
-            SpoiltError: nothing works in this process any more.
+            BrokenProcessError: nothing works in this process any more.
         """
 
     def close(self) -> None:
@@ -54,6 +54,9 @@ class Runtime(Protocol):
 
     def patience_s(self, target: Target) -> float:
         """Seconds that building one network may take beyond the protocol's time-out."""
+
+    def limits_address_space(self, target: Target) -> bool:
+        """Whether a limit on memory may be one on addresses; not where a driver reserves many."""
 
     def warm(self) -> None:
         """Do once what the first build of a process pays for, without leaving threads behind."""
@@ -80,8 +83,12 @@ class Runtime(Protocol):
         """
 
 
-class SpoiltError(Exception):
-    """A network broke what its process shares with others; they need a new process."""
+class BrokenProcessError(BaseException):
+    """After this nothing runs in this process any more, such as after a CUDA error that sticks.
+
+    No Exception, because it is no matter of one network: the process ends, the network at work is
+    to blame, and the others are measured in a new one.
+    """
 
 
 class UnknownRuntimeError(Exception):

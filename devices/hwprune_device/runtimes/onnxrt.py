@@ -18,7 +18,7 @@ from hwprune_device.resident import PeakWatch
 from hwprune_device.runtimes import onnxrt_profile as profile
 from hwprune_device.runtimes.inputs import input_values
 from hwprune_device.runtimes.onnxrt_profile import CPU
-from hwprune_device.runtimes.options import CHOICES, provider_key, whole_options
+from hwprune_device.runtimes.options import CHOICES, GPU_PROVIDERS, provider_key, whole_options
 from hwprune_device.runtimes.patience import patience_s
 
 _LEVELS = {
@@ -74,6 +74,10 @@ class OnnxRuntime:
     def patience_s(self, target: Target) -> float:
         """Time for TensorRT's engines; other providers build at once."""
         return patience_s(target)
+
+    def limits_address_space(self, target: Target) -> bool:
+        """Not beside CUDA, which reserves far more addresses than it fills."""
+        return provider_key(str(target.options.get("provider", ""))) not in GPU_PROVIDERS
 
     def warm(self) -> None:
         """Build and run a network of one node: allocators, CPU detection, denormal mode.

@@ -12,7 +12,7 @@ import numpy as np
 
 from hwprune_device.job import Target
 from hwprune_device.reading import Memory
-from hwprune_device.runtimes import SpoiltError
+from hwprune_device.runtimes import BrokenProcessError
 from hwprune_device.runtimes.cuda import Cuda
 from hwprune_device.runtimes.inputs import input_values
 from hwprune_device.runtimes.trt_builder import Build
@@ -89,13 +89,13 @@ class TrtNetwork:
         """One inference.
 
         Raises:
-            SpoiltError: the network broke this process's use of the GPU.
+            BrokenProcessError: the network broke this process's use of the GPU.
         """
         try:
             self._run(self._transfers)
         except self._cuda.error as error:
             if self._cuda.spoilt():
-                raise SpoiltError(f"the GPU cannot go on in this process: {error}") from error
+                raise BrokenProcessError(f"the GPU cannot go on in this process: {error}") from error
             raise
 
     def device_ms(self) -> float:

@@ -38,9 +38,6 @@ class TrtRuntime:
         ImportError: TensorRT or pycuda is not installed, or too old.
     """
 
-    limits_address_space = False
-    """CUDA reserves far more addresses than it uses, so a limit on them would end every child."""
-
     def __init__(
         self,
         *,
@@ -71,6 +68,10 @@ class TrtRuntime:
         """The clock that the target's latency is read from."""
         options = whole_options(target.options, target.precision)
         return "device" if options["latency"] == "device" else "wall"
+
+    def limits_address_space(self, target: Target) -> bool:
+        """No: CUDA reserves far more addresses than it uses."""
+        return False
 
     def patience_s(self, target: Target) -> float:
         """How long a build may take beyond what a child is given for a step."""

@@ -101,8 +101,6 @@ def spinning_network(cuda: Cuda, width: int, target: Target) -> TrtNetwork:
 class SpinningRuntime:
     """Runtime "trt" without TensorRT."""
 
-    limits_address_space = False
-
     def __init__(self) -> None:
         self._cuda: Cuda | None = None
 
@@ -114,6 +112,9 @@ class SpinningRuntime:
 
     def clock(self, target: Target) -> Clock | None:
         return "device" if target.options.get("latency") == "device" else "wall"
+
+    def limits_address_space(self, target: Target) -> bool:
+        return False
 
     def patience_s(self, target: Target) -> float:
         return 0.0
