@@ -10,6 +10,8 @@ from typing import Any
 
 from hwprune.board import Board
 from hwprune.toml_file import to_toml
+from hwprune_device.job import Target
+from hwprune_device.runtimes.trt_options import PRECISIONS
 
 UNAVAILABLE = "unavailable"
 Survey = Mapping[str, Any]
@@ -32,10 +34,7 @@ def profile_text(board: Board, survey: Survey | None, looked_at: date) -> str:
         *_connection_lines(board),
         *_core_lines(survey),
         "",
-        "[target]",
-        'runtime = "onnxrt"       # ONNX Runtime, CPU',
-        "threads = 1              # with one thread a reading is steadier than with several",
-        "batch = 1",
+        *_target_lines(board),
     ]
     if survey is not None:
         lines += ["", f"[facts]                  # as seen on {looked_at.isoformat()}"]
@@ -62,6 +61,12 @@ def likely_kind(survey: Survey | None) -> str:
         return ""
     model = _REVISION.sub("", str(survey.get("model", "")))
     return re.sub(r"[^a-z0-9]+", "-", model.lower()).strip("-")
+
+
+def likely_target(survey: Survey | None) -> Target:
+    """What a board is most likely bought for: TensorRT where it is installed, else its CPU."""
+    tensorrt = table(table(survey or {}, "packages"), "tensorrt")
+    return Target(runtime="trt", precision="fp16") if tensorrt.get("imports") else Target()
 
 
 def facts(survey: Survey, looked_at: date) -> dict[str, Any]:
@@ -147,6 +152,19 @@ def _core_lines(survey: Survey | None) -> Iterator[str]:
         yield f"cores = {to_toml([max(fastest)])}              # the last of the fastest cores"
     else:
         yield 'cores = "last"           # or "all", or a list such as [2, 3]'
+
+
+def _target_lines(board: Board) -> Iterator[str]:
+    """How networks run there, with what to know of it."""
+    words = {"onnxrt": "ONNX Runtime, CPU", "trt": "TensorRT, on the first GPU"}
+    target = board.target
+    yield "[target]"
+    yield f"runtime = {to_toml(target.runtime)}".ljust(25) + f"# {words.get(target.runtime, '')}"
+    if target.runtime == "onnxrt":
+        yield "threads = 1              # with one thread a reading is steadier than with several"
+    else:
+        yield f"precision = {to_toml(target.precision)}".ljust(25) + f"# {', '.join(PRECISIONS)}"
+    yield "batch = 1"
 
 
 def _one_line(text: str) -> str:

@@ -67,7 +67,7 @@ class Watch:
 
 
 class _Deadline:
-    """When a child's time is up: anew with every step, until it has said how long all will take."""
+    """When a child's time is up: anew with every step, until it says how long all will take."""
 
     def __init__(self, watch: Watch, marker: Marker) -> None:
         self._watch = watch

@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable
 
 LEAST_PYTHON = (3, 10)
-PACKAGES = ("numpy", "onnx", "onnxruntime", "tensorrt")
+PACKAGES = ("numpy", "onnx", "onnxruntime", "tensorrt", "pycuda")
 _UNAVAILABLE = "unavailable"
 _IMPORT_TIMEOUT_S = 90
 """A slow card of a small board may take this long to import a runtime."""
@@ -113,7 +113,11 @@ def _start_import(name: str) -> tuple:
 def _imported(name: str) -> dict:
     try:
         module = importlib.import_module(name)
-        found = {"imports": True, "version": str(getattr(module, "__version__", _UNAVAILABLE))}
+        version = getattr(module, "__version__", None) or getattr(module, "VERSION_TEXT", None)
+        found = {"imports": True, "version": str(version or _UNAVAILABLE)}
+        if name == "pycuda":
+            # The package is there without a driver; what is used of it is not.
+            importlib.import_module("pycuda.driver")
         if hasattr(module, "get_available_providers"):
             found["providers"] = list(module.get_available_providers())
     except ModuleNotFoundError as error:

@@ -43,6 +43,17 @@ def add(
     python: Annotated[str, typer.Option("--python", help="The board's own Python.")] = "",
     gateway: Annotated[str, typer.Option("--gateway", help="The Ray node that reaches it.")] = "",
     kind: Annotated[str, typer.Option("--kind", help="Boards of one kind share readings.")] = "",
+    runtime: Annotated[
+        str,
+        typer.Option(
+            "--runtime",
+            help="onnxrt or trt; by default TensorRT where it is installed.",
+            show_default=False,
+        ),
+    ] = "",
+    precision: Annotated[
+        str, typer.Option("--precision", help="fp32, tf32, fp16, bf16, int8.", show_default=False)
+    ] = "",
     folder: Folder = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a profile.")] = False,
     unseen: Annotated[bool, typer.Option("--unseen", help="Write it without a look.")] = False,
@@ -57,7 +68,12 @@ def add(
 
     from hwprune.board import load_board
     from hwprune.board_folder import board_folder, board_path
-    from hwprune.board_profile import likely_kind, profile_text, write_profile
+    from hwprune.board_profile import (
+        likely_kind,
+        likely_target,
+        profile_text,
+        write_profile,
+    )
     from hwprune.cli.screen import print_json
 
     wanted = _wanted(
@@ -65,11 +81,14 @@ def add(
         ways={"ssh": bool(ssh), "local": local, "ray": ray},
         rest={"host": ssh, "ssh_options": tuple(ssh_option or ()), "gateway": gateway}
         | {"python": python, "kind": kind or name},
+        target={"runtime": runtime, "precision": precision},
     )
     path = board_path(name, board_folder(folder))
     _refuse_to_replace(path, force)
     seen = None if unseen else watched(f"look at {name}", lambda: _look(wanted))
-    board = replace(wanted, kind=kind or likely_kind(seen) or name)
+    target = likely_target(seen)
+    target = wanted.target if runtime else replace(target, precision=precision or target.precision)
+    board = replace(wanted, kind=kind or likely_kind(seen) or name, target=target)
     _write(lambda: write_profile(path, profile_text(board, seen, date.today())), path)
     load_board(path)
     if as_json:
@@ -109,7 +128,9 @@ def remove(
         output().print(f"removed {path}", markup=False)
 
 
-def _wanted(name: str, *, ways: dict[str, bool], rest: dict[str, Any]) -> Board:
+def _wanted(
+    name: str, *, ways: dict[str, bool], rest: dict[str, Any], target: dict[str, str]
+) -> Board:
     """The board that the options describe, checked as its profile would be."""
     from hwprune.board import parse_board
     from hwprune.errors import InputError
@@ -122,7 +143,11 @@ def _wanted(name: str, *, ways: dict[str, bool], rest: dict[str, Any]) -> Board:
             possible="--ssh USER@HOST, --local, --ray",
         )
     data = {key: value for key, value in rest.items() if value}
-    return parse_board({"connection": chosen[0], **data}, name=name)
+    said = {key: value for key, value in target.items() if value}
+    if said.get("precision") and not said.get("runtime"):
+        # Checked against the runtime that can have one; which it is the look decides.
+        said["runtime"] = "trt"
+    return parse_board({"connection": chosen[0], **data, "target": said}, name=name)
 
 
 def _look(board: Board) -> dict[str, Any]:

@@ -95,7 +95,9 @@ class TrtNetwork:
             self._run(self._transfers)
         except self._cuda.error as error:
             if self._cuda.spoilt():
-                raise BrokenProcessError(f"the GPU cannot go on in this process: {error}") from error
+                raise BrokenProcessError(
+                    f"the GPU cannot go on in this process: {error}"
+                ) from error
             raise
 
     def device_ms(self) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hwprune.board_profile import table
@@ -11,9 +11,13 @@ from hwprune.board_profile import table
 if TYPE_CHECKING:
     from hwprune.board import Board
 
-NEEDED = {"onnxrt": ("numpy", "onnx", "onnxruntime")}
+NEEDED = {
+    "onnxrt": ("numpy", "onnx", "onnxruntime"),
+    "trt": ("numpy", "onnx", "tensorrt", "pycuda"),
+}
 """Packages that a board needs, by runtime."""
 PERFORMANCE = "echo performance | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor"
+CUDA = "/usr/local/cuda"
 SWAP = (
     "sudo fallocate -l 2G /swapfile && sudo chmod 600 /swapfile && sudo mkswap /swapfile "
     "&& sudo swapon /swapfile"
@@ -34,16 +38,37 @@ def install(board: Board, survey: Mapping[str, Any], name: str, said: str) -> st
     Args:
         said: what importing the package gave; one that is there and broken is installed again.
     """
-    needed = NEEDED[board.target.runtime]
     about = table(survey, "python")
     python = str(about.get("executable", board.python or "python3"))
+    if name == "tensorrt":
+        return _tensorrt(board, about, python)
+    needed = [n for n in NEEDED[board.target.runtime] if n != "tensorrt"]
     if about.get("externally_managed"):
         # Debian and its kin let pip install only into an environment of one's own.
         folder = f"{survey.get('home', '~')}/hwprune-python"
-        command = f"{python} -m venv {folder} && {folder}/bin/pip install {' '.join(needed)}"
+        # TensorRT is the system's own, which an environment sees when it is told to.
+        sees = "--system-site-packages " if board.target.runtime == "trt" else ""
+        command = f"{python} -m venv {sees}{folder} && {_pip(f'{folder}/bin/pip', needed)}"
         return f'{there(board, command)}, and python = "{folder}/bin/python" in its profile'
     if said != "not installed":
-        return there(board, f"{python} -m pip install --force-reinstall {name}")
+        again = _pip(f"{python} -m pip", [name]).replace("install", "install --force-reinstall")
+        return there(board, again)
     packages = table(survey, "packages")
     missing = [n for n in needed if not table(packages, n).get("imports")]
-    return there(board, f"{python} -m pip install {' '.join(missing)}")
+    return there(board, _pip(f"{python} -m pip", missing))
+
+
+def _pip(pip: str, names: Sequence[str]) -> str:
+    """pip's command; pycuda is compiled there, with the compiler where JetPack puts it."""
+    path = f"PATH=$PATH:{CUDA}/bin " if "pycuda" in names else ""
+    return f"{path}{pip} install {' '.join(names)}"
+
+
+def _tensorrt(board: Board, about: Mapping[str, Any], python: str) -> str:
+    """TensorRT's Python half comes with a Jetson's system, for the system's own Python."""
+    if about.get("environment"):
+        anew = there(board, "python3 -m venv --system-site-packages FOLDER")
+        return f"{python} does not see the system's TensorRT; an environment that does: {anew}"
+    jetson = there(board, "sudo apt-get install -y python3-libnvinfer")
+    server = there(board, f"{python} -m pip install tensorrt")
+    return f"on a Jetson: {jetson}; on a GPU server: {server}"

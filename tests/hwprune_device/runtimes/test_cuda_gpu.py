@@ -72,7 +72,7 @@ def test_events_agree_with_torch_on_the_same_kernels(cuda: Cuda):
             outer[0].record(stream)
             inner[0].record()
             for _ in range(4):
-                matrix @ matrix  # noqa: B018
+                matrix @ matrix
             inner[1].record()
             outer[1].record(stream)
             stream.synchronize()
