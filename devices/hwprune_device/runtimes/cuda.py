@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+
+from hwprune_device.runtimes import BrokenProcessError
 
 _THREAD_LOCAL = 1
 """Capture mode: other threads of the process may go on calling CUDA."""
@@ -68,8 +71,15 @@ class Cuda:
 
     @property
     def free_mb(self) -> float:
-        """Memory of the GPU that nobody has; on a Jetson the board's own memory."""
-        free, _ = self._driver.mem_get_info()
+        """Memory of the GPU that nobody has; on a Jetson the board's own memory.
+
+        Raises:
+            CudaError: the calling thread has no context.
+        """
+        try:
+            free, _ = self._driver.mem_get_info()
+        except self._driver.Error as error:
+            raise CudaError(f"free memory is not told: {error}") from error
         return float(free) / 1e6
 
     def stream(self) -> Any:
@@ -119,18 +129,21 @@ class Cuda:
         """
         return Graph(self._library, stream, enqueue)
 
-    @property
-    def error(self) -> type[Exception]:
-        """What every failed call raises."""
-        return self._driver.Error  # type: ignore[no-any-return]
+    @contextmanager
+    def sound(self) -> Iterator[None]:
+        """Whatever goes wrong inside is looked at: did it break the context for all?
 
-    def spoilt(self) -> bool:
-        """Whether an error has stuck to the context, after which nothing in it works any more."""
+        Raises:
+            BrokenProcessError: an error stuck to the context, in which nothing works any more.
+        """
         try:
-            self._driver.Context.synchronize()
-        except self._driver.Error:
-            return True
-        return False
+            yield
+        except Exception as error:
+            try:
+                self._driver.Context.synchronize()
+            except self._driver.Error:
+                raise BrokenProcessError(f"the GPU cannot go on: {error}") from error
+            raise
 
     def close(self) -> None:
         """Give the context back; everything in it must have been freed before."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from hwprune_device.bounded_folder import BoundedFolder
 from hwprune_device.resident import PeakWatch
-from hwprune_device.runtimes.cuda import Cuda
+from hwprune_device.runtimes.cuda import Cuda, CudaError
 from hwprune_device.runtimes.trt import Plan, Recipe, TensorRT
 from hwprune_device.runtimes.trt_callbacks import Batches, CancelledError
 
@@ -132,7 +132,7 @@ class _Attempt:
         """The builder made a step; whether it may make another."""
         self._alive()
         # The builder may call from a thread of its own, in which no context is current.
-        with contextlib.suppress(self._cuda.error):
+        with contextlib.suppress(CudaError):
             self._least_mb = min(self._least_mb, self._cuda.free_mb)
         return time.monotonic() < self._deadline
 
@@ -156,7 +156,8 @@ def _name(model: bytes, recipe: Recipe) -> str:
 
 
 def _pack(build: Build) -> bytes:
-    return json.dumps(build.story()).encode() + b"\n" + build.engine
+    kept = {**build.story(), "sha256": hashlib.sha256(build.engine).hexdigest()}
+    return json.dumps(kept).encode() + b"\n" + build.engine
 
 
 def _unpack(data: bytes | None) -> Build | None:
@@ -164,6 +165,8 @@ def _unpack(data: bytes | None) -> Build | None:
     story, _, engine = (data or b"").partition(b"\n")
     try:
         fields = json.loads(story)
+        if fields.pop("sha256") != hashlib.sha256(engine).hexdigest():
+            return None
         fields["fell_back"] = tuple(fields["fell_back"])
         return Build(**{**fields, "cached": True}, engine=engine)
     except (ValueError, TypeError, KeyError):

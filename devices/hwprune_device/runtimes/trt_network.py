@@ -12,7 +12,6 @@ import numpy as np
 
 from hwprune_device.job import Target
 from hwprune_device.reading import Memory
-from hwprune_device.runtimes import BrokenProcessError
 from hwprune_device.runtimes.cuda import Cuda
 from hwprune_device.runtimes.inputs import input_values
 from hwprune_device.runtimes.trt_builder import Build
@@ -91,14 +90,7 @@ class TrtNetwork:
         Raises:
             BrokenProcessError: the network broke this process's use of the GPU.
         """
-        try:
-            self._run(self._transfers)
-        except self._cuda.error as error:
-            if self._cuda.spoilt():
-                raise BrokenProcessError(
-                    f"the GPU cannot go on in this process: {error}"
-                ) from error
-            raise
+        self._run(self._transfers)
 
     def device_ms(self) -> float:
         """What the last run took on the device, without transfers, by its own clock."""
@@ -153,14 +145,15 @@ class TrtNetwork:
         return graph.launch
 
     def _run(self, transfers: bool) -> None:
-        if transfers:
-            self._copy_in()
-        self._before.record(self._stream)
-        self._start()
-        self._after.record(self._stream)
-        if transfers:
-            self._copy_out()
-        self._stream.synchronize()
+        with self._cuda.sound():
+            if transfers:
+                self._copy_in()
+            self._before.record(self._stream)
+            self._start()
+            self._after.record(self._stream)
+            if transfers:
+                self._copy_out()
+            self._stream.synchronize()
 
     def _enqueue(self) -> None:
         self._context.enqueue(self._stream.handle)

@@ -93,10 +93,11 @@ class TrtRuntime:
         """
         options = whole_options(target.options, target.precision)
         graph = self._graph(model, target, free, options)
-        if options["builds"] > 1:
-            return self._typical(graph, target, options, alive)
-        build = self._build(graph, target, options, alive)
-        return self._network(build, target, options)
+        with self._context(spin=options["spin"]).sound():
+            if options["builds"] > 1:
+                return self._typical(graph, target, options, alive)
+            build = self._build(graph, target, options, alive)
+            return self._network(build, target, options)
 
     def execute(
         self, model: bytes, inputs: np.ndarray, target: Target | None = None

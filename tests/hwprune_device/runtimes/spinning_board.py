@@ -127,9 +127,10 @@ class SpinningRuntime:
     ) -> TrtNetwork:
         self._cuda = self._cuda or Cuda()
         width = first_width(model)
-        if width == FULL:
-            self._cuda.buffer(1 << 50)
-        return spinning_network(self._cuda, width, target)
+        with self._cuda.sound():
+            if width == FULL:
+                self._cuda.buffer(1 << 50)
+            return spinning_network(self._cuda, width, target)
 
 
 if __name__ == "__main__":
