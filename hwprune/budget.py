@@ -11,6 +11,9 @@ from hwprune_device.reading import Reading
 
 QUANTITIES = ("latency_ms", "memory_mb", "energy_mj", "params", "macs")
 _COUNTED = ("params", "macs")
+CLOCKS = ("host", "transfers", "device")
+"""Latencies of a GPU: until the result is there; with copies from and to the host; of the GPU's
+work alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +44,8 @@ class Constraint:
     """For latency_ms: which quantile of the runs."""
     kind: str = ""
     """The kind of board it holds for, where there are several."""
+    clock: str = ""
+    """For latency_ms on a GPU: one of CLOCKS; empty: as the board's profile says."""
 
     @property
     def label(self) -> str:
@@ -48,6 +53,8 @@ class Constraint:
         name = self.quantity
         if self.quantity == "latency_ms" and abs(self.quantile - 0.5) > 1e-9:
             name += f"@p{self.quantile * 100:g}"
+        if self.clock:
+            name += f" ({self.clock})"
         return f"{name} on {self.kind}" if self.kind else name
 
     def value(self, cost: Footprint) -> float:
@@ -126,6 +133,22 @@ class Budget:
             ]
         return Budget(constraints=tuple(found))
 
+    def clock_on(self, kind: str) -> str:
+        """The clock that latencies of a kind of board are read from; empty: its profile's.
+
+        Raises:
+            DeploymentError: two of them; a board has one.
+        """
+        mine = (c for c in self.constraints if c.kind in ("", kind) and c.clock)
+        clocks = list(dict.fromkeys(c.clock for c in mine))
+        if len(clocks) > 1:
+            raise DeploymentError(
+                "the budget asks for two clocks on one kind of board",
+                given=f"{' and '.join(clocks)} on {kind}",
+                next_step="ask for one; every reading tells the others besides",
+            )
+        return clocks[0] if clocks else ""
+
     def resolve(self, unpruned: Footprint) -> Budget:
         """The budget in absolute units."""
         return Budget(constraints=tuple(c.resolve(unpruned) for c in self.constraints))
@@ -161,7 +184,12 @@ _EXAMPLES = {
 
 
 def parse_constraint(
-    quantity: str, limit: str | float, *, quantile: float = 0.5, kind: str = ""
+    quantity: str,
+    limit: str | float,
+    *,
+    quantile: float = 0.5,
+    kind: str = "",
+    clock: str = "",
 ) -> Constraint:
     """A constraint from `"50 %"` (of the unpruned network), `"8 ms"`, `"200 MB"` or a number.
 
@@ -186,6 +214,12 @@ def parse_constraint(
         raise DeploymentError(
             f"the quantile of {quantity} must lie between 0 and 1", given=str(quantile)
         )
+    if clock and (clock not in CLOCKS or quantity != "latency_ms"):
+        raise DeploymentError(
+            f"{quantity} cannot be read by this clock",
+            given=repr(clock),
+            possible=f"for latency_ms: {', '.join(CLOCKS)}",
+        )
     relative = unit == "%"
     return Constraint(
         quantity=quantity,
@@ -193,4 +227,5 @@ def parse_constraint(
         relative=relative,
         quantile=quantile,
         kind=kind,
+        clock=clock,
     )

@@ -204,12 +204,16 @@ def _limits(quantity: str, limits: Any, *, kind: str, where: str) -> list[Constr
     found = []
     for limit in limits if isinstance(limits, list | tuple) else [limits]:
         entry = dict(limit) if isinstance(limit, Mapping) else {"at_most": limit}
-        _only(entry, ("at_most", "quantile"), where=f"{where} {quantity}")
+        _only(entry, ("at_most", "quantile", "clock"), where=f"{where} {quantity}")
         if "at_most" not in entry:
             raise DeploymentError(f"{where}: {quantity} names no at_most", given=str(limit))
         found.append(
             parse_constraint(
-                quantity, entry["at_most"], quantile=entry.get("quantile", 0.5), kind=kind
+                quantity,
+                entry["at_most"],
+                quantile=entry.get("quantile", 0.5),
+                kind=kind,
+                clock=str(entry.get("clock", "")),
             )
         )
     return found

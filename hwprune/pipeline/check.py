@@ -7,6 +7,7 @@ from pathlib import Path
 from hwprune.board import load_board
 from hwprune.deployment import Deployment
 from hwprune.errors import DeploymentError, NetworkError
+from hwprune.pipeline.asked_board import as_asked
 from hwprune.recipe import Recipe
 
 
@@ -47,6 +48,8 @@ def check(deployment: Deployment) -> None:
     boards = [load_board(path) for path in deployment.boards]
     if boards:
         deployment.budget.for_kinds(list(dict.fromkeys(b.kind or b.name for b in boards)))
+    for board in boards:
+        as_asked(deployment.budget, board)
 
 
 def _check_recipe(section: str, recipe: Recipe) -> None:

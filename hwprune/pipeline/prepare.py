@@ -11,6 +11,7 @@ from hwprune.channels.base import BaseNetwork, make_base
 from hwprune.deployment import Deployment
 from hwprune.errors import NetworkError
 from hwprune.network.data import Data, load_data
+from hwprune.pipeline.asked_board import as_asked
 from hwprune.pipeline.sensitive_layers import set_apart
 from hwprune.progress import Progress
 from hwprune.run_folder import RunFolder
@@ -20,10 +21,6 @@ from hwprune.width_limit import group_choices
 if TYPE_CHECKING:
     import torch
     from torch import nn
-
-ENERGY_S = 1.0
-"""How long a network runs for its energy where the budget limits it and the profile says
-nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +104,7 @@ def prepare(
         InputError: the network, the data or the board is not what the wish says.
     """
     named = [given.board] if given.board else [load_board(path) for path in deployment.boards]
-    boards = tuple(asked_for_energy(deployment, board) for board in named)
+    boards = tuple(as_asked(deployment.budget, board) for board in named)
     data = given.data or load(deployment)
     base = _base(deployment, folder, progress, given, data)
     ranking = _ranking(deployment, folder, progress, base, data)
@@ -128,14 +125,6 @@ def prepare(
         ranking=ranking,
         space=space,
     )
-
-
-def asked_for_energy(deployment: Deployment, board: Board) -> Board:
-    """The board, asked for its energy where the budget limits that."""
-    limited = any(c.quantity == "energy_mj" for c in deployment.budget.constraints)
-    if not limited or board.protocol.energy_s > 0:
-        return board
-    return replace(board, protocol=replace(board.protocol, energy_s=ENERGY_S))
 
 
 def load(deployment: Deployment) -> Data:

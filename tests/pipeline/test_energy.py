@@ -7,22 +7,11 @@ import subprocess
 
 import pytest
 
-from hwprune.board import this_machine
-from hwprune.deployment import load_deployment
-from hwprune.pipeline.prepare import ENERGY_S, asked_for_energy
 from hwprune_device.energy import find_sensor
-from hwprune_device.job import Protocol, Target
+from hwprune_device.job import Target
 from tests.pipeline.deployments import QUICKSTART, SMALL, command
 
 LIMIT = "budget.energy_mj=80 %"
-
-
-def test_a_board_is_asked_for_energy_only_where_the_budget_limits_it():
-    plain = load_deployment(QUICKSTART)
-    limited = load_deployment(QUICKSTART, [LIMIT])
-    board = this_machine()
-    assert asked_for_energy(plain, board) == board
-    assert asked_for_energy(limited, board).protocol == Protocol(energy_s=ENERGY_S)
 
 
 @pytest.mark.skipif(

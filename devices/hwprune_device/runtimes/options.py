@@ -33,6 +33,8 @@ CHOICES: Mapping[str, tuple[Any, ...]] = {
     "spinning": (True, False),
     "fallback": ("allow", "refuse"),
 }
+GPU_RUNTIMES = ("trt",)
+"""Runtimes that have a clock of the device beside the host's."""
 GPU_PROVIDERS = ("cuda", "tensorrt", "nvtensorrtrtx")
 """Providers that run on an NVIDIA GPU."""
 _SUFFIX = "executionprovider"
