@@ -20,6 +20,7 @@ from hwprune_device.runtimes.cuda import Cuda
 from hwprune_device.runtimes.patience import patience_s
 from hwprune_device.runtimes.trt import Recipe, TensorRT
 from hwprune_device.runtimes.trt_builder import Build, EngineBuilder
+from hwprune_device.runtimes.trt_callbacks import TrtError
 from hwprune_device.runtimes.trt_calibration import calibration_batches
 from hwprune_device.runtimes.trt_graph import graph_for
 from hwprune_device.runtimes.trt_network import TrtNetwork
@@ -96,8 +97,7 @@ class TrtRuntime:
         with self._context(spin=options["spin"]).sound():
             if options["builds"] > 1:
                 return self._typical(graph, target, options, alive)
-            build = self._build(graph, target, options, alive)
-            return self._network(build, target, options)
+            return self._ready(graph, target, options, alive)
 
     def execute(
         self, model: bytes, inputs: np.ndarray, target: Target | None = None
@@ -110,8 +110,8 @@ class TrtRuntime:
         options = whole_options(wanted.options, wanted.precision)
         names = _symbols(model)
         graph = self._graph(model, wanted, dict.fromkeys(names, wanted.batch), options, inputs)
-        build = self._build(graph, wanted, options, _nothing, inputs)
-        network = self._network(build, wanted, options)
+        with self._context(spin=options["spin"]).sound():
+            network = self._ready(graph, wanted, options, _nothing, inputs)
         try:
             size = network.batch
             short = -len(inputs) % size
@@ -143,6 +143,25 @@ class TrtRuntime:
             strongly_typed=self._library.strongly_typed,
             inputs=inputs,
         )
+
+    def _ready(
+        self,
+        graph: bytes,
+        target: Target,
+        options: Mapping[str, Any],
+        alive: Callable[[], None],
+        inputs: np.ndarray | None = None,
+    ) -> TrtNetwork:
+        """A network that can run, from a kept engine where there is one that still loads."""
+        build = self._build(graph, target, options, alive, inputs)
+        try:
+            return self._network(build, target, options)
+        except TrtError:
+            if not build.cached:
+                raise
+            # What it was built with is another now, in a way that no version tells.
+            build = self._build(graph, target, options, alive, inputs, fresh=True)
+            return self._network(build, target, options)
 
     def _build(
         self,
