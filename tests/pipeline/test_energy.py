@@ -9,7 +9,7 @@ import pytest
 
 from hwprune_device.energy import find_sensor
 from hwprune_device.job import Target
-from tests.pipeline.deployments import QUICKSTART, SMALL, command
+from tests.pipeline.deployments import SMALL, command
 
 LIMIT = "budget.energy_mj=80 %"
 

@@ -20,8 +20,8 @@ from hwprune_device.runtimes.cuda import Cuda
 from hwprune_device.runtimes.patience import patience_s
 from hwprune_device.runtimes.trt import Recipe, TensorRT
 from hwprune_device.runtimes.trt_builder import Build, EngineBuilder
-from hwprune_device.runtimes.trt_callbacks import TrtError
 from hwprune_device.runtimes.trt_calibration import calibration_batches
+from hwprune_device.runtimes.trt_callbacks import TrtError
 from hwprune_device.runtimes.trt_graph import graph_for
 from hwprune_device.runtimes.trt_network import TrtNetwork
 from hwprune_device.runtimes.trt_options import whole_options

@@ -1,4 +1,4 @@
-"""The TensorRT runtime on a scripted TensorRT and GPU: what it builds, refuses, times and frees."""
+"""The TensorRT runtime on a scripted TensorRT and GPU: what it builds, refuses and frees."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-
 from hwprune.testing.scripted_cuda import (
     GpuFacts,
     ScriptedGpu,
@@ -17,6 +16,7 @@ from hwprune.testing.scripted_cuda import (
     scripted_pycuda,
 )
 from hwprune.testing.scripted_tensorrt import Complaint, Script, scripted_tensorrt
+
 from hwprune_device.job import Target
 from hwprune_device.runtimes import BrokenProcessError
 from hwprune_device.runtimes.onnxrt import OnnxRuntime
