@@ -18,7 +18,8 @@ CONNECTIONS = ("local", "ssh", "ray")
 RUNTIMES = ("onnxrt", "trt")
 PLACEHOLDER_HOST = "change-me"
 """Host of a profile that only tells of a kind of board: its user puts a real one there."""
-_PLAIN_KEYS = ("name", "kind", "connection", "host", "ssh_options", "gateway", "python", "cache")
+_REACHED_BY = ("connection", "host", "ssh_options", "gateway", "python")
+_PLAIN_KEYS = ("name", "kind", *_REACHED_BY, "cache", "cache_mb")
 _KEYS = (*_PLAIN_KEYS, "cores", "target", "protocol", "facts")
 
 
@@ -41,6 +42,8 @@ class Board:
     """The board's own Python; empty: python3 there, or locally the one that runs hwprune."""
     cache: str = ""
     """Folder on the board for what need not be sent again; empty: ~/.cache/hwprune-device."""
+    cache_mb: float | None = None
+    """What the networks kept there may take; 0: none are kept; None: the board's default."""
     cores: tuple[int, ...] = ()
     """Cores that networks are timed on, and nothing of ours besides; empty: as many as threads,
     from the last one down."""
@@ -147,6 +150,7 @@ def parse_board(data: Mapping[str, Any], *, name: str) -> Board:
     }
     board = validate(Board, rest, where=where)
     _check_connection(board, where)
+    _check_cache(board, where)
     return board
 
 
@@ -162,6 +166,15 @@ def _check_connection(board: Board, where: str) -> None:
         )
     if board.host.startswith("-"):
         raise DeploymentError(f"{where}: host cannot be used", given=board.host)
+
+
+def _check_cache(board: Board, where: str) -> None:
+    if board.cache_mb is not None and not 0 <= board.cache_mb < float("inf"):
+        raise DeploymentError(
+            f"{where}: cache_mb cannot be used",
+            given=str(board.cache_mb),
+            possible="MB of disk on the board, 0 for none",
+        )
 
 
 def _check(target: Target, protocol: Protocol, where: str) -> None:
