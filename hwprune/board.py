@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from hwprune.board_folder import board_folders, board_path, is_path
+from hwprune.board_folder import THIS_MACHINE, find_profile, is_path, no_such_board
 from hwprune.errors import DeploymentError
 from hwprune_device.job import Protocol, Target
 from hwprune_device.runtimes.option_error import OptionError
@@ -73,8 +73,8 @@ class Board:
 def this_machine() -> Board:
     """This machine's processor, timed with one thread on its last core."""
     return Board(
-        name="this-machine",
-        kind="this-machine",
+        name=THIS_MACHINE,
+        kind=THIS_MACHINE,
         cores=_cores("last", threads=1, where="this machine"),
     )
 
@@ -90,20 +90,12 @@ def find_board(name_or_path: str, folder: Path | None = None) -> Board:
     """
     if is_path(name_or_path):
         return load_board(Path(name_or_path).expanduser())
-    folders = board_folders() if folder is None else (folder,)
-    for place in folders:
-        path = board_path(name_or_path, place)
-        if path.is_file():
-            return load_board(path)
-    if name_or_path == "this-machine":
+    path = find_profile(name_or_path, folder)
+    if path is not None:
+        return load_board(path)
+    if name_or_path == THIS_MACHINE:
         return this_machine()
-    names = sorted({path.stem for place in folders for path in place.glob("*.toml")})
-    raise DeploymentError(
-        f"there is no board called '{name_or_path}'",
-        given=f"looked in {' and '.join(map(str, folders))}",
-        possible=", ".join(names) or "this-machine",
-        next_step=f"hwprune boards add {name_or_path} --ssh USER@HOST",
-    )
+    raise no_such_board(name_or_path, folder)
 
 
 def load_board(path: Path) -> Board:
