@@ -30,20 +30,15 @@ def check(names: Names = None, folder: Folder = None, as_json: Json = False) -> 
     Example:  hwprune boards check lab-pi
     """
     from hwprune.board import find_board
-    from hwprune.cli.progress import listener
+    from hwprune.cli.progress import watched
     from hwprune.cli.screen import print_json
 
     chosen = [find_board(name, folder) for name in names] if names else _all(folder)
-    progress = listener()
     results = []
-    try:
-        progress.begin("check boards", len(chosen))
+    with watched("check boards", len(chosen)) as progress:
         for board in chosen:
             results.append(probe(board))
             progress.advance(note=board.name)
-        progress.end()
-    finally:
-        getattr(progress, "close", lambda: None)()
     if as_json:
         print_json({"boards": results})
     else:

@@ -35,23 +35,18 @@ def compare(arguments: Arguments, folder: Folder = None, as_json: Json = False) 
 
     Example:  hwprune boards compare pi-1 pi-2 model.onnx
     """
-    from hwprune.cli.progress import listener
+    from hwprune.cli.progress import watched
     from hwprune.cli.screen import print_json
 
     boards, model = _chosen(arguments, folder)
     networks = _networks(model)
-    progress = listener()
     readings: dict[str, dict[str, Reading]] = {}
-    try:
-        progress.begin("compare boards", len(boards) * len(networks))
+    with watched("compare boards", len(boards) * len(networks)) as progress:
         for board in boards:
             readings[board.name] = {}
             for network, reading in _measured(board, networks):
                 readings[board.name][network] = reading
                 progress.advance(note=f"{board.name}, {network}: {reading.latency_ms:.4g} ms")
-        progress.end()
-    finally:
-        getattr(progress, "close", lambda: None)()
     result = comparison(boards, readings, canaries=[n for n in networks if n != model])
     if as_json:
         print_json(result)

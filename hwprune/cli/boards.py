@@ -12,7 +12,7 @@ import typer
 from hwprune.cli.board_check import check
 from hwprune.cli.board_compare import compare
 from hwprune.cli.board_list import list_, show
-from hwprune.cli.board_options import Folder, Json, Name, watched
+from hwprune.cli.board_options import Folder, Json, Name
 
 if TYPE_CHECKING:
     from hwprune.board import Board
@@ -68,7 +68,7 @@ def add(
     )
     path = board_path(name, board_folder(folder))
     _refuse_to_replace(path, force)
-    seen = None if unseen else watched(f"look at {name}", lambda: _look(wanted))
+    seen = None if unseen else _look(wanted)
     board = replace(wanted, kind=kind or likely_kind(seen) or name)
     _write(lambda: write_profile(path, profile_text(board, seen, date.today())), path)
     load_board(path)
@@ -126,11 +126,13 @@ def _wanted(name: str, *, ways: dict[str, bool], rest: dict[str, Any]) -> Board:
 
 
 def _look(board: Board) -> dict[str, Any]:
+    from hwprune.cli.progress import watched
     from hwprune.errors import BoardError
     from hwprune.farm.connections import survey
 
     try:
-        return dict(survey(board))
+        with watched(f"look at {board.name}"):
+            return dict(survey(board))
     except BoardError as error:
         again = "--unseen writes the profile without a look"
         error.next_step = f"{error.next_step}; {again}" if error.next_step else again

@@ -61,25 +61,20 @@ def measure(
     from hwprune.board import find_board, this_machine
     from hwprune.channels.base import make_base
     from hwprune.cli.inspect import parse_shapes
-    from hwprune.cli.progress import listener
+    from hwprune.cli.progress import watched
     from hwprune.cli.screen import print_json
     from hwprune.farm.session import BoardSession, refuse_emulated
     from hwprune.network.graph_source import load_graph
 
     base = make_base(load_graph(model, shapes=parse_shapes(input_), weights=weights).onnx)
     fitted = fit(find_board(board) if board else this_machine(), base, threads, batch)
-    progress = listener()
     readings: list[Reading] = []
-    try:
-        progress.begin(f"measure {Path(model).name}", repeat)
-        with BoardSession(fitted) as session:
-            refuse_emulated(fitted, session.open())
-            for number in range(repeat):
-                readings.append(take(session, base, f"measure-{number + 1}"))
-                progress.advance(note=f"{readings[-1].latency_ms:.4g} ms")
-        progress.end()
-    finally:
-        getattr(progress, "close", lambda: None)()
+    stage = f"measure {Path(model).name}"
+    with watched(stage, repeat) as progress, BoardSession(fitted) as session:
+        refuse_emulated(fitted, session.open())
+        for number in range(repeat):
+            readings.append(take(session, base, f"measure-{number + 1}"))
+            progress.advance(note=f"{readings[-1].latency_ms:.4g} ms")
     if as_json:
         print_json(facts(readings, fitted))
     else:
