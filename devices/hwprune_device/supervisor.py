@@ -22,7 +22,7 @@ from hwprune_device.inbox import Inbox
 from hwprune_device.job import Job, Target
 from hwprune_device.lease import lease
 from hwprune_device.marker import NOBODY, Marker
-from hwprune_device.owner import Previous, boot_id
+from hwprune_device.owner import Previous
 from hwprune_device.runtimes import Runtime, UnknownRuntimeError, available
 
 BEAT_S = 5.0
@@ -90,7 +90,6 @@ class Supervisor:
             "python": platform.python_version(),
             "pid": os.getpid(),
             "previous": self._previous,
-            "boot_id": boot_id(),
             "clock_s": time.time(),
             "cores": list(self._cores),
             "runtimes": {name: dict(r.describe()) for name, r in self._runtimes.items()},
