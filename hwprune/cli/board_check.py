@@ -53,7 +53,7 @@ def probe(board: Board) -> dict[str, Any]:
     from hwprune.cli.checks.board import tiny_network
     from hwprune.cli.measure import fit, take
     from hwprune.errors import HwpruneError
-    from hwprune.farm.session import BoardSession
+    from hwprune.farm.session import BoardSession, refuse_emulated
 
     result: dict[str, Any] = {"name": board.name, "kind": board.kind, "answers": False}
     if board.is_placeholder:
@@ -61,6 +61,7 @@ def probe(board: Board) -> dict[str, Any]:
     base = make_base(tiny_network())
     try:
         with BoardSession(fit(board, base, None, None)) as session:
+            refuse_emulated(board, session.open())
             reading = take(session, base, "check")
     except HwpruneError as error:
         return {**result, "error": " ".join(str(error).split())}

@@ -140,14 +140,15 @@ def _measured(board: Board, networks: dict[str, BaseNetwork]) -> list[tuple[str,
     """A reading of every network on one board.
 
     Raises:
-        BoardError: the board does not answer, or cannot run one of them.
+        BoardError: the board does not answer, is emulated, or cannot run one of them.
     """
     from hwprune.cli.measure import fit, take
-    from hwprune.farm.session import BoardSession
+    from hwprune.farm.session import BoardSession, refuse_emulated
 
     # The canaries have a batch of 1, and what is compared must be.
     fitted = fit(board, next(iter(networks.values())), None, None)
     with BoardSession(fitted) as session:
+        refuse_emulated(fitted, session.open())
         return [(name, take(session, base, f"compare-{name}")) for name, base in networks.items()]
 
 

@@ -270,5 +270,5 @@ def refuse_emulated(board: Board, hello: Hello) -> None:
         raise BoardError(
             f"board '{board.name}' is emulated: its times say nothing about hardware",
             given=f"{hello.fingerprint.get('machine')} on another processor",
-            next_step="use the real board; `hwprune boards check` says what works here",
+            next_step=f"use the real board; hwprune doctor {board.name} says what works here",
         )
