@@ -12,6 +12,7 @@ import typer
 from hwprune.cli.board_check import check
 from hwprune.cli.board_compare import compare
 from hwprune.cli.board_list import list_, show
+from hwprune.cli.board_nodes import AddressMayBeLeftOut
 from hwprune.cli.board_options import Folder, Json, Name
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 boards = typer.Typer(
     name="boards", no_args_is_help=True, help="Boards that are known by name: add, list, check."
 )
-boards.command("list")(list_)
+boards.command("list", cls=AddressMayBeLeftOut)(list_)
 for verb in (show, check, compare):
     boards.command()(verb)
 
