@@ -97,22 +97,6 @@ def weigh(
     ), doubts
 
 
-def weigh_elsewhere(
-    provider: str,
-    weights_bytes: int,
-    events: Sequence[Event],
-    creation_peak_mb: float | None,
-) -> tuple[Memory, tuple[str, ...]]:
-    """Memory on a provider that keeps its allocations to itself: what is known to be needed."""
-    least = _least_bytes(_first_run(events))
-    doubt = f"peak activations are a lower bound: {provider} does not tell what it allocates"
-    return Memory(
-        weights_mb=weights_bytes / 1e6,
-        activations_mb=least / 1e6,
-        creation_peak_mb=creation_peak_mb,
-    ), (doubt,)
-
-
 def _first_run(events: Sequence[Event]) -> Sequence[Event]:
     return events[: len(events) // PROFILED_RUNS]
 
