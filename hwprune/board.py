@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from hwprune.board_folder import board_folders, board_path, is_path
+from hwprune.board_folder import THIS_MACHINE, find_profile, is_path, no_such_board
 from hwprune.errors import DeploymentError
 from hwprune_device.job import Protocol, Target
 from hwprune_device.runtimes.option_error import OptionError
@@ -18,7 +18,8 @@ CONNECTIONS = ("local", "ssh", "ray")
 RUNTIMES = ("onnxrt", "trt")
 PLACEHOLDER_HOST = "change-me"
 """Host of a profile that only tells of a kind of board: its user puts a real one there."""
-_PLAIN_KEYS = ("name", "kind", "connection", "host", "ssh_options", "gateway", "python", "cache")
+_REACHED_BY = ("connection", "host", "ssh_options", "gateway", "python")
+_PLAIN_KEYS = ("name", "kind", *_REACHED_BY, "cache", "cache_mb")
 _KEYS = (*_PLAIN_KEYS, "cores", "target", "protocol", "facts")
 
 
@@ -41,6 +42,8 @@ class Board:
     """The board's own Python; empty: python3 there, or locally the one that runs hwprune."""
     cache: str = ""
     """Folder on the board for what need not be sent again; empty: ~/.cache/hwprune-device."""
+    cache_mb: float | None = None
+    """What the networks kept there may take; 0: none are kept; None: the board's default."""
     cores: tuple[int, ...] = ()
     """Cores that networks are timed on, and nothing of ours besides; empty: as many as threads,
     from the last one down."""
@@ -70,8 +73,8 @@ class Board:
 def this_machine() -> Board:
     """This machine's processor, timed with one thread on its last core."""
     return Board(
-        name="this-machine",
-        kind="this-machine",
+        name=THIS_MACHINE,
+        kind=THIS_MACHINE,
         cores=_cores("last", threads=1, where="this machine"),
     )
 
@@ -87,20 +90,12 @@ def find_board(name_or_path: str, folder: Path | None = None) -> Board:
     """
     if is_path(name_or_path):
         return load_board(Path(name_or_path).expanduser())
-    folders = board_folders() if folder is None else (folder,)
-    for place in folders:
-        path = board_path(name_or_path, place)
-        if path.is_file():
-            return load_board(path)
-    if name_or_path == "this-machine":
+    path = find_profile(name_or_path, folder)
+    if path is not None:
+        return load_board(path)
+    if name_or_path == THIS_MACHINE:
         return this_machine()
-    names = sorted({path.stem for place in folders for path in place.glob("*.toml")})
-    raise DeploymentError(
-        f"there is no board called '{name_or_path}'",
-        given=f"looked in {' and '.join(map(str, folders))}",
-        possible=", ".join(names) or "this-machine",
-        next_step=f"hwprune boards add {name_or_path} --ssh USER@HOST",
-    )
+    raise no_such_board(name_or_path, folder)
 
 
 def load_board(path: Path) -> Board:
@@ -147,6 +142,7 @@ def parse_board(data: Mapping[str, Any], *, name: str) -> Board:
     }
     board = validate(Board, rest, where=where)
     _check_connection(board, where)
+    _check_cache(board, where)
     return board
 
 
@@ -162,6 +158,15 @@ def _check_connection(board: Board, where: str) -> None:
         )
     if board.host.startswith("-"):
         raise DeploymentError(f"{where}: host cannot be used", given=board.host)
+
+
+def _check_cache(board: Board, where: str) -> None:
+    if board.cache_mb is not None and not 0 <= board.cache_mb < float("inf"):
+        raise DeploymentError(
+            f"{where}: cache_mb cannot be used",
+            given=str(board.cache_mb),
+            possible="MB of disk on the board, 0 for none",
+        )
 
 
 def _check(target: Target, protocol: Protocol, where: str) -> None:

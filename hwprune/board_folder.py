@@ -8,6 +8,8 @@ from pathlib import Path
 
 from hwprune.errors import DeploymentError
 
+THIS_MACHINE = "this-machine"
+"""The board that is known everywhere, with a profile or without."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -30,6 +32,28 @@ def board_folder(folder: Path | None = None) -> Path:
     return there[0] if there else board_folders()[-1]
 
 
+def find_profile(name: str, folder: Path | None = None) -> Path | None:
+    """The profile of the board called `name`: in `folder`, by default in any of `board_folders()`.
+
+    Raises:
+        DeploymentError: no board may be called like that.
+    """
+    paths = (board_path(name, place) for place in _folders(folder))
+    return next((path for path in paths if path.is_file()), None)
+
+
+def no_such_board(name: str, folder: Path | None = None) -> DeploymentError:
+    """What to say where `find_profile` finds none."""
+    folders = _folders(folder)
+    names = sorted({path.stem for place in folders for path in place.glob("*.toml")})
+    return DeploymentError(
+        f"there is no board called '{name}'",
+        given=f"looked in {' and '.join(map(str, folders))}",
+        possible=", ".join(names) or THIS_MACHINE,
+        next_step=f"hwprune boards add {name} --ssh USER@HOST",
+    )
+
+
 def board_path(name: str, folder: Path) -> Path:
     """The profile of the board called `name`, which need not be there.
 
@@ -43,3 +67,7 @@ def board_path(name: str, folder: Path) -> Path:
             possible="letters, digits, dots, dashes and underscores, such as lab-pi-2",
         )
     return folder / f"{name}.toml"
+
+
+def _folders(folder: Path | None) -> tuple[Path, ...]:
+    return board_folders() if folder is None else (folder,)

@@ -61,12 +61,12 @@ class Constraint:
         """The quantity as read: a point, without its interval.
 
         Raises:
-            BoardError: an energy that the board did not tell.
+            BoardError: a memory or an energy that the board did not tell.
         """
         if self.quantity == "latency_ms":
             return cost.on(self.kind).quantile_ms(self.quantile)
         if self.quantity == "memory_mb":
-            return cost.on(self.kind).memory.peak_mb
+            return _memory_mb(cost.on(self.kind))
         if self.quantity == "energy_mj":
             return _energy_mj(cost.on(self.kind))
         return float(cost.params if self.quantity == "params" else cost.macs)
@@ -160,6 +160,19 @@ class Budget:
     def keeps(self, cost: Footprint) -> bool:
         """Whether every constraint is kept."""
         return all(excess <= 0 for excess in self.excess(cost).values())
+
+
+def _memory_mb(reading: Reading) -> float:
+    peak_mb = reading.memory.peak_mb
+    if peak_mb is not None:
+        return peak_mb
+    options = reading.target.get("options", {})
+    raise BoardError(
+        "the board's runtime does not tell what memory a network takes",
+        given=f"its execution provider is {options.get('provider', 'not known')}",
+        possible="the CPU provider of ONNX Runtime, or TensorRT itself (runtime trt)",
+        next_step="take memory_mb out of the budget, or measure it on a board that tells it",
+    )
 
 
 def _energy_mj(reading: Reading) -> float:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from hwprune.board_folder import board_folder, board_path, is_path
+from hwprune.board_folder import THIS_MACHINE, find_profile, is_path, no_such_board
 from hwprune.budget import QUANTITIES, Budget, Constraint, parse_constraint
 from hwprune.errors import DeploymentError
 from hwprune.recipe import Recipe
@@ -92,7 +92,8 @@ class Deployment:
     network: NetworkWish
     data: DataWish
     boards: tuple[Path, ...]
-    """Board profiles. Those of one kind share the work; each kind has the budget to keep."""
+    """Board profiles, or `this-machine`, which needs none. Those of one kind share the work; each
+    kind has the budget to keep."""
     budget: Budget
     search: SearchWish = field(default_factory=SearchWish)
     training: Recipe = field(default_factory=lambda: Recipe(epochs=30, lr=0.1))
@@ -245,10 +246,19 @@ def _boards(
 
 
 def _profile(named: str, folder: Path) -> Path:
-    """A board's profile: a file, or a board that is known by its name."""
+    """A board's profile: a file, or a board that is known by its name.
+
+    Raises:
+        DeploymentError: nobody knows the name.
+    """
     if is_path(named):
         return _resolve(named, folder)
-    return board_path(named, board_folder()).resolve()
+    path = find_profile(named)
+    if path is not None:
+        return path.resolve()
+    if named == THIS_MACHINE:
+        return Path(THIS_MACHINE)
+    raise no_such_board(named)
 
 
 def _only(data: Mapping[str, Any], possible: Sequence[str], *, where: str) -> None:

@@ -31,3 +31,7 @@ def reading(latency_ms: float = 10.0, **changes: Any) -> Reading:
         "model_mb": 3.1,
     }
     return Reading(**{**fields, **changes})
+
+
+UNTOLD = Memory(weights_mb=3.0, activations_mb=None)
+"""Of a network on a provider that does not tell what it allocates."""

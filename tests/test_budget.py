@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from hwprune.budget import Budget, Footprint, parse_constraint
 from hwprune.errors import BoardError, DeploymentError
-from tests.readings import reading
+from tests.readings import UNTOLD, reading
 
 
 def footprint(latency_ms: float, params: int = 100, macs: int = 1000) -> Footprint:
@@ -111,6 +111,18 @@ def test_an_energy_that_a_board_does_not_tell_is_no_number():
     with pytest.raises(BoardError, match="no energy sensor") as raised:
         budget.excess(silent)
     assert "no RAPL package" in raised.value.given
+
+
+def test_a_memory_that_a_runtime_does_not_tell_is_no_number():
+    target = {"runtime": "onnxrt", "options": {"provider": "OpenVINO"}}
+    silent = Footprint(reading=reading(memory=UNTOLD, target=target), params=1, macs=1)
+    for limit in ("200 MB", "50 %"):
+        budget = Budget(constraints=(parse_constraint("memory_mb", limit),))
+        with pytest.raises(BoardError, match="does not tell what memory") as raised:
+            budget.resolve(silent).excess(silent)
+        assert "OpenVINO" in raised.value.given and "memory_mb" in raised.value.next_step
+    latency = Budget(constraints=(parse_constraint("latency_ms", 20.0),))
+    assert latency.keeps(silent)
 
 
 def test_a_fleet_keeps_what_is_asked_of_all_and_of_each_kind():

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from hwprune.board import find_board
 from hwprune.deployment import load_deployment
 from hwprune.errors import DeploymentError
 
@@ -107,3 +108,28 @@ def test_a_fleet_has_profiles_and_a_budget_for_each_kind(tmp_path):
 def test_a_board_section_that_makes_no_sense_is_refused(tmp_path, board):
     with pytest.raises(DeploymentError, match=r"\[board\]"):
         load_deployment(written(tmp_path, GOOD.replace('profile = "boards/here.toml"', board)))
+
+
+def test_a_board_is_found_by_name_in_the_projects_folder_and_in_the_users(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    project, user = tmp_path / "profiles" / "boards", tmp_path / "config" / "hwprune" / "boards"
+    for place, name in ((project, "lab"), (user, "lab"), (user, "own")):
+        place.mkdir(parents=True, exist_ok=True)
+        (place / f"{name}.toml").write_text('connection = "local"\n')
+    text = GOOD.replace(
+        'profile = "boards/here.toml"', 'profiles = ["lab", "own", "this-machine"]'
+    )
+    boards = load_deployment(written(tmp_path, text)).boards
+    assert boards == (project / "lab.toml", user / "own.toml", Path("this-machine"))
+    assert [find_board(str(board)).name for board in boards] == ["lab", "own", "this-machine"]
+
+
+def test_a_board_that_nobody_knows_is_refused_with_those_that_are_known(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    (tmp_path / "profiles" / "boards").mkdir(parents=True)
+    (tmp_path / "profiles" / "boards" / "lab.toml").touch()
+    with pytest.raises(DeploymentError, match="no board called 'lob'") as raised:
+        load_deployment(written(tmp_path, GOOD.replace("boards/here.toml", "lob")))
+    assert raised.value.possible == "lab" and "hwprune boards add lob" in raised.value.next_step

@@ -1,5 +1,5 @@
 """`python -m hwprune_device [--cores last|all|0,1] [--threads N] [--owner ID] [--cache FOLDER]
-[--denormals zero|keep]`: serve a head by its pipes."""
+[--cache-mb MB] [--denormals zero|keep]`: serve a head by its pipes."""
 
 from __future__ import annotations
 
@@ -40,20 +40,27 @@ def main(arguments: list[str]) -> int:
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
 
-    if "--denormals" in options:
-        os.environ["HWPRUNE_DENORMALS"] = options["--denormals"]
+    # What a runtime must know when it is made, it reads from its environment.
+    for option, variable in (("--denormals", "HWPRUNE_DENORMALS"), ("--cache", "HWPRUNE_CACHE")):
+        if option in options:
+            os.environ[variable] = options[option]
 
     from hwprune_device.inbox import HeadGoneError, Inbox
     from hwprune_device.owner import Owner, cache_folder
 
-    folder = cache_folder(options.get("--cache", "")) / "owners"
-    owner = Owner(name=options["--owner"], folder=folder) if "--owner" in options else None
+    cache = cache_folder(options.get("--cache", ""))
+    name = options.get("--owner")
+    owner = Owner(name=name, folder=cache / "owners") if name else None
     previous = owner.take_over() if owner else "none"
     # Late, and after the takeover: the runtime takes a second to load.
+    from hwprune_device.bases import KEPT_MB, Bases
+    from hwprune_device.bounded_folder import BoundedFolder
     from hwprune_device.supervisor import Supervisor
 
+    limit_mb = float(options.get("--cache-mb", KEPT_MB))
+    bases = Bases(BoundedFolder(cache / "bases", limit_mb))
     with contextlib.suppress(HeadGoneError, BrokenPipeError):
-        Supervisor(Inbox(incoming), outgoing, cores, previous).serve()
+        Supervisor(Inbox(incoming), outgoing, cores, bases, previous).serve()
     if owner:
         owner.leave()
     return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from statistics import median
 from typing import Any
@@ -73,12 +73,18 @@ class Account:
     networks: int
     workers: int
     """Threads, and what computes beside them."""
+    base_ms: tuple[float, ...] = field(init=False)
+    """What the base took in each of its visits, on `clock`."""
+
+    def __post_init__(self) -> None:
+        visits = tuple(median(v.runs(self.clock)) for v in self.base_visits)
+        object.__setattr__(self, "base_ms", visits)
 
     def reading(self, built: Built, energy: Energy | None = None) -> Reading:
         """The reading of one network of the batch."""
         visits = built.lap.visits
         ratio = ratio_to_base(visits, self.base_visits, self.clock)
-        nominal = self.job.base_nominal_ms or median(self._base_ms())
+        nominal = self.job.base_nominal_ms or median(self.base_ms)
         latency = nominal * ratio.value
         interval = spread(latency, ratio, self._between(), self._base_off())
         return Reading(
@@ -116,10 +122,7 @@ class Account:
     def _base_off(self) -> float:
         """How far the base was off its calm time in this batch; 0 where that is not known."""
         calm = self.job.base_calm_ms
-        return median(self._base_ms()) / calm - 1 if calm else 0.0
-
-    def _base_ms(self) -> list[float]:
-        return [median(v.runs(self.clock)) for v in self.base_visits]
+        return median(self.base_ms) / calm - 1 if calm else 0.0
 
     def _doubts(self, ratio: Ratio) -> tuple[str, ...]:
         shared = doubts.batch_doubts(
@@ -127,7 +130,7 @@ class Account:
             threads=self.workers,
             wall_excess=self.wall_excess,
             disturbance=self.around,
-            base_ms=self._base_ms(),
+            base_ms=self.base_ms,
             base_off=self._base_off(),
         )
         ratios = doubts.ratio_doubts(ratio, self.rounds, self.job.protocol)

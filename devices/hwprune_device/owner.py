@@ -30,14 +30,24 @@ class Owner:
     folder: Path
 
     def take_over(self) -> Previous:
-        """End this owner's earlier supervisor if it still runs, and note down the new one."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        """End this owner's earlier supervisor if it still runs, and note down the new one.
+
+        Where nothing can be noted the next one hears that there was none.
+        """
         self._forget_strangers()
         previous = self._previous()
         note = {"pid": os.getpid(), "started": start_of(os.getpid()), "boot_id": boot_id()}
         part = self._file.with_suffix(f".{os.getpid()}")
-        part.write_text(json.dumps(note))
-        part.replace(self._file)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            part.write_text(json.dumps(note))
+            part.replace(self._file)
+        except OSError:
+            # The disk is full or cannot be written, which is no reason not to measure. The old
+            # note must not stay: it would tell of somebody who was ended here.
+            for file in (part, self._file):
+                with contextlib.suppress(OSError):
+                    file.unlink()
         return previous
 
     def leave(self) -> None:

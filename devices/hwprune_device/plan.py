@@ -6,6 +6,8 @@ from then on a candidate is a width for each group.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -130,3 +132,9 @@ class CutPlan:
             ),
             frozen=tuple((name, reason) for name, reason in data["frozen"]),
         )
+
+
+def content_id(model: bytes, plan: Mapping[str, Any]) -> str:
+    """Hash of a graph with its weights and of its plan as plain data: the base network's name."""
+    words = json.dumps(plan, sort_keys=True).encode()
+    return hashlib.sha256(hashlib.sha256(model).digest() + words).hexdigest()

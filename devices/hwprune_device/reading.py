@@ -16,7 +16,7 @@ class Memory:
     """Bytes a network holds, in MB of 10**6; None where the runtime cannot tell, never 0."""
 
     weights_mb: float
-    activations_mb: float
+    activations_mb: float | None
     """Peak of live activations in the runtime's own execution order."""
     arena_mb: float | None = None
     """What the runtime's allocator held while running."""
@@ -24,9 +24,9 @@ class Memory:
     """Peak resident growth of the process while the session was built (coarse)."""
 
     @property
-    def peak_mb(self) -> float:
+    def peak_mb(self) -> float | None:
         """Weights and peak activations: exact and repeatable, so it is what budgets read."""
-        return self.weights_mb + self.activations_mb
+        return None if self.activations_mb is None else self.weights_mb + self.activations_mb
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,37 +6,42 @@ import os
 import platform
 import time
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-import onnx
 
 from hwprune_device import PROTOCOL, __version__
 from hwprune_device.account import Place
+from hwprune_device.bases import Bases
 from hwprune_device.batch import BatchRun
 from hwprune_device.conditions import fingerprint
-from hwprune_device.cut import Cutter
 from hwprune_device.fork import Report, Watch, run_in_child
 from hwprune_device.frame import Frame, write_frame
 from hwprune_device.inbox import Inbox
 from hwprune_device.job import Job, Target
 from hwprune_device.lease import lease
 from hwprune_device.marker import NOBODY, Marker
-from hwprune_device.owner import Previous, boot_id
-from hwprune_device.plan import CutPlan
+from hwprune_device.owner import Previous
 from hwprune_device.runtimes import Runtime, UnknownRuntimeError, available
 
 BEAT_S = 5.0
 """While a batch runs the head hears from the board at least this often."""
 _RUN_TIMEOUT_S = 120.0
+_KEEP_TIMEOUT_S = 60.0
+"""A disk that needs longer to take a network in is no place to keep one."""
 
 
 class Supervisor:
     """Serves one head over two file descriptors until the head closes its end."""
 
     def __init__(
-        self, inbox: Inbox, outgoing: int, cores: tuple[int, ...], previous: Previous = "none"
+        self,
+        inbox: Inbox,
+        outgoing: int,
+        cores: tuple[int, ...],
+        bases: Bases,
+        previous: Previous = "none",
     ) -> None:
         """`previous`: how the same owner's last supervisor ended, for the head to hear."""
         self._inbox = inbox
@@ -47,7 +52,7 @@ class Supervisor:
         self._runtimes, self._missing = available()
         for runtime in self._runtimes.values():
             runtime.warm()
-        self._bases: dict[str, tuple[Cutter, tuple[str, ...]]] = {}
+        self._bases = bases
         self._board = fingerprint(cores)
         self._last_beat = 0.0
 
@@ -59,7 +64,12 @@ class Supervisor:
             FrameError: the head sent something that is no frame.
         """
         self._send(self._hello())
-        verbs = {"place": self._place, "measure": self._measure, "run": self._run}
+        verbs = {
+            "have": self._have,
+            "place": self._place,
+            "measure": self._measure,
+            "run": self._run,
+        }
         for frame in self._inbox.frames():
             verb = verbs.get(frame.kind)
             if verb is None:
@@ -80,32 +90,36 @@ class Supervisor:
             "python": platform.python_version(),
             "pid": os.getpid(),
             "previous": self._previous,
-            "boot_id": boot_id(),
             "clock_s": time.time(),
             "cores": list(self._cores),
             "runtimes": {name: dict(r.describe()) for name, r in self._runtimes.items()},
             "fingerprint": self._board,
         }
 
+    def _have(self, frame: Frame) -> None:
+        """Say whether a base network is here, so that it need not be sent."""
+        base_id = str(frame.header["base_id"])
+        here = self._bases.find(base_id) is not None
+        self._send({"kind": "placed" if here else "unknown_base", "base_id": base_id})
+
     def _place(self, frame: Frame) -> None:
         """Keep a base graph (zlib in the body) and its cut plan under their content hash."""
-        base_id = str(frame.header["base_id"])
-        if base_id not in self._bases:
-            model = zlib.decompress(frame.body)
-            plan = CutPlan.from_json(frame.header["plan"])
-            self._bases[base_id] = (Cutter(model, plan), _symbols(model))
+        base_id, plan = str(frame.header["base_id"]), frame.header["plan"]
+        if self._bases.find(base_id) is None:
+            self._bases.place(base_id, plan, frame.body)
+            self._aside(lambda: self._bases.keep(base_id, plan, frame.body))
         self._send({"kind": "placed", "base_id": base_id})
 
     def _measure(self, frame: Frame) -> None:
         """Time a batch; outcomes are sent as they are known."""
         job = Job.from_json(frame.header["job"])
-        if job.base_id not in self._bases:
+        base = self._bases.find(job.base_id)
+        if base is None:
             self._send({"kind": "unknown_base", "base_id": job.base_id})
             return
-        cutter, symbols = self._bases[job.base_id]
         place = Place(
-            cutter=cutter,
-            free=dict.fromkeys(symbols, job.target.batch),
+            cutter=base.cutter,
+            free=dict.fromkeys(base.symbols, job.target.batch),
             runtime=self._runtime(job.target.runtime),
             cores=self._cores,
             board=self._board,
@@ -143,6 +157,17 @@ class Supervisor:
         said = [str(a.header.get("message", "")) for a in answers]
         self._send({"kind": "error", "message": "\n".join(["run: " + ending.message, *said])})
 
+    def _aside(self, work: Callable[[], None]) -> None:
+        """Work that may take a while and may fail, in a child: the head hears of us meanwhile."""
+        watch = Watch(
+            timeout_s=_KEEP_TIMEOUT_S,
+            memory_limit_mb=None,
+            on_frame=lambda frame: None,
+            beat=self._beat,
+            inbox=self._inbox,
+        )
+        run_in_child(lambda report, marker: work(), watch)
+
     def _runtime(self, name: str) -> Runtime:
         if name not in self._runtimes:
             why = self._missing.get(name, f"no runtime is called '{name}'")
@@ -161,10 +186,3 @@ class Supervisor:
     def _beat(self, waited_s: float = 0.0) -> None:
         if time.monotonic() - self._last_beat > BEAT_S:
             self._send({"kind": "alive", "waited_s": waited_s})
-
-
-def _symbols(model: bytes) -> tuple[str, ...]:
-    """Names of symbolic dimensions in the first place of the inputs: the batch."""
-    inputs = onnx.load_model_from_string(model).graph.input
-    firsts = (entry.type.tensor_type.shape.dim[:1] for entry in inputs)
-    return tuple(sorted({dim[0].dim_param for dim in firsts if dim and dim[0].dim_param}))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +13,7 @@ from hwprune.channels.architecture import Structure
 from hwprune.channels.canonical import canonical
 from hwprune.channels.cost import CostModel
 from hwprune.errors import NetworkError
-from hwprune_device.plan import CutPlan
+from hwprune_device.plan import CutPlan, content_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,8 +48,7 @@ class BaseNetwork:
     @cached_property
     def base_id(self) -> str:
         """Content hash of graph, weights and plan: what a board knows this network by."""
-        plan = json.dumps(self.plan.to_json(), sort_keys=True).encode()
-        return hashlib.sha256(hashlib.sha256(self.onnx).digest() + plan).hexdigest()
+        return content_id(self.onnx, self.plan.to_json())
 
     @property
     def widths(self) -> tuple[int, ...]:

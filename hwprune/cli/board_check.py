@@ -30,20 +30,15 @@ def check(names: Names = None, folder: Folder = None, as_json: Json = False) -> 
     Example:  hwprune boards check lab-pi
     """
     from hwprune.board import find_board
-    from hwprune.cli.progress import listener
+    from hwprune.cli.progress import watched
     from hwprune.cli.screen import print_json
 
     chosen = [find_board(name, folder) for name in names] if names else _all(folder)
-    progress = listener()
     results = []
-    try:
-        progress.begin("check boards", len(chosen))
+    with watched("check boards", len(chosen)) as progress:
         for board in chosen:
             results.append(probe(board))
             progress.advance(note=board.name)
-        progress.end()
-    finally:
-        getattr(progress, "close", lambda: None)()
     if as_json:
         print_json({"boards": results})
     else:
@@ -58,7 +53,7 @@ def probe(board: Board) -> dict[str, Any]:
     from hwprune.cli.checks.board import tiny_network
     from hwprune.cli.measure import fit, take
     from hwprune.errors import HwpruneError
-    from hwprune.farm.session import BoardSession
+    from hwprune.farm.session import BoardSession, refuse_emulated
 
     result: dict[str, Any] = {"name": board.name, "kind": board.kind, "answers": False}
     if board.is_placeholder:
@@ -66,6 +61,7 @@ def probe(board: Board) -> dict[str, Any]:
     base = make_base(tiny_network())
     try:
         with BoardSession(fit(board, base, None, None)) as session:
+            refuse_emulated(board, session.open())
             reading = take(session, base, "check")
     except HwpruneError as error:
         return {**result, "error": " ".join(str(error).split())}

@@ -35,23 +35,18 @@ def compare(arguments: Arguments, folder: Folder = None, as_json: Json = False) 
 
     Example:  hwprune boards compare pi-1 pi-2 model.onnx
     """
-    from hwprune.cli.progress import listener
+    from hwprune.cli.progress import watched
     from hwprune.cli.screen import print_json
 
     boards, model = _chosen(arguments, folder)
     networks = _networks(model)
-    progress = listener()
     readings: dict[str, dict[str, Reading]] = {}
-    try:
-        progress.begin("compare boards", len(boards) * len(networks))
+    with watched("compare boards", len(boards) * len(networks)) as progress:
         for board in boards:
             readings[board.name] = {}
             for network, reading in _measured(board, networks):
                 readings[board.name][network] = reading
                 progress.advance(note=f"{board.name}, {network}: {reading.latency_ms:.4g} ms")
-        progress.end()
-    finally:
-        getattr(progress, "close", lambda: None)()
     result = comparison(boards, readings, canaries=[n for n in networks if n != model])
     if as_json:
         print_json(result)
@@ -145,14 +140,15 @@ def _measured(board: Board, networks: dict[str, BaseNetwork]) -> list[tuple[str,
     """A reading of every network on one board.
 
     Raises:
-        BoardError: the board does not answer, or cannot run one of them.
+        BoardError: the board does not answer, is emulated, or cannot run one of them.
     """
     from hwprune.cli.measure import fit, take
-    from hwprune.farm.session import BoardSession
+    from hwprune.farm.session import BoardSession, refuse_emulated
 
     # The canaries have a batch of 1, and what is compared must be.
     fitted = fit(board, next(iter(networks.values())), None, None)
     with BoardSession(fitted) as session:
+        refuse_emulated(fitted, session.open())
         return [(name, take(session, base, f"compare-{name}")) for name, base in networks.items()]
 
 

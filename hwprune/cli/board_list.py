@@ -2,42 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from hwprune.cli.board_nodes import Cluster
 from hwprune.cli.board_options import Folder, Json, Name
 
-if TYPE_CHECKING:
-    from hwprune.board import Board
 
+def list_(folder: Folder = None, cluster: Cluster = "", as_json: Json = False) -> None:
+    """The boards of the folder, and those that are nodes of a Ray cluster.
 
-def list_(folder: Folder = None, as_json: Json = False) -> None:
-    """The boards of the folder.
+    Exit code 4 if the cluster cannot be joined.
 
-    Example:  hwprune boards list
+    Example:  hwprune boards list --cluster
     """
-    from rich.table import Table
-
     from hwprune.board_folder import board_folder
-    from hwprune.cli.screen import output, print_json
+    from hwprune.cli.board_nodes import find_nodes, with_nodes
+    from hwprune.cli.board_row import profile_row
+    from hwprune.cli.screen import print_json
 
     place = board_folder(folder)
-    rows = [_row(path) for path in sorted(place.glob("*.toml"))]
+    rows = [profile_row(path) for path in sorted(place.glob("*.toml"))]
+    if cluster:
+        rows = with_nodes(rows, find_nodes(cluster), folder)
     if as_json:
-        print_json({"folder": str(place), "boards": rows})
-        return
-    console = output()
-    if not rows:
-        console.print(f"no boards in {place}", markup=False, soft_wrap=True)
-        console.print("add one: hwprune boards add NAME --ssh USER@HOST", markup=False)
-        return
-    grid = Table(box=None, header_style="bold", pad_edge=False)
-    for heading in ("board", "kind", "reached by", "runs"):
-        grid.add_column(heading, overflow="fold")
-    for row in rows:
-        reached = row.get("error") or row["reached"]
-        grid.add_row(row["name"], row.get("kind", ""), reached, row.get("runs", ""))
-    console.print(grid)
+        where = {"cluster": cluster} if cluster else {}
+        print_json({"folder": str(place), **where, "boards": rows})
+    else:
+        _show_list(rows, place, cluster)
 
 
 def show(name: Name, folder: Folder = None, as_json: Json = False) -> None:
@@ -48,6 +41,7 @@ def show(name: Name, folder: Folder = None, as_json: Json = False) -> None:
     from dataclasses import asdict
 
     from hwprune.board import find_board
+    from hwprune.cli.board_row import reached, runs
     from hwprune.cli.screen import output, print_json
 
     board = find_board(name, folder)
@@ -58,8 +52,8 @@ def show(name: Name, folder: Folder = None, as_json: Json = False) -> None:
     console.print(f"[bold]{board.name}[/], a board of kind {board.kind}")
     target = board.target
     rows = {
-        "reached by": _reached(board),
-        "runs": _runs(board),
+        "reached by": reached(board),
+        "runs": runs(board),
         "cores": board.core_words,
         "python": board.python or "python3 there, or the one that runs hwprune here",
         "precision": f"{target.precision}, batch {target.batch}",
@@ -72,32 +66,28 @@ def show(name: Name, folder: Folder = None, as_json: Json = False) -> None:
             console.print(f"{key:<15}{text}", markup=False, soft_wrap=True)
 
 
-def _row(path: Path) -> dict[str, Any]:
-    """One board of a list; a profile that is wrong is listed with what is wrong."""
-    from hwprune.board import load_board
-    from hwprune.errors import DeploymentError
+def _show_list(rows: Sequence[dict[str, Any]], place: Path, cluster: str) -> None:
+    from rich.table import Table
+    from rich.text import Text
 
-    try:
-        board = load_board(path)
-    except DeploymentError as error:
-        return {"name": path.stem, "path": str(path), "error": " ".join(str(error).split())}
-    return {
-        "name": path.stem,
-        "path": str(path),
-        "kind": board.kind,
-        "reached": _reached(board),
-        "placeholder": board.is_placeholder,
-        "runs": _runs(board),
-    }
+    from hwprune.cli.board_nodes import words
+    from hwprune.cli.board_row import NO_PROFILE
+    from hwprune.cli.screen import output
 
-
-def _reached(board: Board) -> str:
-    if board.is_placeholder:
-        return f"{board.connection} (host not set)"
-    way = f"{board.connection} {board.host}".strip()
-    return f"{way} through {board.gateway}" if board.gateway else way
-
-
-def _runs(board: Board) -> str:
-    threads = f"{board.target.threads} thread{'s' if board.target.threads > 1 else ''}"
-    return f"{board.target.runtime}, {threads}"
+    console = output()
+    if not rows:
+        also = ", and the cluster's nodes are none" if cluster else ""
+        console.print(f"no boards in {place}{also}", markup=False, soft_wrap=True)
+        console.print("add one: hwprune boards add NAME --ssh USER@HOST", markup=False)
+        return
+    grid = Table(box=None, header_style="bold", pad_edge=False)
+    for heading in ("board", "kind", "reached by", "runs", *(["cluster"] if cluster else [])):
+        grid.add_column(heading, overflow="fold")
+    for row in rows:
+        way = row.get("error") or row["reached"]
+        cells = [row["name"], row.get("kind", ""), way, row.get("runs", "")]
+        # What a node says of itself is text, not markup.
+        grid.add_row(*map(Text, [*cells, *([words(row)] if cluster else [])]))
+    console.print(grid)
+    if any(row.get("reached") == NO_PROFILE for row in rows):
+        console.print("write a profile: hwprune boards add NAME --ray --unseen", markup=False)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import typer
-
-Result = TypeVar("Result")
 
 Name = Annotated[str, typer.Argument(help="The board's name.", show_default=False)]
 Folder = Annotated[
@@ -20,17 +17,3 @@ Folder = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
-
-
-def watched(stage: str, work: Callable[[], Result]) -> Result:
-    """Do one thing that may take a while, and say so."""
-    from hwprune.cli.progress import listener
-
-    progress = listener()
-    try:
-        progress.begin(stage, None)
-        done = work()
-        progress.end()
-    finally:
-        getattr(progress, "close", lambda: None)()
-    return done

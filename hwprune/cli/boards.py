@@ -12,7 +12,8 @@ import typer
 from hwprune.cli.board_check import check
 from hwprune.cli.board_compare import compare
 from hwprune.cli.board_list import list_, show
-from hwprune.cli.board_options import Folder, Json, Name, watched
+from hwprune.cli.board_nodes import AddressMayBeLeftOut
+from hwprune.cli.board_options import Folder, Json, Name
 
 if TYPE_CHECKING:
     from hwprune.board import Board
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 boards = typer.Typer(
     name="boards", no_args_is_help=True, help="Boards that are known by name: add, list, check."
 )
-boards.command("list")(list_)
+boards.command("list", cls=AddressMayBeLeftOut)(list_)
 for verb in (show, check, compare):
     boards.command()(verb)
 
@@ -85,10 +86,15 @@ def add(
     )
     path = board_path(name, board_folder(folder))
     _refuse_to_replace(path, force)
+<<<<<<< HEAD
     seen = None if unseen else watched(f"look at {name}", lambda: _look(wanted))
     target = likely_target(seen)
     target = wanted.target if runtime else replace(target, precision=precision or target.precision)
     board = replace(wanted, kind=kind or likely_kind(seen) or name, target=target)
+=======
+    seen = None if unseen else _look(wanted)
+    board = replace(wanted, kind=kind or likely_kind(seen) or name)
+>>>>>>> 40c8b0174e3c7c4e83ef908ca0038be56975ff5d
     _write(lambda: write_profile(path, profile_text(board, seen, date.today())), path)
     load_board(path)
     if as_json:
@@ -151,11 +157,13 @@ def _wanted(
 
 
 def _look(board: Board) -> dict[str, Any]:
+    from hwprune.cli.progress import watched
     from hwprune.errors import BoardError
     from hwprune.farm.connections import survey
 
     try:
-        return dict(survey(board))
+        with watched(f"look at {board.name}"):
+            return dict(survey(board))
     except BoardError as error:
         again = "--unseen writes the profile without a look"
         error.next_step = f"{error.next_step}; {again}" if error.next_step else again

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from hwprune.board import Board
     from hwprune.channels.base import BaseNetwork
     from hwprune.farm.session import BoardSession
-    from hwprune_device.reading import Reading
+    from hwprune_device.reading import Memory, Reading
 
 QUANTILES = (0.5, 0.9, 0.95)
 
@@ -61,25 +61,20 @@ def measure(
     from hwprune.board import find_board, this_machine
     from hwprune.channels.base import make_base
     from hwprune.cli.inspect import parse_shapes
-    from hwprune.cli.progress import listener
+    from hwprune.cli.progress import watched
     from hwprune.cli.screen import print_json
     from hwprune.farm.session import BoardSession, refuse_emulated
     from hwprune.network.graph_source import load_graph
 
     base = make_base(load_graph(model, shapes=parse_shapes(input_), weights=weights).onnx)
     fitted = fit(find_board(board) if board else this_machine(), base, threads, batch)
-    progress = listener()
     readings: list[Reading] = []
-    try:
-        progress.begin(f"measure {Path(model).name}", repeat)
-        with BoardSession(fitted) as session:
-            refuse_emulated(fitted, session.open())
-            for number in range(repeat):
-                readings.append(take(session, base, f"measure-{number + 1}"))
-                progress.advance(note=f"{readings[-1].latency_ms:.4g} ms")
-        progress.end()
-    finally:
-        getattr(progress, "close", lambda: None)()
+    stage = f"measure {Path(model).name}"
+    with watched(stage, repeat) as progress, BoardSession(fitted) as session:
+        refuse_emulated(fitted, session.open())
+        for number in range(repeat):
+            readings.append(take(session, base, f"measure-{number + 1}"))
+            progress.advance(note=f"{readings[-1].latency_ms:.4g} ms")
     if as_json:
         print_json(facts(readings, fitted))
     else:
@@ -181,12 +176,27 @@ def facts(readings: Sequence[Reading], board: Board) -> dict[str, Any]:
         "low_ms": middle["low"],
         "high_ms": middle["high"],
         "quantiles_ms": quantiles,
-        "memory_mb": max(r.memory.peak_mb for r in readings),
+        "memory_mb": _memory_mb(readings),
         "energy_mj": _energy_mj(readings),
         "energy_source": readings[-1].energy_source,
         "doubts": list(dict.fromkeys(doubt for r in readings for doubt in r.doubts)),
         "readings": [r.to_json() for r in readings],
     }
+
+
+def _memory_mb(readings: Sequence[Reading]) -> float | None:
+    """The most that any reading took; None where the runtime does not tell."""
+    return max((r.memory.peak_mb for r in readings if r.memory.peak_mb is not None), default=None)
+
+
+def _memory_words(memory: Memory) -> str:
+    from hwprune.report import figures
+
+    weights = f"weights {figures.megabytes(memory.weights_mb)}"
+    if memory.peak_mb is None:
+        return f"{figures.NOT_TOLD} by this provider; {weights}"
+    activations = f"activations {figures.megabytes(memory.activations_mb)}"
+    return f"{figures.megabytes(memory.peak_mb)} = {weights} + {activations}"
 
 
 def _energy_mj(readings: Sequence[Reading]) -> float | None:
@@ -226,12 +236,8 @@ def _show(readings: Sequence[Reading], board: Board, base: BaseNetwork, model: s
         ),
         ("readings", f"{len(readings)}, {runs} runs on the {_clock(last)} clock"),
         ("  interval", last.interval_source),
-        (
-            "memory",
-            f"{figures.megabytes(memory.peak_mb)} = weights {figures.megabytes(memory.weights_mb)}"
-            f" + activations {figures.megabytes(memory.activations_mb)}",
-        ),
-        ("  arena", figures.megabytes(memory.arena_mb)),
+        ("memory", _memory_words(memory)),
+        ("  arena", figures.memory(memory.arena_mb, measured=True)),
         *_energy_rows(data),
         ("build", figures.seconds(last.build_s)),
         ("model file", figures.megabytes(last.model_mb)),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
 from hwprune.report.figures import seconds
@@ -150,6 +151,21 @@ def listener(*, quiet: bool = False) -> Progress:
     if quiet:
         return Silent()
     return BarProgress(messages()) if sys.stderr.isatty() else LineProgress()
+
+
+@contextmanager
+def watched(stage: str, total: int | None = None) -> Iterator[Progress]:
+    """Show where one stage of work stands while it is done.
+
+    That it is over is said only when it was not broken off; the screen is tidied either way.
+    """
+    progress = listener()
+    try:
+        progress.begin(stage, total)
+        yield progress
+        progress.end()
+    finally:
+        getattr(progress, "close", lambda: None)()
 
 
 def _escape(text: str) -> str:

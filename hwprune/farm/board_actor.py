@@ -12,6 +12,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from hwprune.board import Board
 from hwprune.channels.base import BaseNetwork
+from hwprune.farm.node_board import board_resource
 from hwprune.farm.session import Batch, BoardSession, Hello
 from hwprune_device.job import Job
 
@@ -29,7 +30,7 @@ def actor_options(board: Board) -> dict[str, Any]:
         "max_task_retries": 0,
     }
     if board.connection == "ray":
-        options["resources"] = {f"board:{board.name}": _SHARE}
+        options["resources"] = {board_resource(board.name): _SHARE}
     elif board.gateway:
         options["resources"] = {f"gateway:{board.gateway}": _SHARE}
     else:

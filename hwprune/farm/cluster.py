@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import socket
 import sys
 import warnings
 
 from hwprune.errors import BoardError
 
 _OBJECT_STORE_BYTES = 512 * 2**20
+_REACH_S = 10.0
+"""Ray itself would try for a minute and more."""
 _LOCAL_ENVIRONMENT = {
     # Ray tells its makers about every start unless this is off.
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -50,6 +53,7 @@ class Cluster:
             return
         try:
             if self._address:
+                _knock(self._address)
                 ray.init(address=self._address, namespace="hwprune", log_to_driver=False)
             else:
                 _start_local()
@@ -94,6 +98,19 @@ class Cluster:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+def _knock(address: str) -> None:
+    """See that somebody listens at a cluster's address, so far as it is one of host and port.
+
+    Raises:
+        OSError: nobody does.
+    """
+    if address == "auto":
+        address = os.environ.get("RAY_ADDRESS", "")
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_REACH_S).close()
 
 
 def _prepare_environment() -> None:

@@ -207,13 +207,16 @@ class BoardSession:
         return replace(reading, taken_at=taken_at, board=self.board.name, conditions=conditions)
 
     def _place(self, base: BaseNetwork) -> None:
-        """Put the base network on the board, once in a supervisor's life."""
+        """See that the board has the base network; it is sent only where the board kept none."""
         self.open()
         if base.base_id in self._placed:
             return
-        head = {"kind": "place", "base_id": base.base_id, "plan": base.plan.to_json()}
-        self._connection.send(head, zlib.compress(base.onnx, 1))
+        self._connection.send({"kind": "have", "base_id": base.base_id})
         answer = self._answer()
+        if answer.kind != "placed":
+            head = {"kind": "place", "base_id": base.base_id, "plan": base.plan.to_json()}
+            self._connection.send(head, zlib.compress(base.onnx, 1))
+            answer = self._answer()
         if answer.kind != "placed":
             raise self._error("refused the network", str(answer.header.get("message", "")))
         self._placed.add(base.base_id)
@@ -267,5 +270,5 @@ def refuse_emulated(board: Board, hello: Hello) -> None:
         raise BoardError(
             f"board '{board.name}' is emulated: its times say nothing about hardware",
             given=f"{hello.fingerprint.get('machine')} on another processor",
-            next_step="use the real board; `hwprune boards check` says what works here",
+            next_step=f"use the real board; hwprune doctor {board.name} says what works here",
         )

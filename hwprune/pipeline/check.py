@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hwprune.board import load_board
+from hwprune.board import find_board
 from hwprune.deployment import Deployment
 from hwprune.errors import DeploymentError, NetworkError
 from hwprune.pipeline.asked_board import as_asked
@@ -45,7 +45,7 @@ def check(deployment: Deployment) -> None:
             given=weights,
             next_step="mend network.weights, or leave it out to train the network first",
         )
-    boards = [load_board(path) for path in deployment.boards]
+    boards = [find_board(str(board)) for board in deployment.boards]
     if boards:
         deployment.budget.for_kinds(list(dict.fromkeys(b.kind or b.name for b in boards)))
     for board in boards:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from hwprune.board import Board, load_board
+from hwprune.board import Board, find_board
 from hwprune.candidate import GroupChoice, SearchSpace
 from hwprune.channels.base import BaseNetwork, make_base
 from hwprune.deployment import Deployment
@@ -103,7 +103,7 @@ def prepare(
     Raises:
         InputError: the network, the data or the board is not what the wish says.
     """
-    named = [given.board] if given.board else [load_board(path) for path in deployment.boards]
+    named = [given.board] if given.board else [find_board(str(b)) for b in deployment.boards]
     boards = tuple(as_asked(deployment.budget, board) for board in named)
     data = given.data or load(deployment)
     base = _base(deployment, folder, progress, given, data)

@@ -92,7 +92,7 @@ class Workbench:
         self.unpruned = self.footprint(space.unpruned, self._unpruned_readings())
         wish = self.prepared.deployment.budget.for_kinds(self.prepared.kinds)
         self.budget = wish.resolve(self.unpruned)
-        # An energy that a board does not tell ends the run here.
+        # A memory or an energy that a board does not tell ends the run here.
         self.budget.excess(self.unpruned)
         unpruned = _latencies(self.unpruned)
         progress.advance(note=f"unpruned {unpruned}")

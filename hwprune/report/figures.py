@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 ABSENT = "–"
+NOT_TOLD = "not told"
+"""What the board's runtime keeps to itself."""
 
 
 def ms(value: float | None) -> str:
@@ -25,6 +27,13 @@ def spread_ms(low: float | None, high: float | None) -> str:
 def megabytes(value: float | None) -> str:
     """Megabytes of 10**6 bytes."""
     return ABSENT if value is None else f"{plain(value)} MB"
+
+
+def memory(value: float | None, *, measured: bool, unit: str = " MB") -> str:
+    """Peak memory; some runtimes tell none of a network that they ran."""
+    if value is None:
+        return NOT_TOLD if measured else ABSENT
+    return f"{plain(value)}{unit}"
 
 
 def millijoules(value: float | None) -> str:

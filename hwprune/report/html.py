@@ -13,6 +13,7 @@ from hwprune.report import figures
 from hwprune.report.certificate import Finding
 from hwprune.report.charts import bullet, candidates, curves, readings, widths
 from hwprune.report.result import Result
+from hwprune.report.rows import NetworkRow
 from hwprune.report.table import verdict_of
 
 TITLES = {"unpruned": "unpruned", "uniform": "uniform cut", "hwprune": "hwprune"}
@@ -95,14 +96,20 @@ def _tiles(result: Result) -> list[tuple[str, str, str]]:
          f"from {figures.percent(was.accuracy_test)}"),
         ("latency", figures.ms(ours.latency_ms),
          f"{figures.change(ours.latency_ms, was.latency_ms)} from {figures.ms(was.latency_ms)}"),
-        ("peak memory", figures.megabytes(ours.memory_mb),
-         f"{figures.change(ours.memory_mb, was.memory_mb)} "
-         f"from {figures.megabytes(was.memory_mb)}"),
+        _memory_tile(ours, was),
         ("parameters", figures.count(ours.params),
          f"{figures.change(ours.params, was.params)} from {figures.count(was.params)}"),
         ("MACs", figures.count(ours.macs),
          f"{figures.change(ours.macs, was.macs)} from {figures.count(was.macs)}"),
     ]  # fmt: skip
+
+
+def _memory_tile(ours: NetworkRow, was: NetworkRow) -> tuple[str, str, str]:
+    told = figures.memory(ours.memory_mb, measured=ours.latency_ms is not None)
+    if ours.memory_mb is None or was.memory_mb is None:
+        return ("peak memory", told, "")
+    change = figures.change(ours.memory_mb, was.memory_mb)
+    return ("peak memory", told, f"{change} from {figures.megabytes(was.memory_mb)}")
 
 
 def _charts(result: Result) -> dict[str, Any]:

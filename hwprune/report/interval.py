@@ -33,10 +33,12 @@ def student_t95(freedom: int) -> float:
 
 
 def telling(constraint: Constraint, readings: Sequence[Reading]) -> Sequence[Reading]:
-    """The readings that say something about a constraint: a board may tell no energy."""
-    if constraint.quantity != "energy_mj":
-        return readings
-    return [reading for reading in readings if reading.energy_mj is not None]
+    """The readings that say something about a constraint: a board may tell no memory or energy."""
+    if constraint.quantity == "memory_mb":
+        return [reading for reading in readings if reading.memory.peak_mb is not None]
+    if constraint.quantity == "energy_mj":
+        return [reading for reading in readings if reading.energy_mj is not None]
+    return readings
 
 
 def of_readings(constraint: Constraint, readings: Sequence[Reading]) -> Interval | None:
@@ -46,7 +48,8 @@ def of_readings(constraint: Constraint, readings: Sequence[Reading]) -> Interval
     the mean of the readings. Its half width is the wider of two: what each reading claims for
     itself, shrunk by the root of their number, and what they show between each other by Student's
     t. So a board noisier than its profile says cannot make an interval too narrow. An energy is
-    power times time, so it claims no less than the time does; a reading without one says nothing.
+    power times time, so it claims no less than the time does. A reading that tells no energy, or no
+    memory, says nothing.
     """
     readings = telling(constraint, readings)
     if not readings:

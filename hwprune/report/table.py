@@ -50,7 +50,7 @@ def cells_of(row: NetworkRow, result: Result) -> tuple[str, ...]:
         figures.ABSENT if row.latency_ms is None else figures.plain(row.latency_ms),
         figures.spread_ms(row.low_ms, row.high_ms),
         "" if row is unpruned else faster,
-        figures.ABSENT if row.memory_mb is None else figures.plain(row.memory_mb),
+        figures.memory(row.memory_mb, measured=row.latency_ms is not None, unit=""),
         figures.count(row.params),
         figures.count(row.macs),
         verdict_of(row, result.certificate),

@@ -11,6 +11,7 @@ from hwprune.board import Board, find_board, load_board
 from hwprune.cli.app import app
 from hwprune.cli.board_compare import comparison
 from hwprune.errors import BoardError, DeploymentError
+from tests.farm.board_python import board_python
 from tests.report.sample import make_reading
 
 VERBS = ("add", "list", "show", "remove", "check", "compare")
@@ -157,6 +158,33 @@ def test_a_board_without_a_host_is_told_what_it_lacks(folder):
     profiles(folder, template='connection = "ssh"\nhost = "pi@change-me"\n')
     done = boards("check", "template")
     assert done.exit_code == 4 and "set host" in done.stdout
+
+
+def pretender(folder, tmp_path) -> None:
+    """A profile of a board that is emulated, beside one that is not."""
+    python = board_python(tmp_path, "emulated")
+    profiles(folder, one=QUICK, pretender=QUICK.replace("\n", f'\npython = "{python}"\n', 1))
+
+
+REFUSED = "board 'pretender' is emulated: its times say nothing about hardware"
+
+
+def test_an_emulated_board_fails_the_check_in_the_words_of_the_farm(folder, tmp_path):
+    pretender(folder, tmp_path)
+    done = boards("check", "pretender", "one", "--json")
+    assert done.exit_code == 4
+    results = {r["name"]: r for r in json.loads(done.stdout)["boards"]}
+    assert results["one"]["answers"] is True
+    assert REFUSED in results["pretender"]["error"]
+    assert "hwprune doctor pretender" in results["pretender"]["error"]
+    assert "latency_ms" not in results["pretender"]
+
+
+def test_an_emulated_board_is_not_compared(folder, tmp_path):
+    pretender(folder, tmp_path)
+    done = boards("compare", "one", "pretender")
+    assert done.exit_code == 4 and REFUSED in done.stderr
+    assert " ms" not in done.stdout
 
 
 def test_two_boards_are_compared_by_real_readings(folder, tmp_path):

@@ -12,10 +12,10 @@ from hwprune.board import Board, this_machine
 from hwprune.channels.base import make_base
 from hwprune.cli.app import app
 from hwprune.cli.checks.board import tiny_network
-from hwprune.cli.measure import facts, fit
+from hwprune.cli.measure import _show, facts, fit
 from hwprune.errors import InputError
 from hwprune_device.job import Target
-from hwprune_device.reading import Reading
+from hwprune_device.reading import Memory, Reading
 from tests.farm.board_python import board_python
 from tests.report.sample import make_reading
 
@@ -69,6 +69,15 @@ def test_energy_is_shown_where_it_was_asked_for_with_its_source_or_why_there_is_
     there = [replace(make_reading("a" * 64, 2.0), energy_mj=mj) for mj in (3.0, None, 5.0)]
     assert facts(there, this_machine())["energy_mj"] == 4.0
     assert facts(there[1:2], this_machine())["energy_mj"] is None
+
+
+def test_memory_that_the_runtime_does_not_tell_is_said_to_be_untold(capsys):
+    base = make_base(tiny_network())
+    untold = replace(make_reading("a" * 64, 2.0), memory=Memory(weights_mb=0.5, activations_mb=None))
+    assert facts([untold], this_machine())["memory_mb"] is None
+    _show([untold], this_machine(), base, "tiny.onnx")
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("memory")]
+    assert line.split(maxsplit=1)[1] == "not told by this provider; weights 0.500 MB"
 
 
 def test_a_file_that_is_not_there_names_its_neighbours(files):

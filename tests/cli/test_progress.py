@@ -8,7 +8,7 @@ import threading
 import pytest
 from rich.console import Console
 
-from hwprune.cli.progress import BarProgress, LineProgress
+from hwprune.cli.progress import BarProgress, LineProgress, watched
 
 
 class Clock:
@@ -104,3 +104,12 @@ def test_calls_without_a_stage_do_nothing():
         progress.end()
         progress.close()
     assert "done" not in out.getvalue()
+
+
+def test_a_stage_is_said_to_be_done_only_when_it_was(capsys):
+    with watched("look", 2) as progress:
+        progress.advance()
+    assert capsys.readouterr().err.splitlines()[1].startswith("look: done in")
+    with pytest.raises(ZeroDivisionError), watched("divide"):
+        raise ZeroDivisionError
+    assert capsys.readouterr().err == "divide …\n"

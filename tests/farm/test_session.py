@@ -17,6 +17,7 @@ from hwprune.errors import BoardError
 from hwprune.farm.connections.connection import ConnectionLostError
 from hwprune.farm.connections.local import LocalConnection
 from hwprune.farm.session import BoardSession
+from hwprune_device.frame import encode
 from hwprune_device.job import Job, Protocol
 from hwprune_device.reading import Failure, Reading
 from tests.farm.base import base_network
@@ -110,6 +111,37 @@ def test_a_python_that_cannot_run_the_supervisor_is_told_with_its_last_words():
     nobody = Board(name="b", python="/nowhere/python3")
     with pytest.raises(BoardError, match="cannot be started"):
         BoardSession(nobody).open()
+
+
+class Counting(LocalConnection):
+    """A connection that counts the bytes which go to the board."""
+
+    sent = 0
+
+    def send(self, header, body=b"") -> None:
+        self.sent += len(encode(header, body))
+        super().send(header, body)
+
+
+def bytes_to_measure(board: Board) -> int:
+    """What a session that is new sends to the board for one reading."""
+    connection = Counting(board)
+    with BoardSession(board, connection) as session:
+        (reading,) = session.measure(job_of((8, 8, 8)), base_network()).outcomes
+        assert isinstance(reading, Reading)
+    return connection.sent
+
+
+def test_a_network_is_sent_once_for_all_supervisors_and_again_when_it_was_damaged(tmp_path):
+    board, weights = replace(BOARD, cache=str(tmp_path)), len(base_network().onnx) / 2
+    first, second = bytes_to_measure(board), bytes_to_measure(board)
+    assert first > weights and second < weights / 5
+    (kept,) = (tmp_path / "bases").iterdir()
+    kept.write_bytes(kept.read_bytes()[:-1])
+    assert bytes_to_measure(board) > weights
+    assert bytes_to_measure(board) == second
+    assert bytes_to_measure(replace(board, cache_mb=0.0)) == first
+    assert list((tmp_path / "bases").iterdir()) == []
 
 
 def test_another_protocol_is_refused():

@@ -21,7 +21,7 @@ from hwprune.errors import RunFolderError
 from hwprune.farm.reading_key import ReadingKey
 from hwprune.farm.store import ReadingStore
 from hwprune_device.reading import Failure
-from tests.readings import reading
+from tests.readings import UNTOLD, reading
 
 KEY = ReadingKey(architecture="a", target_key="{}", conditions_key="c")
 ROOT = Path(__file__).parents[2]
@@ -40,6 +40,12 @@ def read(number: int, latency_ms: float = 10.0, **changes):
 
 def test_a_reading_comes_back_whole(store):
     kept = read(1, doubts=(), conditions={"cores": [1], "unknown": "unavailable"})
+    store.add(KEY, kept)
+    assert store.get(KEY) == kept
+
+
+def test_a_reading_whose_memory_was_not_told_is_served_for_its_latency(store):
+    kept = read(1, memory=UNTOLD)
     store.add(KEY, kept)
     assert store.get(KEY) == kept
 

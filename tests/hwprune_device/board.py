@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from hwprune_device.frame import Frame, read_frames, write_frame
+from hwprune_device.frame import Frame, encode, read_frames, write_frame
 from hwprune_device.job import Job
 from hwprune_device.plan import CutPlan
 from hwprune_device.reading import Failure, Reading
@@ -28,16 +28,26 @@ class Board:
         self._frames = read_frames(process.stdout.fileno())
         self.hello = next(self._frames)
         self.done: dict = {}
+        self.sent = 0
+        """Bytes that went to it."""
 
     def send(self, header: dict, body: bytes = b"") -> None:
+        self.sent += len(encode(header, body))
         write_frame(self._out, header, body)
 
     def answer(self) -> Frame:
         """The next frame that is no sign of life."""
         return next(frame for frame in self._frames if frame.kind not in ("alive", "at"))
 
-    def place(self, model: bytes, plan: CutPlan) -> None:
-        head = {"kind": "place", "base_id": "chain", "plan": plan.to_json()}
+    def have(self, base_id: str) -> bool:
+        """Whether it has a base network without being sent it."""
+        self.send({"kind": "have", "base_id": base_id})
+        answer = self.answer()
+        assert answer.kind in ("placed", "unknown_base"), answer
+        return answer.kind == "placed"
+
+    def place(self, model: bytes, plan: CutPlan, base_id: str = "chain") -> None:
+        head = {"kind": "place", "base_id": base_id, "plan": plan.to_json()}
         self.send(head, zlib.compress(model))
         assert self.answer().kind == "placed"
 

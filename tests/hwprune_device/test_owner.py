@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 from hwprune_device.owner import Owner, start_of
 
@@ -68,3 +70,20 @@ def test_notes_of_long_ago_are_forgotten_and_a_torn_one_does_no_harm(tmp_path):
     (tmp_path / "a.json").write_text("{")
     assert Owner(name="a", folder=tmp_path).take_over() == "none"
     assert not old.exists()
+
+
+def test_a_disk_that_is_full_ends_no_supervisor_and_no_wrong_note_is_left(tmp_path, monkeypatch):
+    owner = Owner(name="a", folder=tmp_path / "owners")
+    owner.take_over()
+
+    def full(self: Path, text: str) -> None:
+        self.touch()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    owner.take_over()
+    assert list((tmp_path / "owners").iterdir()) == []
+    owner.leave()
+    monkeypatch.undo()
+    (tmp_path / "file").touch()
+    assert Owner(name="a", folder=tmp_path / "file" / "owners").take_over() == "none"

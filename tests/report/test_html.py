@@ -145,3 +145,11 @@ def test_what_the_board_could_not_tell_is_named_and_not_shown_as_a_value():
     assert "<dt>cpu.model name</dt><dd>A76</dd>" in html
     assert "<dt>not told by the board</dt><dd>governor, before.temperature_c</dd>" in html
     assert "<dt>board</dt><dd>quiet-board</dd>" in html
+
+
+def test_memory_that_was_not_told_is_said_in_the_table_and_its_tile():
+    result = make_result()
+    rows = tuple(replace(row, memory_mb=None) for row in result.rows)
+    html = render(replace(result, rows=rows))
+    assert html.count("not told") == len(rows) + 1
+    ElementTree.fromstring(html)

@@ -9,6 +9,7 @@ import pytest
 
 from hwprune.budget import Constraint
 from hwprune.report.interval import of_readings, student_t95
+from tests.readings import UNTOLD
 from tests.report.sample import make_reading
 
 LATENCY = Constraint(quantity="latency_ms", at_most=1.0)
@@ -54,6 +55,14 @@ def test_memory_is_the_largest_reading_without_an_interval():
         Constraint(quantity="memory_mb", at_most=1), [TEMPLATE, replace(TEMPLATE, memory=memory)]
     )
     assert interval.value == interval.low == interval.high == memory.peak_mb
+
+
+def test_a_memory_is_that_of_the_readings_that_tell_one():
+    limit = Constraint(quantity="memory_mb", at_most=1)
+    untold = replace(TEMPLATE, memory=UNTOLD)
+    told = of_readings(limit, [untold, TEMPLATE])
+    assert told.value == TEMPLATE.memory.peak_mb
+    assert of_readings(limit, [untold]) is None
 
 
 def test_a_quantile_is_read_at_that_quantile():

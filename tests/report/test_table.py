@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from hwprune.report.table import plain_table, table_json
 from tests.report.sample import make_certificate, make_result, make_small_result
@@ -30,8 +31,6 @@ def test_a_failed_certificate_says_by_how_much():
 
 
 def test_a_network_that_could_not_be_measured_has_a_dash_and_no_number():
-    from dataclasses import replace
-
     result = make_small_result()
     lost = replace(result.rows[-1], latency_ms=None, low_ms=None, high_ms=None, memory_mb=None)
     text = plain_table(replace(result, rows=(result.rows[0], lost)))
@@ -44,3 +43,17 @@ def test_the_data_form_is_json_with_a_verdict_a_row():
     assert data["passed"] is True
     assert [row["verdict"] for row in data["rows"]] == [None, "PASS", "PASS"]
     assert data["certificate"]["findings"][0]["limit"] == 2.35
+
+
+def untold():
+    """A result of a board whose runtime does not tell what memory networks take."""
+    result = make_small_result()
+    return replace(result, rows=tuple(replace(row, memory_mb=None) for row in result.rows))
+
+
+def test_memory_that_was_not_told_is_neither_a_number_nor_a_failure():
+    text = plain_table(untold(), width=80)
+    rows = [line for line in text.splitlines() if line.startswith((" hwprune", " unpruned"))]
+    assert len(rows) == 2 and all("not told" in row for row in rows)
+    assert max(map(len, text.splitlines())) <= 80 and "…" not in text
+    assert all(row["memory_mb"] is None for row in table_json(untold())["rows"])

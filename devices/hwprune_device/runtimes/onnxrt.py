@@ -168,11 +168,17 @@ class OnnxNetwork:
             if self._provider == CPU:
                 graph = onnx.load(Path(folder) / "optimised.onnx", load_external_data=False).graph
                 found = profile.weigh(graph, events, self._creation_peak_mb)
+                self.memory, self.doubts = found
             else:
-                found = profile.weigh_elsewhere(
-                    self._provider, self._weights_bytes, events, self._creation_peak_mb
-                )
-        self.memory, self.doubts = found
+                self.memory, self.doubts = self._weights_alone(), ()
+
+    def _weights_alone(self) -> Memory:
+        """No provider but the CPU tells what it allocates for activations."""
+        return Memory(
+            weights_mb=self._weights_bytes / 1e6,
+            activations_mb=None,
+            creation_peak_mb=self._creation_peak_mb,
+        )
 
     def run(self) -> None:
         """One inference."""

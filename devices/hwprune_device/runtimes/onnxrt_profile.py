@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import tempfile
 from collections import Counter
@@ -28,7 +29,26 @@ def scratch(model_bytes: int) -> tempfile.TemporaryDirectory[str]:
     """A folder for files that live for a moment: in memory where there is room, else on disk."""
     shared = Path("/dev/shm")
     roomy = shared.is_dir() and shutil.disk_usage(shared).free > 4 * model_bytes + 2**24
-    return tempfile.TemporaryDirectory(prefix="hwprune-", dir=shared if roomy else None)
+    place = shared if roomy else Path(tempfile.gettempdir())
+    _clear_up(place)
+    return tempfile.TemporaryDirectory(prefix=f"{_prefix()}{os.getpid()}-", dir=place)
+
+
+def _clear_up(place: Path) -> None:
+    """Delete the folders of processes that were killed before they could."""
+    for folder in place.glob(f"{_prefix()}*"):
+        pid = folder.name.removeprefix(_prefix()).partition("-")[0]
+        if not Path("/proc", pid).exists():
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _prefix() -> str:
+    """Containers may share the place and still number their processes each for itself."""
+    try:
+        space = os.stat("/proc/self/ns/pid").st_ino
+    except OSError:
+        space = 0
+    return f"hwprune-{space}-"
 
 
 def kernel_events(profile: Path) -> list[Event]:
@@ -75,22 +95,6 @@ def weigh(
         arena_mb=max(held) / 1e6 if held else None,
         creation_peak_mb=creation_peak_mb,
     ), doubts
-
-
-def weigh_elsewhere(
-    provider: str,
-    weights_bytes: int,
-    events: Sequence[Event],
-    creation_peak_mb: float | None,
-) -> tuple[Memory, tuple[str, ...]]:
-    """Memory on a provider that keeps its allocations to itself: what is known to be needed."""
-    least = _least_bytes(_first_run(events))
-    doubt = f"peak activations are a lower bound: {provider} does not tell what it allocates"
-    return Memory(
-        weights_mb=weights_bytes / 1e6,
-        activations_mb=least / 1e6,
-        creation_peak_mb=creation_peak_mb,
-    ), (doubt,)
 
 
 def _first_run(events: Sequence[Event]) -> Sequence[Event]:

@@ -110,6 +110,8 @@ class PipeConnection:
         words = ["--cores", self._board.core_words, "--threads", str(self._board.target.threads)]
         if self._board.cache:
             words += ["--cache", self._board.cache]
+        if self._board.cache_mb is not None:
+            words += ["--cache-mb", f"{self._board.cache_mb:g}"]
         return [*words, *self._arguments]
 
     def _why(self, what: str) -> str:

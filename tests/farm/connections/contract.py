@@ -20,10 +20,12 @@ from onnx import TensorProto, helper
 from hwprune.board import Board
 from hwprune.farm.connections import connect
 from hwprune.farm.connections.connection import Connection, ConnectionLostError
+from hwprune.farm.session import BoardSession
 from hwprune_device.frame import Frame
 from hwprune_device.job import Protocol
+from hwprune_device.reading import Reading
 from tests.farm.base import base_network
-from tests.hwprune_device.chain import job
+from tests.hwprune_device.chain import QUICK, job
 
 HELLO_S = 60.0
 _GONE_S = 8.0
@@ -212,13 +214,25 @@ class ConnectionContract:
         connection.close()
         connection.close()
 
-    def test_nothing_is_left_on_the_board(self, board, tmp_path):
+    def test_a_run_leaves_nothing_on_the_board(self, board, tmp_path):
         connection = self.reach(replace(board, python=wrapped_python(board, tmp_path)))
         pid = hello(connection).header["pid"]
         run_doubling(connection, 1)
         connection.close()
         await_end(pid)
         assert list((tmp_path / "home").rglob("*")) == []
+
+    def test_a_session_leaves_the_kept_network_and_empty_locks_alone(self, board, tmp_path):
+        there = replace(board, python=wrapped_python(board, tmp_path), protocol=QUICK)
+        base = base_network()
+        work = replace(job([(8, 8, 8)]), base_id=base.base_id)
+        with BoardSession(there) as session:
+            assert isinstance(session.measure(work, base).outcomes[0], Reading)
+        home = tmp_path / "home"
+        left = {str(f.relative_to(home)): f.stat().st_size for f in home.rglob("*") if f.is_file()}
+        kept = left.pop(f".cache/hwprune-device/bases/{base.base_id}")
+        assert kept < len(base.onnx) + 10_000
+        assert all("hwprune-leases" in name and not size for name, size in left.items()), left
 
     def test_the_supervisor_is_told_what_the_board_and_the_caller_say(self, board):
         connection = self.reach(replace(board, cache="~/somewhere"), ["--owner", "a b'c\"d"])
