@@ -1,5 +1,5 @@
 """`python -m hwprune_device [--cores last|all|0,1] [--threads N] [--owner ID] [--cache FOLDER]
-[--cache-mb MB] [--denormals zero|keep]`: serve a head by its pipes."""
+[--cache-mb MB] [--runtime NAME] [--denormals zero|keep]`: serve a head by its pipes."""
 
 from __future__ import annotations
 
@@ -57,10 +57,11 @@ def main(arguments: list[str]) -> int:
     from hwprune_device.bounded_folder import BoundedFolder
     from hwprune_device.supervisor import Supervisor
 
+    wanted = (options["--runtime"],) if "--runtime" in options else ()
     limit_mb = float(options.get("--cache-mb", KEPT_MB))
     bases = Bases(BoundedFolder(cache / "bases", limit_mb))
     with contextlib.suppress(HeadGoneError, BrokenPipeError):
-        Supervisor(Inbox(incoming), outgoing, cores, bases, previous).serve()
+        Supervisor(Inbox(incoming), outgoing, cores, bases, previous, wanted).serve()
     if owner:
         owner.leave()
     return 0

@@ -42,14 +42,16 @@ class Supervisor:
         cores: tuple[int, ...],
         bases: Bases,
         previous: Previous = "none",
+        runtimes: Sequence[str] = (),
     ) -> None:
-        """`previous`: how the same owner's last supervisor ended, for the head to hear."""
+        """`previous`: how the same owner's last supervisor ended, for the head to hear;
+        `runtimes`: those that are wanted, by default all."""
         self._inbox = inbox
         self._out = outgoing
         self._cores = cores
         self._previous = previous
         self._runtimes: dict[str, Runtime]
-        self._runtimes, self._missing = available()
+        self._runtimes, self._missing = available(runtimes)
         for runtime in self._runtimes.values():
             runtime.warm()
         self._bases = bases
@@ -93,6 +95,7 @@ class Supervisor:
             "clock_s": time.time(),
             "cores": list(self._cores),
             "runtimes": {name: dict(r.describe()) for name, r in self._runtimes.items()},
+            "missing": self._missing,
             "fingerprint": self._board,
         }
 

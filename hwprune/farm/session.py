@@ -84,6 +84,7 @@ class BoardSession:
         self.board = board
         arguments = ["--owner", owner or uuid.uuid4().hex]
         arguments += ["--denormals", str(board.target.options.get("denormals", "zero"))]
+        arguments += ["--runtime", board.target.runtime]
         self._connection = connection or connect(board, arguments)
         self._hello: Hello | None = None
         self._placed: set[str] = set()
@@ -236,9 +237,8 @@ class BoardSession:
             )
         runtime = self.board.target.runtime
         if runtime not in header["runtimes"]:
-            raise self._error(
-                f"has no runtime '{runtime}'", f"it has {', '.join(header['runtimes']) or 'none'}"
-            )
+            why = header["missing"].get(runtime, f"there is no runtime '{runtime}'")
+            raise self._error(f"cannot use its runtime '{runtime}'", why)
         return Hello(
             version=str(header["version"]),
             python=str(header["python"]),

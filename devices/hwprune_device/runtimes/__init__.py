@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from hwprune_device.job import Target
@@ -129,10 +129,13 @@ def _arguments(name: str) -> dict[str, str]:
     return {"denormals": os.environ.get(DENORMALS, "zero")} if name == "onnxrt" else {}
 
 
-def available() -> tuple[dict[str, Runtime], dict[str, str]]:
-    """The runtimes this board has, by name, and why the others cannot be used."""
+def available(wanted: Sequence[str] = ()) -> tuple[dict[str, Runtime], dict[str, str]]:
+    """The runtimes this board has, by name, and why the others cannot be used.
+
+    Only those that are `wanted`, or all: importing one may take seconds.
+    """
     found, missing = {}, {}
-    for name in _REGISTRY:
+    for name in wanted or _REGISTRY:
         try:
             found[name] = make_runtime(name)
         except UnknownRuntimeError as error:
