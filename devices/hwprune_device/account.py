@@ -87,6 +87,7 @@ class Account:
         nominal = self.job.base_nominal_ms or median(self.base_ms)
         latency = nominal * ratio.value
         interval = spread(latency, ratio, self._between(), self._base_off())
+        device = [run for v in visits for run in v.device_ms]
         return Reading(
             reading_id=uuid.uuid4().hex,
             architecture=built.job.architecture,
@@ -104,6 +105,7 @@ class Account:
             base_ms=ratio.base_ms,
             wall_ms=median(run for v in visits for run in v.wall_ms),
             cpu_ms=None if self.workers > 1 else median(run for v in visits for run in v.cpu_ms),
+            device_ms=median(device) if device else None,
             memory=built.network.memory,
             build_s=built.build_s,
             model_mb=built.model_mb,

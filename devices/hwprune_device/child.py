@@ -12,11 +12,12 @@ from typing import Any
 from hwprune_device import conditions, gate
 from hwprune_device.account import Account, Built, Place
 from hwprune_device.energy import LEAST_LOOKS, Energy, find_sensor, measure_energy
-from hwprune_device.estimate import choose_clock
+from hwprune_device.estimate import Clock, choose_clock
 from hwprune_device.fork import Report
 from hwprune_device.job import CandidateJob, Job
 from hwprune_device.marker import BASE, NOBODY, Marker
 from hwprune_device.reading import Failure, Stage
+from hwprune_device.runtimes import DeviceTimed
 from hwprune_device.stopwatch import Lap, Stopwatch
 
 _STAGE_OF_STEP: dict[str, Stage] = {
@@ -109,7 +110,11 @@ class Batch:
         ready = time.perf_counter()
         self._spent.build_s += ready - cut
         self._marker.note(index, "run")
-        lap = Lap(run=network.run)
+        lap = Lap(
+            run=network.run,
+            device_ms=network.device_ms if isinstance(network, DeviceTimed) else None,
+            clock=self._clock(),
+        )
         try:
             network.weigh()
             inference_ms = lap.warm_up(self._job.protocol)
@@ -134,6 +139,7 @@ class Batch:
             {index: b.lap for index, b in built.items()},
             self._job.protocol,
             threads=self._workers(),
+            clock=self._clock(),
             seed=self._seed,
             note=lambda index: self._marker.note(index, "time"),
             failed=self._fail,
@@ -183,14 +189,17 @@ class Batch:
     def _workers(self) -> int:
         return self._place.runtime.workers(self._job.target)
 
+    def _clock(self) -> Clock | None:
+        return self._place.runtime.clock(self._job.target)
+
     def _account(self, watch: Stopwatch, rounds: int, around: Mapping[str, Any]) -> Account:
         visits = [v for lap in (watch.base, *watch.candidates.values()) for v in lap.visits]
-        clock, excess = choose_clock(visits, self._workers())
+        chosen, excess = choose_clock(visits, self._workers())
         return Account(
             job=self._job,
             place=self._place,
             batch_id=f"{self._job.job_id}/{uuid.uuid4().hex[:8]}",
-            clock=clock,
+            clock=self._clock() or chosen,
             wall_excess=excess,
             base_visits=tuple(watch.base.visits),
             rounds=rounds,

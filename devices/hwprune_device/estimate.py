@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Literal
 
-Clock = Literal["thread_cpu", "wall"]
+Clock = Literal["thread_cpu", "wall", "device"]
+"""`device`: what the device that computes tells itself, such as events on a GPU's stream."""
 
 CONTENDED = 0.02
 """Wall and thread-CPU time agree within 0.3 % on an undisturbed core; above 2 % it was not."""
@@ -40,10 +41,13 @@ class Visit:
     cpu_ms: tuple[float, ...]
     before: int
     """Number of the base visit before this one; the next base visit came after it."""
+    device_ms: tuple[float, ...] = ()
+    """The same runs on the device's own clock; empty where it has none."""
 
     def runs(self, clock: Clock) -> tuple[float, ...]:
         """The timed runs on one clock."""
-        return self.cpu_ms if clock == "thread_cpu" else self.wall_ms
+        by_clock = {"thread_cpu": self.cpu_ms, "wall": self.wall_ms, "device": self.device_ms}
+        return by_clock[clock]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,7 +41,7 @@ class Reading:
     batch_id: str
     taken_at: str
     """UTC, ISO 8601."""
-    clock: Literal["thread_cpu", "wall"]
+    clock: Literal["thread_cpu", "wall", "device"]
     """Which clock `latency_ms` comes from."""
     latency_ms: float
     """Median, as ratio to the base network in the same rounds times `base_nominal_ms`."""
@@ -65,6 +65,8 @@ class Reading:
     build_s: float
     model_mb: float
     """Bytes of the model file as the board received or made it."""
+    device_ms: float | None = None
+    """Median time of a run on the device's own clock; None where it has none."""
     energy_mj: float | None = None
     """Energy of one inference, of the whole package or board; None where it was not read."""
     energy_source: str = ""

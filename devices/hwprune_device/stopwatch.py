@@ -1,4 +1,4 @@
-"""The stopwatch: candidates and the base network timed in turn, in rounds, on two clocks.
+"""The stopwatch: candidates and the base network timed in turn, in rounds, on all their clocks.
 
 The error that matters is slow common drift between processes and minutes, not the noise within a
 run. So a batch is interleaved with its base network and read as a ratio to it; see
@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from statistics import median
 
-from hwprune_device.estimate import Visit, choose_clock, ratio_to_base
+from hwprune_device.estimate import Clock, Visit, choose_clock, ratio_to_base
 from hwprune_device.job import Protocol
 from hwprune_device.marker import BASE
 
@@ -28,6 +28,10 @@ class Lap:
     """A network on the stopwatch: how one run of it is made."""
 
     run: Callable[[], None]
+    device_ms: Callable[[], float | None] | None = None
+    """Asked after a run: what its last inference took on the device's own clock."""
+    clock: Clock | None = None
+    """The clock that must tell a time, where one is wanted in any case."""
     loops: int = 1
     """Inferences in one timed run."""
     short: bool = True
@@ -35,7 +39,11 @@ class Lap:
     visits: list[Visit] = field(default_factory=list)
 
     def warm_up(self, protocol: Protocol) -> float:
-        """Run untimed, decide how a visit is made; returns the milliseconds of one inference."""
+        """Run untimed, decide how a visit is made; returns the wall milliseconds of one inference.
+
+        Raises:
+            RuntimeError: the device's clock is wanted, and it tells no time.
+        """
         self.run()
         times = [self._timed()[0] for _ in range(max(1, protocol.warmup_runs - 1))]
         inference_ms = min(times)
@@ -53,20 +61,36 @@ class Lap:
             # The first run after another network is cold: 27 % slower for a network of 0.7 ms.
             self._timed()
         runs = [self._timed() for _ in range(_SHORT_VISIT_RUNS if self.short else 1)]
+        wall, cpu, told = zip(*runs, strict=True)
+        device = tuple(d for d in told if d is not None)
         self.visits.append(
             Visit(
-                wall_ms=tuple(w for w, _ in runs), cpu_ms=tuple(c for _, c in runs), before=before
+                wall_ms=wall,
+                cpu_ms=cpu,
+                before=before,
+                device_ms=device if len(device) == len(runs) else (),
             )
         )
 
-    def _timed(self) -> tuple[float, float]:
-        """Wall and thread-CPU milliseconds of one inference, averaged over `loops`."""
+    def _timed(self) -> tuple[float, float, float | None]:
+        """Milliseconds of one inference: wall and thread-CPU time averaged over `loops`, and the
+        last one's on the device's clock.
+        """
         run, loops = self.run, self.loops
         wall, cpu = time.perf_counter_ns(), time.thread_time_ns()
         for _ in range(loops):
             run()
         cpu, wall = time.thread_time_ns() - cpu, time.perf_counter_ns() - wall
-        return wall / loops / 1e6, cpu / loops / 1e6
+        return wall / loops / 1e6, cpu / loops / 1e6, self._device_ms()
+
+    def _device_ms(self) -> float | None:
+        told = self.device_ms() if self.device_ms is not None else None
+        if told is None and self.clock == "device":
+            raise RuntimeError(
+                "this network's latency is its time on the device's own clock, and the runtime "
+                "told none after a run"
+            )
+        return told
 
 
 class Stopwatch:
@@ -79,6 +103,7 @@ class Stopwatch:
         protocol: Protocol,
         *,
         threads: int,
+        clock: Clock | None = None,
         seed: int,
         note: Callable[[int], None],
         failed: Callable[[int, Exception], None],
@@ -87,6 +112,7 @@ class Stopwatch:
         self.candidates = dict(candidates)
         self._protocol = protocol
         self._threads = threads
+        self._clock = clock
         self._order = random.Random(seed)
         self._note = note
         self._failed = failed
@@ -129,7 +155,7 @@ class Stopwatch:
             return False
         if done >= self._protocol.max_rounds:
             return True
-        clock, _ = choose_clock(self.base.visits, self._threads)
+        clock = self._clock or choose_clock(self.base.visits, self._threads)[0]
         return all(
             ratio_to_base(lap.visits, self.base.visits, clock).half_width_pct
             <= self._protocol.precision_pct

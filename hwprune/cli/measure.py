@@ -255,7 +255,8 @@ def _show(readings: Sequence[Reading], board: Board, base: BaseNetwork, model: s
 
 
 def _clock(reading: Reading) -> str:
-    return "thread-CPU" if reading.clock == "thread_cpu" else "wall"
+    words = {"thread_cpu": "thread-CPU", "wall": "wall", "device": "device's own"}
+    return words[reading.clock]
 
 
 def _conditions(reading: Reading) -> str:

@@ -75,6 +75,16 @@ def test_thread_cpu_time_counts_when_the_core_was_shared():
     assert choose_clock(shared, threads=2)[0] == "wall"
 
 
+def test_each_clock_has_its_own_ratio():
+    def both(wall: float, device: float, before: int) -> Visit:
+        return Visit(wall_ms=(wall,), cpu_ms=(0.1,), device_ms=(device,), before=before)
+
+    base = [both(10.0, 2.0, i - 1) for i in range(4)]
+    candidate = [both(9.0, 1.0, i) for i in range(3)]
+    values = [ratio_to_base(candidate, base, c).value for c in ("wall", "device", "thread_cpu")]
+    assert values == pytest.approx([0.9, 0.5, 1.0])
+
+
 @given(st.lists(st.floats(0.1, 10), min_size=1, max_size=60))
 def test_an_interval_holds_the_median_and_lies_in_the_samples(samples):
     low, high = median_interval(samples)

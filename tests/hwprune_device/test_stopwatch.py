@@ -102,3 +102,42 @@ def test_a_candidate_that_raises_leaves_and_the_others_go_on():
     assert [index for index, _ in failed] == [1]
     assert sorted(watch.candidates) == [0, 2]
     assert all(len(lap.visits) == 2 for lap in watch.candidates.values())
+
+
+def test_the_devices_clock_is_asked_once_after_every_timed_run():
+    asked = iter(range(1, 100))
+    lap = Lap(run=busy(0.2), device_ms=lambda: float(next(asked)))
+    lap.warm_up(Protocol(warmup_runs=3))
+    lap.visit(0)
+    # Twice while warming up, and once for the run of the visit that is thrown away.
+    assert lap.visits[0].device_ms == (4.0, 5.0, 6.0)
+    assert min(lap.visits[0].wall_ms) >= 0.2
+
+
+def test_a_visit_has_device_times_for_all_its_runs_or_none():
+    told = iter([1.0, 1.0, 1.0, 2.0, None, 2.0])
+    lap = Lap(run=busy(0.2), device_ms=lambda: next(told))
+    lap.warm_up(Protocol(warmup_runs=3))
+    lap.visit(0)
+    assert lap.visits[0].device_ms == ()
+
+
+def test_on_the_devices_clock_its_times_decide_when_rounds_end():
+    protocol = Protocol(rounds=3, max_rounds=9, precision_pct=0.1)
+    steady, restless = (lambda: 1.0), iter(range(1, 1000)).__next__
+    for told, rounds in ((steady, 3), (restless, 9)):
+        watch = stopwatch(2, [], protocol, clock="device")
+        watch.base.device_ms = steady
+        for lap in watch.candidates.values():
+            lap.device_ms = told
+        assert watch.time() == rounds
+
+
+def test_a_candidate_whose_device_falls_silent_leaves():
+    failed = []
+    watch = stopwatch(
+        2, [], Protocol(rounds=2, max_rounds=2), failed=lambda *who: failed.append(who)
+    )
+    watch.candidates[1].clock = "device"
+    watch.time()
+    assert [index for index, _ in failed] == [1] and "own clock" in str(failed[0][1])

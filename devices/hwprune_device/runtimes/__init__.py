@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
+from hwprune_device.estimate import Clock
 from hwprune_device.job import Target
 from hwprune_device.reading import Memory
 
@@ -40,6 +41,14 @@ class Network(Protocol):
         """Give back what it holds; it is not run again."""
 
 
+@runtime_checkable
+class DeviceTimed(Protocol):
+    """A network that a device with a clock of its own runs; an addition to Network."""
+
+    def device_ms(self) -> float | None:
+        """What the last `run` took by the device's own clock; None where it did not tell."""
+
+
 class Runtime(Protocol):
     """Builds networks. Constructing one imports its library and nothing else."""
 
@@ -57,6 +66,12 @@ class Runtime(Protocol):
 
     def limits_address_space(self, target: Target) -> bool:
         """Whether a limit on memory may be one on addresses; not where a driver reserves many."""
+
+    def clock(self, target: Target) -> Clock | None:
+        """The clock whose time is the latency; None: wall or CPU time, as each batch decides.
+
+        Where it is "device" every network is DeviceTimed.
+        """
 
     def warm(self) -> None:
         """Do once what the first build of a process pays for, without leaving threads behind."""

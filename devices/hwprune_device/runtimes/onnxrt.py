@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 
+from hwprune_device.estimate import Clock
 from hwprune_device.job import Target
 from hwprune_device.memory import weight_bytes
 from hwprune_device.reading import Memory
@@ -78,6 +79,10 @@ class OnnxRuntime:
     def limits_address_space(self, target: Target) -> bool:
         """Not beside CUDA, which reserves far more addresses than it fills."""
         return provider_key(str(target.options.get("provider", ""))) not in GPU_PROVIDERS
+
+    def clock(self, target: Target) -> Clock | None:
+        """None: the caller's clocks are the only ones, also beside other providers."""
+        return None
 
     def warm(self) -> None:
         """Build and run a network of one node: allocators, CPU detection, denormal mode.
