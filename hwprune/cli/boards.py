@@ -86,15 +86,10 @@ def add(
     )
     path = board_path(name, board_folder(folder))
     _refuse_to_replace(path, force)
-<<<<<<< HEAD
-    seen = None if unseen else watched(f"look at {name}", lambda: _look(wanted))
+    seen = None if unseen else _look(wanted)
     target = likely_target(seen)
     target = wanted.target if runtime else replace(target, precision=precision or target.precision)
     board = replace(wanted, kind=kind or likely_kind(seen) or name, target=target)
-=======
-    seen = None if unseen else _look(wanted)
-    board = replace(wanted, kind=kind or likely_kind(seen) or name)
->>>>>>> 40c8b0174e3c7c4e83ef908ca0038be56975ff5d
     _write(lambda: write_profile(path, profile_text(board, seen, date.today())), path)
     load_board(path)
     if as_json:

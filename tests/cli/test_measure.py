@@ -73,7 +73,9 @@ def test_energy_is_shown_where_it_was_asked_for_with_its_source_or_why_there_is_
 
 def test_memory_that_the_runtime_does_not_tell_is_said_to_be_untold(capsys):
     base = make_base(tiny_network())
-    untold = replace(make_reading("a" * 64, 2.0), memory=Memory(weights_mb=0.5, activations_mb=None))
+    untold = replace(
+        make_reading("a" * 64, 2.0), memory=Memory(weights_mb=0.5, activations_mb=None)
+    )
     assert facts([untold], this_machine())["memory_mb"] is None
     _show([untold], this_machine(), base, "tiny.onnx")
     (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("memory")]

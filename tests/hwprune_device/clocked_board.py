@@ -7,7 +7,7 @@ that tests know what must be read. Run as a module; takes the supervisor's own a
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from hwprune_device.__main__ import main
@@ -51,7 +51,9 @@ class ClockedRuntime(OnnxRuntime):
     def clock(self, target: Target) -> Clock | None:
         return "device" if target.options.get("latency") == "device" else None
 
-    def load(self, model: bytes, target: Target, free: Mapping[str, int]) -> OnnxNetwork:
+    def load(
+        self, model: bytes, target: Target, free: Mapping[str, int], alive: Callable[[], None]
+    ) -> OnnxNetwork:
         return ClockedNetwork(model, target, free)
 
 
