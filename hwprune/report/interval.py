@@ -48,8 +48,8 @@ def of_readings(constraint: Constraint, readings: Sequence[Reading]) -> Interval
     the mean of the readings. Its half width is the wider of two: what each reading claims for
     itself, shrunk by the root of their number, and what they show between each other by Student's
     t. So a board noisier than its profile says cannot make an interval too narrow. An energy is
-    power times time, so it claims no less than the time does. A reading that tells no energy, or no
-    memory, says nothing.
+    power times time, so it claims no less than the time does. A reading that tells no energy or
+    no memory says nothing.
     """
     readings = telling(constraint, readings)
     if not readings:
