@@ -135,7 +135,7 @@ class TensorRT:
         if parser.parse(model):
             return
         errors = [parser.get_error(i) for i in range(parser.num_errors)]
-        said = [f"{e.node_operator} '{e.node_name}': {e.desc}" for e in errors] or [words.why()]
+        said = [f"{e.node_operator()} '{e.node_name()}': {e.desc()}" for e in errors] or [words.why()]
         raise TrtError("TensorRT cannot read the network: " + "; ".join(said))
 
     def _set_precision(self, config: Any, recipe: Recipe) -> None:
@@ -153,7 +153,6 @@ class TensorRT:
 
     def _set_effort(self, config: Any, recipe: Recipe) -> None:
         config.builder_optimization_level = recipe.level
-        config.profiling_verbosity = self._trt.ProfilingVerbosity.DETAILED
         if recipe.workspace_mb is not None:
             pool = self._trt.MemoryPoolType.WORKSPACE
             config.set_memory_pool_limit(pool, int(recipe.workspace_mb * 1e6))

@@ -37,12 +37,6 @@ class Engine:
         """Scratch and activation memory that an execution context of it takes."""
         return float(self._engine.device_memory_size_v2) / 1e6
 
-    def layers(self) -> str:
-        """What TensorRT made of the network, as JSON."""
-        inspector = self._engine.create_engine_inspector()
-        json = self._trt.LayerInformationFormat.JSON
-        return str(inspector.get_engine_information(json))
-
     def _tensors(self) -> tuple[Tensor, ...]:
         engine, found = self._engine, []
         for name in (engine.get_tensor_name(i) for i in range(engine.num_io_tensors)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -73,6 +74,8 @@ class TrtNetwork:
             creation_peak_mb=self._build.gpu_peak_mb or self._build.host_peak_mb,
         )
         self.facts = {
+            # Two builds of one network differ: which engine it was belongs to the reading.
+            "engine": hashlib.sha256(self._build.engine).hexdigest()[:16],
             "build": self._build.story(),
             "times_ms": self._side_times(),
             "gpu_memory_mb": {
