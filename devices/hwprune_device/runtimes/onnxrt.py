@@ -16,6 +16,7 @@ from hwprune_device.job import Target
 from hwprune_device.memory import weight_bytes
 from hwprune_device.reading import Memory
 from hwprune_device.resident import PeakWatch
+from hwprune_device.runtimes import onnxrt_precision
 from hwprune_device.runtimes import onnxrt_profile as profile
 from hwprune_device.runtimes.inputs import input_values
 from hwprune_device.runtimes.onnxrt_profile import CPU
@@ -69,7 +70,7 @@ class OnnxRuntime:
 
     def workers(self, target: Target) -> int:
         """The session's threads, and one more where another provider works beside them."""
-        options = whole_options(target.options, target.threads)
+        options = whole_options(target.options, target.threads, target.precision)
         return target.threads + (options["provider"] != "cpu")
 
     def patience_s(self, target: Target) -> float:
@@ -116,7 +117,7 @@ class OnnxRuntime:
         """First output of the network; a network of fixed batch runs as often as needed."""
         wanted = target or Target(options={"denormals": self._denormals})
         with _memory_errors():
-            session = _session(model, *_settings(wanted, self._denormals))
+            session = _session(_prepared(model, wanted), *_settings(wanted, self._denormals))
             entry = session.get_inputs()[0]
             fixed = (
                 entry.shape[0] if entry.shape and isinstance(entry.shape[0], int) else len(inputs)
@@ -138,9 +139,8 @@ class OnnxNetwork:
     def __init__(
         self, model: bytes, target: Target, free: Mapping[str, int], *, denormals: str
     ) -> None:
-        if target.precision != "fp32":
-            raise ValueError(f"onnxrt runs fp32 networks; the target asks for {target.precision}")
         options, providers = _settings(target, denormals)
+        model = _prepared(model, target)
         for name, size in free.items():
             options.add_free_dimension_override_by_name(name, size)
         self._provider = providers[0][0]
@@ -207,7 +207,7 @@ class OnnxNetwork:
 
 def _settings(target: Target, denormals: str) -> tuple[ort.SessionOptions, list[Provider]]:
     """Session options and providers of a target."""
-    wanted = whole_options(target.options, target.threads)
+    wanted = whole_options(target.options, target.threads, target.precision)
     if wanted["denormals"] != denormals:
         raise ValueError(
             f"the target asks for denormals = {wanted['denormals']}, and this process was started "
@@ -229,17 +229,26 @@ def _settings(target: Target, denormals: str) -> tuple[ort.SessionOptions, list[
     entries["session.disable_cpu_ep_fallback"] = wanted["fallback"] == "refuse"
     for name, value in entries.items():
         options.add_session_config_entry(name, str(int(value)))
-    return options, _providers(wanted, target.threads)
+    return options, _providers(wanted, target)
 
 
-def _providers(wanted: Mapping[str, Any], threads: int) -> list[Provider]:
+def _prepared(model: bytes, target: Target) -> bytes:
+    """The network in the target's precision."""
+    wanted = whole_options(target.options, target.threads, target.precision)
+    onnxrt_precision.settle_tf32(wanted["provider"], target.precision)
+    return onnxrt_precision.graph_in(model, wanted["provider"], target.precision)
+
+
+def _providers(wanted: Mapping[str, Any], target: Target) -> list[Provider]:
     """The wanted provider, and behind it the CPU for what it cannot run."""
     key, available = wanted["provider"], ort.get_available_providers()
     names = {provider_key(name): name for name in available}
     if key not in names:
         has = ", ".join(names.values())
         raise ValueError(f"the target asks for provider {key}; this ONNX Runtime has: {has}")
-    own = {_THREADS_OPTION[key]: str(threads)} if key in _THREADS_OPTION else {}
+    own = onnxrt_precision.provider_options(key, target.precision)
+    if key in _THREADS_OPTION:
+        own[_THREADS_OPTION[key]] = str(target.threads)
     first: list[Provider] = [(names[key], {**own, **wanted["provider_options"]})]
     alone = key == "cpu" or wanted["fallback"] == "refuse"
     return first if alone else [*first, (CPU, {})]

@@ -33,6 +33,11 @@ CHOICES: Mapping[str, tuple[Any, ...]] = {
     "spinning": (True, False),
     "fallback": ("allow", "refuse"),
 }
+PRECISIONS: Mapping[str, tuple[str, ...]] = {
+    "cuda": ("fp32", "tf32", "fp16"),
+    "tensorrt": ("fp32", "tf32", "fp16", "bf16", "int8"),
+}
+"""By provider, where there is a choice."""
 GPU_RUNTIMES = ("trt",)
 """Runtimes that have a clock of the device beside the host's."""
 GPU_PROVIDERS = ("cuda", "tensorrt", "nvtensorrtrtx")
@@ -58,16 +63,19 @@ def normal_options(
     normal = {name: _normal_value(name, value) for name, value in options.items()}
     whole = {**DEFAULTS, **normal}
     _check_together(whole, threads)
+    _check_precision(whole["provider"], precision)
     return {name: whole[name] for name in sorted(normal) if whole[name] != DEFAULTS[name]}
 
 
-def whole_options(options: Mapping[str, Any], threads: int) -> dict[str, Any]:
+def whole_options(
+    options: Mapping[str, Any], threads: int, precision: str = "fp32"
+) -> dict[str, Any]:
     """Every option of onnxrt with its value.
 
     Raises:
         OptionError: as `normal_options`.
     """
-    return {**DEFAULTS, **normal_options("onnxrt", options, threads)}
+    return {**DEFAULTS, **normal_options("onnxrt", options, threads, precision)}
 
 
 def provider_key(name: str) -> str:
@@ -132,6 +140,16 @@ def _check_together(whole: Mapping[str, Any], threads: int) -> None:
                 given=f"{name} = {whole[name]!r}, provider = CPU",
                 possible=f"a provider, or no {name}",
             )
+
+
+def _check_precision(provider: str, precision: str) -> None:
+    possible = PRECISIONS.get(provider, ("fp32",))
+    if precision not in possible:
+        raise OptionError(
+            f"ONNX Runtime's provider {provider} does not compute in this precision here",
+            given=precision,
+            possible=", ".join(possible),
+        )
 
 
 def _words(choices: tuple[Any, ...]) -> str:

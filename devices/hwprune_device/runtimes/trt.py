@@ -135,8 +135,8 @@ class TensorRT:
         if parser.parse(model):
             return
         errors = [parser.get_error(i) for i in range(parser.num_errors)]
-        said = [f"{e.node_operator()} '{e.node_name()}': {e.desc()}" for e in errors] or [words.why()]
-        raise TrtError("TensorRT cannot read the network: " + "; ".join(said))
+        said = [f"{e.node_operator()} '{e.node_name()}': {e.desc()}" for e in errors]
+        raise TrtError("TensorRT cannot read the network: " + "; ".join(said or [words.why()]))
 
     def _set_precision(self, config: Any, recipe: Recipe) -> None:
         flags = self._trt.BuilderFlag
