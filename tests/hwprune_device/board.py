@@ -80,7 +80,8 @@ def running(
 
     `python` is the board's own; `settings` are further environment variables.
     """
-    path = os.pathsep.join([str(ROOT), str(ROOT / "devices")])
+    before = os.environ.get("PYTHONPATH", "")
+    path = os.pathsep.join([str(ROOT), str(ROOT / "devices"), *filter(None, [before])])
     environment = {**os.environ, "PYTHONPATH": path, **(settings or {})}
     process = subprocess.Popen(
         [python, *main, "--cores", "last"],

@@ -18,6 +18,10 @@ DENORMALS = "HWPRUNE_DENORMALS"
 """Environment variable: "zero" or "keep". A process decides it once, before any job is known."""
 
 
+def unheard() -> None:
+    """A sign of life where nobody listens."""
+
+
 class Network(Protocol):
     """A network that was built and can run."""
 
@@ -77,7 +81,11 @@ class Runtime(Protocol):
         """Do once what the first build of a process pays for, without leaving threads behind."""
 
     def load(
-        self, model: bytes, target: Target, free: Mapping[str, int], alive: Callable[[], None]
+        self,
+        model: bytes,
+        target: Target,
+        free: Mapping[str, int],
+        alive: Callable[[], None] = unheard,
     ) -> Network:
         """Build `model`; `free` gives sizes to symbolic dimensions by name.
 

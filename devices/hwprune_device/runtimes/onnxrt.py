@@ -16,7 +16,7 @@ from hwprune_device.job import Target
 from hwprune_device.memory import weight_bytes
 from hwprune_device.reading import Memory
 from hwprune_device.resident import PeakWatch
-from hwprune_device.runtimes import onnxrt_precision
+from hwprune_device.runtimes import onnxrt_precision, unheard
 from hwprune_device.runtimes import onnxrt_profile as profile
 from hwprune_device.runtimes.inputs import input_values
 from hwprune_device.runtimes.onnxrt_profile import CPU
@@ -100,7 +100,11 @@ class OnnxRuntime:
         self.execute(model.SerializeToString(), np.ones(1, np.float32))
 
     def load(
-        self, model: bytes, target: Target, free: Mapping[str, int], alive: Callable[[], None]
+        self,
+        model: bytes,
+        target: Target,
+        free: Mapping[str, int],
+        alive: Callable[[], None] = unheard,
     ) -> OnnxNetwork:
         """Build a session; ONNX Runtime says nothing meanwhile, so `alive` is not called.
 

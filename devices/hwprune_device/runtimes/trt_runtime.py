@@ -16,6 +16,7 @@ import onnx
 from hwprune_device.estimate import Clock
 from hwprune_device.job import Target
 from hwprune_device.owner import cache_folder
+from hwprune_device.runtimes import unheard
 from hwprune_device.runtimes.cuda import Cuda
 from hwprune_device.runtimes.patience import patience_s
 from hwprune_device.runtimes.trt import Recipe, TensorRT
@@ -82,7 +83,11 @@ class TrtRuntime:
         """Nothing: CUDA must not be touched before the fork, since it does not survive one."""
 
     def load(
-        self, model: bytes, target: Target, free: Mapping[str, int], alive: Callable[[], None]
+        self,
+        model: bytes,
+        target: Target,
+        free: Mapping[str, int],
+        alive: Callable[[], None] = unheard,
     ) -> TrtNetwork:
         """Build an engine and make it ready to run.
 
@@ -111,7 +116,7 @@ class TrtRuntime:
         names = _symbols(model)
         graph = self._graph(model, wanted, dict.fromkeys(names, wanted.batch), options, inputs)
         with self._context(spin=options["spin"]).sound():
-            network = self._ready(graph, wanted, options, _nothing, inputs)
+            network = self._ready(graph, wanted, options, unheard, inputs)
         try:
             size = network.batch
             short = -len(inputs) % size
@@ -238,7 +243,3 @@ def _symbols(model: bytes) -> list[str]:
     entries = onnx.load_model_from_string(model).graph.input
     firsts = [entry.type.tensor_type.shape.dim[:1] for entry in entries]
     return [dim[0].dim_param for dim in firsts if dim and dim[0].dim_param]
-
-
-def _nothing() -> None:
-    """Nobody watches."""

@@ -67,6 +67,8 @@ def test_events_agree_with_torch_on_the_same_kernels(cuda: Cuda):
     ours, theirs = [], []
     with torch.cuda.stream(torch.cuda.ExternalStream(stream.handle)):
         for number in range(60):
+            for _ in range(8):
+                matrix @ matrix  # so that the GPU never waits for what the host has yet to say
             inner = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
             outer = cuda.event(), cuda.event()
             outer[0].record(stream)
