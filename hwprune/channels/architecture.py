@@ -13,8 +13,8 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from hwprune.channels.values import is_weight, resize_factors
 from hwprune_device.plan import CutPlan
+from hwprune_device.values import is_weight, resize_factors
 
 _SMALL = 1024
 """Integer constants up to this size are structure (shapes, pads, axes); larger are data."""

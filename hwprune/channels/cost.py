@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 
-from hwprune.channels.values import Shape, is_weight, value_shapes
 from hwprune.channels.walk import attribute
 from hwprune.layer import ChannelCount, Layer
 from hwprune_device.plan import STAYS, AxisCut, CutPlan
+from hwprune_device.values import Shape, is_weight, value_shapes
 
 FEATURES = (
     "depth",

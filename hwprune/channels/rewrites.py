@@ -10,7 +10,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from hwprune.channels.shape_values import shape_values
-from hwprune.channels.values import Shape, value_shapes
+from hwprune_device.values import Shape, value_shapes
 
 ODD_BATCH = 7919
 """A batch no network has as a size of its own, so that it can be told apart in shapes."""

@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from hwprune.channels.values import Shape, is_weight
+from hwprune_device.values import Shape, is_weight
 
 _MOST = 4096
 """Elements of what is still a list of sizes or places."""

@@ -15,7 +15,7 @@ import onnx
 from onnx import numpy_helper
 
 from hwprune.channels.atoms import Atoms, Labels
-from hwprune.channels.values import Shape, is_weight, value_shapes
+from hwprune_device.values import Shape, is_weight, value_shapes
 
 AxisLabels = tuple[Labels | None, ...]
 

@@ -30,8 +30,8 @@ from hwprune.finetune.optimizer import (
 from hwprune.network.accuracy import accuracy_of
 from hwprune.network.data import Data
 from hwprune.network.execution import best_execution
-from hwprune.network.folding import fold_batchnorm
 from hwprune.recipe import Recipe
+from hwprune_device.torch_graph.folding import fold_batchnorm
 
 
 def steps_per_epoch(data: Data, recipe: Recipe) -> int:

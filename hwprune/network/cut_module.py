@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from hwprune.errors import NetworkError
-from hwprune.network.twin import is_state_key
 from hwprune_device.cut import KeptIndices, checked_keep
 from hwprune_device.plan import CutPlan, LiteralCut
+from hwprune_device.torch_graph.twin import is_state_key
 
 Place = tuple[str, int | None]
 """A node inside a module, such as `Pad` or `Slice_1`, and the element of its number list."""

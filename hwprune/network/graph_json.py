@@ -9,8 +9,8 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from hwprune.channels.values import as_written, is_weight
 from hwprune.errors import NetworkError
+from hwprune_device.values import as_written, is_weight
 
 _TYPE = onnx.TensorProto.DataType
 

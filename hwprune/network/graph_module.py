@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import onnx
 import torch
 from onnx import numpy_helper
 from torch import fx, nn
 
-from hwprune.channels.values import BUFFERS_KEY, is_weight, value_shapes
 from hwprune.errors import NetworkError
-from hwprune.network.ops import EMITS
-from hwprune.network.twin import Twin
+from hwprune_device.torch_graph.module import UnknownOperatorError, module_of
+from hwprune_device.torch_graph.ops import EMITS
+from hwprune_device.values import is_weight
 
 
 def to_module(model: bytes) -> fx.GraphModule:
@@ -30,17 +28,15 @@ def to_module(model: bytes) -> fx.GraphModule:
     Raises:
         NetworkError: the graph has an op that torch's side does not know.
     """
-    proto = onnx.load_model_from_string(model)
-    buffers = {p.key: p.value for p in proto.metadata_props}.get(BUFFERS_KEY, "[]")
-    shapes = value_shapes(proto)
-    twin = Twin(proto.graph, set(json.loads(buffers)), {k: len(v) for k, v in shapes.items()})
-    for value in proto.graph.input:
-        twin.set(value.name, twin.fx.placeholder(_identifier(value.name)))
-    for node in proto.graph.node:
-        _emit(twin, node)
-    outputs = [twin.get(value.name) for value in proto.graph.output]
-    twin.fx.output(outputs[0] if len(outputs) == 1 else tuple(outputs))
-    return fx.GraphModule(twin.root, twin.fx).eval()
+    try:
+        return module_of(model)
+    except UnknownOperatorError as error:
+        raise NetworkError(
+            f"the network cannot be rebuilt in torch: {error.said}",
+            given=f"node '{error.node}'",
+            possible=", ".join(sorted(EMITS)),
+            next_step="add its torch twin to hwprune_device/torch_graph/ops",
+        ) from error
 
 
 def to_onnx(module: nn.Module, template: bytes) -> bytes:
@@ -79,26 +75,3 @@ def _expect_constant(tensor: onnx.TensorProto) -> None:
             f"the module has no weight '{tensor.name}', which the graph needs",
             next_step="give a module made by to_module or cut_module from the same base network",
         )
-
-
-def _emit(twin: Twin, node: onnx.NodeProto) -> None:
-    emit = EMITS.get(node.op_type) if node.domain in ("", "ai.onnx") else None
-    try:
-        if emit is None:
-            raise NotImplementedError(f"op {node.op_type}")
-        result = emit(twin, node)
-    except NotImplementedError as error:
-        raise NetworkError(
-            f"the network cannot be rebuilt in torch: {error}",
-            given=f"node '{node.name}'",
-            possible=", ".join(sorted(EMITS)),
-            next_step="add its torch twin to hwprune/network/ops",
-        ) from error
-    for name, value in zip(
-        node.output, result if isinstance(result, tuple) else (result,), strict=False
-    ):
-        twin.set(name, value)
-
-
-def _identifier(name: str) -> str:
-    return name if name.isidentifier() else "input"

@@ -15,8 +15,8 @@ from onnx import helper, numpy_helper
 from torch import nn
 from torch.nn.modules.conv import _ConvNd
 
-from hwprune.channels.values import BUFFERS_KEY
 from hwprune.network.graph_module import to_module
+from hwprune_device.values import BUFFERS_KEY
 
 EPSILON = 1e-5
 _BATCH = 64

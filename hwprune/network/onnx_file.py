@@ -12,9 +12,9 @@ import onnx_ir as ir
 from onnx import version_converter
 
 from hwprune.channels.canonical import canonical
-from hwprune.channels.values import BUFFERS_KEY, is_weight
 from hwprune.errors import NetworkError
 from hwprune.network.simplify import simplified
+from hwprune_device.values import BUFFERS_KEY, is_weight
 
 OLDEST = 13
 """Opset from which axes and sizes are inputs everywhere, as the analysis reads them."""

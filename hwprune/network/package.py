@@ -23,10 +23,10 @@ from torch import nn
 
 from hwprune.channels.architecture import architecture_hash
 from hwprune.channels.base import BaseNetwork
-from hwprune.channels.values import is_weight
 from hwprune.errors import NetworkError
 from hwprune.network.graph_json import graph_from_json, graph_to_json
 from hwprune.network.graph_module import to_module
+from hwprune_device.values import is_weight
 
 FORMAT = "hwprune-network"
 VERSION = 1

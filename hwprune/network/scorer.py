@@ -12,11 +12,11 @@ from torch import fx, nn
 
 from hwprune.network.accuracy import hits
 from hwprune.network.execution import Execution, best_execution
-from hwprune.network.folding import fold_batchnorm
 from hwprune.network.graph_module import to_module
 from hwprune.network.recalibration import recalibrate
 from hwprune_device.cut import Cutter
 from hwprune_device.plan import CutPlan
+from hwprune_device.torch_graph.folding import fold_batchnorm
 
 BATCH = 125
 """Images a pass: fastest on a core with 1 MB of second-level cache; see bench_scorer."""

@@ -11,9 +11,9 @@ from onnx import numpy_helper
 from torch import fx, nn
 
 from hwprune.network.graph_module import to_module
-from hwprune.network.ops.layers import normalise_layer
 from hwprune_device.cut import KeptIndices
 from hwprune_device.plan import AxisCut, CutPlan
+from hwprune_device.torch_graph.ops.layers import normalise_layer
 
 
 def silenced_module(model: bytes, plan: CutPlan, keep: Sequence[np.ndarray]) -> fx.GraphModule:

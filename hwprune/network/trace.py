@@ -17,9 +17,9 @@ import torch
 from torch import nn
 
 from hwprune.channels.canonical import canonical
-from hwprune.channels.values import BUFFERS_KEY
 from hwprune.errors import NetworkError
 from hwprune.network.simplify import simplified
+from hwprune_device.values import BUFFERS_KEY
 
 Example = torch.Tensor | Sequence[torch.Tensor]
 """What a network is run on once: one tensor, or one for each argument."""

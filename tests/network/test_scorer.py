@@ -8,12 +8,12 @@ from torch import fx
 from hwprune.network.accuracy import accuracy_of
 from hwprune.network.data import load_data
 from hwprune.network.execution import EXACT
-from hwprune.network.folding import fold_batchnorm
 from hwprune.network.graph_module import to_module
 from hwprune.network.recalibration import recalibrate
 from hwprune.network.scorer import make_scorer
 from hwprune.saliency.ranking import rank
 from hwprune_device.cut import Cutter
+from hwprune_device.torch_graph.folding import fold_batchnorm
 from tests.digits import CIFAR, digits
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import onnx
 
-from hwprune.network.twin import Twin
+from hwprune_device.torch_graph.twin import Twin
 
 Emit = Callable[[Twin, onnx.NodeProto], Any]
 """Adds what computes the node; returns the fx node of its only output, or a tuple of several."""

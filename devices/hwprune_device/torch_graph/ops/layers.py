@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import fx, nn
 
-from hwprune.network.ops.registry import twin_of
-from hwprune.network.twin import Twin, attributes, even_pads, torch_pads
+from hwprune_device.torch_graph.ops.registry import twin_of
+from hwprune_device.torch_graph.twin import Twin, attributes, even_pads, torch_pads
 
 _UNFILLED = torch.device("meta")
 """Layers are made without weights: drawing random ones costs more than all the rest."""

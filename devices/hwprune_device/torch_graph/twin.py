@@ -11,7 +11,7 @@ import torch
 from onnx import numpy_helper
 from torch import fx, nn
 
-from hwprune.channels.values import as_written, is_weight
+from hwprune_device.values import as_written, is_weight
 
 
 class Twin:

@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import fx
 
-from hwprune.network.ops.registry import twin_of
-from hwprune.network.twin import Twin, attributes, even_pads, torch_pads
+from hwprune_device.torch_graph.ops.registry import twin_of
+from hwprune_device.torch_graph.twin import Twin, attributes, even_pads, torch_pads
 
 
 def onnx_l2(data: torch.Tensor, axes: list[int], keep: bool) -> torch.Tensor:

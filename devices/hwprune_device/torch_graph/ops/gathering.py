@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import fx
 
-from hwprune.network.ops.registry import twin_of
-from hwprune.network.twin import Twin, attributes
+from hwprune_device.torch_graph.ops.registry import twin_of
+from hwprune_device.torch_graph.twin import Twin, attributes
 
 
 @twin_of("Gather")

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import fx
 
-from hwprune.network.ops.registry import twin_of
-from hwprune.network.twin import Twin, attributes, torch_pads
+from hwprune_device.torch_graph.ops.registry import twin_of
+from hwprune_device.torch_graph.twin import Twin, attributes, torch_pads
 
 _FAR = 2**31 - 1
 
