@@ -24,7 +24,7 @@ ROOMS = {
 }
 ONLY_IN = {
     # A board that runs networks as torch imports these two places, and nothing else does there.
-    "torch": {"hwprune_device/torch_graph", "hwprune_device/runtimes/torch_network.py"}
+    "torch": {"hwprune_device/torch_graph", "hwprune_device/torch_inference"}
     | {"network", "saliency", "finetune", "search", "pipeline", "cli"},
     "ray": {"farm", "search"},
     "onnxruntime": {"hwprune_device/runtimes/onnxrt.py"},

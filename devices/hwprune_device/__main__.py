@@ -12,6 +12,8 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_name] = "1"
 # From version 1.29 on ONNX Runtime else tells its makers what it runs.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+# NVML numbers GPUs by their buses; CUDA does the same only when it is told to.
+os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
 
 
 def chosen_cores(wanted: str, threads: int, allowed: list[int]) -> tuple[int, ...]:

@@ -52,8 +52,10 @@ class Supervisor:
         self._previous = previous
         self._runtimes: dict[str, Runtime]
         self._runtimes, self._missing = available(runtimes)
-        for runtime in self._runtimes.values():
-            runtime.warm()
+        self._warmed: set[str] = set()
+        for name in runtimes:
+            if name in self._runtimes:
+                self._runtime(name)
         self._bases = bases
         self._board = fingerprint(cores)
         self._last_beat = 0.0
@@ -175,6 +177,14 @@ class Supervisor:
         if name not in self._runtimes:
             why = self._missing.get(name, f"no runtime is called '{name}'")
             raise UnknownRuntimeError(f"{why}; it has: {', '.join(self._runtimes) or 'none'}")
+        if name not in self._warmed:
+            try:
+                self._runtimes[name].warm()
+            except ImportError as error:
+                raise UnknownRuntimeError(
+                    f"runtime '{name}' cannot be used on this board: {error}"
+                ) from error
+            self._warmed.add(name)
         return self._runtimes[name]
 
     def _send(self, header: Mapping[str, Any], body: bytes = b"") -> None:

@@ -21,24 +21,26 @@ from collections.abc import Callable
 
 LEAST_PYTHON = (3, 10)
 PACKAGES = ("numpy", "onnx", "onnxruntime", "tensorrt", "pycuda")
+WANTED = {"torch": ("torch",)}
+"""What is imported besides, by the runtime that is asked for: it takes long where it is there."""
 _UNAVAILABLE = "unavailable"
 _IMPORT_TIMEOUT_S = 90
 """A slow card of a small board may take this long to import a runtime."""
 
 
-def main() -> None:
-    """Write one frame of kind "survey" to stdout."""
+def main(runtime: str = "") -> None:
+    """Write one frame of kind "survey" to stdout; `runtime`: what the board is meant to run."""
     outgoing = os.dup(1)
     # Whatever a library prints goes to stderr from here on, so that it cannot tear the frame.
     os.dup2(2, 1)
-    found = survey() if sys.version_info >= LEAST_PYTHON else {"python": _python()}
+    found = survey(runtime=runtime) if sys.version_info >= LEAST_PYTHON else {"python": _python()}
     text = json.dumps({"kind": "survey", **found}).encode()
     # By hand, as in frame.py, which needs a newer Python.
     with os.fdopen(outgoing, "wb") as stream:
         stream.write(struct.pack(">I", len(text)) + text + struct.pack(">Q", 0))
 
 
-def survey(root: str = "/") -> dict:
+def survey(root: str = "/", runtime: str = "") -> dict:
     """Everything that is known of the board, by topic; `root` is for recorded boards."""
     from pathlib import Path
 
@@ -47,7 +49,7 @@ def survey(root: str = "/") -> dict:
     place = Path(root)
     looks = {
         "python": _python,
-        "packages": _packages,
+        "packages": lambda: _packages((*PACKAGES, *WANTED.get(runtime, ()))),
         "machine": platform.machine,
         "os": lambda: hardware.os_name(place),
         "kernel": platform.release,
@@ -65,7 +67,7 @@ def _tried(look: Callable) -> object:
         json.dumps(found, allow_nan=False)
     except Exception:  # a survey tells what it can; a look that breaks tells nothing
         return _UNAVAILABLE
-    return _UNAVAILABLE if found in (None, "", []) else found
+    return _UNAVAILABLE if found in (None, "", [], {}) else found
 
 
 def _python() -> dict:
@@ -83,9 +85,9 @@ def _python() -> dict:
     }
 
 
-def _packages() -> dict:
+def _packages(names: tuple) -> dict:
     """What importing each package gives, each in a process of its own: a broken one may crash."""
-    started = {name: _start_import(name) for name in PACKAGES}
+    started = {name: _start_import(name) for name in names}
     deadline = time.monotonic() + _IMPORT_TIMEOUT_S
     return {name: _end_import(pid, pipe, deadline) for name, (pid, pipe) in started.items()}
 

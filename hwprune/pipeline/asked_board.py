@@ -7,6 +7,7 @@ from dataclasses import replace
 from hwprune.board import Board
 from hwprune.budget import Budget
 from hwprune.errors import DeploymentError
+from hwprune_device.runtimes.option_error import OptionError
 from hwprune_device.runtimes.options import GPU_RUNTIMES, normal_options
 
 ENERGY_S = 1.0
@@ -33,6 +34,13 @@ def as_asked(budget: Budget, board: Board) -> Board:
                 possible=f"a board whose runtime is {' or '.join(GPU_RUNTIMES)}, or no clock",
             )
         options = {**target.options, "latency": clock}
-        normal = normal_options(target.runtime, options, target.threads, target.precision)
+        try:
+            normal = normal_options(target.runtime, options, target.threads, target.precision)
+        except OptionError as error:
+            raise DeploymentError(
+                f"the budget asks for a clock that board {board.name} does not have",
+                given=error.given,
+                possible=error.possible,
+            ) from None
         target = replace(target, options=normal)
     return replace(board, protocol=protocol, target=target)

@@ -54,7 +54,8 @@ class DeviceTimed(Protocol):
 
 
 class Runtime(Protocol):
-    """Builds networks. Constructing one imports its library and nothing else."""
+    """Builds networks. Constructing one shows whether its library is here; a heavy one is imported
+    by `warm`."""
 
     def describe(self) -> Mapping[str, Any]:
         """Name, version, build: what a latency depends on, and what the runtime offers here."""
@@ -78,7 +79,13 @@ class Runtime(Protocol):
         """
 
     def warm(self) -> None:
-        """Do once what the first build of a process pays for, without leaving threads behind."""
+        """Do once what the first build of a process pays for, without leaving threads behind.
+
+        Called before the first fork of a child that uses this runtime.
+
+        Raises:
+            ImportError: its library is here and cannot be imported.
+        """
 
     def load(
         self,
@@ -121,6 +128,7 @@ class UnknownRuntimeError(Exception):
 _REGISTRY = {
     "onnxrt": "hwprune_device.runtimes.onnxrt:OnnxRuntime",
     "trt": "hwprune_device.runtimes.trt_runtime:TrtRuntime",
+    "torch": "hwprune_device.runtimes.torchrt:TorchRuntime",
 }
 
 

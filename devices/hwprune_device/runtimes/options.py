@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from hwprune_device.runtimes import trt_options
+from hwprune_device.runtimes import torch_options, trt_options
 from hwprune_device.runtimes.option_error import OptionError
 
 DEFAULTS: Mapping[str, Any] = {
@@ -38,8 +38,13 @@ PRECISIONS: Mapping[str, tuple[str, ...]] = {
     "tensorrt": ("fp32", "tf32", "fp16", "bf16", "int8"),
 }
 """By provider, where there is a choice."""
-GPU_RUNTIMES = ("trt",)
+GPU_RUNTIMES = ("trt", "torch")
 """Runtimes that have a clock of the device beside the host's."""
+_TABLES = {
+    "onnxrt": (DEFAULTS, CHOICES),
+    "torch": (torch_options.DEFAULTS, torch_options.CHOICES),
+}
+"""Defaults and choices by runtime."""
 GPU_PROVIDERS = ("cuda", "tensorrt", "nvtensorrtrtx")
 """Providers that run on an NVIDIA GPU."""
 _SUFFIX = "executionprovider"
@@ -58,24 +63,34 @@ def normal_options(
     """
     if runtime == "trt":
         return trt_options.normal_options(options, precision)
-    if runtime != "onnxrt":
+    if runtime not in _TABLES:
         return dict(options)
-    normal = {name: _normal_value(name, value) for name, value in options.items()}
-    whole = {**DEFAULTS, **normal}
-    _check_together(whole, threads)
-    _check_precision(whole["provider"], precision)
-    return {name: whole[name] for name in sorted(normal) if whole[name] != DEFAULTS[name]}
+    defaults, choices = _TABLES[runtime]
+    normal = {n: _normal_value(n, value, defaults, choices) for n, value in options.items()}
+    whole = {**defaults, **normal}
+    if runtime == "onnxrt":
+        _check_together(whole, threads)
+        _check_precision(whole["provider"], precision)
+    elif found := torch_options.conflict(whole):
+        said, given, possible = found
+        raise OptionError(said, given=given, possible=possible)
+    return {name: whole[name] for name in sorted(normal) if whole[name] != defaults[name]}
 
 
 def whole_options(
-    options: Mapping[str, Any], threads: int, precision: str = "fp32"
+    options: Mapping[str, Any],
+    threads: int,
+    precision: str = "fp32",
+    *,
+    runtime: str = "onnxrt",
 ) -> dict[str, Any]:
-    """Every option of onnxrt with its value.
+    """Every option of a runtime that is known here, with its value.
 
     Raises:
         OptionError: as `normal_options`.
     """
-    return {**DEFAULTS, **normal_options("onnxrt", options, threads, precision)}
+    defaults, _ = _TABLES[runtime]
+    return {**defaults, **normal_options(runtime, options, threads, precision)}
 
 
 def provider_key(name: str) -> str:
@@ -83,17 +98,19 @@ def provider_key(name: str) -> str:
     return name.strip().lower().removesuffix(_SUFFIX)
 
 
-def _normal_value(name: str, value: Any) -> Any:
-    if name not in DEFAULTS:
-        raise OptionError(f"unknown option '{name}'", given=name, possible=", ".join(DEFAULTS))
+def _normal_value(
+    name: str, value: Any, defaults: Mapping[str, Any], choices: Mapping[str, tuple[Any, ...]]
+) -> Any:
+    if name not in defaults:
+        raise OptionError(f"unknown option '{name}'", given=name, possible=", ".join(defaults))
     if name == "provider":
         return _provider(value)
     if name == "provider_options":
         return _provider_options(value)
     # By type too: 1 is equal to True, and no one means it here.
-    if not any(value == choice and type(value) is type(choice) for choice in CHOICES[name]):
+    if not any(value == choice and type(value) is type(choice) for choice in choices[name]):
         raise OptionError(
-            f"option {name} cannot be this", given=repr(value), possible=_words(CHOICES[name])
+            f"option {name} cannot be this", given=repr(value), possible=_words(choices[name])
         )
     return value
 

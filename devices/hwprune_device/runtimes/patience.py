@@ -11,6 +11,8 @@ from hwprune_device.runtimes.options import provider_key
 
 ENGINE_S = 1800.0
 """TensorRT tries kernels on the board itself; a large network takes a small Jetson that long."""
+INDUCTOR_S = 600.0
+"""Inductor compiles the first network of a kind for minutes; later ones come from its cache."""
 _ENGINES = ("tensorrt", "nvtensorrtrtx")
 
 
@@ -20,5 +22,7 @@ def patience_s(target: Target) -> float:
         return float(
             trt_options.whole_options(target.options, target.precision)["build_timeout_s"]
         )
+    if target.runtime == "torch":
+        return INDUCTOR_S if target.options.get("mode") == "inductor" else 0.0
     provider = provider_key(str(target.options.get("provider", "")))
     return ENGINE_S if target.runtime == "onnxrt" and provider in _ENGINES else 0.0

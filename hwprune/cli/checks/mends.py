@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 NEEDED = {
     "onnxrt": ("numpy", "onnx", "onnxruntime"),
     "trt": ("numpy", "onnx", "tensorrt", "pycuda"),
+    "torch": ("numpy", "onnx", "torch"),
 }
 """Packages that a board needs, by runtime."""
 PERFORMANCE = "echo performance | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor"

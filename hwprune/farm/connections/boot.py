@@ -1,7 +1,7 @@
 """The first text that Python on a board runs: it takes the device package from stdin to memory.
 
-Sent as `python3 -B -c TEXT SIZE [survey | ARGUMENTS ...]`; SIZE bytes of a zip file follow on
-stdin. A Python that is too old must still read this far to say so: nothing here is newer than
+Sent as `python3 -B -c TEXT SIZE [survey RUNTIME | ARGUMENTS ...]`; SIZE bytes of a zip file follow
+on stdin. A Python that is too old must still read this far to say so: nothing here is newer than
 Python 3.6. The text passes a shell of unknown kind, so it holds neither backslashes nor single
 quotes nor exclamation marks.
 """
@@ -46,7 +46,7 @@ def main(arguments: "list[str]") -> int:
     if words[:1] == ["survey"]:
         survey = importlib.import_module("hwprune_device.survey")
         os.write(1, MARKER)
-        return int(survey.main() or 0)
+        return int(survey.main(*words[1:]) or 0)
     supervisor = importlib.import_module("hwprune_device.__main__")
     os.write(1, MARKER)
     return int(supervisor.main(words))

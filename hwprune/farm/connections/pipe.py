@@ -106,7 +106,7 @@ class PipeConnection:
     def _words(self) -> list[str]:
         """The supervisor's own arguments."""
         if self._survey:
-            return ["survey"]
+            return ["survey", self._board.target.runtime]
         words = ["--cores", self._board.core_words, "--threads", str(self._board.target.threads)]
         if self._board.cache:
             words += ["--cache", self._board.cache]

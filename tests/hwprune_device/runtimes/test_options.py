@@ -56,3 +56,26 @@ def test_the_whole_has_every_option():
 
 def test_options_of_another_runtime_are_its_own_business():
     assert normal_options("trt", {"workspace_mb": 64}, threads=1) == {"workspace_mb": 64}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"mode": "graph"},
+        {"device": "gpu"},
+        {"channels_last": "yes"},
+        {"optimization": "all"},
+        {"mode": "cuda_graph", "device": "cpu"},
+        {"latency": "device", "device": "cpu"},
+    ],
+)
+def test_torch_has_options_of_its_own(options):
+    with pytest.raises(OptionError) as raised:
+        normal_options("torch", options, threads=1)
+    assert raised.value.given and raised.value.possible
+
+
+def test_torch_s_defaults_are_left_out_too():
+    spelled = {"mode": "eager", "device": "auto", "channels_last": True}
+    assert normal_options("torch", spelled, threads=1) == {"channels_last": True}
+    assert whole_options({}, 1, "torch")["mode"] == "eager"

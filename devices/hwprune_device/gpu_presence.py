@@ -1,0 +1,29 @@
+"""Whether this board has an NVIDIA GPU and a target runs on it, without touching its driver.
+
+A supervisor asks before it forks: once a driver was touched, CUDA does not survive the fork.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hwprune_device import tegra
+from hwprune_device.job import Target
+from hwprune_device.runtimes.options import GPU_PROVIDERS, provider_key
+from hwprune_device.sysfs import ROOT
+
+_NODES = ("dev/nvidiactl", "proc/driver/nvidia/version")
+
+
+def has_gpu(root: Path = ROOT) -> bool:
+    """Whether there is a driver for one: a card's, or the Jetson's own."""
+    return bool(tegra.chip(root)) or any((root / node).exists() for node in _NODES)
+
+
+def on_gpu(target: Target, *, present: bool) -> bool:
+    """Whether a target's networks run on the GPU; `present`: whether the board has one."""
+    if target.runtime == "torch":
+        device = target.options.get("device", "auto")
+        return device == "cuda" or (device == "auto" and present)
+    provider = provider_key(str(target.options.get("provider", "")))
+    return target.runtime == "trt" or provider in GPU_PROVIDERS

@@ -1,0 +1,43 @@
+"""Memory of a network as torch's own allocators tell it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+_MEMORY = "[memory]"
+"""What torch's profiler calls an allocation (positive) and a release (negative)."""
+
+
+def cpu_peak_bytes(run: Callable[[], Any]) -> int | None:
+    """Most that one run held at a time beyond what was there before; None if it is not told."""
+    activities = [torch.profiler.ProfilerActivity.CPU]
+    with torch.profiler.profile(activities=activities, profile_memory=True) as profile:
+        run()
+    results = profile.profiler.kineto_results if profile.profiler else None
+    if results is None:
+        return None
+    events = [event for event in results.events() if event.name() == _MEMORY]
+    held = peak = 0
+    for event in sorted(events, key=lambda e: e.start_ns()):
+        held += event.nbytes()
+        peak = max(peak, held)
+    return peak if events else None
+
+
+def cuda_peak_bytes(run: Callable[[], Any]) -> int:
+    """Most that one run held at a time on the GPU beyond what was there before."""
+    torch.cuda.synchronize()
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    run()
+    torch.cuda.synchronize()
+    return torch.cuda.max_memory_allocated() - before
+
+
+def release_cached() -> None:
+    """Give back what no tensor uses, so that what one network takes can be told from another's."""
+    torch.cuda.synchronize()
+    torch.cuda.empty_cache()

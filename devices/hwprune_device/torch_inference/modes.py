@@ -1,0 +1,83 @@
+"""How a module is run: call by call, as one captured CUDA graph, or compiled by inductor."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import fx
+
+from hwprune_device.torch_inference.allocations import cuda_peak_bytes
+
+_SETTLING_RUNS = 3
+"""Before a capture: libraries choose kernels and take workspaces in the first runs."""
+_RECOMPILES = 64
+"""Networks of one child; each is code of its own for inductor."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A network on its inputs, ready to be called."""
+
+    call: Callable[[], Any]
+    """One inference; returns the outputs, on a GPU before they are computed."""
+    peak_bytes: int | None = None
+    """Most that a call holds at a time, where it is known already: a replay allocates nothing."""
+
+
+def eager(module: fx.GraphModule, inputs: Sequence[torch.Tensor]) -> Prepared:
+    """Operator by operator, as Python calls them."""
+    forward = module.forward
+    return Prepared(call=lambda: forward(*inputs))
+
+
+def cuda_graph(module: fx.GraphModule, inputs: Sequence[torch.Tensor]) -> Prepared:
+    """All kernels in one launch, on memory that was fixed when they were captured."""
+    aside = torch.cuda.Stream()
+    aside.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(aside):
+        for _ in range(_SETTLING_RUNS):
+            module(*inputs)
+    torch.cuda.current_stream().wait_stream(aside)
+    graph = torch.cuda.CUDAGraph()
+    held: list[Any] = []
+
+    def capture() -> None:
+        with torch.cuda.graph(graph):
+            held.append(module(*inputs))
+
+    peak_bytes = cuda_peak_bytes(capture)
+
+    def replay() -> Any:
+        graph.replay()
+        return held[0]
+
+    return Prepared(call=replay, peak_bytes=peak_bytes)
+
+
+def inductor(module: fx.GraphModule, inputs: Sequence[torch.Tensor]) -> Prepared:
+    """Compiled for these shapes, now and not in the first timed run."""
+    compiled = compile_whole(module)
+    compiled(*inputs)
+    gc.collect()
+    return Prepared(call=lambda: compiled(*inputs))
+
+
+def compile_whole(module: fx.GraphModule) -> Callable[..., Any]:
+    """The module as one compiled function; an operator that cannot be taken in is an error."""
+    import torch._dynamo as dynamo
+
+    dynamo.config.recompile_limit = max(_RECOMPILES, dynamo.config.recompile_limit)
+    # The function, whose code is this network's alone: modules share the code that calls them.
+    compiled: Callable[..., Any] = torch.compile(module.forward, fullgraph=True, dynamic=False)
+    return compiled
+
+
+MODES: dict[str, Callable[[fx.GraphModule, Sequence[torch.Tensor]], Prepared]] = {
+    "eager": eager,
+    "cuda_graph": cuda_graph,
+    "inductor": inductor,
+}
