@@ -28,7 +28,7 @@ _MAPS = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """An input as ONNX Runtime would tell of it."""
+    """An input; its type as numpy writes it."""
 
     name: str
     type: str
@@ -75,7 +75,9 @@ def feeds(
         ValueError: an input has no fixed shape, or a type that cannot be filled.
     """
     random = np.random.default_rng(0)
-    values = (input_values(entry, target, random) for entry in inputs)
+    values = (
+        input_values(entry.name, entry.shape, entry.type, target, random) for entry in inputs
+    )
     return tuple(placed(torch.from_numpy(value), target, options, device) for value in values)
 
 
@@ -126,5 +128,5 @@ def _entry(value: onnx.ValueInfoProto, free: Mapping[str, int]) -> Entry:
         dim.dim_value if dim.HasField("dim_value") else free.get(dim.dim_param, dim.dim_param)
         for dim in tensor.shape.dim
     )
-    kind = onnx.TensorProto.DataType.Name(tensor.elem_type).lower()
-    return Entry(name=value.name, type=f"tensor({kind})", shape=shape)
+    kind = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type).name
+    return Entry(name=value.name, type=kind, shape=shape)

@@ -78,4 +78,4 @@ def test_torch_has_options_of_its_own(options):
 def test_torch_s_defaults_are_left_out_too():
     spelled = {"mode": "eager", "device": "auto", "channels_last": True}
     assert normal_options("torch", spelled, threads=1) == {"channels_last": True}
-    assert whole_options({}, 1, "torch")["mode"] == "eager"
+    assert whole_options({}, 1, runtime="torch")["mode"] == "eager"
