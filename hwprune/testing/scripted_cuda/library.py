@@ -50,7 +50,7 @@ class ScriptedDriverLibrary:
         self._gpu = gpu
         self._numbers = itertools.count(0x6000_0000, 16)
         self._graphs: dict[int, tuple[list[Work], int]] = {}
-        functions = {
+        functions: dict[str, Callable[..., None]] = {
             "cuStreamBeginCapture_v2": self._begin,
             "cuStreamEndCapture": self._end,
             "cuStreamIsCapturing": self._is_capturing,

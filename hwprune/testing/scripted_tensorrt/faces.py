@@ -93,7 +93,7 @@ def make_classes(surface: Surface, makers: Mapping[str, Maker]) -> dict[str, Any
     enums = {name for name, found in surface.classes.items() if _is_enum(found)}
     for name in sorted(enums):
         values = {member: int(at) for member, at in surface.classes[name].members.items()}
-        classes[name] = Member(name.rpartition(".")[2], values)  # type: ignore[call-overload]
+        classes[name] = Member(name.rpartition(".")[2], values)  # type: ignore[call-arg]
     waiting = [name for name in surface.classes if name not in enums]
     while waiting:
         ready = [n for n in waiting if all(b in classes for b in surface.classes[n].bases)]
@@ -195,6 +195,6 @@ def behind(face: Any) -> Any:
 
 def face_over(cls: type, does: Any) -> Any:
     """A face that no constructor made."""
-    face = cls.__new__(cls)
+    face: Any = object.__new__(cls)
     object.__setattr__(face, _HANDLE, does)
     return face

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import onnx
-from google.protobuf.message import DecodeError
 
 from hwprune.testing.scripted_tensorrt import words
 from hwprune.testing.scripted_tensorrt.plan import Port, ports
@@ -126,15 +125,15 @@ class Parser:
     def __init__(self, scene: Scene, network: Any, does: Network, logger: Any) -> None:
         self._scene, self._network, self._does = scene, network, does
         self._logger = logger
-        self._errors: list[Complaint] = []
+        self._errors: list[ParserError] = []
 
     def parse(self, model: Any, path: Any = None) -> bool:
         """Fill the network; False, with errors to be asked for, where it cannot be read."""
         try:
-            read = onnx.load_model_from_string(bytes(model))
-            onnx.checker.check_model(read)
-        except (DecodeError, onnx.checker.ValidationError) as error:
+            onnx.checker.check_model(bytes(model))
+        except (ValueError, onnx.checker.ValidationError) as error:
             return self._fails(onnx.ModelProto(), [_unreadable(error)])
+        read = onnx.load_model_from_string(bytes(model))
         unknown = [
             Complaint(node=at)
             for at, node in enumerate(read.graph.node)
@@ -239,7 +238,7 @@ def shape_face(scene: Scene, sizes: tuple[int, ...]) -> Any:
     return scene.plain("Dims", Shape(sizes))
 
 
-_TYPES = {
+_TYPES: dict[int, str] = {
     onnx.TensorProto.FLOAT: "FLOAT",
     onnx.TensorProto.FLOAT16: "HALF",
     onnx.TensorProto.BFLOAT16: "BF16",
