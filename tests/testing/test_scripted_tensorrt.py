@@ -11,7 +11,8 @@ import numpy as np
 import onnx
 import pytest
 
-from hwprune.testing.scripted_cuda import GpuFacts, ScriptedGpu, scripted_pycuda
+from hwprune.testing.scripted_cuda import GpuFacts, ScriptedGpu, VirtualClock, scripted_pycuda
+from hwprune.testing.scripted_cuda.clock import Clock
 from hwprune.testing.scripted_tensorrt import Complaint, Script, scripted_tensorrt
 from hwprune.testing.tensorrt_surface import releases
 from hwprune_device.runtimes.onnxrt import OnnxRuntime
@@ -32,9 +33,13 @@ class Rig:
     """One scripted library on one scripted GPU, and what it said."""
 
     def __init__(
-        self, version: str = "10.3", facts: GpuFacts | None = None, **script: Any
+        self,
+        version: str = "10.3",
+        facts: GpuFacts | None = None,
+        clock: Clock | None = None,
+        **script: Any,
     ) -> None:
-        self.gpu = ScriptedGpu(facts)
+        self.gpu = ScriptedGpu(facts, clock)
         self.trt = scripted_tensorrt(version, Script(**script), self.gpu)
         self.cuda = scripted_pycuda(self.gpu)
         self.cuda.init()
@@ -132,6 +137,14 @@ def test_precision_flags_are_of_the_tenth_generation(rig: Any):
     with pytest.raises(AttributeError, match="FP16"):
         _ = rig("11.4").trt.BuilderFlag.FP16
     assert not hasattr(rig("11.4").trt, "IInt8EntropyCalibrator2")
+
+
+def test_constants_are_the_members_they_stand_for(rig: Any):
+    trt = rig().trt
+    assert trt.float16 is trt.DataType.HALF and trt.float16.itemsize == 2
+    assert trt.Logger.Severity is trt.ILogger.Severity
+    assert trt.Logger.ERROR is trt.ILogger.ERROR is trt.ILogger.Severity.ERROR
+    assert 1 << int(rig("11.4").trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED) == 1
 
 
 @pytest.mark.parametrize("version", GENERATIONS)
@@ -344,7 +357,14 @@ def test_a_run_can_break_the_device(rig: Any):
     engine = bench.engine(bench.build(MODEL))
     with pytest.raises(bench.cuda.LogicError, match="illegal memory access"):
         run(bench, engine, np.zeros((1, 3, 16, 16), np.float32))
-    assert bench.engine(bench.build(MODEL)) is not None or bench.gpu.broken
+    with pytest.raises(bench.cuda.LogicError, match="illegal memory access"):
+        bench.cuda.mem_get_info()
+
+
+def test_a_run_can_hang(rig: Any):
+    bench = rig(hangs_at_run=0, clock=VirtualClock())
+    with pytest.raises(TimeoutError, match="never ends"):
+        run(bench, bench.engine(bench.build(MODEL)), np.zeros((1, 3, 16, 16), np.float32))
 
 
 def test_memory_of_engines_is_memory_of_the_device(rig: Any):

@@ -77,6 +77,16 @@ class Member(enum.Enum):
         return int(self) >= int(other)
 
 
+class SizedMember(Member):
+    """The root of `DataType`."""
+
+    @property
+    def itemsize(self) -> float:
+        """Bytes; a half where two values share a byte."""
+        sizes = {"FLOAT": 4, "INT32": 4, "INT64": 8, "HALF": 2, "BF16": 2, "INT4": 0.5, "FP4": 0.5}
+        return sizes.get(self.name, 1)
+
+
 Maker = Callable[..., Any]
 """Makes the object that does something, from the arguments of a constructor."""
 
@@ -92,8 +102,10 @@ def make_classes(surface: Surface, makers: Mapping[str, Maker]) -> dict[str, Any
     arguments = Arguments(classes)
     enums = {name for name, found in surface.classes.items() if _is_enum(found)}
     for name in sorted(enums):
-        values = {member: int(at) for member, at in surface.classes[name].members.items()}
-        classes[name] = Member(name.rpartition(".")[2], values)  # type: ignore[call-arg]
+        found = surface.classes[name]
+        values = {member: int(at) for member, at in found.members.items()}
+        root: Any = SizedMember if "itemsize" in found.properties else Member
+        classes[name] = root(name.rpartition(".")[2], values)
     waiting = [name for name in surface.classes if name not in enums]
     while waiting:
         ready = [n for n in waiting if all(b in classes for b in surface.classes[n].bases)]
@@ -112,7 +124,9 @@ def make_classes(surface: Surface, makers: Mapping[str, Maker]) -> dict[str, Any
 
 
 def constant_of(said: str, classes: Mapping[str, Any]) -> Any:
-    """A recorded constant: a member of an enum, or its text."""
+    """A recorded constant: a member of an enum, a class, or its text."""
+    if said in classes:
+        return classes[said]
     owner, _, member = said.rpartition(".")
     known = [name for name in classes if name == owner or name.endswith("." + owner)]
     return classes[known[0]][member] if owner and known else said
