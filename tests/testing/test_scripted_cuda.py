@@ -174,9 +174,9 @@ def test_what_is_freed_in_another_thread_is_not_freed(gpu, cuda):
     assert gpu.ledger.alive["stream"] == 1
 
 
-def captured(cuda, library, gpu, put) -> tuple[int, ctypes.c_void_p]:
+def captured(cuda, library, gpu, put, mode: int = 0) -> tuple[int, ctypes.c_void_p]:
     stream, graph = cuda.Stream(), ctypes.c_void_p()
-    assert library.cuStreamBeginCapture_v2(ctypes.c_void_p(stream.handle), 0) == 0
+    assert library.cuStreamBeginCapture_v2(ctypes.c_void_p(stream.handle), mode) == 0
     put(stream)
     return library.cuStreamEndCapture(ctypes.c_void_p(stream.handle), ctypes.byref(graph)), graph
 
@@ -202,14 +202,15 @@ def test_a_graph_replays_what_was_captured(gpu, cuda):
     assert not {"graph", "graph executable"} & set(gpu.ledger.alive)
 
 
-def test_what_a_capture_does_not_allow_ends_it(gpu, cuda):
+@pytest.mark.parametrize("mode", [0, 1])
+def test_what_a_capture_does_not_allow_ends_it(gpu, cuda, mode: int):
     library = scripted_driver_library(gpu)
 
     def allocate(stream) -> None:
         with pytest.raises(cuda.LogicError, match="not permitted when stream is capturing"):
             cuda.mem_alloc(16)
 
-    code, graph = captured(cuda, library, gpu, allocate)
+    code, graph = captured(cuda, library, gpu, allocate, mode)
     assert code == 901 and not graph
     with pytest.raises(AttributeError, match="cuNoSuchThing"):
         _ = library.cuNoSuchThing

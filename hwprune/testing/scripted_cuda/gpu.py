@@ -14,8 +14,8 @@ from hwprune.testing.scripted_cuda.ledger import Ledger
 from hwprune.testing.scripted_cuda.memory import DeviceMemory
 from hwprune.testing.scripted_cuda.queue import Queue, Work
 
-GLOBAL_CAPTURE = 0
-"""The capture mode in which every unsafe call of any thread ends the capture."""
+GLOBAL_CAPTURE, THREAD_CAPTURE = 0, 1
+"""Capture modes: an unsafe call of any thread, or of the thread that captures, ends the capture."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +87,11 @@ class ScriptedGpu:
             CudaFault: a graph is being captured.
         """
         for queue in self._queues.values():
-            if queue.captured is not None and queue.capture_mode == GLOBAL_CAPTURE:
+            ours = queue.capture_thread == threading.get_ident()
+            guarded = queue.capture_mode == GLOBAL_CAPTURE or (
+                queue.capture_mode == THREAD_CAPTURE and ours
+            )
+            if queue.captured is not None and guarded:
                 queue.capture_broken = True
                 raise CudaFault(routine, fault.CAPTURE_UNSUPPORTED)
 

@@ -7,6 +7,7 @@ driver's error numbers. Graphs hold the work that was captured and replay it.
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -82,7 +83,8 @@ class ScriptedDriverLibrary:
         if queue.handle == 0 or queue.captured is not None:
             # The default stream cannot be captured.
             raise CudaFault("cuStreamBeginCapture", fault.CAPTURE_UNSUPPORTED)
-        queue.captured, queue.capture_mode, queue.capture_broken = [], _number(mode), False
+        queue.captured, queue.capture_broken = [], False
+        queue.capture_mode, queue.capture_thread = _number(mode), threading.get_ident()
 
     def _end(self, stream: Any, graph: Any) -> None:
         queue = self._gpu.queue(_number(stream), "cuStreamEndCapture")

@@ -42,6 +42,7 @@ class Queue:
         self.captured: list[Work] | None = None
         """Work caught instead of run, while a graph is captured."""
         self.capture_mode = 0
+        self.capture_thread = 0
         self.capture_broken = False
         self._clock = clock
         self._instant_ms: float | None = None

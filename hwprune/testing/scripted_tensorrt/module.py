@@ -9,10 +9,11 @@ import numpy as np
 
 from hwprune.testing.scripted_cuda import ScriptedGpu
 from hwprune.testing.scripted_tensorrt.builder import Builder
+from hwprune.testing.scripted_tensorrt.engine import Runtime
 from hwprune.testing.scripted_tensorrt.faces import Maker, behind, constant_of, make_classes
 from hwprune.testing.scripted_tensorrt.logger import PrintingLogger
-from hwprune.testing.scripted_tensorrt.network import Parser, Shape
-from hwprune.testing.scripted_tensorrt.running import Runtime
+from hwprune.testing.scripted_tensorrt.network import Shape
+from hwprune.testing.scripted_tensorrt.parser import Parser
 from hwprune.testing.scripted_tensorrt.scene import Scene
 from hwprune.testing.scripted_tensorrt.script import Script
 from hwprune.testing.tensorrt_surface import read

@@ -8,6 +8,8 @@ import weakref
 from typing import Any
 
 from hwprune.testing.scripted_cuda import ScriptedGpu
+from hwprune.testing.scripted_cuda.fault import CudaFault
+from hwprune.testing.scripted_tensorrt import words
 from hwprune.testing.scripted_tensorrt.faces import face_over
 from hwprune.testing.scripted_tensorrt.script import Script
 from hwprune.testing.tensorrt_surface import Surface
@@ -75,9 +77,6 @@ class Scene:
 
     def allocate(self, size: int, kind: str, logger: Any, where: str) -> int | None:
         """Memory of the device; None, and said so, where there is not so much."""
-        from hwprune.testing.scripted_cuda.fault import CudaFault
-        from hwprune.testing.scripted_tensorrt import words
-
         try:
             context = self.gpu.runtime_context()
             return self.gpu.memory.allocate(max(1, size), context, kind, touched=False)
@@ -86,6 +85,11 @@ class Scene:
             self.say(logger, "WARNING", words.REQUESTED.format(size=size))
             self.say(logger, "ERROR", words.NO_ROOM.format(where=where, size=size))
             return None
+
+    def give_back(self, address: int | None) -> None:
+        """Free memory that an object held, unless its context took it along."""
+        if address is not None and self.gpu.memory.holds(address):
+            self.gpu.memory.free(address)
 
 
 def kept(does: Any) -> Any:
