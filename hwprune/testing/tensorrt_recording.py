@@ -82,13 +82,14 @@ def _nested(classes: Mapping[str, type]) -> dict[str, type]:
     found: dict[str, type] = {}
     for name, outer in classes.items():
         found[name] = outer
-        inner = {f"{name}.{key}": value for key, value in vars(outer).items() if _is_inner(value)}
-        found.update(inner)
+        inner = {f"{name}.{key}": value for key, value in vars(outer).items()}
+        found.update({key: value for key, value in inner.items() if _is_inner(key, value)})
     return found
 
 
-def _is_inner(value: Any) -> bool:
-    return inspect.isclass(value) and value is not type
+def _is_inner(name: str, value: Any) -> bool:
+    """Whether it is a class of its own; Logger.Severity is ILogger.Severity once more."""
+    return inspect.isclass(value) and value.__qualname__ == name
 
 
 def _class(found: type) -> ClassSurface:
@@ -100,8 +101,11 @@ def _class(found: type) -> ClassSurface:
             continue
         if isinstance(value, property):
             properties[name] = _property(value)
+        elif inspect.isclass(value):
+            if value.__qualname__ != f"{found.__qualname__}.{name}":
+                members[name] = value.__qualname__
         elif callable(value) or isinstance(value, staticmethod):
-            overloads = () if inspect.isclass(value) else _overloads(name, getattr(found, name))
+            overloads = _overloads(name, getattr(found, name))
             if overloads and not (members and name == "__init__"):
                 methods[name] = overloads
         elif name not in members:

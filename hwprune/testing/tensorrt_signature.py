@@ -132,7 +132,8 @@ def _depths(text: str) -> Iterator[tuple[int, int]]:
 
 def _parts(text: str, separator: str, most: int = -1) -> list[str]:
     """Split where no bracket is open."""
-    parts, start = [], 0
+    parts: list[str] = []
+    start = 0
     for at, depth in _depths(text):
         if depth == 0 and text[at] == separator and most != len(parts):
             parts.append(text[start:at])

@@ -5,10 +5,12 @@ In the recorded API of every release, and in the real bindings, which need no GP
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import json
 import subprocess
 import sys
+import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -200,33 +202,32 @@ def unpacked(folder: Path, requirement: str) -> Path:
     tag = f"cp{sys.version_info.major}{sys.version_info.minor}"
     place = folder / f"{requirement.replace('==', '-')}-{tag}"
     if not place.exists():
-        command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:"]
-        try:
-            done = subprocess.run(
-                [
-                    *command,
-                    "--timeout",
-                    "10",
-                    "--retries",
-                    "1",
-                    "--dest",
-                    str(folder),
-                    requirement,
-                ],
-                capture_output=True,
-                text=True,
-                timeout=120,
-            )
-        except subprocess.TimeoutExpired:
-            pytest.skip(f"{requirement} was not downloaded within two minutes")
-        if done.returncode:
-            why = (done.stderr.strip().splitlines() or ["pip said nothing"])[-1]
-            pytest.skip(f"{requirement} cannot be had for this Python ({tag}) here: {why}")
-        (wheel,) = folder.glob(f"{requirement.replace('==', '-')}-{tag}-*.whl")
-        with zipfile.ZipFile(wheel) as archive:
-            archive.extractall(place)
-        wheel.unlink()
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            download(requirement, Path(scratch))
+            (wheel,) = Path(scratch).glob("*.whl")
+            with zipfile.ZipFile(wheel) as archive:
+                archive.extractall(Path(scratch) / "unpacked")
+            # Another run may have had the same idea.
+            with contextlib.suppress(OSError):
+                (Path(scratch) / "unpacked").rename(place)
     return place
+
+
+def download(requirement: str, folder: Path) -> None:
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:"]
+    patience = ["--timeout", "10", "--retries", "1"]
+    try:
+        done = subprocess.run(
+            [*command, *patience, "--dest", str(folder), requirement],
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+    except subprocess.TimeoutExpired:
+        pytest.skip(f"{requirement} was not downloaded within two minutes")
+    if done.returncode:
+        why = (done.stderr.strip().splitlines() or ["pip said nothing"])[-1]
+        pytest.skip(f"{requirement} cannot be had for this Python here: {why}")
 
 
 LOOK = """
