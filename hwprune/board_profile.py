@@ -91,6 +91,7 @@ def _facts(survey: Survey) -> Iterator[tuple[str, Any]]:
     yield "swap_mb", memory.get("swap")
     yield "power_mode", table(survey, "power_mode").get("words")
     yield "gpu", survey.get("gpu")
+    yield "gpu_driver", table(survey, "gpu_driver").get("driver")
     yield "thermal_zones", [str(zone.get("zone")) for zone in items(survey, "thermal_zones")]
     yield "python", python.get("version")
     yield "runtimes", list(_packages(survey))

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from hwprune_device import conditions, gate
 from hwprune_device.account import Account, Built, Place
 from hwprune_device.energy import LEAST_LOOKS, Energy, find_sensor, measure_energy
 from hwprune_device.estimate import Clock, choose_clock
@@ -19,6 +18,7 @@ from hwprune_device.marker import BASE, NOBODY, Marker
 from hwprune_device.reading import Failure, Stage
 from hwprune_device.runtimes import DeviceTimed
 from hwprune_device.stopwatch import Lap, Stopwatch
+from hwprune_device.surroundings import Surroundings
 
 _STAGE_OF_STEP: dict[str, Stage] = {
     "cut": "cut",
@@ -55,32 +55,21 @@ class Batch:
         # From the job alone, so that a run of the same job visits in the same order.
         self._seed = zlib.crc32(job.job_id.encode())
         self._spent = _Spent()
+        self._board = Surroundings(place.cores, job.target)
 
     def measure(self) -> None:
         """Build everything, time it, and report an outcome for every candidate."""
-        waited = gate.wait(
-            lambda: gate.obstacle(self._place.cores),
-            self._job.protocol.gate_s,
-            # A note is a sign of life: a child that waits is none that hangs.
-            lambda _seconds, _words: self._marker.note(NOBODY, "start"),
+        # A note is a sign of life: a child that waits is none that hangs.
+        self._board.wait(
+            self._job.protocol.gate_s, lambda _seconds, _words: self._marker.note(NOBODY, "start")
         )
-        times = conditions.core_times(self._place.cores)
-        before = conditions.state(self._place.cores)
         unpruned = CandidateJob(
             architecture=self._job.base_architecture, widths=self._job.base_widths
         )
         base = self._build(BASE, unpruned)
         built = {index: b for index in self._indices if (b := self._try_build(index)) is not None}
         watch, rounds = self._time(base, built)
-        after = conditions.core_times(self._place.cores)
-        cores = len(self._place.cores)
-        around = {
-            "gate": waited.to_json(),
-            "before": before,
-            "after": conditions.state(self._place.cores),
-            **conditions.disturbance(times, after, time.process_time(), cores),
-        }
-        account = self._account(watch, rounds, around)
+        account = self._account(watch, rounds, self._board.told())
         energies = self._energies({index: built[index] for index in watch.candidates})
         for index, energy in energies.items():
             reading = account.reading(built[index], energy)
@@ -141,7 +130,7 @@ class Batch:
             threads=self._workers(),
             clock=self._clock(),
             seed=self._seed,
-            note=lambda index: self._marker.note(index, "time"),
+            note=self._turn,
             failed=self._fail,
         )
         inference_ms = {index: b.inference_ms for index, b in built.items()}
@@ -154,6 +143,11 @@ class Batch:
         self._spent.time_s = time.perf_counter() - start
         self._marker.note(NOBODY, "report")
         return watch, rounds
+
+    def _turn(self, index: int) -> None:
+        """A network's turn on the stopwatch begins."""
+        self._board.glance()
+        self._marker.note(index, "time")
 
     def _energies(self, built: Mapping[int, Built]) -> dict[int, Energy | None]:
         """Energy of each network, read after all rounds; without those that failed meanwhile."""

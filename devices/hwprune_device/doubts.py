@@ -11,6 +11,7 @@ from statistics import median
 from typing import Any
 
 from hwprune_device.estimate import Clock, Ratio
+from hwprune_device.gpu_doubts import gpu_doubts
 from hwprune_device.job import Protocol
 
 OTHERS_SHARE = 0.05
@@ -56,6 +57,7 @@ def batch_doubts(
         *_drift(clock, base_ms),
         *_off_calm(base_off),
         *state_doubts(disturbance.get("before", {}), disturbance.get("after", {})),
+        *_of_gpu(disturbance),
     ]
 
 
@@ -84,6 +86,13 @@ def ratio_doubts(ratio: Ratio, rounds: int, protocol: Protocol) -> list[str]:
         f"after {rounds} rounds the ratio to the base is known to ±{ratio.half_width_pct:.1f} % "
         f"only (wanted: ±{protocol.precision_pct:g} %)"
     ]
+
+
+def _of_gpu(disturbance: Mapping[str, Any]) -> list[str]:
+    """What the GPU's states and the looks in between say; nothing where none computes."""
+    before = _table(_table(disturbance, "before"), "gpu")
+    after = _table(_table(disturbance, "after"), "gpu")
+    return gpu_doubts(before, after, _table(disturbance, "gpu_between"))
 
 
 def _contention(

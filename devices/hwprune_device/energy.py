@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from hwprune_device.gpu_presence import has_gpu, on_gpu
 from hwprune_device.job import Target
 from hwprune_device.nvml import find_gpu
-from hwprune_device.runtimes.options import GPU_PROVIDERS, provider_key
 
 ROOT = Path("/")
 """Where /sys is looked for."""
@@ -140,7 +140,7 @@ def find_sensor(target: Target, root: Path | None = None) -> Sensor | str:
     meter = _find_ina3221(root)
     if meter is not None:
         return meter
-    if _on_gpu(target):
+    if on_gpu(target, present=has_gpu(root)):
         return find_gpu()
     return _find_rapl(root)
 
@@ -183,11 +183,6 @@ def measure_energy(
         energy_mj=(last[0] - first[0]) / (last[1] - first[1]),
         source=f"{sensor.source}; {last[1] - first[1]} inferences without a pause",
     )
-
-
-def _on_gpu(target: Target) -> bool:
-    provider = str(target.options.get("provider", ""))
-    return target.runtime == "trt" or provider_key(provider) in GPU_PROVIDERS
 
 
 def _find_ina3221(root: Path) -> PowerMeter | None:

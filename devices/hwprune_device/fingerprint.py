@@ -17,6 +17,8 @@ from typing import Any
 
 from hwprune_device import PROTOCOL
 from hwprune_device.clocks import CoreClock, core_clocks
+from hwprune_device.gpu_presence import on_gpu
+from hwprune_device.job import Target
 from hwprune_device.power_mode import power_mode
 from hwprune_device.runtimes.options import normal_options
 from hwprune_device.sysfs import ROOT, UNAVAILABLE, read
@@ -34,6 +36,8 @@ _CPU_KEYS = (
 _KEYED = ("machine", "cpu", "cpu_flags", "caches", "governor", "pinned_mhz")
 _KEYED_IF_THERE = ("power_mode", "emulated")
 """In the key only where they say something, so that other boards keep the keys they had."""
+_KEYED_OF_GPU = ("name", "driver", "memory_mb", "power_limit_w", "pinned_mhz")
+"""In the key of targets that run on the GPU."""
 _MODEL_FILES = (
     "proc/device-tree/model",
     "sys/firmware/devicetree/base/model",
@@ -100,6 +104,9 @@ def conditions_key(
     keyed = {name: board.get(name, UNAVAILABLE) for name in _KEYED}
     there = {name: board.get(name, UNAVAILABLE) for name in _KEYED_IF_THERE}
     keyed |= {name: value for name, value in there.items() if value not in (UNAVAILABLE, False)}
+    gpu = board.get("gpu")
+    if isinstance(gpu, Mapping) and _on_gpu(target, runtime):
+        keyed["gpu"] = {name: gpu[name] for name in _KEYED_OF_GPU if name in gpu}
     parts = {
         "protocol": PROTOCOL,
         "board": keyed,
@@ -109,6 +116,12 @@ def conditions_key(
         **({"energy": True} if energy else {}),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _on_gpu(target: Mapping[str, Any], runtime: Mapping[str, Any]) -> bool:
+    """As the board understood the target: what "auto" means stands in what a runtime tells."""
+    wanted = Target(runtime=str(target.get("runtime", "")), options=target.get("options", {}))
+    return on_gpu(wanted, present=runtime.get("auto") == "cuda")
 
 
 def model(root: Path = ROOT) -> str:

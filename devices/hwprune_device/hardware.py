@@ -10,6 +10,7 @@ from typing import Any
 from hwprune_device import tegra
 from hwprune_device.clocks import all_cores, clusters, core_clocks
 from hwprune_device.fingerprint import caches, cpu_info, emulated, model
+from hwprune_device.gpu import identity
 from hwprune_device.power_mode import power_mode
 from hwprune_device.sysfs import ROOT, UNAVAILABLE, read, said
 from hwprune_device.thermal import zones
@@ -31,6 +32,7 @@ def looks(root: Path = ROOT) -> dict[str, Callable[[], Any]]:
         "throttling": lambda: throttling(all_cores(root), root).to_json(),
         "energy_sensors": lambda: energy_sensors(root),
         "gpu": lambda: gpu(root),
+        "gpu_driver": lambda: gpu_driver(root),
         "emulated": lambda: emulated(root),
         "boot_id": lambda: read(root / "proc/sys/kernel/random/boot_id"),
     }
@@ -107,3 +109,10 @@ def gpu(root: Path = ROOT) -> str:
         return f"integrated in {chip}"
     names = said(root, ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"])
     return names if names == UNAVAILABLE else ", ".join(names.splitlines())
+
+
+def gpu_driver(root: Path = ROOT) -> dict[str, Any]:
+    """What a driver tells of itself and its GPU; NVML tells nothing of another board's tree."""
+    if not tegra.chip(root) and root != ROOT:
+        return {}
+    return identity(root) or {}

@@ -1,4 +1,4 @@
-"""A lease on cores: supervisors on the same cores of a machine take turns, batch by batch."""
+"""A lease on cores and GPU: supervisors on the same ones take turns, batch by batch."""
 
 from __future__ import annotations
 
@@ -15,19 +15,21 @@ _TELL_S = 5.0
 
 
 @contextmanager
-def lease(cores: Sequence[int], waiting: Callable[[float], None]) -> Iterator[float]:
-    """Hold the cores for a batch; yields the seconds that were waited.
+def lease(
+    cores: Sequence[int], waiting: Callable[[float], None], *, gpu: bool = False
+) -> Iterator[float]:
+    """Hold the cores for a batch, and the GPU; yields the seconds that were waited.
 
-    One lock file a core, taken in ascending order so that two holders cannot block each other for
-    ever. The kernel frees a lock when its holder dies. `waiting` is called every few seconds with
-    the seconds waited so far, so that the head knows the board is alive.
+    One lock file for each, always taken in the same order so that two holders cannot block each
+    other for ever. The kernel frees a lock when its holder dies. `waiting` is called every few
+    seconds with the seconds waited so far, so that the head knows the board is alive.
     """
     folder = Path(tempfile.gettempdir()) / f"hwprune-leases-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     start = time.monotonic()
     with ExitStack() as held:
-        for core in sorted(cores):
-            file = held.enter_context((folder / f"core-{core}.lock").open("w"))
+        for name in [*(f"core-{core}" for core in sorted(cores)), *(["gpu"] if gpu else [])]:
+            file = held.enter_context((folder / f"{name}.lock").open("w"))
             told = start
             while not _try(file.fileno()):
                 time.sleep(_POLL_S)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hwprune_device import tegra
 from hwprune_device.clocks import all_cores, core_clocks
 from hwprune_device.sysfs import ROOT, UNAVAILABLE, number, read, said
 
@@ -109,9 +110,8 @@ def _clocks_locked(root: Path) -> bool | None:
         for clock in core_clocks(all_cores(root), root)
         if clock.highest_mhz is not None
     ]
-    for folder in (root / "sys/class/devfreq").glob("*"):
-        if folder.name.endswith((".gpu", ".ga10b", ".gv11b", ".gp10b")):
-            told.append(number(folder / "min_freq") == number(folder / "max_freq"))
+    if (gpu := tegra.gpu_clock(root)) is not None:
+        told.append(gpu.pinned_mhz is not None)
     return all(told) if told else None
 
 

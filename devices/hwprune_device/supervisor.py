@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from hwprune_device import PROTOCOL, __version__
+from hwprune_device import PROTOCOL, __version__, gpu
 from hwprune_device.account import Place
 from hwprune_device.bases import Bases
 from hwprune_device.batch import BatchRun
 from hwprune_device.conditions import fingerprint
 from hwprune_device.fork import Report, Watch, run_in_child
 from hwprune_device.frame import Frame, write_frame
+from hwprune_device.gpu_presence import has_gpu, on_gpu
 from hwprune_device.inbox import Inbox
 from hwprune_device.job import Job, Target
 from hwprune_device.lease import lease
@@ -30,6 +31,8 @@ BEAT_S = 5.0
 _RUN_TIMEOUT_S = 120.0
 _KEEP_TIMEOUT_S = 60.0
 """A disk that needs longer to take a network in is no place to keep one."""
+_GPU_TIMEOUT_S = 20.0
+"""A driver that was asleep takes seconds to start."""
 
 
 class Supervisor:
@@ -57,7 +60,7 @@ class Supervisor:
             if name in self._runtimes:
                 self._runtime(name)
         self._bases = bases
-        self._board = fingerprint(cores)
+        self._board = {**fingerprint(cores), **_gpu_there()}
         self._last_beat = 0.0
 
     def serve(self) -> None:
@@ -129,7 +132,7 @@ class Supervisor:
             cores=self._cores,
             board=self._board,
         )
-        with lease(self._cores, self._wait):
+        with lease(self._cores, self._wait, gpu=on_gpu(job.target, present=has_gpu())):
             BatchRun(job, place, self._send, inbox=self._inbox, beat=self._beat).run()
 
     def _run(self, frame: Frame) -> None:
@@ -199,3 +202,19 @@ class Supervisor:
     def _beat(self, waited_s: float = 0.0) -> None:
         if time.monotonic() - self._last_beat > BEAT_S:
             self._send({"kind": "alive", "waited_s": waited_s})
+
+
+def _gpu_there() -> dict[str, Any]:
+    """What GPU the board has, asked in a child: who forks must not have touched a driver."""
+    if not has_gpu():
+        return {}
+    told: list[Frame] = []
+    watch = Watch(
+        timeout_s=_GPU_TIMEOUT_S,
+        memory_limit_mb=None,
+        on_frame=told.append,
+        beat=lambda: None,
+    )
+    run_in_child(lambda report, _marker: report({"kind": "gpu", "gpu": gpu.identity()}), watch)
+    found = next((frame.header["gpu"] for frame in told if frame.kind == "gpu"), None)
+    return {"gpu": found} if found else {}

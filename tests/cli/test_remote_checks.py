@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 
 import pytest
 
 from hwprune.cli.checks.check import Check
 from hwprune.cli.checks.remote import examine_board, findings
 from hwprune.errors import BoardError
+from hwprune_device.job import Target
 from tests.cli.boards_of_a_lab import NOW, PI, survey_of
 from tests.hwprune_device.recorded import jetson, raspberry_pi
 
@@ -128,3 +130,20 @@ def test_a_board_that_cannot_be_reached_is_one_finding(monkeypatch):
     (found,) = examine_board(PI)
     assert found.state == "fail" and "refused" in found.found
     assert "ssh -o Port=2 pi@pi.local" in found.mend
+
+
+@pytest.mark.parametrize(
+    ("driver", "target", "state", "said"),
+    [
+        ({}, Target(), None, ""),
+        ({"name": "H100", "driver": "580.65"}, Target(runtime="trt"), "ok", "H100, driver 580.65"),
+        ({}, Target(runtime="trt"), "fail", "none that a driver tells of"),
+        ({"persistence": False}, Target(runtime="torch"), "warn", "sleeps while nobody uses it"),
+        ({}, Target(runtime="torch"), None, ""),
+    ],
+)
+def test_a_gpu_is_looked_at_where_networks_run_on_one(tmp_path, driver, target, state, said):
+    survey = survey_of(raspberry_pi(tmp_path), gpu_driver=driver or "unavailable")
+    found = [c for c in findings(replace(PI, target=target), survey, NOW) if c.name == "GPU"]
+    assert [c.state for c in found] == ([state] if state else [])
+    assert all(said in c.found and (c.mend or c.state == "ok") for c in found)

@@ -68,7 +68,9 @@ def raspberry_pi(root: Path, *, temp_c: float = 50.0, flags: str = "0") -> Path:
     return write(root, files)
 
 
-def jetson(root: Path, *, mode: int = 2, locked: bool = True, temp_c: float = 48.0) -> Path:
+def jetson(
+    root: Path, *, mode: int = 2, locked: bool = True, temp_c: float = 48.0, gpu_mhz: int = 1020
+) -> Path:
     """A Jetson Orin Nano: six cores, several zones, nvpmodel's note, over-current counters."""
     lines = (
         "# < POWER_MODEL ID=id_num NAME=mode_name >",
@@ -89,6 +91,9 @@ def jetson(root: Path, *, mode: int = 2, locked: bool = True, temp_c: float = 48
         f"{events}/oc3_event_cnt": "7\n",
         f"{gpu}/min_freq": f"{1020000000 if locked else 306000000}\n",
         f"{gpu}/max_freq": "1020000000\n",
+        f"{gpu}/cur_freq": f"{gpu_mhz * 10**6}\n",
+        "sys/kernel/debug/bpmp/debug/clk/emc/rate": "3199000000\n",
+        "etc/nv_tegra_release": "# R36 (release), REVISION: 4.3, GCID: 38968081, BOARD: generic\n",
         "sys/class/thermal/cooling_device0/type": "pwm-fan\n",
         "sys/class/thermal/cooling_device0/cur_state": "3\n",
         "sys/class/thermal/cooling_device1/type": "cpu-throttle-alert\n",

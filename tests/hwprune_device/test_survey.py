@@ -106,6 +106,7 @@ def test_a_jetson_tells_of_its_mode_its_gpu_and_its_rails(tmp_path):
     found = survey_hardware(tmp_path)
     assert found["power_mode"]["nvpmodel"] == "MAXN_SUPER"
     assert found["gpu"] == "integrated in tegra234"
+    assert found["gpu_driver"]["driver"] == "L4T 36.4.3"
     assert found["energy_sensors"]["ina3221"] == ["VDD_IN", "VDD_CPU"]
     assert found["energy_sensors"]["nvidia_smi"] is False
 

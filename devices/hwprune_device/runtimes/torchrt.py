@@ -52,6 +52,10 @@ class TorchRuntime:
         """The threads, and one more where a GPU works beside them."""
         return target.threads + (self.device(target) == "cuda")
 
+    def clock(self, target: Target) -> Clock | None:
+        """The GPU's own, where the target's latency is what the GPU takes."""
+        return "device" if target.options.get("latency") == "device" else None
+
     def patience_s(self, target: Target) -> float:
         """Time for inductor to compile."""
         return patience_s(target)

@@ -55,7 +55,7 @@ def ready_module(
     module.to(device=device)
     layout = torch.channels_last if options["channels_last"] else torch.contiguous_format
     # Folding lays weights out channels_last; torch follows the layout of weights.
-    module.to(memory_format=layout)  # type: ignore[call-overload]
+    module.to(memory_format=layout)
     return module
 
 

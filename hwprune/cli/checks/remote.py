@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hwprune.board_profile import UNAVAILABLE, items, table
 from hwprune.cli.checks.check import Check
 from hwprune.cli.checks.mends import NEEDED, PERFORMANCE, SWAP, install, there
+from hwprune_device.gpu_presence import on_gpu
 
 if TYPE_CHECKING:
     from hwprune.board import Board
@@ -69,6 +70,7 @@ def findings(board: Board, survey: Survey, head_clock: float | None = None) -> l
         _throttling(survey),
         _memory(board, survey),
         _disk(survey),
+        *_gpu(board, survey),
         _clock(board, survey, now),
     ]
     return found
@@ -134,6 +136,31 @@ def _governor(board: Board, survey: Survey) -> Check:
         state="warn",
         found=f"{', '.join(governors)}: the clock moves while networks are timed",
         mend=there(board, PERFORMANCE),
+    )
+
+
+def _gpu(board: Board, survey: Survey) -> Iterator[Check]:
+    """The GPU, where networks run on one."""
+    driver, name = table(survey, "gpu_driver"), survey.get("gpu", UNAVAILABLE)
+    if not on_gpu(board.target, present=bool(driver)):
+        return
+    if not driver:
+        yield Check(
+            name="GPU",
+            state="fail",
+            found="none that a driver tells of",
+            mend="install NVIDIA's driver there; nvidia-smi then shows the GPU",
+        )
+        return
+    found = f"{driver.get('name', name)}, driver {driver.get('driver', '?')}"
+    if driver.get("persistence") is not False:
+        yield Check(name="GPU", state="ok", found=found)
+        return
+    yield Check(
+        name="GPU",
+        state="warn",
+        found=f"{found}; the driver sleeps while nobody uses it, and its clocks with it",
+        mend=there(board, "sudo nvidia-smi -pm 1"),
     )
 
 
