@@ -15,7 +15,7 @@ from hwprune.testing.scripted_cuda.memory import DeviceMemory
 from hwprune.testing.scripted_cuda.queue import Queue, Work
 
 GLOBAL_CAPTURE, THREAD_CAPTURE = 0, 1
-"""Capture modes: an unsafe call of any thread, or of the thread that captures, ends the capture."""
+"""Capture modes: unsafe calls of any thread, or of the capturing one, end the capture."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from hwprune.testing.scripted_cuda import (
     GpuFacts,
     ScriptedGpu,
@@ -16,7 +17,6 @@ from hwprune.testing.scripted_cuda import (
     scripted_pycuda,
 )
 from hwprune.testing.scripted_tensorrt import Complaint, Script, scripted_tensorrt
-
 from hwprune_device.job import Target
 from hwprune_device.runtimes import BrokenProcessError
 from hwprune_device.runtimes.onnxrt import OnnxRuntime
