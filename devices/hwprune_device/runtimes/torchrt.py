@@ -84,10 +84,6 @@ class TorchRuntime:
         target = Target(runtime="torch", options={"device": "cpu"})
         self.execute(model.SerializeToString(), np.ones(1, np.float32), target)
 
-    def clock(self, target: Target) -> Clock | None:
-        """The GPU's own where the target asks for it."""
-        return "device" if target.options.get("latency") == "device" else None
-
     def load(
         self,
         model: bytes,

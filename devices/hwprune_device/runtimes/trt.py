@@ -94,12 +94,9 @@ class TensorRT:
         self._set_precision(config, recipe)
         self._set_effort(config, recipe)
         fell_back = self._use_dla(builder, network, config, recipe)
-        # Held here: the builder does not keep what is only its Python half.
-        monitor = make_monitor(self._trt, proceed, cancelled)
-        config.progress_monitor = monitor
+        config.progress_monitor = make_monitor(self._trt, proceed, cancelled)
         if batches is not None:
-            calibrator = make_calibrator(self._trt, recipe.calibration, batches)
-            config.int8_calibrator = calibrator
+            config.int8_calibrator = make_calibrator(self._trt, recipe.calibration, batches)
         plan = builder.build_serialized_network(network, config)
         if cancelled:
             raise CancelledError(f"the build was ended during '{cancelled[0]}'")
