@@ -47,6 +47,7 @@ def main(arguments: list[str]) -> int:
         if option in options:
             os.environ[variable] = options[option]
 
+    from hwprune_device.bounded_folder import BoundedFolder
     from hwprune_device.inbox import HeadGoneError, Inbox
     from hwprune_device.owner import Owner, cache_folder
 
@@ -55,15 +56,12 @@ def main(arguments: list[str]) -> int:
     owner = Owner(name=name, folder=cache / "owners") if name else None
     previous = owner.take_over() if owner else "none"
     # Late, and after the takeover: the runtime takes a second to load.
-    from hwprune_device.bases import KEPT_MB, Bases
-    from hwprune_device.bounded_folder import BoundedFolder
-    from hwprune_device.supervisor import Supervisor
+    from hwprune_device.supervisor import BASES_MB, Supervisor
 
     wanted = (options["--runtime"],) if "--runtime" in options else ()
-    limit_mb = float(options.get("--cache-mb", KEPT_MB))
-    bases = Bases(BoundedFolder(cache / "bases", limit_mb))
+    kept = BoundedFolder(cache / "bases", float(options.get("--cache-mb", BASES_MB)))
     with contextlib.suppress(HeadGoneError, BrokenPipeError):
-        Supervisor(Inbox(incoming), outgoing, cores, bases, previous, wanted).serve()
+        Supervisor(Inbox(incoming), outgoing, cores, kept, previous, wanted).serve()
     if owner:
         owner.leave()
     return 0

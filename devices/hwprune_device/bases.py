@@ -15,8 +15,6 @@ from hwprune_device.cut import Cutter
 from hwprune_device.frame import FrameDecoder, FrameError, encode
 from hwprune_device.plan import CutPlan, content_id
 
-KEPT_MB = 500.0
-"""What the networks that are kept may take on a board's disk."""
 _CONTENT_ID = re.compile(r"[0-9a-f]{64}")
 
 

@@ -15,6 +15,7 @@ from hwprune_device import PROTOCOL, __version__, gpu
 from hwprune_device.account import Place
 from hwprune_device.bases import Bases
 from hwprune_device.batch import BatchRun
+from hwprune_device.bounded_folder import BoundedFolder
 from hwprune_device.conditions import fingerprint
 from hwprune_device.fork import Report, Watch, run_in_child
 from hwprune_device.frame import Frame, write_frame
@@ -28,6 +29,8 @@ from hwprune_device.runtimes import Runtime, UnknownRuntimeError, available
 
 BEAT_S = 5.0
 """While a batch runs the head hears from the board at least this often."""
+BASES_MB = 500.0
+"""What the networks that are kept may take on a board's disk."""
 _RUN_TIMEOUT_S = 120.0
 _KEEP_TIMEOUT_S = 60.0
 """A disk that needs longer to take a network in is no place to keep one."""
@@ -43,12 +46,13 @@ class Supervisor:
         inbox: Inbox,
         outgoing: int,
         cores: tuple[int, ...],
-        bases: Bases,
+        kept: BoundedFolder,
         previous: Previous = "none",
         runtimes: Sequence[str] = (),
     ) -> None:
-        """`previous`: how the same owner's last supervisor ended, for the head to hear;
-        `runtimes`: those that are wanted, by default all."""
+        """`kept`: where base networks outlive this supervisor; `previous`: how the same owner's
+        last one ended, for the head to hear; `runtimes`: those that are wanted, by default all.
+        """
         self._inbox = inbox
         self._out = outgoing
         self._cores = cores
@@ -59,7 +63,7 @@ class Supervisor:
         for name in runtimes:
             if name in self._runtimes:
                 self._runtime(name)
-        self._bases = bases
+        self._bases = Bases(kept)
         self._board = {**fingerprint(cores), **_gpu_there()}
         self._last_beat = 0.0
 

@@ -54,7 +54,12 @@ class Cluster:
         try:
             if self._address:
                 _knock(self._address)
-                ray.init(address=self._address, namespace="hwprune", log_to_driver=False)
+                ray.init(
+                    address=self._address,
+                    namespace="hwprune",
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                )
             else:
                 _start_local()
         except Exception as error:
