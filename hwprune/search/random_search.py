@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -28,15 +29,26 @@ def search(
     progress: Progress,
     checkpoint: Path | None = None,
 ) -> list[dict[str, Any]]:
-    """Draw until the allowance or the space is exhausted."""
+    """Draw until the allowance or the space is exhausted.
+
+    Several boards have a batch to go on with while the one before it is taken in.
+    """
     turn = Turn(METHOD, evaluator, progress)
     chance = np.random.default_rng([problem.seed, 2])
+    under_way: list[Future[Evaluation]] = []
     while turn.left > 0:
         target = target_estimate(problem, turn.evaluations)
         batch = _draw(problem, turn, chance, target)
         if not batch:
             break
-        turn.ask(batch)
+        asked = turn.start(batch)
+        # Until the first batch has told where the budget lies there is no target to draw for.
+        if problem.boards == 1 or not turn.evaluations:
+            turn.resolve(asked)
+        else:
+            turn.resolve(under_way)
+            under_way = asked
+    turn.resolve(under_way)
     return []
 
 
@@ -45,13 +57,14 @@ def _draw(
 ) -> list[Candidate]:
     """Up to a batch of new candidates whose estimates are at, or a little below, the target."""
     batch: dict[Candidate, None] = {}
+    count = problem.at_once(BATCH)
     for _ in range(STALE):
         direction = chance.random(len(problem.space.groups))
         goal = target * chance.uniform(0.92, 1.0)
         candidate = scaled(problem, direction, goal)
         if not turn.asked(candidate):
             batch[candidate] = None
-        if len(batch) == BATCH:
+        if len(batch) == count:
             break
     return list(batch)
 

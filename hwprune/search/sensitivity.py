@@ -57,7 +57,7 @@ def search(
             # Each dry batch searches wider and further from the limit.
             centre = solve(table, losses, centre, CAUTION * (1 + stale / 2))
             _, costs = table.around(centre)
-            for number in range(BATCH):
+            for number in range(problem.at_once(BATCH)):
                 spread = SPREAD * (1 + stale / 4) if number else 0.0
                 varied = [loss * np.exp(chance.normal(0.0, spread)) for loss in losses]
                 found = _within(table, varied, costs, CAUTION * (1 + stale / 2))

@@ -68,6 +68,10 @@ class Turn:
 
         The result is shorter than `candidates` when the allowance ends among them.
         """
+        return self.resolve(self.start(candidates))
+
+    def start(self, candidates: Sequence[Candidate]) -> list[Future[Evaluation]]:
+        """Start evaluating as many of the candidates as the allowance permits."""
         fitting: list[Candidate] = []
         left = self.left
         for candidate in candidates:
@@ -76,7 +80,7 @@ class Turn:
                 break
             left -= new
             fitting.append(candidate)
-        return self.resolve(self.submit(fitting))
+        return self.submit(fitting)
 
     def _note(self) -> str:
         best = self.best
