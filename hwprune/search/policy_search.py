@@ -69,6 +69,8 @@ class PolicySettings:
 
     def for_boards(self, problem: SearchProblem) -> PolicySettings:
         """With the batch that the problem's boards are kept busy by, and proposals to match."""
+        if problem.boards == 1:
+            return self
         batch = problem.at_once(self.batch)
         return replace(self, batch=batch, proposals=max(self.proposals, CHOICE * batch))
 
