@@ -37,6 +37,8 @@ class Fleet:
         kinds: dict[str, list[Board]] = {}
         for board in boards:
             kinds.setdefault(board.kind or board.name, []).append(board)
+        self.boards = min(len(alike) for alike in kinds.values())
+        """How many measure different candidates at a time: every kind measures each of them."""
         self.farms = {
             kind: Farm(alike, store, nominal=nominal, what=what) for kind, alike in kinds.items()
         }

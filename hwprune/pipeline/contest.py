@@ -96,6 +96,7 @@ def problem_of(bench: Workbench) -> SearchProblem:
         evaluations=wish.evaluations,
         seed=wish.seed,
         base_accuracy=base_accuracy,
+        boards=bench.fleet.boards,
     )
 
 

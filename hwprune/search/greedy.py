@@ -18,6 +18,8 @@ from hwprune.search.problem import SearchProblem
 from hwprune.search.turn import Turn
 
 METHOD = "greedy"
+SWAPS = 8
+"""Exchanges tried together around the best so far."""
 RESERVE = 8
 """Evaluations kept back from the rounds."""
 
@@ -143,12 +145,13 @@ def _worth(
 def _around(problem: SearchProblem, turn: Turn) -> None:
     """Trade one step of one group for one step of another, around the best so far."""
     tried: set[Candidate] = set()
+    count = problem.at_once(SWAPS)
     while turn.left > 0 and turn.best is not None and turn.best.candidate not in tried:
         centre = turn.best.candidate
         tried.add(centre)
         swaps = [s for s in _swaps(problem, centre) if not turn.asked(s)]
-        for start in range(0, len(swaps), 8):
-            turn.ask(swaps[start : start + 8])
+        for start in range(0, len(swaps), count):
+            turn.ask(swaps[start : start + count])
             if turn.left == 0 or turn.best.candidate != centre:
                 break
 

@@ -17,7 +17,7 @@ import random
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,8 @@ METHOD = "policy"
 HISTORY = "history.jsonl"
 STALE = 6
 """Batches in a row without a new candidate after which the space counts as exhausted."""
+CHOICE = 4
+"""Proposals for each one that is evaluated, at least: what the table chooses the best from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,9 +54,9 @@ class PolicySettings:
     """Numbers of the search; the defaults are tuned by tests/benchmarks/bench_search.py."""
 
     batch: int = 5
-    """Candidates evaluated at once."""
+    """Candidates evaluated at once by one board."""
     proposals: int = 32
-    """Episodes the policy plays for each batch."""
+    """Episodes the policy plays for each batch; more where the batch is larger."""
     start_share: float = 0.15
     """Share of the allowance that is spread over the space before the policy proposes."""
     std: float = 0.2
@@ -64,6 +66,13 @@ class PolicySettings:
     epochs: int = 4
     clip: float = 0.3
     gains: Gains = field(default_factory=Gains)
+
+    def for_boards(self, problem: SearchProblem) -> PolicySettings:
+        """With the batch that the problem's boards are kept busy by, and proposals to match."""
+        if problem.boards == 1:
+            return self
+        batch = problem.at_once(self.batch)
+        return replace(self, batch=batch, proposals=max(self.proposals, CHOICE * batch))
 
 
 def search(
@@ -103,7 +112,7 @@ class PolicySearch:
         settings: PolicySettings,
     ) -> None:
         self.problem = problem
-        self.settings = settings
+        settings = settings.for_boards(problem)
         self.history: list[dict[str, Any]] = []
         self._folder = folder
         self._stale = 0
@@ -112,11 +121,13 @@ class PolicySearch:
         if kept is not None:
             self._check(kept)
         count = int(problem.evaluations * settings.start_share)
-        self._turn.ask(spread_candidates(problem, max(1, count)))
+        first = self._turn.start(spread_candidates(problem, max(1, count)))
+        # RLlib takes seconds to build, in which the boards have the spread to measure.
+        self._algorithm = build_algorithm(problem, settings)
+        self._turn.resolve(first)
         advisor = Advisor(problem)
         advisor.learn(self._turn.evaluations)
         self._desk = Desk(self._turn, advisor, settings.batch)
-        self._algorithm = build_algorithm(problem, settings)
         self._algorithm.attach(self._desk)
         if kept is not None:
             self._restore(kept)

@@ -27,6 +27,9 @@ Scores = list[Future[float | Failure]]
 """Accuracies 0..1, one future a candidate."""
 Costs = list[Future[Cost | Failure]]
 
+ROUNDS = 12
+"""A method that learns as it goes learns about so many times at least, however many boards."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchProblem:
@@ -52,3 +55,14 @@ class SearchProblem:
     seed: int
     base_accuracy: float
     """Accuracy of the unpruned network, 0..1, on the same images."""
+    boards: int = 1
+    """How many boards measure different candidates at the same time."""
+
+    def at_once(self, one_board: int) -> int:
+        """How many candidates to ask for together, where one board alone is asked for `one_board`.
+
+        Boards that are free divide among them what is asked for, and each should get what one
+        alone would. But candidates asked for together cannot learn from one another, so a
+        small allowance is not spent in fewer than `ROUNDS` steps to keep every board busy.
+        """
+        return max(one_board, min(one_board * self.boards, self.evaluations // ROUNDS))

@@ -17,6 +17,8 @@ from hwprune.search.turn import Turn
 
 METHOD = "random"
 BATCH = 5
+NEAR, AROUND = (0.92, 1.0), (0.6, 1.4)
+"""Shares of the target within which candidates are drawn."""
 STALE = 200
 """Draws in a row without a new candidate after which the space counts as exhausted."""
 
@@ -34,24 +36,34 @@ def search(
     while turn.left > 0:
         target = target_estimate(problem, turn.evaluations)
         batch = _draw(problem, turn, chance, target)
-        if not batch:
+        if batch:
+            turn.hand_in(batch)
+        # Until the first batch has told where the budget lies there is no target to draw for;
+        # and a target may be so far off that there is nothing new to draw.
+        if (not batch or not turn.evaluations) and not turn.take_in():
             break
-        turn.ask(batch)
+    turn.take_in()
     return []
 
 
 def _draw(
     problem: SearchProblem, turn: Turn, chance: np.random.Generator, target: float
 ) -> list[Candidate]:
-    """Up to a batch of new candidates whose estimates are at, or a little below, the target."""
+    """Up to a batch of new candidates whose estimates are at, or a little below, the target.
+
+    A first batch for several boards is drawn far around it: a line through estimates that are all
+    alike can point anywhere, and the next two batches would follow it.
+    """
     batch: dict[Candidate, None] = {}
+    count = problem.at_once(BATCH)
+    goals = NEAR if problem.boards == 1 or turn.evaluations else AROUND
     for _ in range(STALE):
         direction = chance.random(len(problem.space.groups))
-        goal = target * chance.uniform(0.92, 1.0)
+        goal = target * chance.uniform(*goals)
         candidate = scaled(problem, direction, goal)
         if not turn.asked(candidate):
             batch[candidate] = None
-        if len(batch) == BATCH:
+        if len(batch) == count:
             break
     return list(batch)
 

@@ -26,6 +26,8 @@ from hwprune.search.turn import Turn
 METHOD = "sensitivity"
 SCAN_SHARE = 0.6
 BATCH = 4
+DRAWS = 4
+"""Varied solutions for each one that several boards are to have; many are the same."""
 SPREAD = 0.3
 """Standard deviation of the logarithm of a varied loss."""
 CAUTION = 0.5
@@ -49,6 +51,8 @@ def search(
     losses = scan_losses(problem, scan)
     table = Table(problem)
     chance = np.random.default_rng([problem.seed, 3])
+    count = problem.at_once(BATCH)
+    draws = count if problem.boards == 1 else DRAWS * count
     centre, stale = problem.space.uniform(0.7).widths, 0
     while turn.left > 0 and stale < STALE:
         table.fit(turn.evaluations)
@@ -57,14 +61,17 @@ def search(
             # Each dry batch searches wider and further from the limit.
             centre = solve(table, losses, centre, CAUTION * (1 + stale / 2))
             _, costs = table.around(centre)
-            for number in range(BATCH):
+            for number in range(draws):
                 spread = SPREAD * (1 + stale / 4) if number else 0.0
                 varied = [loss * np.exp(chance.normal(0.0, spread)) for loss in losses]
                 found = _within(table, varied, costs, CAUTION * (1 + stale / 2))
                 if not turn.asked(found):
                     batch[found] = None
+                if len(batch) == count:
+                    break
         stale = 0 if batch else stale + 1
-        turn.ask(list(batch))
+        turn.hand_in(list(batch))
+    turn.take_in()
     return []
 
 

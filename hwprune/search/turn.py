@@ -21,6 +21,7 @@ class Turn:
         self.evaluations: list[Evaluation] = []
         """Resolved ones, in the order asked for."""
         self._resolved: set[int] = set()
+        self._under_way: list[Future[Evaluation]] = []
         self._evaluator = evaluator
         self._progress = progress
 
@@ -68,6 +69,29 @@ class Turn:
 
         The result is shorter than `candidates` when the allowance ends among them.
         """
+        return self.resolve(self.start(candidates))
+
+    def hand_in(self, candidates: Sequence[Candidate]) -> None:
+        """Start a batch as far as the allowance permits, and wait for the one before it.
+
+        So several boards have a batch to go on with while the method learns from the last one.
+        With one board this batch is waited for: a search that is short of readings had rather
+        learn from each of them at once.
+        """
+        asked = self.start(candidates)
+        self.take_in()
+        self._under_way = asked
+        if self.problem.boards == 1:
+            self.take_in()
+
+    def take_in(self) -> list[Evaluation]:
+        """Wait for the batch that was handed in last; empty if nothing is under way."""
+        found = self.resolve(self._under_way)
+        self._under_way = []
+        return found
+
+    def start(self, candidates: Sequence[Candidate]) -> list[Future[Evaluation]]:
+        """Start evaluating as many of the candidates as the allowance permits."""
         fitting: list[Candidate] = []
         left = self.left
         for candidate in candidates:
@@ -76,7 +100,7 @@ class Turn:
                 break
             left -= new
             fitting.append(candidate)
-        return self.resolve(self.submit(fitting))
+        return self.submit(fitting)
 
     def _note(self) -> str:
         best = self.best

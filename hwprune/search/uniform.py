@@ -24,25 +24,28 @@ def search(
     progress: Progress,
     checkpoint: Path | None = None,
 ) -> list[dict[str, Any]]:
-    """Bisect to where the budget is kept, then evaluate outwards from there."""
+    """Narrow down to where the budget is kept, then evaluate outwards from there."""
     turn = Turn(METHOD, evaluator, progress)
     cuts = uniform_cuts(problem.space)
     low, high = 0, len(cuts) - 1
     while low < high and turn.left > 0:
-        middle = (low + high + 1) // 2
-        answer = turn.ask([cuts[middle]])
-        # What fails counts as over the budget: smaller cuts are the safer side.
-        if answer[0].feasible:
-            low = middle
-        else:
-            high = middle - 1
+        places = divisions(low, high, problem.boards)
+        for place, answer in zip(places, turn.ask([cuts[i] for i in places]), strict=False):
+            # What fails counts as over the budget: smaller cuts are the safer side.
+            if not answer.feasible:
+                high = place - 1
+                break
+            low = place
     # Costs are noisy and not monotone in width, so neighbours on both sides may do better.
-    for distance in range(len(cuts)):
-        around = {low - distance, low + distance}
-        turn.ask([cuts[i] for i in sorted(around) if 0 <= i < len(cuts)])
-        if turn.left == 0:
-            break
+    outwards = [i for d in range(len(cuts)) for i in sorted({low - d, low + d})]
+    turn.ask([cuts[i] for i in outwards if 0 <= i < len(cuts)])
     return []
+
+
+def divisions(low: int, high: int, count: int) -> list[int]:
+    """Up to `count` places above `low` that part the way to `high` evenly; one place bisects."""
+    way = high - low
+    return sorted({low - (-way * i // (count + 1)) for i in range(1, count + 1)})
 
 
 def uniform_cuts(space: SearchSpace) -> list[Candidate]:

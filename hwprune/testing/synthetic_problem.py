@@ -195,7 +195,7 @@ class SyntheticProblem:
             costs={c: self.true_cost(c, candidate.widths) * (1 + n) for c, n in noises.items()},
         )
 
-    def search_problem(self, evaluations: int) -> SearchProblem:
+    def search_problem(self, evaluations: int, *, boards: int = 1) -> SearchProblem:
         """The face that search methods see."""
         groups = self.space.groups
         depth = np.linspace(-1, 1, len(groups))
@@ -213,6 +213,7 @@ class SyntheticProblem:
             evaluations=evaluations,
             seed=self.seed,
             base_accuracy=self.base_accuracy,
+            boards=boards,
         )
 
     def _layers(self) -> tuple[Layer, ...]:

@@ -1,9 +1,14 @@
 """How busy a farm keeps its boards, and how its wall time falls with their number.
 
 Simulated boards of 0.3 s a candidate, each a real supervisor behind a real Ray actor; only the
-timing itself is slept. Candidates are asked for as a search with enough in flight would.
+timing itself is slept. Candidates are asked for as a search with enough in flight would, or by
+search methods themselves, whose accuracies are then there at once:
 
     python -m tests.benchmarks.bench_farm [--boards 1 2 4 8] [--candidates 256]
+    python -m tests.benchmarks.bench_farm --search random,policy [--candidates 128]
+
+Every row begins with an empty store. "head s" is how long a method was not waiting for an answer:
+what it needs for itself, and what no number of boards makes shorter.
 """
 
 from __future__ import annotations
@@ -11,67 +16,154 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from hwprune.board import this_machine
 from hwprune.candidate import Candidate
+from hwprune.channels.base import BaseNetwork, make_base
+from hwprune.evaluation import best_of
 from hwprune.farm.cluster import Cluster
 from hwprune.farm.farm import Farm
+from hwprune.farm.session import Outcome
 from hwprune.farm.store import ReadingStore
+from hwprune.progress import Silent
+from hwprune.search.evaluator import Evaluator
+from hwprune.search.methods import METHODS
+from hwprune.search.problem import Cost
 from hwprune.testing.simulated_run import JOB_S
-from hwprune_device.reading import Reading
+from hwprune.testing.synthetic_problem import SyntheticProblem
+from hwprune_device.reading import Failure, Reading
 from tests.farm.base import base_network
 from tests.farm.board_python import board_python
+from tests.hwprune_device.chain import chain
+
+GROUPS = 20
+LIMIT = 0.5
+"""Of a search's only constraint, as a share of the unpruned network's latency."""
+LABEL = "latency_ms"
 
 
-def run(boards: int, count: int, folder: Path, in_flight: int) -> tuple[float, float, float]:
-    """Wall seconds of measuring, the boards' busy share, and seconds of their work."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One line of the table."""
+
+    wall_s: float
+    busy_share: float
+    head_s: float = 0.0
+    best: float | None = None
+
+
+@contextmanager
+def simulated_farm(boards: int, folder: Path, base: BaseNetwork) -> Iterator[Farm]:
+    """A calibrated farm of so many boards, with a store of its own."""
+    folder.mkdir()
     python = board_python(folder, "simulated")
     kind = [replace(this_machine(), name=f"b{n}", kind="k", python=python) for n in range(boards)]
-    store = ReadingStore(folder / f"{boards}.sqlite")
+    store = ReadingStore(folder / "readings.sqlite")
     farm = Farm(kind, store)
     farm.start()
-    farm.place(base_network())
+    farm.place(base)
     farm.calibrate()
+    yield farm
+    farm.close()
+    store.close()
+
+
+def measure(farm: Farm, count: int, in_flight: int) -> None:
+    """Have random candidates measured, so many of them asked for at any time."""
     random = np.random.default_rng(0)
     widths = {tuple(int(w) for w in random.integers(2, 16, 3)) for _ in range(4 * count)}
-    candidates = [Candidate(widths=w) for w in sorted(widths)[:count]]
-    before = farm.timings()["busy"]
-    began = time.monotonic()
-    waiting = list(candidates)
-    open_futures = []
+    waiting = [Candidate(widths=w) for w in sorted(widths)[:count]]
+    open_futures: list[Future[Outcome]] = []
     while waiting or open_futures:
-        room = in_flight * boards - len(open_futures)
+        room = in_flight - len(open_futures)
         open_futures += farm.measure(waiting[:room])
         del waiting[:room]
         assert isinstance(open_futures.pop(0).result(timeout=600), Reading)
+
+
+def search(farm: Farm, method: str, problem: SyntheticProblem, count: int, boards: int) -> Row:
+    """Let a method search with the farm as its cost; the row but for how busy the boards were."""
+
+    def cost(candidates: Sequence[Candidate]) -> list[Future[Cost | Failure]]:
+        return [_as_cost(future) for future in farm.measure(candidates)]
+
+    evaluator = Evaluator(replace(problem.search_problem(count, boards=boards), cost=cost))
+    began = time.monotonic()
+    METHODS[method](evaluator.problem, evaluator, progress=Silent())
     wall = time.monotonic() - began
-    busy = farm.timings()["busy"] - before
-    farm.close()
-    store.close()
-    return wall, busy / boards / wall, busy
+    best = best_of(evaluator.evaluations(method))
+    accuracy = problem.true_accuracy(best.candidate.widths) if best else None
+    return Row(wall_s=wall, busy_share=0.0, head_s=wall - evaluator.waited_s, best=accuracy)
+
+
+def _as_cost(reading: Future[Outcome]) -> Future[Cost | Failure]:
+    cost: Future[Cost | Failure] = Future()
+
+    def relay(done: Future[Outcome]) -> None:
+        found = done.result()
+        if isinstance(found, Failure):
+            cost.set_result(found)
+            return
+        excess = {LABEL: found.ratio / LIMIT - 1}
+        cost.set_result(Cost(excess=excess, costs={LABEL: found.latency_ms}))
+
+    reading.add_done_callback(relay)
+    return cost
+
+
+def run(method: str | None, boards: int, count: int, folder: Path, in_flight: int) -> Row:
+    """One line: candidates of a method's choice, or random ones without a method."""
+    problem = SyntheticProblem(GROUPS)
+    widths = problem.space.unpruned.widths
+    base = make_base(chain(widths)) if method else base_network()
+    with simulated_farm(boards, folder, base) as farm:
+        before, began = farm.timings()["busy"], time.monotonic()
+        if method is None:
+            measure(farm, count, in_flight * boards)
+            row = Row(wall_s=time.monotonic() - began, busy_share=0.0)
+        else:
+            row = search(farm, method, problem, count, boards)
+        busy = farm.timings()["busy"] - before
+    return replace(row, busy_share=busy / boards / row.wall_s)
 
 
 def main() -> None:
     """Print wall time, speed-up and busy share for each number of boards."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--boards", type=int, nargs="+", default=[1, 2, 4, 8])
-    parser.add_argument("--candidates", type=int, default=256)
+    parser.add_argument("--candidates", type=int, default=256, help="or evaluations of a search")
     parser.add_argument("--in-flight", type=int, default=32, help="candidates asked for, a board")
+    parser.add_argument("--search", default="", help="methods, with commas: " + ", ".join(METHODS))
     options = parser.parse_args()
-    print(f"{options.candidates} candidates of {JOB_S} s, {options.in_flight} in flight a board")
-    print("boards   wall s   times faster   boards busy")
-    first = None
+    methods = options.search.split(",") if options.search else [None]
+    if "policy" in methods:
+        # Not a part of any row: a process imports it once.
+        import hwprune.search.policy_search  # noqa: F401
+    print(f"{options.candidates} candidates of {JOB_S} s")
+    print("method       boards   wall s   times faster   boards busy   head s     best")
     with Cluster(), tempfile.TemporaryDirectory() as folder:
-        for boards in options.boards:
-            place = Path(folder) / str(boards)
-            place.mkdir()
-            wall, busy, _ = run(boards, options.candidates, place, options.in_flight)
-            first = first or wall
-            print(f"{boards:6d} {wall:8.1f} {first / wall:14.2f} {busy:13.1%}", flush=True)
+        for method in methods:
+            first = None
+            for boards in options.boards:
+                place = Path(folder) / f"{method}-{boards}"
+                row = run(method, boards, options.candidates, place, options.in_flight)
+                first = first or row.wall_s
+                _print(method, boards, row, first / row.wall_s)
+
+
+def _print(method: str | None, boards: int, row: Row, faster: float) -> None:
+    line = f"{method or '':12s} {boards:6d} {row.wall_s:8.1f} {faster:14.2f} {row.busy_share:13.1%}"
+    if method:
+        best = "none" if row.best is None else f"{row.best:.2%}"
+        line += f" {row.head_s:8.1f} {best:>8s}"
+    print(line, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,15 +1,20 @@
 """How far each method's result is from the known optimum, on synthetic problems.
 
     python tests/benchmarks/bench_search.py --groups 20 32 56 --evaluations 100 200 300 --seeds 10
+    python tests/benchmarks/bench_search.py --groups 20 --boards 1 8
 
 The gap is true accuracy of the optimum less true (noise-free) accuracy of the candidate that the
 method would deliver, in points; the best *measured* feasible one, so a method pays for believing
 noise.
+
+With several boards a method asks for more at once, and so knows less when it asks. Answers are
+there at once here all the same, so this shows what that costs in points.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
@@ -25,12 +30,12 @@ from hwprune.testing.synthetic_problem import Difficulty, SyntheticProblem
 
 
 def run_one(
-    task: tuple[str, int, int, int, Difficulty, dict[str, Any]],
+    task: tuple[str, int, int, int, int, Difficulty, dict[str, Any]],
 ) -> tuple[float, float, float]:
     """Gap in points (NaN if nothing feasible), true excess in %, and seconds, of one search."""
-    method, groups, evaluations, seed, difficulty, settings = task
+    method, groups, evaluations, boards, seed, difficulty, settings = task
     synthetic = SyntheticProblem(groups, seed=seed, difficulty=difficulty)
-    problem = synthetic.search_problem(evaluations)
+    problem = synthetic.search_problem(evaluations, boards=boards)
     evaluator = Evaluator(problem)
     began = time.monotonic()
     if settings and method == "policy":
@@ -56,6 +61,7 @@ def main() -> None:
     parser.add_argument("--groups", type=int, nargs="+", default=[20, 32, 56])
     parser.add_argument("--evaluations", type=int, nargs="+", default=[100, 200, 300])
     parser.add_argument("--methods", nargs="+", default=list(METHODS))
+    parser.add_argument("--boards", type=int, nargs="+", default=[1])
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=2)
@@ -68,14 +74,15 @@ def main() -> None:
     seeds = range(given.first_seed, given.first_seed + given.seeds)
     problems = [(g, e) for g in given.groups for e in given.evaluations]
     print("gap in points: mean ± standard error (seconds)", settings or "", flush=True)
-    print("| method | " + " | ".join(f"T={g} @{e}" for g, e in problems) + " |", flush=True)
+    columns = " | ".join(f"T={g} @{e}" for g, e in problems)
+    print(f"| method | boards | {columns} |", flush=True)
     with ProcessPoolExecutor(given.jobs) as pool:
-        for method in given.methods:
+        for method, boards in itertools.product(given.methods, given.boards):
             cells = []
             for g, e in problems:
-                tasks = [(method, g, e, s, difficulty, settings) for s in seeds]
+                tasks = [(method, g, e, boards, s, difficulty, settings) for s in seeds]
                 cells.append(_cell(np.array(list(pool.map(run_one, tasks)))))
-            print(f"| {method} | " + " | ".join(cells) + " |", flush=True)
+            print(f"| {method} | {boards} | " + " | ".join(cells) + " |", flush=True)
 
 
 def _cell(rows: np.ndarray) -> str:

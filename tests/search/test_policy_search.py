@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from hwprune.progress import Progress, Silent
+from hwprune.search import checkpoint as disk
 from hwprune.search import policy_search
 from hwprune.search.evaluator import Evaluator
 from hwprune.testing.synthetic_problem import SyntheticProblem
@@ -29,9 +30,15 @@ class Dying(Silent):
             raise Killed
 
 
-def run(checkpoint: Path | None, progress: Progress | None = None):
+def run(
+    checkpoint: Path | None,
+    progress: Progress | None = None,
+    *,
+    evaluations: int = 60,
+    boards: int = 1,
+):
     """Search a fixed problem; the candidates in order, and the history."""
-    problem = SyntheticProblem(8, seed=5).search_problem(60)
+    problem = SyntheticProblem(8, seed=5).search_problem(evaluations, boards=boards)
     evaluator = Evaluator(problem)
     history = policy_search.search(
         problem, evaluator, progress=progress or Silent(), checkpoint=checkpoint
@@ -46,6 +53,27 @@ def test_a_killed_search_resumes_with_the_same_candidates_in_the_same_order(tmp_
     resumed, resumed_history = run(tmp_path)
     assert resumed == whole
     assert resumed_history == history
+
+
+def test_with_several_boards_a_killed_search_resumes_all_the_same(tmp_path):
+    whole, history = run(None, evaluations=120, boards=4)
+    with pytest.raises(Killed):
+        run(tmp_path, Dying(after=70), evaluations=120, boards=4)
+    resumed, resumed_history = run(tmp_path, evaluations=120, boards=4)
+    assert resumed == whole
+    assert resumed_history == history
+
+
+@pytest.mark.parametrize(("before", "after"), [(4, 1), (1, 4)])
+def test_a_search_goes_on_with_another_number_of_boards(tmp_path, before, after):
+    with pytest.raises(Killed):
+        run(tmp_path, Dying(after=70), evaluations=120, boards=before)
+    kept = disk.load(tmp_path)
+    assert kept is not None
+    candidates, history = run(tmp_path, evaluations=120, boards=after)
+    assert [list(c.widths) for c in candidates[: len(kept["asked"])]] == kept["asked"]
+    assert history[: len(kept["history"])] == kept["history"]
+    assert history[-1]["evaluations"] == len(candidates) == 120
 
 
 def test_what_is_kept_is_not_pickled(tmp_path):

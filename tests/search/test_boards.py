@@ -1,0 +1,89 @@
+"""Several boards: every method asks for enough to keep them busy, and for one board as ever."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from statistics import median
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hwprune.evaluation import Evaluation, best_of
+from hwprune.progress import Silent
+from hwprune.search.evaluator import Evaluator
+from hwprune.search.methods import METHODS
+from hwprune.search.problem import ROUNDS, SearchProblem
+from hwprune.search.uniform import divisions
+from hwprune.testing.synthetic_problem import SyntheticProblem
+
+ALLOWANCE = 200
+BOARD = 4
+"""The farm gives a board that is free so many at least, if it was asked for them."""
+
+
+class Counting(Evaluator):
+    """Knows how much a method has under way when it begins to wait."""
+
+    def __init__(self, problem: SearchProblem, method: str) -> None:
+        super().__init__(problem)
+        self.under_way: list[int] = []
+        """One number for each time that the method had asked for more and began to wait."""
+        self._method = method
+        self._taken: set[Future[Evaluation]] = set()
+        self._left = problem.evaluations
+
+    def wait(self, future: Future[Evaluation]) -> Evaluation:
+        """Count, then wait."""
+        left = self.remaining(self._method)
+        if left < self._left:
+            self.under_way.append(self.problem.evaluations - left - len(self._taken))
+        self._left = left
+        self._taken.add(future)
+        return super().wait(future)
+
+
+def searched(method: str, boards: int, allowance: int = ALLOWANCE) -> Counting:
+    problem = SyntheticProblem(20, seed=1).search_problem(allowance, boards=boards)
+    evaluator = Counting(problem, method)
+    METHODS[method](problem, evaluator, progress=Silent())
+    return evaluator
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_eight_boards_keep_their_allowance_and_find_something_feasible(method):
+    found = searched(method, 8, 60).evaluations(method)
+    assert 0 < len(found) <= 60
+    assert len({e.candidate for e in found}) == len(found)
+    best = best_of(found)
+    assert best is not None and best.worst_excess <= 0
+
+
+@pytest.mark.parametrize("method", ["policy", "random"])
+def test_eight_boards_have_a_batch_each_while_the_one_before_is_taken_in(method):
+    under_way = searched(method, 8).under_way
+    assert median(under_way) >= 8 * BOARD
+
+
+@given(boards=st.integers(1, 100), allowance=st.integers(1, 10_000), one=st.integers(1, 32))
+def test_at_once_grows_with_boards_and_leaves_steps_to_learn_in(boards, allowance, one):
+    problem = SyntheticProblem(2).search_problem(allowance, boards=boards)
+    count = problem.at_once(one)
+    assert one <= count <= one * boards
+    assert count == one or count * ROUNDS <= allowance
+
+
+@given(low=st.integers(0, 400), way=st.integers(1, 400), count=st.integers(1, 64))
+def test_divisions_leave_at_most_their_share_of_the_way(low, way, count):
+    high = low + way
+    places = divisions(low, high, count)
+    assert places == sorted(set(places)) and len(places) <= count
+    assert low < places[0] and places[-1] <= high
+    # Whatever the answers, what is left is from a place to just before the next.
+    ends = [*places, high + 1]
+    widest = max(after - 1 - place for place, after in zip([low, *places], ends, strict=True))
+    assert widest <= way // (count + 1) + 1 and widest < way
+
+
+def test_one_division_bisects():
+    assert divisions(3, 10, 1) == [(3 + 10 + 1) // 2]
