@@ -1,0 +1,75 @@
+"""Small ONNX graphs for tests of what rewrites graphs, and how they are run and looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx.shape_inference import infer_shapes
+
+FLOAT = TensorProto.FLOAT
+
+
+def model(
+    nodes: Sequence[NodeProto],
+    inputs: Mapping[str, Sequence[int]],
+    outputs: Sequence[str] | Mapping[str, Sequence[int]],
+    weights: Mapping[str, np.ndarray] | None = None,
+    *,
+    opset: int = 18,
+    types: Mapping[str, int] | None = None,
+) -> ModelProto:
+    """A graph whose inputs and outputs are float32 unless `types` says else."""
+    kinds = types or {}
+    results = outputs if isinstance(outputs, Mapping) else dict.fromkeys(outputs)
+    graph = helper.make_graph(
+        list(nodes),
+        "test",
+        [helper.make_tensor_value_info(n, kinds.get(n, FLOAT), s) for n, s in inputs.items()],
+        [helper.make_tensor_value_info(n, kinds.get(n, FLOAT), s) for n, s in results.items()],
+        [numpy_helper.from_array(value, name) for name, value in (weights or {}).items()],
+    )
+    made = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=10 if opset > 21 else 9
+    )
+    return infer_shapes(made, check_type=True, strict_mode=True)
+
+
+def weights(*shape: int, seed: int = 0, scale: float = 0.3) -> np.ndarray:
+    """Random numbers."""
+    return (np.random.default_rng(seed).standard_normal(shape) * scale).astype(np.float32)
+
+
+def run(given: ModelProto, **inputs: np.ndarray) -> list[np.ndarray]:
+    """All outputs, in ONNX Runtime on the CPU."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 4
+    # ONNX Runtime 1.32 crashes on the fp16 graph of a vision transformer at its highest level.
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    session = ort.InferenceSession(
+        given.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    return session.run(None, inputs)
+
+
+def sound(given: ModelProto) -> ModelProto:
+    """The graph, after ONNX found nothing to say against its types and shapes."""
+    onnx.checker.check_model(given, full_check=True)
+    return infer_shapes(given, check_type=True, strict_mode=True)
+
+
+def types(given: ModelProto) -> dict[str, int]:
+    """Element types of all tensors."""
+    graph = infer_shapes(given).graph
+    entries = (*graph.value_info, *graph.input, *graph.output)
+    found = {entry.name: entry.type.tensor_type.elem_type for entry in entries}
+    return found | {entry.name: entry.data_type for entry in graph.initializer}
+
+
+def kinds(graph: GraphProto, op: str) -> list[NodeProto]:
+    """The nodes of one operator."""
+    return [node for node in graph.node if node.op_type == op]
