@@ -69,8 +69,18 @@ def cifar_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def resnet56_weights() -> Path:
     """akamaster's trained ResNet-56."""
+    return _checkpoint("resnet56-4bfd9763.th")
+
+
+@pytest.fixture(scope="session")
+def resnet20_weights() -> Path:
+    """akamaster's trained ResNet-20."""
+    return _checkpoint("resnet20-12fca82f.th")
+
+
+def _checkpoint(name: str) -> Path:
     for place in (os.environ.get("HWPRUNE_DATA", ""), SHARED):
-        file = Path(place) / "akamaster_resnet_cifar10" / "resnet56-4bfd9763.th"
+        file = Path(place) / "akamaster_resnet_cifar10" / name
         if place and file.is_file():
             return file
-    pytest.skip("no resnet56-4bfd9763.th: put akamaster_resnet_cifar10/ into $HWPRUNE_DATA")
+    pytest.skip(f"no {name}: put akamaster_resnet_cifar10/ into $HWPRUNE_DATA")
