@@ -159,7 +159,8 @@ def main() -> None:
 
 
 def _print(method: str | None, boards: int, row: Row, faster: float) -> None:
-    line = f"{method or '':12s} {boards:6d} {row.wall_s:8.1f} {faster:14.2f} {row.busy_share:13.1%}"
+    name = method or ""
+    line = f"{name:12s} {boards:6d} {row.wall_s:8.1f} {faster:14.2f} {row.busy_share:13.1%}"
     if method:
         best = "none" if row.best is None else f"{row.best:.2%}"
         line += f" {row.head_s:8.1f} {best:>8s}"
