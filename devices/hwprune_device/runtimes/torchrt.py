@@ -75,6 +75,8 @@ class TorchRuntime:
         """
         # Compilers of its own would outlive the child, and a board's core is one anyway.
         os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
+        # The profiler that tells memory talks of itself else.
+        os.environ.setdefault("KINETO_LOG_LEVEL", "99")
         value = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1])
         node = onnx.helper.make_node("Relu", ["x"], ["y"])
         result = onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [1])
