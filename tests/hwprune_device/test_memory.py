@@ -135,7 +135,7 @@ def test_weights_are_the_initializers_of_the_optimised_graph(tmp_path):
 
 def test_a_network_on_the_board_weighs_what_its_layers_do():
     """Two convolutions of 16 and 32 channels on 16 x 16: both outputs live at the second one."""
-    network = OnnxRuntime().load(chain((16, 32)), Target(), {"N": 1})
+    network = OnnxRuntime().load(chain((16, 32)), Target(), {"N": 1}, lambda: None)
     network.weigh()
     assert network.memory.activations_mb == pytest.approx((16 + 32) * 16 * 16 * 4 / 1e6)
     assert network.memory.arena_mb is None or network.memory.arena_mb > 0
@@ -144,8 +144,8 @@ def test_a_network_on_the_board_weighs_what_its_layers_do():
 
 
 def test_an_older_runtime_is_weighed_by_liveness(monkeypatch):
-    new = OnnxRuntime().load(chain((16, 32, 16)), Target(), {"N": 1})
-    old = OnnxRuntime().load(chain((16, 32, 16)), Target(), {"N": 1})
+    new = OnnxRuntime().load(chain((16, 32, 16)), Target(), {"N": 1}, lambda: None)
+    old = OnnxRuntime().load(chain((16, 32, 16)), Target(), {"N": 1}, lambda: None)
     new.weigh()
     monkeypatch.setattr("hwprune_device.runtimes.onnxrt_profile._IN_USE", "not in this profile")
     old.weigh()

@@ -75,13 +75,14 @@ def test_notes_of_long_ago_are_forgotten_and_a_torn_one_does_no_harm(tmp_path):
 def test_a_disk_that_is_full_ends_no_supervisor_and_no_wrong_note_is_left(tmp_path, monkeypatch):
     owner = Owner(name="a", folder=tmp_path / "owners")
     owner.take_over()
+    note(tmp_path / "owners", started=1)
 
     def full(self: Path, text: str) -> None:
         self.touch()
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(Path, "write_text", full)
-    owner.take_over()
+    assert owner.take_over() == "died"
     assert list((tmp_path / "owners").iterdir()) == []
     owner.leave()
     monkeypatch.undo()

@@ -123,7 +123,7 @@ def test_parallel_execution_has_threads_for_it():
     for execution in ("sequential", "parallel"):
         before = len(os.listdir("/proc/self/task"))
         target = Target(threads=2, options={**KEEP, "execution": execution})
-        network = OnnxRuntime("keep").load(chain(), target, {"N": 1})
+        network = OnnxRuntime("keep").load(chain(), target, {"N": 1}, lambda: None)
         network.weigh()
         counts[execution] = len(os.listdir("/proc/self/task")) - before
         del network
