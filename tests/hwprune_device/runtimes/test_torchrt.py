@@ -189,6 +189,17 @@ def test_torch_is_told_of_without_importing_it():
     assert done.returncode == 0, done.stderr
 
 
+def test_a_request_that_cannot_be_met_is_want_of_memory():
+    import torch
+
+    from hwprune_device.torch_inference.process import torch_errors
+
+    with pytest.raises(MemoryError, match="10000000000000000"), torch_errors("cpu"):
+        torch.empty(10**16, dtype=torch.uint8)
+    with pytest.raises(RuntimeError, match="must match"), torch_errors("cpu"):
+        torch.ones(2) + torch.ones(3)
+
+
 def test_every_precision_is_known_to_what_casts():
     from hwprune_device.torch_inference.module import DTYPES
 
