@@ -15,8 +15,6 @@ from hwprune_device.torch_inference.allocations import cuda_peak_bytes
 
 _SETTLING_RUNS = 3
 """Before a capture: libraries choose kernels and take workspaces in the first runs."""
-_RECOMPILES = 64
-"""Networks of one child; each is code of its own for inductor."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,10 +78,6 @@ def inductor(module: fx.GraphModule, inputs: Sequence[torch.Tensor]) -> Prepared
 
 def compile_whole(module: fx.GraphModule) -> Callable[..., Any]:
     """The module as one compiled function; an operator that cannot be taken in is an error."""
-    import torch._dynamo as dynamo
-
-    dynamo.config.recompile_limit = max(_RECOMPILES, dynamo.config.recompile_limit)
-    # The function, whose code is this network's alone: modules share the code that calls them.
     compiled: Callable[..., Any] = torch.compile(module.forward, fullgraph=True, dynamic=False)
     return compiled
 
