@@ -161,7 +161,7 @@ print(json.dumps(statistics.median(times[20:])))
 @pytest.mark.parametrize("mode", ["cuda_graph", "eager"])
 def test_the_gpu_s_time_is_what_plain_events_tell_of_the_same_module(board, base, tmp_path, mode):
     # At full width: a reading alternates with the unpruned network, a plain loop runs one alone.
-    # So at half width caches differ (2.6 % on an H200), and in eager mode a loop hangs on its host.
+    # So at half width caches differ (2.6 % on an H200), and an eager loop hangs on its host.
     batch = 64
     wanted = target(batch=batch, mode=mode, latency="device")
     (reading,) = readings(board, base, wanted, (1.0,))
