@@ -82,6 +82,16 @@ def test_memory_that_the_runtime_does_not_tell_is_said_to_be_untold(capsys):
     assert line.split(maxsplit=1)[1] == "not told by this provider; weights 0.500 MB"
 
 
+def test_a_board_of_torch_is_measured_like_any_other(files):
+    profile = '[target]\nruntime = "torch"\n[target.options]\ndevice = "cpu"\n'
+    (files / "torch.toml").write_text(PROFILE + profile)
+    arguments = [str(files / "tiny.onnx"), "--board", str(files / "torch.toml"), "--repeat", "1"]
+    done = CliRunner().invoke(app, ["measure", *arguments, "--json"])
+    assert done.exit_code == 0, done.stderr
+    (reading,) = map(Reading.from_json, json.loads(done.stdout)["readings"])
+    assert reading.target["runtime"] == "torch" and reading.latency_ms > 0
+
+
 def test_a_file_that_is_not_there_names_its_neighbours(files):
     done = CliRunner().invoke(app, ["measure", str(files / "tyni.onnx")])
     assert done.exit_code == 2

@@ -16,7 +16,7 @@ from hwprune.candidate import Candidate
 from hwprune.errors import BoardError
 from hwprune.farm.farm import Farm
 from hwprune.farm.store import ReadingStore
-from hwprune_device.job import Protocol
+from hwprune_device.job import Protocol, Target
 from hwprune_device.reading import Failure, Reading
 from tests.farm.base import base_network
 from tests.farm.board_python import board_python
@@ -173,3 +173,21 @@ def test_an_emulated_board_is_refused_in_words(cluster, store, tmp_path):
     with pytest.raises(BoardError, match="its times say nothing about hardware"):
         farm.start()
     farm.close()
+
+
+def test_a_farm_of_boards_that_run_torch(cluster, tmp_path):
+    target = Target(runtime="torch", options={"device": "cpu"})
+    store = ReadingStore(tmp_path / "readings.sqlite")
+    farm = Farm([replace(BOARD, target=target)], store)
+    try:
+        farm.start()
+        farm.place(base_network())
+        base = farm.calibrate()
+        assert base.target["runtime"] == "torch"
+        small, broken = results(farm.measure([*candidates(4), *candidates(99)]))
+        assert isinstance(small, Reading) and small.ratio < 1
+        assert small.base_nominal_ms == base.base_nominal_ms
+        assert isinstance(broken, Failure) and broken.stage == "cut"
+    finally:
+        farm.close()
+        store.close()

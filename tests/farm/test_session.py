@@ -18,7 +18,7 @@ from hwprune.farm.connections.connection import ConnectionLostError
 from hwprune.farm.connections.local import LocalConnection
 from hwprune.farm.session import BoardSession
 from hwprune_device.frame import encode
-from hwprune_device.job import Job, Protocol
+from hwprune_device.job import Job, Protocol, Target
 from hwprune_device.reading import Failure, Reading
 from tests.farm.base import base_network
 from tests.hwprune_device.chain import QUICK, job, name
@@ -179,3 +179,20 @@ def test_nothing_of_the_shell_reaches_the_board(monkeypatch):
         environment = file.read()
     connection.close()
     assert "/nowhere" not in environment and "OMP_NUM_THREADS=7" not in environment
+
+
+def test_a_board_that_runs_networks_as_torch():
+    """From the zip in memory, as on any board."""
+    import onnxruntime
+
+    target = Target(runtime="torch", options={"device": "cpu"})
+    with BoardSession(replace(BOARD, target=target)) as session:
+        assert session.open().runtimes["torch"]["name"] == "torch"
+        work = replace(job_of((8, 16, 16), base_network().widths), target=target)
+        half, whole = session.measure(work, base_network()).outcomes
+        assert isinstance(half, Reading) and isinstance(whole, Reading), (half, whole)
+        assert half.memory.weights_mb < whole.memory.weights_mb
+        images = np.random.default_rng(1).standard_normal((3, 3, 16, 16)).astype(np.float32)
+        output = session.execute(base_network().onnx, images)
+    expected = onnxruntime.InferenceSession(base_network().onnx).run(None, {"x": images})[0]
+    np.testing.assert_allclose(output, expected, rtol=1e-4, atol=1e-4)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from hwprune_device import gpu_presence, nvml
 from hwprune_device.__main__ import main
@@ -21,8 +22,8 @@ LIBRARY = "HWPRUNE_TEST_NVML_LIBRARY"
 class BesideGpu(OnnxRuntime):
     """Takes a GPU's target and runs it on the CPU."""
 
-    def load(self, model: bytes, target: Target, free: dict[str, int]) -> OnnxNetwork:
-        return super().load(model, Target(threads=target.threads), free)
+    def load(self, model: bytes, target: Target, *rest: Any) -> OnnxNetwork:
+        return super().load(model, Target(threads=target.threads), *rest)
 
 
 if __name__ == "__main__":

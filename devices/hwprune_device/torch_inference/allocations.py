@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from typing import Any
 
@@ -39,5 +40,6 @@ def cuda_peak_bytes(run: Callable[[], Any]) -> int:
 
 def release_cached() -> None:
     """Give back what no tensor uses, so that what one network takes can be told from another's."""
+    gc.collect()
     torch.cuda.synchronize()
     torch.cuda.empty_cache()

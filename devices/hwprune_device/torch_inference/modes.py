@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -14,8 +15,6 @@ from hwprune_device.torch_inference.allocations import cuda_peak_bytes
 
 _SETTLING_RUNS = 3
 """Before a capture: libraries choose kernels and take workspaces in the first runs."""
-_RECOMPILES = 64
-"""Networks of one child; each is code of its own for inductor."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,18 +34,23 @@ def eager(module: fx.GraphModule, inputs: Sequence[torch.Tensor]) -> Prepared:
 
 
 def cuda_graph(module: fx.GraphModule, inputs: Sequence[torch.Tensor]) -> Prepared:
-    """All kernels in one launch, on memory that was fixed when they were captured."""
-    aside = torch.cuda.Stream()
+    """All kernels in one launch, on memory that was fixed when they were captured.
+
+    The runs before go through the very stream that is captured: what libraries take for a stream
+    once is then no network's own.
+    """
+    aside = _capture_stream()
     aside.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(aside):
         for _ in range(_SETTLING_RUNS):
             module(*inputs)
     torch.cuda.current_stream().wait_stream(aside)
+    gc.collect()
     graph = torch.cuda.CUDAGraph()
     held: list[Any] = []
 
     def capture() -> None:
-        with torch.cuda.graph(graph):
+        with torch.cuda.graph(graph, stream=aside):
             held.append(module(*inputs))
 
     peak_bytes = cuda_peak_bytes(capture)
@@ -56,6 +60,12 @@ def cuda_graph(module: fx.GraphModule, inputs: Sequence[torch.Tensor]) -> Prepar
         return held[0]
 
     return Prepared(call=replay, peak_bytes=peak_bytes)
+
+
+@cache
+def _capture_stream() -> torch.cuda.Stream:
+    """One for all networks of a process."""
+    return torch.cuda.Stream()
 
 
 def inductor(module: fx.GraphModule, inputs: Sequence[torch.Tensor]) -> Prepared:
@@ -68,10 +78,6 @@ def inductor(module: fx.GraphModule, inputs: Sequence[torch.Tensor]) -> Prepared
 
 def compile_whole(module: fx.GraphModule) -> Callable[..., Any]:
     """The module as one compiled function; an operator that cannot be taken in is an error."""
-    import torch._dynamo as dynamo
-
-    dynamo.config.recompile_limit = max(_RECOMPILES, dynamo.config.recompile_limit)
-    # The function, whose code is this network's alone: modules share the code that calls them.
     compiled: Callable[..., Any] = torch.compile(module.forward, fullgraph=True, dynamic=False)
     return compiled
 

@@ -102,11 +102,9 @@ class TorchNetwork:
 
     def _weigh_on_cpu(self) -> None:
         peak = cpu_peak_bytes(self.run)
-        if peak is None:
-            self.doubts = ("peak activations are not told: torch's profiler saw no memory",)
         self.memory = Memory(
             weights_mb=self._weights_bytes / 1e6,
-            activations_mb=(peak or 0) / 1e6,
+            activations_mb=None if peak is None else peak / 1e6,
             creation_peak_mb=self._creation_peak_mb,
         )
         self.facts = {"torch_device": "cpu", "outputs_finite": self._finite()}

@@ -11,7 +11,8 @@ import torch
 from hwprune_device.job import Target
 from hwprune_device.runtimes import BrokenProcessError
 
-_OUT_OF_MEMORY = ("out of memory", "not enough memory", "ALLOC_FAILED", "bad_alloc")
+_OUT_OF_MEMORY = ("out of memory", "DefaultCPUAllocator", "ALLOC_FAILED", "bad_alloc")
+"""What torch, its CPU allocator, cuBLAS and C++ say."""
 
 
 def ready_process(target: Target, options: Mapping[str, Any]) -> None:

@@ -14,7 +14,7 @@ import pytest
 from onnx import helper
 
 from hwprune_device.fork import Watch, run_in_child
-from hwprune_device.job import Target
+from hwprune_device.job import Protocol, Target
 from hwprune_device.reading import Failure, Reading
 from hwprune_device.runtimes import make_runtime
 from hwprune_device.runtimes.torchrt import PRECISIONS, TorchRuntime
@@ -45,10 +45,10 @@ def board():
 
 
 def test_candidates_get_readings_that_rank_as_their_work_does(board: Board):
-    outcomes = board.measure(job([HALF, WIDTHS], target=target()))
+    outcomes = board.measure(job([HALF, WIDTHS], target=target(), protocol=Protocol(rounds=15)))
     half, whole = outcomes[name(HALF)], outcomes[name(WIDTHS)]
     assert isinstance(half, Reading) and isinstance(whole, Reading), outcomes
-    assert half.ratio < 0.9 and whole.ratio == pytest.approx(1.0, abs=0.2)
+    assert half.ratio < 0.9 * whole.ratio
     assert half.clock in ("wall", "thread_cpu")
     assert half.target["runtime"] == "torch" and half.target["name"] == "torch"
     assert half.conditions["torch_device"] == "cpu" and half.conditions["outputs_finite"] is True
@@ -187,6 +187,17 @@ def test_torch_is_told_of_without_importing_it():
     path = {**os.environ, "PYTHONPATH": str(ROOT / "devices")}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=path)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_request_that_cannot_be_met_is_want_of_memory():
+    import torch
+
+    from hwprune_device.torch_inference.process import torch_errors
+
+    with pytest.raises(MemoryError, match="10000000000000000"), torch_errors("cpu"):
+        torch.empty(10**16, dtype=torch.uint8)
+    with pytest.raises(RuntimeError, match="must match"), torch_errors("cpu"):
+        torch.ones(2) + torch.ones(3)
 
 
 def test_every_precision_is_known_to_what_casts():

@@ -24,12 +24,9 @@ import pytest
 from hwprune.channels.base import BaseNetwork, make_base
 from hwprune_device.conditions import conditions_key
 from hwprune_device.cut import Cutter
-from hwprune_device.fork import Ending, Watch, run_in_child
-from hwprune_device.frame import Frame
 from hwprune_device.gpu_presence import has_gpu
 from hwprune_device.job import Protocol, Target
 from hwprune_device.reading import Reading
-from hwprune_device.runtimes import make_runtime
 from tests.hwprune_device.board import Board, running
 from tests.hwprune_device.chain import chain, job, name
 from tests.hwprune_device.chain import plan as chain_plan
@@ -91,8 +88,7 @@ def readings(
     return found
 
 
-@pytest.mark.parametrize("mode", ["eager", "cuda_graph"])
-@pytest.mark.parametrize("latency", ["host", "device"])
+@pytest.mark.parametrize(("mode", "latency"), [("eager", "host"), ("cuda_graph", "device")])
 def test_narrower_networks_are_faster_and_lighter(board, base, mode, latency):
     found = readings(board, base, target(mode=mode, latency=latency))
     for share, reading in zip(SHARES, found, strict=True):
@@ -111,9 +107,7 @@ def test_narrower_networks_are_faster_and_lighter(board, base, mode, latency):
         assert light.memory.activations_mb < heavy.memory.activations_mb
 
 
-@pytest.mark.parametrize(
-    ("precision", "size"), [("fp32", 4), ("tf32", 4), ("fp16", 2), ("bf16", 2)]
-)
+@pytest.mark.parametrize(("precision", "size"), [("fp32", 4), ("fp16", 2)])
 def test_weights_are_the_bytes_of_the_folded_network(board, base, precision, size):
     (reading,) = readings(board, base, target(precision, 8), (1.0,), replace(ROUNDS, rounds=3))
     # Convolutions and linear layers with a bias each: BatchNorm's four became one.
@@ -167,7 +161,7 @@ print(json.dumps(statistics.median(times[20:])))
 @pytest.mark.parametrize("mode", ["cuda_graph", "eager"])
 def test_the_gpu_s_time_is_what_plain_events_tell_of_the_same_module(board, base, tmp_path, mode):
     # At full width: a reading alternates with the unpruned network, a plain loop runs one alone.
-    # So at half width caches differ (2.6 % on an H200), and eager mode hangs on the host.
+    # So at half width caches differ (2.6 % on an H200), and an eager loop hangs on its host.
     batch = 64
     wanted = target(batch=batch, mode=mode, latency="device")
     (reading,) = readings(board, base, wanted, (1.0,))
@@ -258,17 +252,16 @@ def test_the_supervisor_has_not_opened_the_gpu(board, base):
         ("fp32", "inductor", 1e-3),
     ],
 )
-def test_outputs_are_onnx_runtime_s(precision: str, mode: str, error: float):
+def test_outputs_are_onnx_runtime_s(board: Board, precision: str, mode: str, error: float):
     images = np.random.default_rng(1).standard_normal((5, 3, 16, 16)).astype(np.float32)
     model, wanted = chain(), target(precision, mode=mode)
     expected = onnxruntime.InferenceSession(model).run(None, {"x": images})[0]
-    with running(MAIN) as board:
-        asked = {"runtime": "torch", "precision": precision, "options": dict(wanted.options)}
-        head = {"kind": "run", "target": asked, "model_bytes": len(model)}
-        board.send({**head, "shape": list(images.shape), "dtype": "<f4"}, model + images.tobytes())
-        answer = board.answer()
-        assert answer.kind == "output", answer.header
-        output = np.frombuffer(answer.body, answer.header["dtype"]).reshape(expected.shape)
+    asked = {"runtime": "torch", "precision": precision, "options": dict(wanted.options)}
+    head = {"kind": "run", "target": asked, "model_bytes": len(model)}
+    board.send({**head, "shape": list(images.shape), "dtype": "<f4"}, model + images.tobytes())
+    answer = board.answer()
+    assert answer.kind == "output", answer.header
+    output = np.frombuffer(answer.body, answer.header["dtype"]).reshape(expected.shape)
     assert np.abs(output - expected).max() < error * np.abs(expected).max()
 
 
@@ -280,53 +273,53 @@ def test_auto_is_the_gpu_where_there_is_one(base):
         assert reading.conditions["torch_device"] != "cpu" and reading.device_ms > 0
 
 
-def child(work) -> tuple[Ending, list[Frame]]:
-    """A child of a process that has imported torch and not touched CUDA, as a supervisor is."""
-    make_runtime("torch").warm()
-    told: list[Frame] = []
-    watch = Watch(
-        timeout_s=60,
-        memory_limit_mb=2000.0,
-        on_frame=told.append,
-        beat=lambda: None,
-        limits_address_space=False,
-    )
-    return run_in_child(work, watch), told
+CHILD = """
+import sys
+from hwprune_device.fork import Watch, run_in_child
+from hwprune_device.runtimes import make_runtime
 
+make_runtime("torch").warm()
 
-def test_a_gpu_that_is_full_is_want_of_memory():
-    def ask_for_too_much(report, marker) -> None:
-        import torch
-
-        from hwprune_device.torch_inference.process import torch_errors
-
-        try:
-            with torch_errors("cuda"):
-                torch.empty(10**12, dtype=torch.uint8, device="cuda")
-        except MemoryError as error:
-            report({"kind": "told", "words": str(error)})
+def full(report, marker):
+    import torch
+    from hwprune_device.torch_inference.process import torch_errors
+    try:
         with torch_errors("cuda"):
-            torch.zeros(5, device="cuda").sum().item()  # and the process goes on
+            torch.empty(10**12, dtype=torch.uint8, device="cuda")
+    except MemoryError as error:
+        report({"kind": "told", "message": str(error)})
+    with torch_errors("cuda"):
+        torch.zeros(5, device="cuda").sum().item()
 
-    ending, told = child(ask_for_too_much)
-    assert ending.kind == "done", (ending, told)
-    assert "out of memory" in told[0].header["words"]
+def sticks(report, marker):
+    import torch
+    from hwprune_device.torch_inference.process import torch_errors
+    marker.note(3, "run")
+    with torch_errors("cuda"):
+        table = torch.zeros(2, device="cuda")
+        table[torch.full((64,), 10**6, device="cuda")].sum().item()
+
+watch = Watch(
+    timeout_s=60,
+    memory_limit_mb=2000.0,
+    on_frame=lambda frame: print(frame.header["message"]),
+    beat=lambda: None,
+    limits_address_space=False,
+)
+ending = run_in_child({"full": full, "sticks": sticks}[sys.argv[1]], watch)
+print(ending.kind, ending.mark.index)
+"""
+"""A child of a process that has imported torch and not touched CUDA, as a supervisor is."""
+
+
+def test_a_gpu_that_is_full_is_want_of_memory_and_the_process_goes_on():
+    said = in_a_process(CHILD, "full")
+    assert "out of memory" in said and said.splitlines()[-1].startswith("done"), said
 
 
 def test_an_error_of_cuda_that_sticks_ends_the_child_as_a_crash():
-    def reach_beyond(report, marker) -> None:
-        import torch
-
-        from hwprune_device.torch_inference.process import torch_errors
-
-        marker.note(3, "run")
-        with torch_errors("cuda"):
-            table = torch.zeros(2, device="cuda")
-            table[torch.full((64,), 10**6, device="cuda")].sum().item()
-
-    ending, told = child(reach_beyond)
-    assert (ending.kind, ending.mark.index) == ("crash", 3), (ending, told)
-    assert told and "assert" in told[0].header["message"]
+    said = in_a_process(CHILD, "sticks")
+    assert "assert" in said and said.splitlines()[-1] == "crash 3", said
 
 
 def in_a_process(code: str, *arguments: str) -> str:

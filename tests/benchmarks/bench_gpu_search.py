@@ -1,0 +1,275 @@
+"""A search under a latency budget whose board is a real GPU; without Ray, so without the policy.
+
+Once, where all of hwprune is installed, a trained network and its images become two files:
+
+    python -m tests.benchmarks.bench_gpu_search FOLDER --prepare ROOT --weights FILE
+
+(ROOT holds cifar-10-batches-py, FILE is akamaster's resnet56-4bfd9763.th)
+
+and then, where the GPU is, with torch, numpy, onnx and this checkout alone:
+
+    python -m tests.benchmarks.bench_gpu_search FOLDER [--at-most 0.6] [--evaluations 60]
+
+Everything is the real thing but the farm: cuts, readings through a session with a supervisor,
+scoring with re-calibration (on the CPU: the GPU is the board's), ranking, and the search methods.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hwprune.board import Board, this_machine
+from hwprune.candidate import Candidate, GroupChoice, SearchSpace
+from hwprune.channels.base import BaseNetwork, make_base
+from hwprune.evaluation import best_of
+from hwprune.farm.session import BoardSession
+from hwprune.progress import Silent
+from hwprune.search.evaluator import Evaluator
+from hwprune.search.methods import METHODS
+from hwprune.search.problem import Cost, SearchProblem
+from hwprune.width_limit import group_choices
+from hwprune_device.job import CandidateJob, Job, Protocol, Target
+from hwprune_device.reading import Failure, Reading
+
+LABEL = "latency_ms"
+QUICK = Protocol(rounds=12, max_rounds=12, timeout_s=120.0)
+FRESH = Protocol(rounds=20, max_rounds=40, timeout_s=120.0)
+_NETWORK, _IMAGES = "network.onnx", "images.npz"
+
+
+def prepare(folder: Path, root: Path, weights: Path) -> None:
+    """A ResNet-56 for CIFAR-10 with its weights, and the images that score it."""
+    from hwprune.network.data import load_data
+    from hwprune.network.graph_source import load_graph
+
+    source = load_graph(
+        "hwprune.network.zoo:cifar_resnet56",
+        shapes=((1, 3, 32, 32),),
+        weights=weights,
+    )
+    mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    data = load_data("torchvision:CIFAR10", root=str(root), heldout=1000, mean=mean, std=std)
+    images, labels = data.split("heldout")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / _NETWORK).write_bytes(source.onnx)
+    half = {"calibration": data.calibration, "images": images}
+    kept = {name: values.astype(np.float16) for name, values in half.items()}
+    np.savez_compressed(folder / _IMAGES, labels=labels, **kept)
+
+
+class Bench:
+    """A board that measures and a scorer, behind the two callables that a search sees."""
+
+    def __init__(self, folder: Path, given: argparse.Namespace) -> None:
+        self.base = make_base((folder / _NETWORK).read_bytes())
+        self._board = gpu_board(given)
+        # The core that launches kernels is the board's alone.
+        os.sched_setaffinity(0, os.sched_getaffinity(0) - set(self._board.cores))
+        self.session = BoardSession(self._board)
+        self.session.open()
+        self._accuracy, self.ranking = scorer(self.base, folder)
+        self._measuring, self._scoring = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
+        self.spent = {"board": 0.0, "scoring": 0.0}
+        self.limit_ms = 0.0
+        (unpruned,) = self.measure([], FRESH)
+        assert isinstance(unpruned, Reading), unpruned
+        self.unpruned = unpruned
+        self.limit_ms = given.at_most * unpruned.latency_ms
+
+    def measure(
+        self, candidates: Sequence[Candidate], protocol: Protocol = QUICK
+    ) -> list[Reading | Failure]:
+        """One batch in a fresh child; without candidates of the unpruned network itself."""
+        base, began = self.base, time.monotonic()
+        work = tuple(
+            CandidateJob(architecture=base.architecture_of(c.widths), widths=c.widths)
+            for c in candidates
+        )
+        job = Job(
+            job_id=uuid.uuid4().hex,
+            base_id=base.base_id,
+            base_architecture=base.architecture,
+            base_widths=base.widths,
+            target=self._board.target,
+            protocol=protocol,
+            candidates=work,
+            base_nominal_ms=self.unpruned.latency_ms if candidates else None,
+        )
+        outcomes = list(self.session.measure(job, base).outcomes)
+        self.spent["board"] += time.monotonic() - began
+        return outcomes
+
+    def accuracy(self, candidates: Sequence[Candidate]) -> list[Future[float | Failure]]:
+        return [self._scoring.submit(self._score, c) for c in candidates]
+
+    def cost(self, candidates: Sequence[Candidate]) -> list[Future[Cost | Failure]]:
+        batch = self._measuring.submit(self.measure, candidates)
+        return [_later(batch, self._cost_of, index) for index in range(len(candidates))]
+
+    def close(self) -> None:
+        self._measuring.shutdown()
+        self._scoring.shutdown()
+        self.session.close()
+
+    def _score(self, candidate: Candidate) -> float:
+        began = time.monotonic()
+        found = self._accuracy(candidate.widths)
+        self.spent["scoring"] += time.monotonic() - began
+        return found
+
+    def _cost_of(self, outcome: Reading | Failure) -> Cost | Failure:
+        if isinstance(outcome, Failure):
+            return outcome
+        excess = {LABEL: outcome.latency_ms / self.limit_ms - 1}
+        return Cost(excess=excess, costs={LABEL: outcome.latency_ms})
+
+
+def gpu_board(given: argparse.Namespace) -> Board:
+    """This machine's GPU; on the CPU, to try the script out where there is none."""
+    options: dict[str, Any] = {"device": given.device, "channels_last": True}
+    if given.device == "cuda":
+        options |= {"mode": "cuda_graph", "latency": "device"}
+    precision = "fp16" if given.device == "cuda" else "fp32"
+    target = Target(runtime="torch", precision=precision, batch=given.batch, options=options)
+    return replace(this_machine(), name="gpu", target=target)
+
+
+def scorer(base: BaseNetwork, folder: Path) -> tuple[Callable[[Sequence[int]], float], Any]:
+    """Accuracy of widths, and the ranking of channels that cuts follow."""
+    import torch
+
+    from hwprune.network.execution import EXACT
+    from hwprune.network.scorer import Scorer
+    from hwprune.saliency.ranking import rank
+
+    torch.set_num_threads(max(1, len(os.sched_getaffinity(0))))
+    found = np.load(folder / _IMAGES)
+    ranking = rank(base, None, "l1")
+    scores = Scorer(
+        base.onnx,
+        base.plan,
+        ranking.order,
+        calibration=found["calibration"].astype(np.float32),
+        images=found["images"].astype(np.float32),
+        labels=found["labels"],
+        execution=EXACT,
+    )
+    return scores.accuracy, ranking
+
+
+def problem_of(bench: Bench, evaluations: int) -> SearchProblem:
+    """The problem that every method gets."""
+    base, model = bench.base, bench.base.cost_model
+    groups = tuple(
+        GroupChoice(
+            name=g.name,
+            width=g.width,
+            choices=group_choices(g, multiple_of=4, min_keep=0.25, limits={}),
+        )
+        for g in base.plan.groups
+    )
+    space = SearchSpace(groups=groups)
+    whole = model.macs(base.widths)
+    accuracy = bench.accuracy([space.unpruned])[0].result()
+    assert isinstance(accuracy, float)
+    return SearchProblem(
+        space=space,
+        features=model.features(),
+        layers=model.layers(),
+        harm=bench.ranking.harm(groups),
+        constraints=(LABEL,),
+        accuracy=bench.accuracy,
+        cost=bench.cost,
+        estimate=lambda widths: model.macs(widths) / whole,
+        evaluations=evaluations,
+        seed=0,
+        base_accuracy=accuracy,
+    )
+
+
+def contest(bench: Bench, problem: SearchProblem, methods: Sequence[str]) -> None:
+    """Let methods search; the best of each is read once more in a fresh batch."""
+    evaluator = Evaluator(problem)
+    for method in methods:
+        began = time.monotonic()
+        METHODS[method](problem, evaluator, progress=Silent())
+        seconds = time.monotonic() - began
+        done = evaluator.evaluations(method)
+        failed = [e.failure for e in done if e.failure is not None]
+        best = best_of(done)
+        print(
+            f"{method}: {len(done)} evaluations in {seconds:.0f} s, {len(failed)} failed", end=""
+        )
+        if best is None:
+            print("; nothing keeps the budget", failed[:1])
+            continue
+        (fresh,) = bench.measure([best.candidate], FRESH)
+        assert isinstance(fresh, Reading), fresh
+        kept = "kept" if fresh.latency_ms <= bench.limit_ms else "MISSED"
+        macs = problem.estimate(best.candidate.widths)
+        print(
+            f"; best {best.accuracy:.2%} at {best.costs[LABEL]:.4f} ms, fresh reading "
+            f"{fresh.latency_ms:.4f} ms ({fresh.low_ms:.4f} to {fresh.high_ms:.4f}): {kept}; "
+            f"{macs:.0%} of MACs; {len(fresh.doubts)} doubts {list(fresh.doubts)}",
+            flush=True,
+        )
+
+
+def _later(batch: Future[Any], change: Callable[[Any], Any], index: int) -> Future[Any]:
+    """A future of `change(result[index])`."""
+    after: Future[Any] = Future()
+
+    def relay(done: Future[Any]) -> None:
+        error = done.exception()
+        if error is not None:
+            after.set_exception(error)
+        else:
+            after.set_result(change(done.result()[index]))
+
+    batch.add_done_callback(relay)
+    return after
+
+
+def main() -> None:
+    """Prepare, or search and print what each method found."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--prepare", type=Path, metavar="ROOT")
+    parser.add_argument("--weights", type=Path)
+    parser.add_argument("--at-most", type=float, default=0.6, help="of the unpruned latency")
+    parser.add_argument("--evaluations", type=int, default=60)
+    parser.add_argument("--batch", type=int, default=512)
+    parser.add_argument("--methods", nargs="+", default=["random", "uniform"])
+    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
+    given = parser.parse_args()
+    if given.prepare:
+        prepare(given.folder, given.prepare, given.weights)
+        return
+    bench = Bench(given.folder, given)
+    try:
+        problem = problem_of(bench, given.evaluations)
+        told = bench.unpruned
+        print(
+            f"unpruned: {problem.base_accuracy:.2%}, {told.latency_ms:.4f} ms for a batch of "
+            f"{given.batch} ({told.clock} clock), at most {bench.limit_ms:.4f} ms; "
+            f"{len(problem.space.groups)} groups; {told.conditions.get('torch_device')}",
+            flush=True,
+        )
+        contest(bench, problem, given.methods)
+        print({name: round(seconds, 1) for name, seconds in bench.spent.items()}, "seconds")
+    finally:
+        bench.close()
+
+
+if __name__ == "__main__":
+    main()
