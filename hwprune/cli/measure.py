@@ -116,11 +116,15 @@ def fit(board: Board, base: BaseNetwork, threads: int | None, batch: int | None)
 
     Raises:
         InputError: more threads than cores, or a batch that the network does not have.
+        BoardError: it cannot be reached from here.
     """
     import os
     from dataclasses import replace
 
     from hwprune.errors import InputError
+    from hwprune.farm.connections import refuse_indirect
+
+    refuse_indirect(board)
 
     fixed = fixed_batch(base.onnx)
     if fixed and batch not in (None, fixed):

@@ -268,3 +268,21 @@ def test_measure_takes_a_boards_name(folder, tmp_path):
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 0, done.stderr
     assert json.loads(done.stdout)["board"] == "quick"
+
+
+@pytest.mark.parametrize(
+    "text", ['connection = "ray"\n', 'connection = "local"\ngateway = "lab"\n']
+)
+@pytest.mark.parametrize("verb", [("boards", "check"), ("doctor",)])
+def test_a_board_of_a_cluster_is_not_mistaken_for_this_machine(folder, text, verb):
+    profiles(folder, node=text)
+    done = CliRunner().invoke(app, [*verb, "node"])
+    assert done.exit_code != 0
+    assert "reached through a Ray cluster" in " ".join((done.stdout + done.stderr).split())
+
+
+def test_a_node_of_a_cluster_is_added_unseen(folder):
+    done = boards("add", "node", "--ray")
+    assert done.exit_code == 4
+    assert "--unseen" in done.stderr
+    assert boards("add", "node", "--ray", "--unseen").exit_code == 0

@@ -26,12 +26,30 @@ def connect(board: Board, arguments: Sequence[str] = ()) -> Connection:
     return LocalConnection(board, arguments=arguments)
 
 
+def refuse_indirect(board: Board) -> None:
+    """See to it that nobody who speaks from here takes this machine for a board elsewhere.
+
+    Raises:
+        BoardError: only an actor on a Ray node can speak to it.
+    """
+    if board.connection != "ray" and not board.gateway:
+        return
+    node = f"its gateway {board.gateway}" if board.gateway else "the node itself"
+    raise BoardError(
+        f"board '{board.name}' is reached through a Ray cluster, not from here",
+        given=f'gateway = "{board.gateway}"' if board.gateway else 'connection = "ray"',
+        possible="a deployment with [board] cluster, which sends an actor there",
+        next_step=f"or run this command on {node}, with a profile that reaches it from there",
+    )
+
+
 def survey(board: Board) -> Mapping[str, Any]:
     """What a board is and has, found with nothing but its Python's standard library.
 
     Raises:
         BoardError: the board cannot be reached, or has no Python that can look.
     """
+    refuse_indirect(board)
     connection: Connection = (
         SshConnection(board, survey=True)
         if board.connection == "ssh"
