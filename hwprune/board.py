@@ -15,7 +15,7 @@ from hwprune_device.runtimes.option_error import OptionError
 from hwprune_device.runtimes.options import normal_options
 
 CONNECTIONS = ("local", "ssh", "ray")
-RUNTIMES = ("onnxrt", "trt", "torch")
+RUNTIMES = ("onnxrt", "trt", "torch", "trtexec")
 PLACEHOLDER_HOST = "change-me"
 """Host of a profile that only tells of a kind of board: its user puts a real one there."""
 _REACHED_BY = ("connection", "host", "ssh_options", "gateway", "python")

@@ -129,6 +129,7 @@ _REGISTRY = {
     "onnxrt": "hwprune_device.runtimes.onnxrt:OnnxRuntime",
     "trt": "hwprune_device.runtimes.trt_runtime:TrtRuntime",
     "torch": "hwprune_device.runtimes.torchrt:TorchRuntime",
+    "trtexec": "hwprune_device.runtimes.trtexec:TrtexecRuntime",
 }
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from hwprune_device.runtimes import torch_options, trt_options
+from hwprune_device.runtimes import torch_options, trt_options, trtexec_options
 from hwprune_device.runtimes.option_error import OptionError
 
 DEFAULTS: Mapping[str, Any] = {
@@ -63,6 +63,8 @@ def normal_options(
     """
     if runtime == "trt":
         return trt_options.normal_options(options, precision)
+    if runtime == "trtexec":
+        return trtexec_options.normal_options(options, precision)
     if runtime not in _TABLES:
         return dict(options)
     defaults, choices = _TABLES[runtime]

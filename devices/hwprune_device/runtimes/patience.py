@@ -6,7 +6,7 @@ Standard library alone: the board's supervisor waits this long, and the head for
 from __future__ import annotations
 
 from hwprune_device.job import Target
-from hwprune_device.runtimes import trt_options
+from hwprune_device.runtimes import trt_options, trtexec_options
 from hwprune_device.runtimes.options import provider_key
 
 ENGINE_S = 1800.0
@@ -21,6 +21,10 @@ def patience_s(target: Target) -> float:
     if target.runtime == "trt":
         return float(
             trt_options.whole_options(target.options, target.precision)["build_timeout_s"]
+        )
+    if target.runtime == "trtexec":
+        return float(
+            trtexec_options.whole_options(target.options, target.precision)["build_timeout_s"]
         )
     if target.runtime == "torch":
         return INDUCTOR_S if target.options.get("mode") == "inductor" else 0.0

@@ -15,6 +15,7 @@ NEEDED = {
     "onnxrt": ("numpy", "onnx", "onnxruntime"),
     "trt": ("numpy", "onnx", "tensorrt", "pycuda"),
     "torch": ("numpy", "onnx", "torch"),
+    "trtexec": ("numpy", "onnx"),
 }
 """Packages that a board needs, by runtime."""
 PERFORMANCE = "echo performance | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor"
