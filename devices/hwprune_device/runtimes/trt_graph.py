@@ -10,9 +10,6 @@ import onnx
 from hwprune_device.runtimes.half import to_half
 from hwprune_device.runtimes.quantized import is_quantized, observe_ranges, with_qdq
 
-_FIRST_OPSET_OF_HALF_SCALES = 19
-"""Since then QuantizeLinear takes fp16 and DequantizeLinear gives it."""
-
 
 def graph_for(
     model: bytes,
@@ -68,10 +65,7 @@ def _quantised(
 
 
 def _typed(graph: onnx.ModelProto, precision: str) -> onnx.ModelProto:
-    opset = next((o.version for o in graph.opset_import if o.domain in ("", "ai.onnx")), 0)
-    if precision in ("fp16", "bf16"):
-        return to_half(graph, "fp16" if precision == "fp16" else "bf16")
-    if precision == "int8" and opset >= _FIRST_OPSET_OF_HALF_SCALES:
-        # What is not quantised then runs in fp16, as with the builder of 10.
-        return to_half(graph, "fp16")
-    return graph
+    if precision == "bf16":
+        return to_half(graph, "bf16")
+    # What int8 leaves runs in fp16, as with the builder of 10.
+    return to_half(graph, "fp16") if precision in ("fp16", "int8") else graph
