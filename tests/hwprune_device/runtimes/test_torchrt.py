@@ -162,7 +162,8 @@ def threads_in_a_child() -> int:
 def test_as_many_threads_work_as_the_target_says():
     # In a process of its own: one in which torch had worked before could not fork, as a supervisor
     # whose warm-up leaves no threads can.
-    code = "from tests.hwprune_device.runtimes import test_torchrt as t; print(t.threads_in_a_child())"
+    module = "tests.hwprune_device.runtimes.test_torchrt"
+    code = f"from {module} import threads_in_a_child; print(threads_in_a_child())"
     path = os.pathsep.join([str(ROOT), str(ROOT / "devices")])
     environment = {**os.environ, "PYTHONPATH": path}
     done = subprocess.run(
