@@ -32,6 +32,10 @@ SPREAD = 0.3
 """Standard deviation of the logarithm of a varied loss."""
 CAUTION = 0.5
 """The share of the cost regression's typical error that is kept free below the limit."""
+NEAR = 0.1
+"""A reading tells where the limit is if it keeps it by no more than this share."""
+AIMS = (1.1, 0.8)
+"""Several boards look for the limit over this range of believed costs, as shares of it."""
 STALE = 12
 
 
@@ -51,28 +55,57 @@ def search(
     losses = scan_losses(problem, scan)
     table = Table(problem)
     chance = np.random.default_rng([problem.seed, 3])
-    count = problem.at_once(BATCH)
-    draws = count if problem.boards == 1 else DRAWS * count
-    centre, stale = problem.space.uniform(0.7).widths, 0
+    centre, stale, tried = problem.space.uniform(0.7).widths, 0, False
     while turn.left > 0 and stale < STALE:
         table.fit(turn.evaluations)
-        batch: dict[Candidate, None] = {}
+        batch: list[Candidate] = []
+        lost = problem.boards > 1 and not _at_the_limit(turn)
         if table.known:
             # Each dry batch searches wider and further from the limit.
             centre = solve(table, losses, centre, CAUTION * (1 + stale / 2))
-            _, costs = table.around(centre)
-            for number in range(draws):
-                spread = SPREAD * (1 + stale / 4) if number else 0.0
-                varied = [loss * np.exp(chance.normal(0.0, spread)) for loss in losses]
-                found = _within(table, varied, costs, CAUTION * (1 + stale / 2))
-                if not turn.asked(found):
-                    batch[found] = None
-                if len(batch) == count:
-                    break
-        stale = 0 if batch else stale + 1
-        turn.hand_in(list(batch))
+            aims = AIMS if lost and tried else (1.0, 1.0)
+            batch = _varied(turn, table, losses, centre, chance, stale=stale, aims=aims)
+        stale, tried = (0 if batch else stale + 1), True
+        turn.hand_in(batch)
+        if lost:
+            turn.take_in()
     turn.take_in()
     return []
+
+
+def _varied(
+    turn: Turn,
+    table: Table,
+    losses: Sequence[np.ndarray],
+    centre: tuple[int, ...],
+    chance: np.random.Generator,
+    *,
+    stale: int,
+    aims: tuple[float, float],
+) -> list[Candidate]:
+    """New solutions around the centre, the first with the losses as they are.
+
+    `aims`: the believed costs of the first and the last of them, as shares of the limit.
+    """
+    batch: dict[Candidate, None] = {}
+    count = turn.problem.at_once(BATCH)
+    draws = count if turn.problem.boards == 1 else DRAWS * count
+    _, costs = table.around(centre)
+    for number in range(draws):
+        spread = SPREAD * (1 + stale / 4) if number else 0.0
+        varied = [loss * np.exp(chance.normal(0.0, spread)) for loss in losses]
+        aim = float(np.interp(len(batch), (0, max(1, count - 1)), aims))
+        found = _within(table, varied, costs, CAUTION * (1 + stale / 2), aim)
+        if not turn.asked(found):
+            batch[found] = None
+        if len(batch) == count:
+            break
+    return list(batch)
+
+
+def _at_the_limit(turn: Turn) -> bool:
+    """Whether the regression's limit is where the real one is: a reading is just within it."""
+    return any(-NEAR <= e.worst_excess <= 0 for e in turn.evaluations)
 
 
 def solve(
@@ -90,8 +123,9 @@ def _within(
     losses: Sequence[np.ndarray],
     costs: Sequence[Sequence[np.ndarray]],
     caution: float,
+    aim: float = 1.0,
 ) -> Candidate:
-    limit = 1 - caution * float(table.used_error().max())
+    limit = aim - caution * float(table.used_error().max())
     sack, _ = combined(losses, costs, [limit] * len(costs))
     groups = table.problem.space.groups
     chosen = zip(groups, sack.solve(), strict=True)
