@@ -17,6 +17,7 @@ from hwprune.cli.board_options import Folder, Json, Name
 
 if TYPE_CHECKING:
     from hwprune.board import Board
+    from hwprune_device.job import Target
 
 boards = typer.Typer(
     name="boards", no_args_is_help=True, help="Boards that are known by name: add, list, check."
@@ -32,6 +33,23 @@ Options = Annotated[
     list[str] | None,
     typer.Option("--ssh-option", "-o", help="As ssh's -o, such as Port=2222.", show_default=False),
 ]
+Runtime = Annotated[
+    str,
+    typer.Option(
+        "--runtime",
+        help="What runs networks there: onnxrt, trt, torch or trtexec. Left out: TensorRT (trt) "
+        "in fp16 where it is installed, else ONNX Runtime.",
+        show_default=False,
+    ),
+]
+Precision = Annotated[
+    str,
+    typer.Option(
+        "--precision",
+        help="fp32, tf32, fp16, bf16 or int8, as far as the runtime computes in it.",
+        show_default=False,
+    ),
+]
 
 
 @boards.command()
@@ -44,17 +62,8 @@ def add(
     python: Annotated[str, typer.Option("--python", help="The board's own Python.")] = "",
     gateway: Annotated[str, typer.Option("--gateway", help="The Ray node that reaches it.")] = "",
     kind: Annotated[str, typer.Option("--kind", help="Boards of one kind share readings.")] = "",
-    runtime: Annotated[
-        str,
-        typer.Option(
-            "--runtime",
-            help="onnxrt or trt; by default TensorRT where it is installed.",
-            show_default=False,
-        ),
-    ] = "",
-    precision: Annotated[
-        str, typer.Option("--precision", help="fp32, tf32, fp16, bf16, int8.", show_default=False)
-    ] = "",
+    runtime: Runtime = "",
+    precision: Precision = "",
     folder: Folder = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a profile.")] = False,
     unseen: Annotated[bool, typer.Option("--unseen", help="Write it without a look.")] = False,
@@ -69,12 +78,7 @@ def add(
 
     from hwprune.board import load_board
     from hwprune.board_folder import board_folder, board_path
-    from hwprune.board_profile import (
-        likely_kind,
-        likely_target,
-        profile_text,
-        write_profile,
-    )
+    from hwprune.board_profile import likely_kind, likely_target, profile_text, write_profile
     from hwprune.cli.screen import print_json
 
     wanted = _wanted(
@@ -82,13 +86,12 @@ def add(
         ways={"ssh": bool(ssh), "local": local, "ray": ray},
         rest={"host": ssh, "ssh_options": tuple(ssh_option or ()), "gateway": gateway}
         | {"python": python, "kind": kind or name},
-        target={"runtime": runtime, "precision": precision},
+        target={"runtime": runtime, "precision": precision} if runtime else {},
     )
     path = board_path(name, board_folder(folder))
     _refuse_to_replace(path, force)
     seen = None if unseen else _look(wanted)
-    target = likely_target(seen)
-    target = wanted.target if runtime else replace(target, precision=precision or target.precision)
+    target = wanted.target if runtime else _computing(name, likely_target(seen), precision)
     board = replace(wanted, kind=kind or likely_kind(seen) or name, target=target)
     _write(lambda: write_profile(path, profile_text(board, seen, date.today())), path)
     load_board(path)
@@ -145,10 +148,24 @@ def _wanted(
         )
     data = {key: value for key, value in rest.items() if value}
     said = {key: value for key, value in target.items() if value}
-    if said.get("precision") and not said.get("runtime"):
-        # Checked against the runtime that can have one; which it is the look decides.
-        said["runtime"] = "trt"
     return parse_board({"connection": chosen[0], **data, "target": said}, name=name)
+
+
+def _computing(name: str, target: Target, precision: str) -> Target:
+    """The target that was chosen for a board, in the precision that was asked for, if any.
+
+    Raises:
+        InputError: what runs networks there does not compute in it.
+    """
+    from hwprune.board import parse_board
+    from hwprune.errors import InputError
+
+    said = {"runtime": target.runtime, "precision": precision or target.precision}
+    try:
+        return parse_board({"target": said}, name=name).target
+    except InputError as error:
+        error.next_step = "say with --runtime what else is to run networks there"
+        raise
 
 
 def _look(board: Board) -> dict[str, Any]:

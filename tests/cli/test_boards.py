@@ -87,8 +87,27 @@ def test_a_board_is_replaced_only_by_force(folder):
 
 
 @pytest.mark.parametrize(
+    ("options", "runtime", "precision"),
+    [
+        ([], "onnxrt", "fp32"),
+        (["--runtime", "trt"], "trt", "fp32"),
+        (["--runtime", "trt", "--precision", "int8"], "trt", "int8"),
+        (["--runtime", "torch", "--precision", "bf16"], "torch", "bf16"),
+        (["--runtime", "trtexec", "--precision", "fp16"], "trtexec", "fp16"),
+    ],
+)
+def test_what_runs_networks_and_how_precisely_is_written_down(folder, options, runtime, precision):
+    done = boards("add", "pi", "--ssh", "a@b", "--unseen", *options)
+    assert done.exit_code == 0, done.stderr
+    target = load_board(folder / "pi.toml").target
+    assert (target.runtime, target.precision) == (runtime, precision)
+
+
+@pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (["pi", "--ssh", "a@b", "--precision", "fp16"], "--runtime"),
+        (["pi", "--ssh", "a@b", "--runtime", "tflite"], "trtexec"),
         (["pi"], "--ssh USER@HOST"),
         (["pi", "--local", "--ssh", "a@b"], "--ssh, --local"),
         (["../pi", "--local"], "name"),
