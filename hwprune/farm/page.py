@@ -95,6 +95,7 @@ class _Answer(BaseHTTPRequestHandler):
     sys_version = ""
 
     def do_GET(self) -> None:
+        """Answer with the page or with what it shows; nothing else is there."""
         path = self.path.partition("?")[0]
         if not self._host_is_ours():
             self._send(HTTPStatus.FORBIDDEN, "open this page by the address of this machine\n")

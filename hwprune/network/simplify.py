@@ -81,6 +81,7 @@ class _DropEmptyBias(ir.passes.InPlacePass):
     """
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Drop them from the graph; whether there were any is in the result."""
         dropped = False
         for node in model.graph:
             bias = node.inputs[2] if node.op_type == "Conv" and len(node.inputs) > 2 else None

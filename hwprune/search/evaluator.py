@@ -129,6 +129,8 @@ class _Join:
         self._lock = threading.Lock()
 
     def watch(self, score: Future[float | Failure], cost: Future[Cost | Failure]) -> None:
+        """Take what comes of the two, in whichever order they come."""
+
         def arrived(_: object) -> None:
             with self._lock:
                 self._missing -= 1

@@ -213,6 +213,8 @@ class ConnectionContract:
         connection.open()
         connection.close()
         connection.close()
+        with pytest.raises(ConnectionLostError, match="not running"):
+            connection.receive(1)
 
     def test_a_run_leaves_nothing_on_the_board(self, board, tmp_path):
         connection = self.reach(replace(board, python=wrapped_python(board, tmp_path)))

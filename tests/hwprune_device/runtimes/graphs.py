@@ -11,6 +11,7 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_h
 from onnx.shape_inference import infer_shapes
 
 FLOAT = TensorProto.FLOAT
+HALF = TensorProto.FLOAT16
 
 
 def model(
@@ -73,3 +74,17 @@ def types(given: ModelProto) -> dict[str, int]:
 def kinds(graph: GraphProto, op: str) -> list[NodeProto]:
     """The nodes of one operator."""
     return [node for node in graph.node if node.op_type == op]
+
+
+def undone(half: ModelProto) -> list[str]:
+    """Casts from half to float32 whose result is only cast back."""
+    makers = {n.output[0]: n for n in half.graph.node if n.op_type == "Cast"}
+    found = types(half)
+    return [
+        n.output[0]
+        for n in makers.values()
+        if found[n.output[0]] == HALF
+        and (before := makers.get(n.input[0])) is not None
+        and found[before.input[0]] == HALF
+        and found[before.output[0]] == FLOAT
+    ]
