@@ -2,7 +2,7 @@
 intervals.
 
 Pure functions on samples; `stopwatch.py` takes them. Figures are from the measuring study that
-devices/README.md sums up.
+devices/measuring.md sums up.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ UNLIKE = 0.8
 """How far networks slow down apart. When strangers fill caches and memory the base may run 20 %
 slower, and a network of 40 % of its time 40 % slower: a ratio is then off by about this share of
 the base's excess, times how unlike the base the network is. Seen in 8 of 40 processes of a CIFAR
-ResNet-56; see devices/README.md."""
+ResNet-56; see devices/measuring.md."""
 _Z95 = 1.96
 
 

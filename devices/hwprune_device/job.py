@@ -21,7 +21,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Protocol:
-    """How a batch is timed, in interleaved rounds; for the defaults see devices/README.md."""
+    """How a batch is timed, in interleaved rounds; for the defaults see devices/measuring.md."""
 
     rounds: int = 20
     max_rounds: int = 40

@@ -2,7 +2,7 @@
 
 The error that matters is slow common drift between processes and minutes, not the noise within a
 run. So a batch is interleaved with its base network and read as a ratio to it; see
-devices/README.md.
+devices/measuring.md.
 """
 
 from __future__ import annotations

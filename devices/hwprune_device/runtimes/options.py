@@ -23,7 +23,7 @@ DEFAULTS: Mapping[str, Any] = {
     "provider_options": {},
     "fallback": "allow",
 }
-"""Options of onnxrt; for what they do see devices/README.md."""
+"""Options of onnxrt; for what they do see devices/runtimes.md."""
 CHOICES: Mapping[str, tuple[Any, ...]] = {
     "optimization": ("none", "basic", "extended", "all"),
     "arena": (True, False),

@@ -16,7 +16,7 @@ DEFAULTS: Mapping[str, Any] = {
     "fold_batchnorm": True,
     "cudnn_benchmark": False,
 }
-"""For what they do see devices/README.md."""
+"""For what they do see devices/runtimes.md."""
 CHOICES: Mapping[str, tuple[Any, ...]] = {
     "mode": ("eager", "cuda_graph", "inductor"),
     "device": ("auto", "cuda", "cpu"),

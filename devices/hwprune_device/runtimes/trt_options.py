@@ -1,7 +1,7 @@
 """Options of TensorRT targets: what may be written, what is meant where nothing is written.
 
 Standard library alone: the head refuses a wrong option with this before a board is reached. What
-each option does stands in devices/README.md.
+each option does stands in devices/runtimes.md.
 """
 
 from __future__ import annotations

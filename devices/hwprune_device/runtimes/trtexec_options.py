@@ -26,7 +26,7 @@ DEFAULTS: Mapping[str, Any] = {
     "iterations": 50,
     "warmup_ms": 200,
 }
-"""For what they do see devices/README.md."""
+"""For what they do see devices/runtimes.md."""
 _LATENCIES = ("device", "transfers")
 _RANGES: Mapping[str, tuple[int, int]] = {"iterations": (1, 10**5), "warmup_ms": (0, 10**5)}
 
