@@ -166,11 +166,12 @@ def _memory_mb(reading: Reading) -> float:
     peak_mb = reading.memory.peak_mb
     if peak_mb is not None:
         return peak_mb
-    options = reading.target.get("options", {})
+    runtime = reading.target.get("runtime", "not known")
+    provider = reading.target.get("options", {}).get("provider")
     raise BoardError(
         "the board's runtime does not tell what memory a network takes",
-        given=f"its execution provider is {options.get('provider', 'not known')}",
-        possible="the CPU provider of ONNX Runtime, or TensorRT itself (runtime trt)",
+        given=f"runtime {runtime}" + (f", execution provider {provider}" if provider else ""),
+        possible="ONNX Runtime on the CPU, TensorRT (runtime trt), torch",
         next_step="take memory_mb out of the budget, or measure it on a board that tells it",
     )
 

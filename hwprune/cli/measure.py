@@ -198,7 +198,7 @@ def _memory_words(memory: Memory) -> str:
 
     weights = f"weights {figures.megabytes(memory.weights_mb)}"
     if memory.peak_mb is None:
-        return f"{figures.NOT_TOLD} by this provider; {weights}"
+        return f"{figures.NOT_TOLD} by this runtime; {weights}"
     activations = f"activations {figures.megabytes(memory.activations_mb)}"
     return f"{figures.megabytes(memory.peak_mb)} = {weights} + {activations}"
 

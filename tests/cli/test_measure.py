@@ -79,7 +79,7 @@ def test_memory_that_the_runtime_does_not_tell_is_said_to_be_untold(capsys):
     assert facts([untold], this_machine())["memory_mb"] is None
     _show([untold], this_machine(), base, "tiny.onnx")
     (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("memory")]
-    assert line.split(maxsplit=1)[1] == "not told by this provider; weights 0.500 MB"
+    assert line.split(maxsplit=1)[1] == "not told by this runtime; weights 0.500 MB"
 
 
 def test_a_board_of_torch_is_measured_like_any_other(files):

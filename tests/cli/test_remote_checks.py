@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from hwprune.cli.checks.check import Check
+from hwprune.cli.checks.mends import lacking
 from hwprune.cli.checks.remote import examine_board, findings
 from hwprune.errors import BoardError
 from hwprune_device.job import Target
@@ -147,3 +148,9 @@ def test_a_gpu_is_looked_at_where_networks_run_on_one(tmp_path, driver, target, 
     found = [c for c in findings(replace(PI, target=target), survey, NOW) if c.name == "GPU"]
     assert [c.state for c in found] == ([state] if state else [])
     assert all(said in c.found and (c.mend or c.state == "ok") for c in found)
+
+
+def test_what_a_board_may_lack_hangs_on_what_runs_networks_there():
+    assert "onnxruntime" in lacking("onnxrt") and "pip install" in lacking("onnxrt")
+    assert "pycuda" in lacking("trt") and "onnxruntime" not in lacking("trt")
+    assert "libnvinfer-bin" in lacking("trtexec")

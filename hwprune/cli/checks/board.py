@@ -17,11 +17,13 @@ def board(profile: Board | None = None) -> Check:
     """A board, by default this machine: it starts, says hello, runs and times a network."""
     from hwprune.board import this_machine
     from hwprune.channels.base import make_base
+    from hwprune.cli.checks.mends import lacking
     from hwprune.cli.measure import fit, take
     from hwprune.errors import BoardError
     from hwprune.farm.session import BoardSession
 
     machine = profile or this_machine()
+    runtime = machine.target.runtime
     try:
         base = make_base(tiny_network())
         with BoardSession(fit(machine, base, None, None)) as session:
@@ -32,10 +34,8 @@ def board(profile: Board | None = None) -> Check:
             name="board",
             state="fail",
             found=" ".join(str(error).split()),
-            mend="its Python needs numpy, onnx and onnxruntime: "
-            "pip install --force-reinstall numpy onnx onnxruntime",
+            mend=lacking(runtime),
         )
-    runtime = machine.target.runtime
     version = hello.runtimes[runtime].get("version", "")
     found = (
         f"{machine.name}: {runtime} {version} on core {', '.join(map(str, hello.cores))}; "

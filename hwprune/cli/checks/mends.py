@@ -60,6 +60,19 @@ def install(board: Board, survey: Mapping[str, Any], name: str, said: str) -> st
     return there(board, _pip(f"{python} -m pip", missing))
 
 
+def lacking(runtime: str) -> str:
+    """What a board may lack on which a runtime does not measure."""
+    needed = NEEDED.get(runtime, ())
+    words = f"its Python needs {', '.join(needed)}"
+    if runtime == "onnxrt":
+        # The others come with a system, or in a build for its driver.
+        words += f": pip install --force-reinstall {' '.join(needed)}"
+    if runtime == "trtexec":
+        program = "sudo apt-get install -y libnvinfer-bin"
+        words += f", and the board TensorRT's program trtexec (on a Jetson: {program})"
+    return words
+
+
 def _pip(pip: str, names: Sequence[str]) -> str:
     """pip's command; pycuda is compiled there, with the compiler where JetPack puts it."""
     path = f"PATH=$PATH:{CUDA}/bin " if "pycuda" in names else ""
