@@ -19,8 +19,8 @@ class Finding:
     """What the fresh readings say about one constraint."""
 
     label: str
-    """The constraint's label: `latency_ms`, `latency_ms@p95`, `memory_mb`, `energy_mj`,
-    `params`, `macs`."""
+    """The constraint's label: `latency_ms`, `latency_ms@p95 (device) on orin`, `memory_mb`,
+    `energy_mj`, `params`, `macs`."""
     limit: float
     """In the constraint's own unit, absolute."""
     value: float | None
@@ -41,8 +41,8 @@ class Finding:
 
     @property
     def quantity(self) -> str:
-        """What is limited, without its quantile and its kind of board."""
-        return self.label.split(" on ")[0].split("@")[0]
+        """What is limited, without its quantile, its clock and its kind of board."""
+        return self.label.split(" ")[0].split("@")[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -77,6 +77,19 @@ def test_an_energy_is_shown_by_the_readings_that_have_one_and_else_not_at_all():
     assert (unshown.status, unshown.value, unshown.readings) == ("NOT SHOWN", None, 0)
 
 
+@pytest.mark.parametrize("clock", ["", "device"])
+@pytest.mark.parametrize("quantile", [0.5, 0.95])
+@pytest.mark.parametrize("kind", ["", "orin on a stick"])
+def test_a_finding_knows_its_unit_whatever_else_its_label_says(clock, quantile, kind):
+    limit = Constraint(
+        quantity="latency_ms", at_most=3.456, quantile=quantile, clock=clock, kind=kind
+    )
+    readings = [make_reading("b" * 64, 2.0, seed=seed) for seed in range(3)]
+    found = of(readings, limit_ms=9.0, more=[limit]).findings[-1]
+    assert (found.quantity, found.unit) == ("latency_ms", "ms")
+    assert "3.456 ms" in found.words
+
+
 def test_one_broken_constraint_breaks_the_whole_certificate():
     readings = [make_reading("b" * 64, 2.0, seed=n) for n in range(4)]
     certificate = of(readings, macs=200, more=(Constraint(quantity="macs", at_most=150),))

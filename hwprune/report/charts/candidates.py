@@ -101,8 +101,8 @@ def axis_title(finding: Finding) -> str:
         "energy_mj": "energy of an inference",
     }
     label, _, kind = finding.label.partition(" on ")
-    name, _, quantile = label.partition("@")
-    title = quantity.get(name, name) + (f" at {quantile}" if quantile else "")
+    details = label.removeprefix(finding.quantity).replace("@", " at ")
+    title = quantity.get(finding.quantity, finding.quantity) + details
     title += f" on {kind}" if kind else ""
     return f"{title}, {finding.unit}" if finding.unit else title
 

@@ -154,10 +154,8 @@ class Context:
         script = self._scene.script
         if number == script.hangs_at_run:
             return float("inf")
-        said = script.execution_ms
-        nominal = said(self._engine.model) if callable(said) else said
         noise = 1.0 + script.run_noise * self._scene.random.gauss(0.0, 1.0)
-        return nominal * self._engine.plan.factor * max(0.0, noise)
+        return self._engine.nominal_ms * self._engine.plan.factor * max(0.0, noise)
 
     def _shape(self, port: Port) -> tuple[int, ...]:
         """Of an output: what is open follows the inputs' first axis."""

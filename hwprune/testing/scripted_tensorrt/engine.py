@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cached_property
 from typing import Any
 
 import onnx
@@ -79,6 +80,12 @@ class Engine:
         made = self.scene.plain("ICudaEngine", self)
         self.scene.watch(made, "ICudaEngine", self, self.scene.gpu.runtime_context())
         return made
+
+    @cached_property
+    def nominal_ms(self) -> float:
+        """What one inference takes by the script, before this build's own factor and noise."""
+        said = self.scene.script.execution_ms
+        return float(said(self.model) if callable(said) else said)
 
     def release(self) -> None:
         """Give the memory of the weights back, if its context still has it."""
