@@ -98,7 +98,7 @@ def test_it_says_that_it_is_an_emulated_arm_on_the_last_core(session):
     assert said.fingerprint["machine"] == "aarch64"
     assert said.fingerprint["emulated"] is True
     assert said.cores == tuple(sorted(os.sched_getaffinity(0))[-1:])
-    assert said.runtimes["onnxrt"]["provider"] == "CPUExecutionProvider"
+    assert "CPUExecutionProvider" in said.runtimes["onnxrt"]["providers"]
 
 
 def test_every_reading_is_doubted_and_a_store_serves_none(session, tmp_path):
