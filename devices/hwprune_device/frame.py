@@ -17,7 +17,8 @@ from typing import Any
 HEADER_LIMIT = 64 * 2**20
 """Largest header in bytes; a cut plan of a deep network is about 1 MB."""
 BODY_LIMIT = 8 * 2**30
-_CHUNK = 1 << 20
+CHUNK = 1 << 20
+"""Bytes that are read at once."""
 _HEADER_LENGTH = struct.Struct(">I")
 _BODY_LENGTH = struct.Struct(">Q")
 
@@ -45,13 +46,7 @@ def encode(header: Mapping[str, Any], body: bytes = b"") -> bytes:
     Raises:
         FrameError: a part over its limit, or a header that is no JSON (NaN is none).
     """
-    try:
-        text = json.dumps(header, allow_nan=False, separators=(",", ":")).encode()
-    except (TypeError, ValueError) as error:
-        raise FrameError(f"a frame's header cannot be written as JSON: {error}") from error
-    _within(len(text), HEADER_LIMIT, "header")
-    _within(len(body), BODY_LIMIT, "body")
-    return b"".join((_HEADER_LENGTH.pack(len(text)), text, _BODY_LENGTH.pack(len(body)), body))
+    return _front(header, len(body)) + body
 
 
 def write_frame(fd: int, header: Mapping[str, Any], body: bytes = b"") -> None:
@@ -61,9 +56,11 @@ def write_frame(fd: int, header: Mapping[str, Any], body: bytes = b"") -> None:
         FrameError: see `encode`.
         OSError: the other end is gone.
     """
-    rest = memoryview(encode(header, body))
-    while rest:
-        rest = rest[os.write(fd, rest) :]
+    # Apart, because a body of hundreds of MB is not copied for nothing.
+    for part in (_front(header, len(body)), body):
+        rest = memoryview(part)
+        while rest:
+            rest = rest[os.write(fd, rest) :]
 
 
 def read_frames(fd: int) -> Iterator[Frame]:
@@ -73,7 +70,7 @@ def read_frames(fd: int) -> Iterator[Frame]:
         FrameError: bytes that are no frame, or an end inside a frame.
     """
     decoder = FrameDecoder()
-    while chunk := os.read(fd, _CHUNK):
+    while chunk := os.read(fd, CHUNK):
         yield from decoder.feed(chunk)
     decoder.finish()
 
@@ -118,10 +115,22 @@ class FrameDecoder:
         _within(body_size, BODY_LIMIT, "body")
         if len(pending) < body_at + body_size:
             return None
-        header = _parse(bytes(pending[_HEADER_LENGTH.size : body_at - _BODY_LENGTH.size]))
-        body = bytes(pending[body_at : body_at + body_size])
+        with memoryview(pending) as view:
+            header = _parse(bytes(view[_HEADER_LENGTH.size : body_at - _BODY_LENGTH.size]))
+            body = bytes(view[body_at : body_at + body_size])
         del pending[: body_at + body_size]
         return Frame(header=header, body=body)
+
+
+def _front(header: Mapping[str, Any], body_size: int) -> bytes:
+    """All of a frame that comes before its body."""
+    try:
+        text = json.dumps(header, allow_nan=False, separators=(",", ":")).encode()
+    except (TypeError, ValueError) as error:
+        raise FrameError(f"a frame's header cannot be written as JSON: {error}") from error
+    _within(len(text), HEADER_LIMIT, "header")
+    _within(body_size, BODY_LIMIT, "body")
+    return _HEADER_LENGTH.pack(len(text)) + text + _BODY_LENGTH.pack(body_size)
 
 
 def _parse(text: bytes) -> Mapping[str, Any]:

@@ -25,7 +25,8 @@ from hwprune_device.job import Job, Target
 from hwprune_device.lease import lease
 from hwprune_device.marker import NOBODY, Marker
 from hwprune_device.owner import Previous
-from hwprune_device.runtimes import Runtime, UnknownRuntimeError, available
+from hwprune_device.run_request import RunRequest
+from hwprune_device.runtimes import Compiling, Runtime, UnknownRuntimeError, available
 
 BEAT_S = 5.0
 """While a batch runs the head hears from the board at least this often."""
@@ -80,6 +81,7 @@ class Supervisor:
             "place": self._place,
             "measure": self._measure,
             "run": self._run,
+            "engine": self._engine,
         }
         for frame in self._inbox.frames():
             verb = verbs.get(frame.kind)
@@ -104,6 +106,7 @@ class Supervisor:
             "clock_s": time.time(),
             "cores": list(self._cores),
             "runtimes": {name: dict(r.describe()) for name, r in self._runtimes.items()},
+            "engines": [name for name, r in self._runtimes.items() if isinstance(r, Compiling)],
             "missing": self._missing,
             "fingerprint": self._board,
         }
@@ -141,33 +144,50 @@ class Supervisor:
 
     def _run(self, frame: Frame) -> None:
         """Run a network with its own weights on given inputs (N C H W) and send its output."""
-        size = int(frame.header["model_bytes"])
-        model = frame.body[:size]
-        shape, dtype = frame.header["shape"], frame.header["dtype"]
-        inputs = np.frombuffer(frame.body[size:], dtype=dtype).reshape(shape)
-        target = Target(**frame.header["target"])
-        runtime = self._runtime(target.runtime)
+        asked = RunRequest.of(frame)
+        runtime = self._runtime(asked.target.runtime)
 
         def work(report: Report, marker: Marker) -> None:
             marker.note(NOBODY, "run")
-            output = np.ascontiguousarray(runtime.execute(model, inputs, target))
+            found = runtime.execute(asked.model, asked.inputs, asked.target)
+            output = np.ascontiguousarray(found)
             head = {"kind": "output", "shape": list(output.shape), "dtype": output.dtype.str}
             report(head, output.tobytes())
 
+        self._answer(work, asked.target, "run", "output")
+
+    def _engine(self, frame: Frame) -> None:
+        """Send the engine that `run` runs a network on; built now, where it was not kept."""
+        asked = RunRequest.of(frame)
+        runtime = self._runtime(asked.target.runtime)
+        if not isinstance(runtime, Compiling):
+            raise ValueError(f"runtime '{asked.target.runtime}' makes no engines")
+
+        def work(report: Report, marker: Marker) -> None:
+            marker.note(NOBODY, "run")
+            found = runtime.engine(asked.model, asked.inputs, asked.target)
+            report({"kind": "engine", "facts": dict(found.facts)}, found.data)
+
+        self._answer(work, asked.target, "engine", "engine")
+
+    def _answer(
+        self, work: Callable[[Report, Marker], None], target: Target, asked: str, wanted: str
+    ) -> None:
+        """Send on the frame of kind `wanted` that a child gives, or why there is none."""
         answers: list[Frame] = []
         watch = Watch(
-            timeout_s=_RUN_TIMEOUT_S + runtime.patience_s(target),
+            timeout_s=_RUN_TIMEOUT_S + self._runtime(target.runtime).patience_s(target),
             memory_limit_mb=None,
             on_frame=answers.append,
             beat=self._beat,
             inbox=self._inbox,
         )
         ending = run_in_child(work, watch)
-        if answers and answers[0].kind == "output":
+        if answers and answers[0].kind == wanted:
             self._send(answers[0].header, answers[0].body)
             return
         said = [str(a.header.get("message", "")) for a in answers]
-        self._send({"kind": "error", "message": "\n".join(["run: " + ending.message, *said])})
+        self._send({"kind": "error", "message": "\n".join([f"{asked}: {ending.message}", *said])})
 
     def _aside(self, work: Callable[[], None]) -> None:
         """Work that may take a while and may fail, in a child: the head hears of us meanwhile."""

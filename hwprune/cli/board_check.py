@@ -53,7 +53,8 @@ def probe(board: Board) -> dict[str, Any]:
     from hwprune.cli.checks.board import tiny_network
     from hwprune.cli.measure import fit, take
     from hwprune.errors import HwpruneError
-    from hwprune.farm.session import BoardSession, refuse_emulated
+    from hwprune.farm.hello import refuse_emulated
+    from hwprune.farm.session import BoardSession
 
     result: dict[str, Any] = {"name": board.name, "kind": board.kind, "answers": False}
     if board.is_placeholder:

@@ -143,7 +143,8 @@ def _measured(board: Board, networks: dict[str, BaseNetwork]) -> list[tuple[str,
         BoardError: the board does not answer, is emulated, or cannot run one of them.
     """
     from hwprune.cli.measure import fit, take
-    from hwprune.farm.session import BoardSession, refuse_emulated
+    from hwprune.farm.hello import refuse_emulated
+    from hwprune.farm.session import BoardSession
 
     # The canaries have a batch of 1, and what is compared must be.
     fitted = fit(board, next(iter(networks.values())), None, None)

@@ -63,7 +63,8 @@ def measure(
     from hwprune.cli.inspect import parse_shapes
     from hwprune.cli.progress import watched
     from hwprune.cli.screen import print_json
-    from hwprune.farm.session import BoardSession, refuse_emulated
+    from hwprune.farm.hello import refuse_emulated
+    from hwprune.farm.session import BoardSession
     from hwprune.network.graph_source import load_graph
 
     base = make_base(load_graph(model, shapes=parse_shapes(input_), weights=weights).onnx)

@@ -12,9 +12,11 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from hwprune.board import Board
 from hwprune.channels.base import BaseNetwork
+from hwprune.farm.hello import Hello
 from hwprune.farm.node_board import board_resource
-from hwprune.farm.session import Batch, BoardSession, Hello
+from hwprune.farm.session import Batch, BoardSession
 from hwprune_device.job import Job
+from hwprune_device.runtimes import EngineFile
 
 _SHARE = 0.001
 """Of a node's resource: it says where an actor belongs and is never used up."""
@@ -78,6 +80,14 @@ class BoardActor:
             BoardError: the board cannot.
         """
         return self._session.execute(model, inputs)
+
+    def engine(self, model: bytes, inputs: np.ndarray) -> EngineFile | None:
+        """The engine that `execute` runs a network on; None where the runtime makes none.
+
+        Raises:
+            BoardError: the board cannot.
+        """
+        return self._session.engine(model, inputs)
 
     def close(self) -> None:
         """End the board's supervisor."""

@@ -7,8 +7,9 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
 
 import numpy as np
 
@@ -24,7 +25,9 @@ from hwprune.farm.status import FarmStatus, write_status
 from hwprune.farm.store import ReadingStore
 from hwprune.farm.waiting import Wish
 from hwprune_device.reading import Failure, Reading
+from hwprune_device.runtimes import EngineFile
 
+Answer = TypeVar("Answer")
 _STATUS_S = 1.0
 
 
@@ -134,12 +137,35 @@ class Farm:
         Raises:
             BoardError: no board can.
         """
+        return self._of_any(lambda link: link.execute(model, inputs))
+
+    def engine(self, model: bytes, inputs: np.ndarray) -> tuple[str, EngineFile] | None:
+        """The engine that `agree` ran the network on, and the board whose it is.
+
+        None where the boards' runtime makes no engines.
+
+        Raises:
+            BoardError: no board can.
+        """
+
+        def named(link: BoardLink) -> tuple[str, EngineFile] | None:
+            found = link.engine(model, inputs)
+            return None if found is None else (link.board.name, found)
+
+        return self._of_any(named)
+
+    def _of_any(self, ask: Callable[[BoardLink], Answer]) -> Answer:
+        """What the first board that can answers.
+
+        Raises:
+            BoardError: none can; what the last one said.
+        """
         said = BoardError("no board answers")
         for keeper in self._keepers:
             # Twice: a supervisor that was lost while nothing was measured is started by the next.
             for _ in range(2):
                 try:
-                    return keeper.link.execute(model, inputs)
+                    return ask(keeper.link)
                 except BoardError as error:
                     said = error
         raise said

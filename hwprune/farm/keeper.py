@@ -11,9 +11,10 @@ from hwprune.errors import BoardError
 from hwprune.farm.board_record import BoardRecord
 from hwprune.farm.calibration import BATCHES, calm_ms, calm_readings, one_reading
 from hwprune.farm.canaries import Canary
+from hwprune.farm.hello import refuse_emulated
 from hwprune.farm.kind import Kind
 from hwprune.farm.link import BoardLink
-from hwprune.farm.session import Batch, Outcome, refuse_emulated
+from hwprune.farm.session import Batch, Outcome
 from hwprune.farm.waiting import TRIES, Wish
 from hwprune_device.owner import Previous
 from hwprune_device.reading import Failure, Reading

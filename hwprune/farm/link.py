@@ -17,14 +17,18 @@ from hwprune.board import Board
 from hwprune.channels.base import BaseNetwork
 from hwprune.errors import BoardError, HwpruneError
 from hwprune.farm.board_actor import BoardActor, actor_options
-from hwprune.farm.session import Batch, Hello, Loss, board_error
+from hwprune.farm.hello import Hello, board_error
+from hwprune.farm.session import Batch, Loss
 from hwprune_device.job import Job
 from hwprune_device.reading import Failure
+from hwprune_device.runtimes import EngineFile
 from hwprune_device.runtimes.patience import patience_s
 
 _CLOSE_S = 15.0
 _START_S = 90.0
 _PLACE_S = 300.0
+_FETCH_S = 1800.0
+"""An engine of hundreds of MB over a slow link."""
 
 
 class BoardLink:
@@ -81,8 +85,20 @@ class BoardLink:
         Raises:
             BoardError: the board cannot.
         """
-        limit_s = _PLACE_S + patience_s(self.board.target)
-        return self._call(lambda: self._actor.execute.remote(model, inputs), limit_s)
+        return self._call(lambda: self._actor.execute.remote(model, inputs), self._run_limit_s)
+
+    def engine(self, model: bytes, inputs: np.ndarray) -> EngineFile | None:
+        """The engine that `execute` runs a network on; None where the runtime makes none.
+
+        Raises:
+            BoardError: the board cannot.
+        """
+        limit_s = self._run_limit_s + _FETCH_S
+        return self._call(lambda: self._actor.engine.remote(model, inputs), limit_s)
+
+    @property
+    def _run_limit_s(self) -> float:
+        return _PLACE_S + patience_s(self.board.target)
 
     def close(self) -> None:
         """End the supervisor and the actor."""

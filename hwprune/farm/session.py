@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 import zlib
 from collections import Counter
@@ -18,12 +17,12 @@ from hwprune.channels.base import BaseNetwork
 from hwprune.errors import BoardError
 from hwprune.farm.connections import connect
 from hwprune.farm.connections.connection import Connection, ConnectionLostError
-from hwprune_device import PROTOCOL
+from hwprune.farm.hello import Hello, board_error, hello_of
 from hwprune_device.conditions import conditions_key
 from hwprune_device.frame import Frame
 from hwprune_device.job import Job
-from hwprune_device.owner import Previous
 from hwprune_device.reading import Failure, Reading
+from hwprune_device.runtimes import EngineFile
 
 Outcome = Reading | Failure
 
@@ -32,21 +31,6 @@ _HELLO_S = 60.0
 _SILENCE_S = 60.0
 """A supervisor that is alive is heard every 5 s."""
 _CLOCK_OFF_S = 60.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hello:
-    """What a board says of itself."""
-
-    version: str
-    python: str
-    cores: tuple[int, ...]
-    runtimes: Mapping[str, Mapping[str, Any]]
-    fingerprint: Mapping[str, Any]
-    previous: Previous = "none"
-    """How this session's last supervisor on the board ended."""
-    clock_off_s: float = 0.0
-    """How far the board's clock is ahead of ours; nothing depends on it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +87,7 @@ class BoardSession:
                 frame = self._connection.receive(_HELLO_S)
             except ConnectionLostError as error:
                 raise self._error("does not answer", str(error)) from error
-            self._hello = self._understand(frame)
+            self._hello = hello_of(self.board, frame)
         return self._hello
 
     def close(self) -> None:
@@ -160,9 +144,31 @@ class BoardSession:
             BoardError: the board does not answer, or cannot run the network.
         """
         self.open()
+        answer = self._ask_to_run("run", model, inputs)
+        if answer.kind != "output":
+            raise self._error("cannot run the network", str(answer.header.get("message", "")))
+        output = np.frombuffer(answer.body, dtype=answer.header["dtype"])
+        return output.reshape(answer.header["shape"])
+
+    def engine(self, model: bytes, inputs: np.ndarray) -> EngineFile | None:
+        """The engine that `execute` runs a network on; None where the runtime makes none.
+
+        Raises:
+            BoardError: the board does not answer, or cannot build the network.
+        """
+        if self.board.target.runtime not in self.open().engines:
+            return None
+        answer = self._ask_to_run("engine", model, inputs)
+        if answer.kind != "engine":
+            said = str(answer.header.get("message", ""))
+            raise self._error("cannot give the network's engine", said)
+        return EngineFile(data=answer.body, facts=answer.header["facts"])
+
+    def _ask_to_run(self, kind: str, model: bytes, inputs: np.ndarray) -> Frame:
+        """Send a whole network and inputs for it (N C H W); the board's answer."""
         inputs = np.ascontiguousarray(inputs)
         head = {
-            "kind": "run",
+            "kind": kind,
             "target": asdict(self.board.target),
             "model_bytes": len(model),
             "shape": list(inputs.shape),
@@ -170,14 +176,10 @@ class BoardSession:
         }
         try:
             self._connection.send(head, model + inputs.tobytes())
-            answer = self._answer()
+            return self._answer()
         except ConnectionLostError as error:
             self.close()
             raise self._error("was lost while it ran a network", str(error)) from error
-        if answer.kind != "output":
-            raise self._error("cannot run the network", str(answer.header.get("message", "")))
-        output = np.frombuffer(answer.body, dtype=answer.header["dtype"])
-        return output.reshape(answer.header["shape"])
 
     def _run(self, job: Job, timings: Counter[str]) -> Iterator[tuple[int, Outcome]]:
         """Send a job and yield its outcomes by index, as the board knows them."""
@@ -229,46 +231,5 @@ class BoardSession:
             if frame.kind != "alive":
                 return frame
 
-    def _understand(self, frame: Frame) -> Hello:
-        header = frame.header
-        if frame.kind != "hello" or header.get("protocol") != PROTOCOL:
-            raise self._error(
-                "speaks another protocol", f"{header.get('protocol')}; ours is {PROTOCOL}"
-            )
-        runtime = self.board.target.runtime
-        if runtime not in header["runtimes"]:
-            why = header["missing"].get(runtime, f"there is no runtime '{runtime}'")
-            raise self._error(f"cannot use its runtime '{runtime}'", why)
-        return Hello(
-            version=str(header["version"]),
-            python=str(header["python"]),
-            cores=tuple(header["cores"]),
-            runtimes=header["runtimes"],
-            fingerprint=header["fingerprint"],
-            previous=header["previous"],
-            clock_off_s=float(header["clock_s"]) - time.time(),
-        )
-
     def _error(self, what: str, given: str) -> BoardError:
         return board_error(self.board, what, given)
-
-
-def board_error(board: Board, what: str, given: str) -> BoardError:
-    """What is wrong with a board; the doctor knows more."""
-    return BoardError(
-        f"board '{board.name}' {what}", given=given, next_step=f"hwprune doctor {board.name}"
-    )
-
-
-def refuse_emulated(board: Board, hello: Hello) -> None:
-    """See to it that nobody reads a latency off an emulated board.
-
-    Raises:
-        BoardError: it is emulated.
-    """
-    if hello.fingerprint.get("emulated") is True:
-        raise BoardError(
-            f"board '{board.name}' is emulated: its times say nothing about hardware",
-            given=f"{hello.fingerprint.get('machine')} on another processor",
-            next_step=f"use the real board; hwprune doctor {board.name} says what works here",
-        )

@@ -8,10 +8,13 @@ import sys
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
+
 from hwprune_device.frame import Frame, encode, read_frames, write_frame
-from hwprune_device.job import Job
+from hwprune_device.job import Job, Target
 from hwprune_device.plan import CutPlan
 from hwprune_device.reading import Failure, Reading
 
@@ -50,6 +53,13 @@ class Board:
         head = {"kind": "place", "base_id": base_id, "plan": plan.to_json()}
         self.send(head, zlib.compress(model))
         assert self.answer().kind == "placed"
+
+    def run(self, model: bytes, inputs: np.ndarray, target: Target, kind: str = "run") -> Frame:
+        """What a whole network gives for inputs (N C H W), or its engine."""
+        head = {"kind": kind, "target": asdict(target), "model_bytes": len(model)}
+        shape = {"shape": list(inputs.shape), "dtype": inputs.dtype.str}
+        self.send({**head, **shape}, model + inputs.tobytes())
+        return self.answer()
 
     def measure(self, job: Job) -> dict[str, Reading | Failure]:
         """Outcomes by architecture."""

@@ -110,6 +110,9 @@ def test_requests_without_sense_are_answered_and_survived(board: Board):
     head = {"kind": "run", "target": {}, "model_bytes": 4, "shape": [1], "dtype": "<f4"}
     board.send(head, b"none" + b"\0" * 4)
     assert "run" in board.answer().header["message"]
+    board.send({**head, "kind": "engine"}, b"none" + b"\0" * 4)
+    assert "runtime 'onnxrt' makes no engines" in board.answer().header["message"]
+    assert board.hello.header["engines"] == []
     unplaced = {**job([WIDTHS]).to_json(), "base_id": "elsewhere"}
     board.send({"kind": "measure", "job": unplaced})
     assert board.answer().kind == "unknown_base"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 from hwprune_device.estimate import Clock
@@ -110,6 +111,27 @@ class Runtime(Protocol):
         """First output (N …) of a network for a batch of inputs (N C H W).
 
         Without a target on the runtime's defaults.
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineFile:
+    """What a runtime compiled a network to, to be loaded by a program on the same device."""
+
+    data: bytes
+    facts: Mapping[str, Any]
+    """What it is good for and how it was built, as plain data."""
+
+
+@runtime_checkable
+class Compiling(Protocol):
+    """A runtime whose engines can be taken away; an addition to Runtime."""
+
+    def engine(self, model: bytes, inputs: np.ndarray, target: Target) -> EngineFile:
+        """The very engine that `execute` runs the network on, with these inputs (N C H W).
+
+        Raises:
+            Exception: as `Runtime.load`.
         """
 
 

@@ -40,6 +40,8 @@ class Recipe:
     timing_cache: bytes = b""
     calibration: str = "qdq"
     """"entropy" or "minmax": let the builder find the ranges of int8 (10.x); needs `batches`."""
+    ranges_from: str = ""
+    """A name for the inputs it finds them on; empty for made-up ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,9 +6,12 @@ import contextlib
 import hashlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from hwprune_device.bounded_folder import BoundedFolder
 from hwprune_device.resident import PeakWatch
@@ -42,6 +45,25 @@ class Build:
     def story(self) -> dict[str, object]:
         """All but the engine, as plain data."""
         return {name: value for name, value in asdict(self).items() if name != "engine"}
+
+
+def recipe_for(
+    precision: str, options: Mapping[str, Any], inputs: np.ndarray | None = None
+) -> Recipe:
+    """How a target's engines are built; `inputs` are those that ranges of int8 are found on."""
+    ranges_from = ""
+    if options["calibration"] != "qdq" and inputs is not None:
+        # Else an engine with made-up ranges, good for times alone, would be taken for this one.
+        ranges_from = hashlib.sha256(inputs.tobytes()).hexdigest()[:16]
+    return Recipe(
+        precision=precision,
+        level=options["builder_level"],
+        workspace_mb=options["workspace_mb"],
+        dla=options["dla"],
+        gpu_fallback=options["fallback"] == "allow",
+        calibration=options["calibration"],
+        ranges_from=ranges_from,
+    )
 
 
 class EngineBuilder:

@@ -48,6 +48,13 @@ def fixed(model: onnx.ModelProto, free: Mapping[str, int]) -> onnx.ModelProto:
     return model
 
 
+def symbols(model: bytes) -> list[str]:
+    """Names of the symbolic first dimensions of the inputs."""
+    entries = onnx.load_model_from_string(model).graph.input
+    firsts = [entry.type.tensor_type.shape.dim[:1] for entry in entries]
+    return [dim[0].dim_param for dim in firsts if dim and dim[0].dim_param]
+
+
 def _quantised(
     graph: onnx.ModelProto, calibration: str, strongly_typed: bool, inputs: np.ndarray | None
 ) -> onnx.ModelProto:
@@ -60,8 +67,15 @@ def _quantised(
                 "graph: calibration = qdq"
             )
         return graph
-    ranges = None if inputs is None else observe_ranges(graph, [inputs])
+    ranges = None if inputs is None else observe_ranges(graph, [_filled(inputs, graph)])
     return with_qdq(graph, ranges)
+
+
+def _filled(inputs: np.ndarray, graph: onnx.ModelProto) -> np.ndarray:
+    """The inputs in whole batches of the network; the last is filled up with what is there."""
+    dims = graph.graph.input[0].type.tensor_type.shape.dim[:1]
+    batch = max([1, *(dim.dim_value for dim in dims)])
+    return np.concatenate([inputs, inputs[-1:].repeat(-len(inputs) % batch, 0)])
 
 
 def _typed(graph: onnx.ModelProto, precision: str) -> onnx.ModelProto:

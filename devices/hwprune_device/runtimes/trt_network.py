@@ -108,6 +108,16 @@ class TrtNetwork:
         return median(times[3:])
 
     @property
+    def build(self) -> Build:
+        """The engine that it runs, and what that took."""
+        return self._build
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """Inputs and outputs."""
+        return tuple(self._engine.tensors)
+
+    @property
     def batch(self) -> int:
         """Inferences in a run."""
         return int(self._engine.tensors_in[0].shape[0])

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
 import numpy as np
-import onnx
 
 from hwprune_device.estimate import Clock
 from hwprune_device.job import Target
 from hwprune_device.owner import cache_folder
-from hwprune_device.runtimes import unheard
+from hwprune_device.runtimes import EngineFile, unheard
 from hwprune_device.runtimes.cuda import Cuda
 from hwprune_device.runtimes.patience import patience_s
-from hwprune_device.runtimes.trt import Recipe, TensorRT
-from hwprune_device.runtimes.trt_builder import Build, EngineBuilder
+from hwprune_device.runtimes.trt import TensorRT
+from hwprune_device.runtimes.trt_builder import Build, EngineBuilder, recipe_for
 from hwprune_device.runtimes.trt_calibration import calibration_batches
 from hwprune_device.runtimes.trt_callbacks import TrtError
-from hwprune_device.runtimes.trt_graph import graph_for
+from hwprune_device.runtimes.trt_engine_file import engine_file
+from hwprune_device.runtimes.trt_graph import graph_for, symbols
 from hwprune_device.runtimes.trt_network import TrtNetwork
 from hwprune_device.runtimes.trt_options import whole_options
 
@@ -111,20 +111,40 @@ class TrtRuntime:
 
         With int8 and no quantisation in the graph, ranges are taken from `inputs`.
         """
-        wanted = replace(target or Target(runtime="trt"), batch=min(64, max(1, len(inputs))))
-        options = whole_options(wanted.options, wanted.precision)
-        names = _symbols(model)
-        graph = self._graph(model, wanted, dict.fromkeys(names, wanted.batch), options, inputs)
-        with self._context(spin=options["spin"]).sound():
-            network = self._ready(graph, wanted, options, unheard, inputs)
-        try:
+        wanted = target or Target(runtime="trt", batch=min(64, max(1, len(inputs))))
+        with self._executing(model, inputs, wanted) as network:
             size = network.batch
             short = -len(inputs) % size
             whole = np.concatenate([inputs, np.zeros_like(inputs[:1]).repeat(short, 0)])
             parts = [network.infer(whole[at : at + size]) for at in range(0, len(whole), size)]
+        return np.concatenate(parts)[: len(inputs)]
+
+    def engine(self, model: bytes, inputs: np.ndarray, target: Target) -> EngineFile:
+        """The engine that `execute` runs; from the folder of engines, where it was built before.
+
+        Raises:
+            MemoryError, TimeoutError, TrtError, ValueError: as `load`.
+        """
+        with self._executing(model, inputs, target) as network:
+            return engine_file(
+                network,
+                self._context(spin=True),
+                tensorrt=self._library.version,
+                target=target,
+            )
+
+    @contextmanager
+    def _executing(self, model: bytes, inputs: np.ndarray, target: Target) -> Iterator[TrtNetwork]:
+        """A network with its own weights, ready to run."""
+        options = whole_options(target.options, target.precision)
+        free = dict.fromkeys(symbols(model), target.batch)
+        graph = self._graph(model, target, free, options, inputs)
+        with self._context(spin=options["spin"]).sound():
+            network = self._ready(graph, target, options, unheard, inputs)
+        try:
+            yield network
         finally:
             network.close()
-        return np.concatenate(parts)[: len(inputs)]
 
     def close(self) -> None:
         """Give the context back, where there is one."""
@@ -179,14 +199,7 @@ class TrtRuntime:
         fresh: bool = False,
     ) -> Build:
         cuda = self._context(spin=options["spin"])
-        recipe = Recipe(
-            precision=target.precision,
-            level=options["builder_level"],
-            workspace_mb=options["workspace_mb"],
-            dla=options["dla"],
-            gpu_fallback=options["fallback"] == "allow",
-            calibration=options["calibration"],
-        )
+        recipe = recipe_for(target.precision, options, inputs)
         with calibration_batches(cuda, graph, recipe, target.batch, inputs) as batches:
             return EngineBuilder(self._library, cuda, self._folder).build(
                 graph,
@@ -236,10 +249,3 @@ class TrtRuntime:
         if self._cuda is None:
             self._cuda = Cuda(spin=spin, driver=self._driver, library=self._driver_library)
         return self._cuda
-
-
-def _symbols(model: bytes) -> list[str]:
-    """Names of the symbolic first dimensions of the inputs."""
-    entries = onnx.load_model_from_string(model).graph.input
-    firsts = [entry.type.tensor_type.shape.dim[:1] for entry in entries]
-    return [dim[0].dim_param for dim in firsts if dim and dim[0].dim_param]

@@ -7,12 +7,13 @@ import os
 import queue
 import subprocess
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import IO
 
 from hwprune.farm.connections.connection import ConnectionLostError
-from hwprune_device.frame import Frame, FrameError, encode, read_frames
+from hwprune_device.frame import CHUNK, Frame, FrameDecoder, FrameError, encode
 
 PING_S = 20.0
 """A supervisor that hears nothing for much longer than this takes its head for gone."""
@@ -45,6 +46,7 @@ class PipedProcess:
         self._package = package
         self._marker = marker
         self._frames: queue.Queue[Frame | str] = queue.Queue()
+        self._heard_at = time.monotonic()
         self._writing = threading.Lock()
         self._over = threading.Event()
         self._process = subprocess.Popen(
@@ -79,16 +81,22 @@ class PipedProcess:
             self._write(data)
 
     def receive(self, timeout_s: float) -> Frame:
-        """The next frame.
+        """The next frame; one that is still coming in, such as a large engine, is waited for.
 
         Raises:
-            ConnectionLostError: none came in time, or none will come.
+            ConnectionLostError: nothing came for so long, or nothing will come.
         """
-        try:
-            item = self._frames.get(timeout=timeout_s)
-        except queue.Empty:
-            silent = f"the supervisor was silent for {timeout_s:g} s"
-            raise ConnectionLostError(silent) from None
+        until = time.monotonic() + timeout_s
+        while True:
+            try:
+                item = self._frames.get(timeout=max(0.0, until - time.monotonic()))
+                break
+            except queue.Empty:
+                until = self._heard_at + timeout_s
+                if until > time.monotonic():
+                    continue
+                silent = f"the supervisor was silent for {timeout_s:g} s"
+                raise ConnectionLostError(silent) from None
         if isinstance(item, str):
             self._frames.put(item)  # whoever asks again hears the same
             raise ConnectionLostError(item)
@@ -136,8 +144,12 @@ class PipedProcess:
         end = "the supervisor ended"
         try:
             self._skip_noise(fd)
-            for frame in read_frames(fd):
-                self._frames.put(frame)
+            decoder = FrameDecoder()
+            while chunk := os.read(fd, CHUNK):
+                self._heard_at = time.monotonic()
+                for frame in decoder.feed(chunk):
+                    self._frames.put(frame)
+            decoder.finish()
         except (FrameError, OSError) as error:
             end = str(error)
         # What it said last and how it left is worth a moment: it says why.

@@ -21,6 +21,15 @@ from hwprune_device.frame import read_frames, write_frame
 for frame in read_frames(0):
     write_frame(1, dict(frame.header), frame.body)
 """
+DRIP = """
+import os, time
+from hwprune_device.frame import encode
+whole = encode({"kind": "engine"}, bytes(10 * 1000))
+for at in range(0, len(whole), 1000):
+    os.write(1, whole[at : at + 1000])
+    time.sleep(0.15)
+time.sleep(60)
+"""
 
 
 def program(text: str) -> LocalConnection:
@@ -63,6 +72,16 @@ def test_frames_of_several_threads_stay_whole():
     for thread in threads:
         thread.join()
     assert all(frame.body == bodies[frame.header["n"]] for frame in frames)
+    connection.close()
+
+
+def test_a_frame_that_takes_long_to_come_is_not_taken_for_silence():
+    connection = program(DRIP)
+    start = time.monotonic()
+    assert len(connection.receive(0.5).body) == 10 * 1000
+    assert time.monotonic() - start > 1.0
+    with pytest.raises(ConnectionLostError, match=r"silent for 0\.5 s"):
+        connection.receive(0.5)
     connection.close()
 
 

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 
 from hwprune.testing.jetson_runtime import RELEASE
+from hwprune.testing.scripted_tensorrt.plan import Plan
 from hwprune.testing.staircase import staircase_ms
 from hwprune.testing.tensorrt_surface import releases
+from hwprune_device.frame import Frame
 from hwprune_device.job import Target
 from hwprune_device.reading import Failure, Reading
+from hwprune_device.runtimes.onnxrt import OnnxRuntime
 from hwprune_device.runtimes.trt_graph import graph_for
 from tests.hwprune_device.board import Board, running
 from tests.hwprune_device.chain import QUICK, WIDTHS, chain, job, name, plan
@@ -124,6 +129,56 @@ def test_engines_are_kept_for_the_next_supervisor(board: Board, cache: Path, rea
         assert build["cached"] is True
         assert build["seconds"] == reading.conditions["build"]["seconds"]
         assert again[name(widths)].conditions["engine"] == reading.conditions["engine"]
+
+
+IMAGES = np.random.default_rng(1).standard_normal((5, 3, 16, 16)).astype(np.float32)
+
+
+def outputs(frame: Frame) -> np.ndarray:
+    assert frame.kind == "output", frame.header
+    return np.frombuffer(frame.body, frame.header["dtype"]).reshape(frame.header["shape"])
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_the_engine_is_the_one_whose_outputs_were_given(board: Board, batch: int, precision: str):
+    assert "trt" in board.hello.header["engines"]
+    wanted = replace(target(), precision=precision, batch=batch)
+    found = outputs(board.run(chain((8, 9, 10)), IMAGES, wanted))
+    answer = board.run(chain((8, 9, 10)), IMAGES, wanted, "engine")
+    facts, engine = answer.header["facts"], Plan.from_bytes(answer.body)
+    assert facts["build"]["cached"] is True
+    assert facts["sha256"] == hashlib.sha256(answer.body).hexdigest()
+    padded = np.concatenate([IMAGES, np.zeros_like(IMAGES[:1])])
+    again = [
+        OnnxRuntime().execute(engine.model, padded[at : at + batch]) for at in range(0, 5, batch)
+    ]
+    scale = np.abs(found).max()
+    np.testing.assert_allclose(found / scale, np.concatenate(again)[:5] / scale, atol=2e-2)
+
+
+def test_an_engine_tells_what_it_is_good_for(board: Board):
+    answer = board.run(chain((8, 9, 10)), IMAGES, replace(target(), batch=2), "engine")
+    facts = answer.header["facts"]
+    assert (facts["gpu"], facts["compute_capability"], facts["tensorrt"]) == (
+        "Orin",
+        "8.7",
+        "10.3.0",
+    )
+    assert (facts["precision"], facts["batch"], facts["dla"]) == ("fp16", 2, None)
+    assert facts["inputs"] == [{"name": "x", "shape": [2, 3, 16, 16], "type": "float32"}]
+    assert facts["outputs"] == [{"name": "y", "shape": [2, 10], "type": "float32"}]
+    model = graph_for(
+        chain((8, 9, 10)), {"N": 2}, precision="fp16", calibration="qdq", strongly_typed=False
+    )
+    wanted = staircase_ms(onnx.load_model_from_string(model))
+    assert facts["device_ms"] == pytest.approx(wanted, rel=0.02)
+
+
+def test_a_network_that_cannot_be_built_has_no_engine_and_says_why(board: Board):
+    answer = board.run(b"no network", IMAGES, target(), "engine")
+    assert answer.kind == "error"
+    assert answer.header["message"].startswith("engine: ")
 
 
 @pytest.fixture(scope="module")

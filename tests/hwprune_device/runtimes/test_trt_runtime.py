@@ -117,6 +117,16 @@ def test_int8_ranges_by_the_builder_are_of_tensorrt_10(make: Make):
         make("11.4").load("int8", calibration="entropy")
 
 
+def test_an_engine_with_ranges_of_real_inputs_is_not_one_with_made_up_ranges(make: Make):
+    target = Target(runtime="trt", precision="int8", options={"calibration": "entropy"})
+    make("10.13").load("int8", calibration="entropy").close()
+    bench = make("10.13")
+    bench.runtime.execute(MODEL, images(2), target)
+    same = bench.runtime.engine(MODEL, images(2), target)
+    other = bench.runtime.engine(MODEL, images(3), target)
+    assert (same.facts["build"]["cached"], other.facts["build"]["cached"]) == (True, False)
+
+
 def test_an_engine_is_built_once(make: Make):
     make().load().close()
     again = make().load()
