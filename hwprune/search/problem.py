@@ -29,6 +29,9 @@ Costs = list[Future[Cost | Failure]]
 
 ROUNDS = 12
 """A method that learns as it goes learns about so many times at least, however many boards."""
+AHEAD = 2
+"""Batches under way beyond the one that is waited for. With one less, boards that are done with
+their part of a batch would stand still until its last part is in and the head has learned."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,11 +61,16 @@ class SearchProblem:
     boards: int = 1
     """How many boards measure different candidates at the same time."""
 
-    def at_once(self, one_board: int) -> int:
+    def at_once(self, one_board: int, *, rounds: int = ROUNDS) -> int:
         """How many candidates to ask for together, where one board alone is asked for `one_board`.
 
         Boards that are free divide among them what is asked for, and each should get what one
         alone would. But candidates asked for together cannot learn from one another, so a
-        small allowance is not spent in fewer than `ROUNDS` steps to keep every board busy.
+        small allowance is not spent in fewer than `rounds` steps to keep every board busy.
         """
-        return max(one_board, min(one_board * self.boards, self.evaluations // ROUNDS))
+        return max(one_board, min(one_board * self.boards, self.evaluations // rounds))
+
+    @property
+    def ahead(self) -> int:
+        """How many batches to have under way while the one before them is waited for."""
+        return 0 if self.boards == 1 else AHEAD

@@ -19,6 +19,8 @@ METHOD = "random"
 BATCH = 5
 NEAR, AROUND = (0.92, 1.0), (0.6, 1.4)
 """Shares of the target within which candidates are drawn."""
+ROUNDS = 4
+"""Where the budget lies is all there is to learn, and the first batch tells most of it."""
 STALE = 200
 """Draws in a row without a new candidate after which the space counts as exhausted."""
 
@@ -55,7 +57,7 @@ def _draw(
     alike can point anywhere, and the next two batches would follow it.
     """
     batch: dict[Candidate, None] = {}
-    count = problem.at_once(BATCH)
+    count = problem.at_once(BATCH, rounds=ROUNDS)
     goals = NEAR if problem.boards == 1 or turn.evaluations else AROUND
     for _ in range(STALE):
         direction = chance.random(len(problem.space.groups))
