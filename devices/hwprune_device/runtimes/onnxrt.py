@@ -19,8 +19,8 @@ from hwprune_device.resident import PeakWatch
 from hwprune_device.runtimes import onnxrt_precision, unheard
 from hwprune_device.runtimes import onnxrt_profile as profile
 from hwprune_device.runtimes.inputs import input_values
+from hwprune_device.runtimes.onnxrt_options import GPU_PROVIDERS, ONNXRT, provider_key
 from hwprune_device.runtimes.onnxrt_profile import CPU
-from hwprune_device.runtimes.options import CHOICES, GPU_PROVIDERS, provider_key, whole_options
 from hwprune_device.runtimes.patience import patience_s
 
 _LEVELS = {
@@ -53,8 +53,9 @@ class OnnxRuntime:
     """
 
     def __init__(self, denormals: str = "zero") -> None:
-        if denormals not in CHOICES["denormals"]:
-            possible = ", ".join(CHOICES["denormals"])
+        choices = ONNXRT.choices["denormals"]
+        if denormals not in choices:
+            possible = ", ".join(choices)
             raise ValueError(f"denormals cannot be '{denormals}'; possible: {possible}")
         self._denormals = denormals
 
@@ -70,7 +71,7 @@ class OnnxRuntime:
 
     def workers(self, target: Target) -> int:
         """The session's threads, and one more where another provider works beside them."""
-        options = whole_options(target.options, target.threads, target.precision)
+        options = ONNXRT.of(target)
         return target.threads + (options["provider"] != "cpu")
 
     def patience_s(self, target: Target) -> float:
@@ -211,7 +212,7 @@ class OnnxNetwork:
 
 def _settings(target: Target, denormals: str) -> tuple[ort.SessionOptions, list[Provider]]:
     """Session options and providers of a target."""
-    wanted = whole_options(target.options, target.threads, target.precision)
+    wanted = ONNXRT.of(target)
     if wanted["denormals"] != denormals:
         raise ValueError(
             f"the target asks for denormals = {wanted['denormals']}, and this process was started "
@@ -238,7 +239,7 @@ def _settings(target: Target, denormals: str) -> tuple[ort.SessionOptions, list[
 
 def _prepared(model: bytes, target: Target) -> bytes:
     """The network in the target's precision."""
-    wanted = whole_options(target.options, target.threads, target.precision)
+    wanted = ONNXRT.of(target)
     onnxrt_precision.settle_tf32(wanted["provider"], target.precision)
     return onnxrt_precision.graph_in(model, wanted["provider"], target.precision)
 

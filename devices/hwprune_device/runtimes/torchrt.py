@@ -20,14 +20,13 @@ from hwprune_device.estimate import Clock
 from hwprune_device.gpu_presence import has_gpu
 from hwprune_device.job import Target
 from hwprune_device.runtimes import unheard
-from hwprune_device.runtimes.options import whole_options
 from hwprune_device.runtimes.patience import patience_s
+from hwprune_device.runtimes.torch_options import TORCH
 from hwprune_device.sysfs import UNAVAILABLE
 
 if TYPE_CHECKING:
     from hwprune_device.torch_inference.network import TorchNetwork
 
-PRECISIONS = ("fp32", "tf32", "fp16", "bf16")
 _TOLD = {"__version__": "version", "cuda": "cuda", "git_version": "build"}
 
 
@@ -124,12 +123,7 @@ class TorchRuntime:
         Raises:
             ValueError: it cannot.
         """
-        whole_options(target.options, target.threads, target.precision, runtime="torch")
-        if target.precision not in PRECISIONS:
-            raise ValueError(
-                f"torch does not run networks in {target.precision}; "
-                f"possible: {', '.join(PRECISIONS)}"
-            )
+        TORCH.of(target)
         if target.precision == "tf32" and self.device(target) == "cpu":
             raise ValueError(
                 "tf32 is a number type of GPUs; possible on the CPU: fp32, bf16, fp16"

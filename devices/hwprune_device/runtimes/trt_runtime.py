@@ -25,7 +25,7 @@ from hwprune_device.runtimes.trt_calibration import calibration_batches
 from hwprune_device.runtimes.trt_callbacks import TrtError
 from hwprune_device.runtimes.trt_graph import graph_for
 from hwprune_device.runtimes.trt_network import TrtNetwork
-from hwprune_device.runtimes.trt_options import whole_options
+from hwprune_device.runtimes.trt_options import TRT
 
 
 class TrtRuntime:
@@ -68,7 +68,7 @@ class TrtRuntime:
 
     def clock(self, target: Target) -> Clock | None:
         """The clock that the target's latency is read from."""
-        options = whole_options(target.options, target.precision)
+        options = TRT.of(target)
         return "device" if options["latency"] == "device" else "wall"
 
     def limits_address_space(self, target: Target) -> bool:
@@ -97,7 +97,7 @@ class TrtRuntime:
             TrtError: TensorRT refused it.
             ValueError: the target asks for what this version cannot do.
         """
-        options = whole_options(target.options, target.precision)
+        options = TRT.of(target)
         graph = self._graph(model, target, free, options)
         with self._context(spin=options["spin"]).sound():
             if options["builds"] > 1:
@@ -112,7 +112,7 @@ class TrtRuntime:
         With int8 and no quantisation in the graph, ranges are taken from `inputs`.
         """
         wanted = replace(target or Target(runtime="trt"), batch=min(64, max(1, len(inputs))))
-        options = whole_options(wanted.options, wanted.precision)
+        options = TRT.of(wanted)
         names = _symbols(model)
         graph = self._graph(model, wanted, dict.fromkeys(names, wanted.batch), options, inputs)
         with self._context(spin=options["spin"]).sound():

@@ -23,7 +23,7 @@ from hwprune_device.runtimes import unheard
 from hwprune_device.runtimes.patience import patience_s
 from hwprune_device.runtimes.trt_graph import graph_for
 from hwprune_device.runtimes.trtexec_network import Engine, TrtexecNetwork, build, build_flags
-from hwprune_device.runtimes.trtexec_options import whole_options
+from hwprune_device.runtimes.trtexec_options import TRTEXEC
 from hwprune_device.runtimes.trtexec_program import Trtexec, TrtexecError
 from hwprune_device.sysfs import UNAVAILABLE
 
@@ -82,7 +82,7 @@ class TrtexecRuntime:
             TrtexecError: TensorRT refused it.
             ValueError: the target asks for what this release cannot do.
         """
-        options = whole_options(target.options, target.precision)
+        options = TRTEXEC.of(target)
         graph = self._graph(model, target, free)
         return self._ready(graph, target, options, alive)
 
@@ -95,7 +95,7 @@ class TrtexecRuntime:
         fixed = firsts[0].dim_value if firsts else 0
         size = fixed or min(_LARGEST_BATCH, max(1, len(inputs)))
         wanted = replace(target or Target(runtime="trtexec"), batch=size)
-        options = whole_options(wanted.options, wanted.precision)
+        options = TRTEXEC.of(wanted)
         free = {dim.dim_param: size for dim in firsts if dim.dim_param}
         network = self._ready(self._graph(model, wanted, free, inputs), wanted, options, unheard)
         try:
