@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -17,7 +16,8 @@ from hwprune_device.estimate import Clock
 from hwprune_device.job import Target
 from hwprune_device.owner import cache_folder
 from hwprune_device.runtimes import unheard
-from hwprune_device.runtimes.cuda import Cuda
+from hwprune_device.runtimes.cuda import Cuda, driver_version, load_driver
+from hwprune_device.runtimes.inputs import in_batches
 from hwprune_device.runtimes.patience import patience_s
 from hwprune_device.runtimes.trt import Recipe, TensorRT
 from hwprune_device.runtimes.trt_builder import Build, EngineBuilder
@@ -49,7 +49,7 @@ class TrtRuntime:
         folder: Path | None = None,
     ) -> None:
         self._library = TensorRT(tensorrt)
-        self._driver = driver or importlib.import_module("pycuda.driver")
+        self._driver = driver or load_driver()
         self._driver_library = library
         self._folder = folder or cache_folder(os.environ.get("HWPRUNE_CACHE", "")) / "tensorrt"
         self._cuda: Cuda | None = None
@@ -59,7 +59,7 @@ class TrtRuntime:
         return {
             "name": "trt",
             "version": self._library.version,
-            "cuda_driver": int(self._driver.get_driver_version()),
+            "cuda_driver": driver_version(self._driver),
         }
 
     def workers(self, target: Target) -> int:
@@ -118,13 +118,9 @@ class TrtRuntime:
         with self._context(spin=options["spin"]).sound():
             network = self._ready(graph, wanted, options, unheard, inputs)
         try:
-            size = network.batch
-            short = -len(inputs) % size
-            whole = np.concatenate([inputs, np.zeros_like(inputs[:1]).repeat(short, 0)])
-            parts = [network.infer(whole[at : at + size]) for at in range(0, len(whole), size)]
+            return in_batches(network.infer, inputs, network.batch)
         finally:
             network.close()
-        return np.concatenate(parts)[: len(inputs)]
 
     def close(self) -> None:
         """Give the context back, where there is one."""
