@@ -12,10 +12,10 @@ from hwprune.board_folder import THIS_MACHINE, find_profile, is_path, no_such_bo
 from hwprune.errors import DeploymentError
 from hwprune_device.job import Protocol, Target
 from hwprune_device.runtimes.option_error import OptionError
-from hwprune_device.runtimes.options import normal_options
+from hwprune_device.runtimes.options import TABLES, normal_options
 
 CONNECTIONS = ("local", "ssh", "ray")
-RUNTIMES = ("onnxrt", "trt", "torch", "trtexec")
+RUNTIMES = tuple(TABLES)
 PLACEHOLDER_HOST = "change-me"
 """Host of a profile that only tells of a kind of board: its user puts a real one there."""
 _REACHED_BY = ("connection", "host", "ssh_options", "gateway", "python")

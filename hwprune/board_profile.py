@@ -11,10 +11,17 @@ from typing import Any
 from hwprune.board import Board
 from hwprune.toml_file import to_toml
 from hwprune_device.job import Target
-from hwprune_device.runtimes.trt_options import PRECISIONS
+from hwprune_device.runtimes.options import TABLES
 
 UNAVAILABLE = "unavailable"
 Survey = Mapping[str, Any]
+_RUNS = {
+    "onnxrt": "ONNX Runtime, CPU",
+    "trt": "TensorRT, on the first GPU",
+    "trtexec": "TensorRT by its program, on the first GPU",
+    "torch": "PyTorch, on the first GPU where there is one",
+}
+"""What runs networks, by runtime."""
 _REVISION = re.compile(r"\s+rev(ision)?\.?\s*[\d.]+$", re.IGNORECASE)
 
 
@@ -157,14 +164,14 @@ def _core_lines(survey: Survey | None) -> Iterator[str]:
 
 def _target_lines(board: Board) -> Iterator[str]:
     """How networks run there, with what to know of it."""
-    words = {"onnxrt": "ONNX Runtime, CPU", "trt": "TensorRT, on the first GPU"}
     target = board.target
     yield "[target]"
-    yield f"runtime = {to_toml(target.runtime)}".ljust(25) + f"# {words.get(target.runtime, '')}"
+    yield f"runtime = {to_toml(target.runtime)}".ljust(25) + f"# {_RUNS[target.runtime]}"
     if target.runtime == "onnxrt":
         yield "threads = 1              # with one thread a reading is steadier than with several"
     else:
-        yield f"precision = {to_toml(target.precision)}".ljust(25) + f"# {', '.join(PRECISIONS)}"
+        possible = ", ".join(TABLES[target.runtime].precisions)
+        yield f"precision = {to_toml(target.precision)}".ljust(25) + f"# {possible}"
     yield "batch = 1"
 
 

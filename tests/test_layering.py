@@ -27,9 +27,10 @@ ONLY_IN = {
     "torch": {"hwprune_device/torch_graph", "hwprune_device/torch_inference"}
     | {"network", "saliency", "finetune", "search", "pipeline", "cli"},
     "ray": {"farm", "search"},
-    "onnxruntime": {"hwprune_device/runtimes/onnxrt.py"},
+    "onnxruntime": {"hwprune_device/runtimes/onnxrt_session.py"},
     "tensorrt": {"hwprune_device/runtimes/trt.py"},
-    "pycuda": {"hwprune_device/runtimes/trt.py"},
+    # The survey imports what a board may have, only to tell whether that works.
+    "pycuda": {"hwprune_device/runtimes/cuda.py", "hwprune_device/survey.py"},
     "typer": {"cli"},
 }
 
@@ -60,6 +61,8 @@ def imports(tree: ast.AST) -> list[str]:
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
             names.append(node.module)
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) == "importlib.import_module":
+            names += [a.value for a in node.args[:1] if isinstance(a, ast.Constant)]
     return names
 
 

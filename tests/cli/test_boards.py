@@ -108,6 +108,7 @@ def test_what_runs_networks_and_how_precisely_is_written_down(folder, options, r
     [
         (["pi", "--ssh", "a@b", "--precision", "fp16"], "--runtime"),
         (["pi", "--ssh", "a@b", "--runtime", "tflite"], "trtexec"),
+        (["pi", "--ssh", "a@b", "--runtime", "torch", "--precision", "int8"], "bf16"),
         (["pi"], "--ssh USER@HOST"),
         (["pi", "--local", "--ssh", "a@b"], "--ssh, --local"),
         (["../pi", "--local"], "name"),

@@ -20,7 +20,7 @@ from hwprune_device.doubts import batch_doubts, ratio_doubts
 from hwprune_device.estimate import Ratio
 from hwprune_device.job import Protocol, Target
 from hwprune_device.reading import Reading
-from hwprune_device.runtimes.options import DEFAULTS
+from hwprune_device.runtimes.onnxrt_options import ONNXRT
 from tests.hwprune_device.board import running
 from tests.hwprune_device.chain import chain, job, plan
 from tests.hwprune_device.recorded import jetson, laptop, raspberry_pi
@@ -77,7 +77,7 @@ def key_of(**options: object) -> str:
 
 
 def test_every_option_has_readings_of_its_own():
-    assert set(OTHER_OPTIONS) == set(DEFAULTS) - {"provider_options", "fallback"}
+    assert set(OTHER_OPTIONS) == set(ONNXRT.defaults) - {"provider_options", "fallback"}
     keys = [key_of()] + [key_of(**{name: value}) for name, value in OTHER_OPTIONS.items()]
     keys.append(key_of(provider="OpenVINO", provider_options={"num_streams": 2}))
     keys.append(key_of(provider="OpenVINO", fallback="refuse"))
@@ -85,7 +85,7 @@ def test_every_option_has_readings_of_its_own():
 
 
 def test_a_default_that_is_spelled_out_shares_the_readings_of_one_left_out():
-    assert key_of(**DEFAULTS) == key_of() == key_of(provider="CPUExecutionProvider")
+    assert key_of(**ONNXRT.defaults) == key_of() == key_of(provider="CPUExecutionProvider")
     assert key_of(provider="openvino", provider_options={"a": 1, "b": "2"}) == key_of(
         provider_options={"b": 2, "a": "1"}, provider="OpenVINOExecutionProvider", arena=True
     )

@@ -23,6 +23,20 @@ class CudaError(RuntimeError):
     """A call of the driver library that failed."""
 
 
+def load_driver() -> Any:
+    """The module `pycuda.driver`.
+
+    Raises:
+        ImportError: pycuda is not installed.
+    """
+    return importlib.import_module("pycuda.driver")
+
+
+def driver_version(driver: Any) -> int:
+    """The CUDA version of the driver, such as 12060; touches no GPU."""
+    return int(driver.get_driver_version())
+
+
 class Cuda:
     """The primary context of a GPU, current in the thread that made it, until `close`.
 
@@ -41,7 +55,7 @@ class Cuda:
     def __init__(
         self, *, spin: bool = True, device: int = 0, driver: Any = None, library: Any = None
     ) -> None:
-        self._driver = driver or importlib.import_module("pycuda.driver")
+        self._driver = driver or load_driver()
         try:
             self._library = library or ctypes.CDLL(_LIBRARY)
             self._driver.init()
@@ -67,7 +81,7 @@ class Cuda:
     @property
     def driver_version(self) -> int:
         """The CUDA version of the driver, such as 12060."""
-        return int(self._driver.get_driver_version())
+        return driver_version(self._driver)
 
     @property
     def free_mb(self) -> float:

@@ -1,8 +1,8 @@
-"""What networks are fed while they are timed."""
+"""What networks are fed: values while they are timed, and whole batches where outputs count."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,3 +36,16 @@ def input_values(
     if kind in ("int64", "int32"):
         return np.zeros(shape, kind)
     raise ValueError(f"input '{name}' is {kind}; float32, float16, int32 and int64 can be filled")
+
+
+def in_batches(
+    infer: Callable[[np.ndarray], np.ndarray], inputs: np.ndarray, size: int
+) -> np.ndarray:
+    """Outputs (N ...) for inputs (N C H W) of a network whose batch is `size`.
+
+    The last batch is filled up with zeros, whose outputs are left out again.
+    """
+    short = -len(inputs) % size
+    whole = np.concatenate([inputs, np.zeros_like(inputs[:1]).repeat(short, 0)])
+    parts = [infer(whole[at : at + size]) for at in range(0, len(whole), size)]
+    return np.concatenate(parts)[: len(inputs)]

@@ -6,8 +6,9 @@ Standard library alone: the board's supervisor waits this long, and the head for
 from __future__ import annotations
 
 from hwprune_device.job import Target
-from hwprune_device.runtimes import trt_options, trtexec_options
-from hwprune_device.runtimes.options import provider_key
+from hwprune_device.runtimes.onnxrt_options import provider_key
+from hwprune_device.runtimes.trt_options import TRT
+from hwprune_device.runtimes.trtexec_options import TRTEXEC
 
 ENGINE_S = 1800.0
 """TensorRT tries kernels on the board itself; a large network takes a small Jetson that long."""
@@ -18,14 +19,9 @@ _ENGINES = ("tensorrt", "nvtensorrtrtx")
 
 def patience_s(target: Target) -> float:
     """Seconds that building one network for a target may take beyond `Protocol.timeout_s`."""
-    if target.runtime == "trt":
-        return float(
-            trt_options.whole_options(target.options, target.precision)["build_timeout_s"]
-        )
-    if target.runtime == "trtexec":
-        return float(
-            trtexec_options.whole_options(target.options, target.precision)["build_timeout_s"]
-        )
+    for table in (TRT, TRTEXEC):
+        if target.runtime == table.runtime:
+            return float(table.of(target)["build_timeout_s"])
     if target.runtime == "torch":
         return INDUCTOR_S if target.options.get("mode") == "inductor" else 0.0
     provider = provider_key(str(target.options.get("provider", "")))

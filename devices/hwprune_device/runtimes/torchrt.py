@@ -14,20 +14,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnx
 
 from hwprune_device.estimate import Clock
 from hwprune_device.gpu_presence import has_gpu
 from hwprune_device.job import Target
 from hwprune_device.runtimes import unheard
-from hwprune_device.runtimes.options import whole_options
+from hwprune_device.runtimes.one_node import one_node
 from hwprune_device.runtimes.patience import patience_s
+from hwprune_device.runtimes.torch_options import TORCH
 from hwprune_device.sysfs import UNAVAILABLE
 
 if TYPE_CHECKING:
     from hwprune_device.torch_inference.network import TorchNetwork
 
-PRECISIONS = ("fp32", "tf32", "fp16", "bf16")
 _TOLD = {"__version__": "version", "cuda": "cuda", "git_version": "build"}
 
 
@@ -77,14 +76,8 @@ class TorchRuntime:
         os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
         # The profiler that tells memory talks of itself else.
         os.environ.setdefault("KINETO_LOG_LEVEL", "99")
-        value = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1])
-        node = onnx.helper.make_node("Relu", ["x"], ["y"])
-        result = onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [1])
-        graph = onnx.helper.make_graph([node], "warm", [value], [result])
-        opset = [onnx.helper.make_opsetid("", 17)]
-        model = onnx.helper.make_model(graph, opset_imports=opset, ir_version=8)
         target = Target(runtime="torch", options={"device": "cpu"})
-        self.execute(model.SerializeToString(), np.ones(1, np.float32), target)
+        self.execute(one_node(), np.ones(1, np.float32), target)
 
     def load(
         self,
@@ -124,12 +117,7 @@ class TorchRuntime:
         Raises:
             ValueError: it cannot.
         """
-        whole_options(target.options, target.threads, target.precision, runtime="torch")
-        if target.precision not in PRECISIONS:
-            raise ValueError(
-                f"torch does not run networks in {target.precision}; "
-                f"possible: {', '.join(PRECISIONS)}"
-            )
+        TORCH.of(target)
         if target.precision == "tf32" and self.device(target) == "cpu":
             raise ValueError(
                 "tf32 is a number type of GPUs; possible on the CPU: fp32, bf16, fp16"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,7 +15,8 @@ from hwprune_device.estimate import Clock
 from hwprune_device.job import Target
 from hwprune_device.owner import cache_folder
 from hwprune_device.runtimes import EngineFile, unheard
-from hwprune_device.runtimes.cuda import Cuda
+from hwprune_device.runtimes.cuda import Cuda, driver_version, load_driver
+from hwprune_device.runtimes.inputs import in_batches
 from hwprune_device.runtimes.patience import patience_s
 from hwprune_device.runtimes.trt import TensorRT
 from hwprune_device.runtimes.trt_builder import Build, EngineBuilder, recipe_for
@@ -25,7 +25,7 @@ from hwprune_device.runtimes.trt_callbacks import TrtError
 from hwprune_device.runtimes.trt_engine_file import engine_file
 from hwprune_device.runtimes.trt_graph import graph_for, symbols
 from hwprune_device.runtimes.trt_network import TrtNetwork
-from hwprune_device.runtimes.trt_options import whole_options
+from hwprune_device.runtimes.trt_options import TRT
 
 
 class TrtRuntime:
@@ -49,7 +49,7 @@ class TrtRuntime:
         folder: Path | None = None,
     ) -> None:
         self._library = TensorRT(tensorrt)
-        self._driver = driver or importlib.import_module("pycuda.driver")
+        self._driver = driver or load_driver()
         self._driver_library = library
         self._folder = folder or cache_folder(os.environ.get("HWPRUNE_CACHE", "")) / "tensorrt"
         self._cuda: Cuda | None = None
@@ -59,7 +59,7 @@ class TrtRuntime:
         return {
             "name": "trt",
             "version": self._library.version,
-            "cuda_driver": int(self._driver.get_driver_version()),
+            "cuda_driver": driver_version(self._driver),
         }
 
     def workers(self, target: Target) -> int:
@@ -68,7 +68,7 @@ class TrtRuntime:
 
     def clock(self, target: Target) -> Clock | None:
         """The clock that the target's latency is read from."""
-        options = whole_options(target.options, target.precision)
+        options = TRT.of(target)
         return "device" if options["latency"] == "device" else "wall"
 
     def limits_address_space(self, target: Target) -> bool:
@@ -97,7 +97,7 @@ class TrtRuntime:
             TrtError: TensorRT refused it.
             ValueError: the target asks for what this version cannot do.
         """
-        options = whole_options(target.options, target.precision)
+        options = TRT.of(target)
         graph = self._graph(model, target, free, options)
         with self._context(spin=options["spin"]).sound():
             if options["builds"] > 1:
@@ -113,11 +113,7 @@ class TrtRuntime:
         """
         wanted = target or Target(runtime="trt", batch=min(64, max(1, len(inputs))))
         with self._executing(model, inputs, wanted) as network:
-            size = network.batch
-            short = -len(inputs) % size
-            whole = np.concatenate([inputs, np.zeros_like(inputs[:1]).repeat(short, 0)])
-            parts = [network.infer(whole[at : at + size]) for at in range(0, len(whole), size)]
-        return np.concatenate(parts)[: len(inputs)]
+            return in_batches(network.infer, inputs, network.batch)
 
     def engine(self, model: bytes, inputs: np.ndarray, target: Target) -> EngineFile:
         """The engine that `execute` runs; from the folder of engines, where it was built before.
@@ -136,7 +132,7 @@ class TrtRuntime:
     @contextmanager
     def _executing(self, model: bytes, inputs: np.ndarray, target: Target) -> Iterator[TrtNetwork]:
         """A network with its own weights, ready to run."""
-        options = whole_options(target.options, target.precision)
+        options = TRT.of(target)
         free = dict.fromkeys(symbols(model), target.batch)
         graph = self._graph(model, target, free, options, inputs)
         with self._context(spin=options["spin"]).sound():

@@ -10,6 +10,7 @@ import hashlib
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,10 +21,11 @@ from hwprune_device.estimate import Clock
 from hwprune_device.job import Target
 from hwprune_device.owner import cache_folder
 from hwprune_device.runtimes import unheard
+from hwprune_device.runtimes.inputs import in_batches
 from hwprune_device.runtimes.patience import patience_s
 from hwprune_device.runtimes.trt_graph import graph_for
 from hwprune_device.runtimes.trtexec_network import Engine, TrtexecNetwork, build, build_flags
-from hwprune_device.runtimes.trtexec_options import whole_options
+from hwprune_device.runtimes.trtexec_options import TRTEXEC
 from hwprune_device.runtimes.trtexec_program import Trtexec, TrtexecError
 from hwprune_device.sysfs import UNAVAILABLE
 
@@ -82,7 +84,7 @@ class TrtexecRuntime:
             TrtexecError: TensorRT refused it.
             ValueError: the target asks for what this release cannot do.
         """
-        options = whole_options(target.options, target.precision)
+        options = TRTEXEC.of(target)
         graph = self._graph(model, target, free)
         return self._ready(graph, target, options, alive)
 
@@ -95,19 +97,14 @@ class TrtexecRuntime:
         fixed = firsts[0].dim_value if firsts else 0
         size = fixed or min(_LARGEST_BATCH, max(1, len(inputs)))
         wanted = replace(target or Target(runtime="trtexec"), batch=size)
-        options = whole_options(wanted.options, wanted.precision)
+        options = TRTEXEC.of(wanted)
         free = {dim.dim_param: size for dim in firsts if dim.dim_param}
         network = self._ready(self._graph(model, wanted, free, inputs), wanted, options, unheard)
+        names = graph.input[0].name, graph.output[0].name
         try:
-            short = -len(inputs) % size
-            whole = np.concatenate([inputs, np.zeros_like(inputs[:1]).repeat(short, 0)])
-            names = graph.input[0].name, graph.output[0].name
-            parts = [
-                network.infer(*names, whole[at : at + size]) for at in range(0, len(whole), size)
-            ]
+            return in_batches(partial(network.infer, *names), inputs, size)
         finally:
             network.close()
-        return np.concatenate(parts)[: len(inputs)]
 
     def _graph(
         self,

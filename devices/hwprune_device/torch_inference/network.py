@@ -11,7 +11,7 @@ import torch
 from hwprune_device.job import Target
 from hwprune_device.reading import Memory
 from hwprune_device.resident import PeakWatch
-from hwprune_device.runtimes.options import whole_options
+from hwprune_device.runtimes.torch_options import TORCH
 from hwprune_device.torch_inference.allocations import (
     cpu_peak_bytes,
     cuda_peak_bytes,
@@ -50,7 +50,7 @@ class TorchNetwork:
         self, model: bytes, target: Target, free: Mapping[str, int], *, device: str
     ) -> None:
         self._device = device
-        options = whole_options(target.options, target.threads, target.precision, runtime="torch")
+        options = TORCH.of(target)
         self._reserved_before = 0
         with PeakWatch() as peak, torch_errors(device):
             _start(target, options, device)
@@ -144,7 +144,7 @@ def outputs_of(model: bytes, inputs: np.ndarray, target: Target, *, device: str)
     A network of fixed batch runs as often as needed. A captured graph runs the kernels of eager
     mode, so that is what runs here for it.
     """
-    options = whole_options(target.options, target.threads, target.precision, runtime="torch")
+    options = TORCH.of(target)
     with torch_errors(device), torch.inference_mode():
         _start(target, options, device)
         with torch.inference_mode(False), torch.no_grad():

@@ -20,7 +20,7 @@ from hwprune_device.runtimes.cuda import Cuda
 from hwprune_device.runtimes.trt_builder import Build
 from hwprune_device.runtimes.trt_engine import Tensor
 from hwprune_device.runtimes.trt_network import TrtNetwork
-from hwprune_device.runtimes.trt_options import whole_options
+from hwprune_device.runtimes.trt_options import TRT
 from tests.hwprune_device.troubled_board import first_width
 
 BREAKS, FULL = 15, 14
@@ -85,7 +85,7 @@ def _tensor(name: str, shape: tuple[int, ...], is_input: bool) -> Tensor:
 
 def spinning_network(cuda: Cuda, width: int, target: Target) -> TrtNetwork:
     """A network that runs as TensorRT's do."""
-    options = whole_options(target.options, target.precision)
+    options = TRT.of(target)
     build = Build(
         engine=b"\0" * 1000 * width,
         seconds=0.1,

@@ -17,7 +17,8 @@ from hwprune_device.fork import Watch, run_in_child
 from hwprune_device.job import Protocol, Target
 from hwprune_device.reading import Failure, Reading
 from hwprune_device.runtimes import make_runtime
-from hwprune_device.runtimes.torchrt import PRECISIONS, TorchRuntime
+from hwprune_device.runtimes.torch_options import TORCH
+from hwprune_device.runtimes.torchrt import TorchRuntime
 from tests.hwprune_device.board import ROOT, Board, running
 from tests.hwprune_device.chain import WIDTHS, chain, job, name, plan
 from tests.hwprune_device.test_batch import endless_below
@@ -216,7 +217,7 @@ def test_a_request_that_cannot_be_met_is_want_of_memory():
 def test_every_precision_is_known_to_what_casts():
     from hwprune_device.torch_inference.module import DTYPES
 
-    assert tuple(DTYPES) == PRECISIONS
+    assert tuple(DTYPES) == TORCH.precisions
 
 
 def test_inductor_is_waited_for_while_it_compiles():

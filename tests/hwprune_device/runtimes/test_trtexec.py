@@ -20,7 +20,8 @@ from hwprune_device.job import Protocol, Target
 from hwprune_device.reading import Failure, Reading
 from hwprune_device.runtimes import UnknownRuntimeError, make_runtime
 from hwprune_device.runtimes.onnxrt import OnnxRuntime
-from hwprune_device.runtimes.options import OptionError, normal_options
+from hwprune_device.runtimes.option_error import OptionError
+from hwprune_device.runtimes.options import normal_options
 from hwprune_device.runtimes.trtexec_program import TrtexecError, times_ms
 from tests.hwprune_device.board import Board, running
 from tests.hwprune_device.chain import WIDTHS, chain, job, name, plan
