@@ -104,8 +104,9 @@ class Deployment:
     """Address of the Ray cluster to join, "auto" for the one that runs here; empty: our own."""
     nominal: Literal["typical", "slowest"] = "typical"
     """Whose latency counts where a kind has more boards than one."""
-    tolerance: float = 1e-3
-    """Largest relative difference between torch, ONNX and the board at delivery."""
+    tolerance: float | None = None
+    """Largest relative difference between torch, ONNX and the boards at delivery; None: as the
+    precision of each board allows."""
 
     @property
     def limits(self) -> tuple[str, ...]:
@@ -173,7 +174,7 @@ def parse_deployment(data: Mapping[str, Any], *, name: str, folder: Path) -> Dep
             Recipe, {"distillation": 0.5, **wish.get("finetune", {})}, where=f"{name} [finetune]"
         ),
         certificate_readings=int(delivery.get("certificate_readings", 5)),
-        tolerance=float(delivery.get("tolerance", 1e-3)),
+        tolerance=float(delivery["tolerance"]) if "tolerance" in delivery else None,
     )
 
 

@@ -93,4 +93,10 @@ def _show(result: Result, folder: Path, *, as_json: bool) -> None:
     for doubt in dict.fromkeys((*result.doubts, *result.certificate.doubts)):
         console.print(f"doubt     {doubt}", style="yellow", markup=False)
     console.print(f"\nnetwork   {folder}/model.onnx, weights.safetensors, architecture.json")
+    for engine in result.engines:
+        console.print(
+            f"engine    {folder}/{engine.file}, for {engine.gpu} and TensorRT {engine.tensorrt} "
+            "alone",
+            markup=False,
+        )
     console.print(f"report    {folder / 'report.html'}")

@@ -6,8 +6,6 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
-import numpy as np
-
 from hwprune.board import Board
 from hwprune.candidate import Candidate
 from hwprune.channels.base import BaseNetwork
@@ -69,14 +67,6 @@ class Fleet:
             _join({kind: futures[i] for kind, futures in asked.items()})
             for i in range(len(candidates))
         ]
-
-    def agree(self, model: bytes, inputs: np.ndarray) -> dict[str, np.ndarray]:
-        """Outputs (N …) of a real network on real inputs (N C H W), by kind.
-
-        Raises:
-            BoardError: a kind of which no board can.
-        """
-        return {kind: farm.agree(model, inputs) for kind, farm in self.farms.items()}
 
     def timings(self) -> dict[str, float]:
         """Seconds by stage and candidates over all kinds, and the mean busy share."""

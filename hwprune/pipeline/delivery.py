@@ -1,27 +1,26 @@
-"""The delivery: fine-tune the winner, package it, prove that every form of it agrees."""
+"""The delivery: fine-tune the winner, package it, prove that every form of it agrees, have boards
+give the engines that they built."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from hwprune.errors import DeliveryError
 from hwprune.finetune.job import finetune_side_by_side
+from hwprune.pipeline.agreement import agree, board_forms
+from hwprune.pipeline.board_form import BoardForm
 from hwprune.pipeline.contest import Contest, Finalist
+from hwprune.pipeline.engines import deliver_engines
 from hwprune.pipeline.workbench import Workbench
 from hwprune.progress import Progress
-from hwprune.report.result import Agreement
-from hwprune.report.rows import HWPRUNE, UNIFORM, FinetuneEpoch
+from hwprune.report.agreement import Agreement
+from hwprune.report.rows import HWPRUNE, UNIFORM, EngineRow, FinetuneEpoch
 from hwprune_device.cut import Cutter
 
 if TYPE_CHECKING:
     from hwprune.pipeline.prepare import Prepared
-
-COMPARED_INPUTS = 8
-"""Calibration images on which torch, ONNX and the board must agree."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +31,10 @@ class Delivered:
     """ONNX of each fine-tuned network."""
     curves: tuple[FinetuneEpoch, ...]
     """Of the delivered one."""
+    forms: Mapping[str, BoardForm]
+    """The delivered one as each kind of board is given it."""
     agreement: Agreement
+    engines: tuple[EngineRow, ...] = ()
     doubts: tuple[str, ...] = ()
     """What a reader of the result has to know."""
 
@@ -61,11 +63,14 @@ def deliver(bench: Workbench, contest: Contest, progress: Progress) -> Delivered
     # A training that failed is no reason to deliver less than what was searched.
     models = models | {name: cuts[name] for name in worse}
     package(bench.folder.path, prepared, contest.winner, models[HWPRUNE])
-    agreement = _agree(bench, models[HWPRUNE])
+    forms = board_forms(bench, models[HWPRUNE])
+    agreement = agree(bench, models[HWPRUNE], forms)
     return Delivered(
         models=models,
         curves=_curves(bench.folder.path / "finetune" / HWPRUNE),
+        forms=forms,
         agreement=agreement,
+        engines=deliver_engines(bench, forms),
         doubts=tuple(f"fine-tuning made {name} worse, so it is as it was cut" for name in worse),
     )
 
@@ -100,41 +105,6 @@ def package(folder: Path, prepared: Prepared, finalist: Finalist, model: bytes) 
         keep=keep,
         base=prepared.base,
     )
-
-
-def _agree(bench: Workbench, model: bytes) -> Agreement:
-    """Compare the reloaded package, the ONNX file run in torch, and the board, on real images."""
-    import torch
-
-    from hwprune.network.graph_module import to_module
-    from hwprune.network.package import load_package
-
-    inputs = bench.prepared.data.inputs("calibration", COMPARED_INPUTS)
-    with torch.inference_mode():
-        reference = load_package(bench.folder.path).eval()(inputs).numpy()
-        onnx = to_module(model).eval()(inputs).numpy()
-    boards = bench.fleet.agree(model, inputs.numpy())
-    agreement = Agreement(
-        onnx_error=_difference(reference, onnx),
-        board_error=max(_difference(reference, board) for board in boards.values()),
-        tolerance=bench.prepared.deployment.tolerance,
-    )
-    if not agreement.holds:
-        raise DeliveryError(
-            "the delivered network does not give the same outputs everywhere",
-            given=f"relative difference to torch: ONNX {agreement.onnx_error:.2e}, "
-            f"board {agreement.board_error:.2e}",
-            possible=f"delivery.tolerance is {agreement.tolerance:g}",
-            next_step="a wider tolerance if the board computes in lower precision; else report it",
-        )
-    return agreement
-
-
-def _difference(reference: np.ndarray, other: np.ndarray) -> float:
-    """Largest difference, relative to the largest output."""
-    if reference.shape != other.shape:
-        return float("inf")
-    return float(np.abs(reference - other).max() / max(np.abs(reference).max(), 1e-12))
 
 
 def _curves(folder: Path) -> tuple[FinetuneEpoch, ...]:

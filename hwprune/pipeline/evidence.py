@@ -8,8 +8,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from hwprune.candidate import Candidate
+from hwprune.pipeline.agreement import with_accuracy
 from hwprune.pipeline.contest import Contest
 from hwprune.pipeline.delivery import Delivered
+from hwprune.pipeline.engines import engine_doubts
 from hwprune.pipeline.fresh import fresh_certificate, fresh_readings
 from hwprune.pipeline.workbench import Workbench
 from hwprune.progress import Progress
@@ -45,6 +47,7 @@ def gather(
     candidates[HWPRUNE] = contest.winner.candidate
     progress.begin("certify", len(candidates))
     certificates, rows, readings = {}, [], []
+    ours: Mapping[str, list[Reading]] = {}
     for name, candidate in candidates.items():
         certificates[name] = fresh_certificate(bench, "certificate", candidate)
         rows.append(_row(bench, delivered, name, candidate, certificates[name]))
@@ -52,7 +55,11 @@ def gather(
         readings += [
             FinalReading(network=name, reading=r) for found in by_kind.values() for r in found
         ]
+        ours = by_kind
         progress.advance(note=name)
+    agreement = with_accuracy(
+        bench, delivered.models[HWPRUNE], delivered.forms, delivered.agreement
+    )
     certificate = replace(certificates[HWPRUNE], commands=commands, versions=versions())
     progress.end(certificate.status)
     return Result(
@@ -73,9 +80,16 @@ def gather(
             candidate_s=contest.clock.candidate_s(),
             board_busy_share=contest.clock.board_busy_share(),
         ),
-        agreement=delivered.agreement,
+        agreement=agreement,
+        engines=delivered.engines,
         conditions=certificate.conditions,
-        doubts=(*delivered.doubts, *certificate.doubts, *_poisoned(bench)),
+        doubts=(
+            *delivered.doubts,
+            *certificate.doubts,
+            *agreement.doubts,
+            *engine_doubts(delivered.engines, ours),
+            *_poisoned(bench),
+        ),
         commands=commands,
         started_at=started_at,
         finished_at=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -17,6 +17,7 @@ from hwprune.progress import Progress
 from hwprune.run_folder import RunFolder
 from hwprune.saliency.ranking import Ranking
 from hwprune.width_limit import group_choices
+from hwprune_device.job import Target
 
 if TYPE_CHECKING:
     import torch
@@ -49,6 +50,12 @@ class Prepared:
     def kinds(self) -> tuple[str, ...]:
         """The kinds of board, in the order of their profiles."""
         return tuple(dict.fromkeys(board.kind or board.name for board in self.boards))
+
+    @property
+    def targets(self) -> dict[str, Target]:
+        """How networks run, by kind; boards of one kind are alike in it."""
+        found = [(board.kind or board.name, board.target) for board in self.boards]
+        return {kind: next(t for name, t in found if name == kind) for kind in self.kinds}
 
 
 def fetch(deployment: Deployment, given: Given, *, network: bool) -> Given:

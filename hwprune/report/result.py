@@ -10,8 +10,10 @@ from typing import Any
 
 from hwprune.errors import RunFolderError
 from hwprune.evaluation import Evaluation
+from hwprune.report.agreement import Agreement
 from hwprune.report.certificate import Certificate
 from hwprune.report.rows import (
+    EngineRow,
     FinetuneEpoch,
     GroupRow,
     MethodRow,
@@ -64,21 +66,6 @@ class Timings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Agreement:
-    """How far the delivered forms' outputs are from torch's, relative to the largest output."""
-
-    onnx_error: float | None
-    board_error: float | None
-    tolerance: float
-
-    @property
-    def holds(self) -> bool:
-        """Whether every form that was compared is within the tolerance."""
-        errors = [e for e in (self.onnx_error, self.board_error) if e is not None]
-        return bool(errors) and max(errors) <= self.tolerance
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
     """A finished run: what was asked, what was found, and the evidence."""
 
@@ -96,6 +83,8 @@ class Result:
     final_readings: tuple[FinalReading, ...] = ()
     timings: Timings = field(default_factory=Timings)
     agreement: Agreement | None = None
+    engines: tuple[EngineRow, ...] = ()
+    """Compiled forms of the delivered network, where boards build such."""
     conditions: Mapping[str, Any] = field(default_factory=dict)
     """The board's state during the final readings."""
     doubts: tuple[str, ...] = ()
@@ -189,6 +178,10 @@ def _fields(data: Mapping[str, Any]) -> dict[str, Any]:
     )
     fields["timings"] = Timings(**data["timings"])
     agreement = data["agreement"]
-    fields["agreement"] = Agreement(**agreement) if agreement is not None else None
+    fields["agreement"] = Agreement.from_json(agreement) if agreement is not None else None
+    fields["engines"] = tuple(
+        EngineRow(**row | {"fell_back": tuple(row["fell_back"])})
+        for row in data.get("engines", ())
+    )
     fields["doubts"], fields["commands"] = tuple(data["doubts"]), tuple(data["commands"])
     return fields

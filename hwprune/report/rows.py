@@ -36,6 +36,28 @@ class NetworkRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EngineRow:
+    """A compiled engine of the delivered network: for one device and one version alone."""
+
+    kind: str
+    """Of board."""
+    file: str
+    """In the run folder; its facts lie beside it, with `.json` after its name."""
+    gpu: str
+    tensorrt: str
+    """Version."""
+    precision: str
+    batch: int
+    size_mb: float
+    sha256: str
+    device_ms: float | None
+    """What it took on the board, by the GPU's clock."""
+    build_s: float
+    fell_back: tuple[str, ...] = ()
+    """Layers that run on the GPU because the DLA cannot."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GroupRow:
     """One channel group before and after the cut."""
 

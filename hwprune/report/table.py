@@ -107,6 +107,8 @@ def table_json(result: Result) -> dict[str, Any]:
         "rows": [row | {"verdict": verdicts[row["name"]]} for row in data["rows"]],
         "certificate": data["certificate"],
         "delivered_method": result.delivered_method,
+        "agreement": data["agreement"],
+        "engines": data["engines"],
         "methods": data["methods"],
         "doubts": data["doubts"],
     }

@@ -8,9 +8,9 @@ import random
 from hwprune.budget import Budget, Constraint
 from hwprune.candidate import Candidate
 from hwprune.evaluation import Evaluation, best_of
+from hwprune.report.agreement import Agreement
 from hwprune.report.certificate import Certificate, certify
 from hwprune.report.result import (
-    Agreement,
     DeploymentSummary,
     FinalReading,
     Result,

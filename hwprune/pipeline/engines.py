@@ -1,0 +1,99 @@
+"""The engines that boards built of the delivered network, as files in the run folder."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import median
+
+from hwprune.errors import DeliveryError
+from hwprune.pipeline.board_form import BoardForm
+from hwprune.pipeline.workbench import Workbench
+from hwprune.report.rows import EngineRow
+from hwprune.run_folder import write_json
+from hwprune_device.reading import Reading
+from hwprune_device.runtimes import EngineFile
+
+UNLIKE = 0.05
+"""Two builds of one network differ by some percent; by more than this a reader has to know."""
+INT8_MODEL = "model.int8.onnx"
+
+
+def deliver_engines(bench: Workbench, forms: Mapping[str, BoardForm]) -> tuple[EngineRow, ...]:
+    """Fetch each kind's engine of the delivered network, and write it with what it is good for.
+
+    Kinds of board whose runtime makes no engines have none.
+
+    Raises:
+        BoardError: a board that should have one does not give it.
+        DeliveryError: an engine was damaged on its way.
+    """
+    rows = []
+    for kind, form in forms.items():
+        found = bench.fleet.farms[kind].engine(form.model, form.inputs)
+        if found is not None:
+            several = len(forms) > 1
+            name = f"model-{_plain(kind)}.engine" if several else "model.engine"
+            rows.append(_write(bench.folder.path / name, kind, *found))
+    quantised = next((f.model for f in forms.values() if f.in_int8), None)
+    if quantised is not None:
+        (bench.folder.path / INT8_MODEL).write_bytes(quantised)
+    return tuple(rows)
+
+
+def engine_doubts(
+    engines: Sequence[EngineRow], readings: Mapping[str, Sequence[Reading]]
+) -> tuple[str, ...]:
+    """Where a delivered engine takes another time than the network that was certified.
+
+    The certificate's readings are of engines with the weights of the search: what a board builds
+    of the same structure a second time may choose other kernels.
+    """
+    doubts = []
+    for engine in engines:
+        times = [r.device_ms for r in readings.get(engine.kind, ()) if r.device_ms is not None]
+        if not times or engine.device_ms is None:
+            continue
+        off = engine.device_ms / median(times) - 1
+        if abs(off) > UNLIKE:
+            doubts.append(
+                f"{engine.file} takes {engine.device_ms:.4g} ms by the clock of its GPU, the "
+                f"engines that were certified {median(times):.4g} ms: two builds of one network "
+                "differ"
+            )
+    return tuple(doubts)
+
+
+def _write(path: Path, kind: str, board: str, engine: EngineFile) -> EngineRow:
+    """Both files of an engine; half an engine must not be taken for one."""
+    facts = engine.facts
+    if hashlib.sha256(engine.data).hexdigest() != facts["sha256"]:
+        raise DeliveryError(
+            "the engine that a board gave was damaged on its way",
+            given=f"{len(engine.data)} of {facts['bytes']} bytes from board {board}",
+            next_step="go on with --resume",
+        )
+    part = path.with_name(f".{path.name}.part")
+    part.write_bytes(engine.data)
+    part.replace(path)
+    write_json(path.with_name(path.name + ".json"), {"kind": kind, "board": board, **facts})
+    return EngineRow(
+        kind=kind,
+        file=path.name,
+        gpu=str(facts["gpu"]),
+        tensorrt=str(facts["tensorrt"]),
+        precision=str(facts["precision"]),
+        batch=int(facts["batch"]),
+        size_mb=len(engine.data) / 1e6,
+        sha256=str(facts["sha256"]),
+        device_ms=float(facts["device_ms"]),
+        build_s=float(facts["build"]["seconds"]),
+        fell_back=tuple(facts["build"]["fell_back"]),
+    )
+
+
+def _plain(kind: str) -> str:
+    """A kind's name as part of a file's."""
+    return re.sub(r"[^\w.-]+", "-", kind)

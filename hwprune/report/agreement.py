@@ -1,0 +1,96 @@
+"""The agreement: how far outputs of the delivered forms are apart, and how right boards are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+TOLERANCES: Mapping[str, float] = {
+    "fp32": 1e-3,
+    "tf32": 1e-2,
+    "fp16": 1e-2,
+    "bf16": 5e-2,
+    "int8": 0.1,
+}
+"""Largest relative difference to torch that a precision explains: rounding, not a fault. What int8
+costs in accuracy is measured instead."""
+COSTLY = 0.005
+"""A loss of accuracy by a precision that a reader has to know."""
+
+
+def tolerance_of(precision: str) -> float:
+    """The tolerance where the deployment says none."""
+    return TOLERANCES.get(precision, TOLERANCES["fp32"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoardAgreement:
+    """The delivered network on one kind of board, in the precision of that board."""
+
+    kind: str
+    precision: str
+    error: float
+    """Largest difference of an output to torch's in fp32, relative to the largest output."""
+    tolerance: float
+    accuracy: float | None = None
+    """Share of the first `images` test images that the board classifies right, 0..1; None where
+    its precision is that of torch."""
+    accuracy_fp32: float | None = None
+    """The same in torch."""
+    images: int = 0
+
+    @property
+    def holds(self) -> bool:
+        """Whether the difference is within the tolerance."""
+        return self.error <= self.tolerance
+
+    @property
+    def doubt(self) -> str:
+        """What its precision costs, in words; empty where that is little, or not known."""
+        if self.accuracy is None or self.accuracy_fp32 is None:
+            return ""
+        loss = self.accuracy_fp32 - self.accuracy
+        if loss <= COSTLY:
+            return ""
+        return (
+            f"in {self.precision} on {self.kind} the delivered network is right on "
+            f"{self.accuracy * 100:.2f} % of {self.images} test images, in fp32 on "
+            f"{self.accuracy_fp32 * 100:.2f} %"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreement:
+    """How far the delivered forms' outputs are from torch's, relative to the largest output."""
+
+    onnx_error: float | None
+    board_error: float | None
+    """The largest of all kinds of board."""
+    tolerance: float
+    """Of ONNX; of the boards too in results that do not name them."""
+    boards: tuple[BoardAgreement, ...] = ()
+
+    @property
+    def holds(self) -> bool:
+        """Whether every form that was compared is within its tolerance."""
+        told = self.onnx_error if self.boards else max(self._errors(), default=None)
+        return (
+            told is not None
+            and told <= self.tolerance
+            and all(board.holds for board in self.boards)
+        )
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What lower precisions cost, in words."""
+        return tuple(board.doubt for board in self.boards if board.doubt)
+
+    def _errors(self) -> list[float]:
+        return [e for e in (self.onnx_error, self.board_error) if e is not None]
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Agreement:
+        """From the plain data of `dataclasses.asdict`, also of results without boards."""
+        boards = tuple(BoardAgreement(**board) for board in data.get("boards", ()))
+        return cls(**{**data, "boards": boards})
