@@ -89,7 +89,7 @@ class Keeper:
         if not reached and not self._wait_for_board([]):
             return
         self._kind.answers(self.name, True)
-        while wishes := self._kind.room.take(self._kind.batch_limit()):
+        while wishes := self._kind.room.take(self._kind.batch_limit(), self._kind.answering):
             try:
                 self._work(wishes)
             except Exception as error:

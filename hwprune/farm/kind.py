@@ -186,6 +186,11 @@ class Kind:
             (self._answering.add if yes else self._answering.discard)(board)
             self._deserted_at = None if self._answering else self._deserted_at or time.monotonic()
 
+    @property
+    def answering(self) -> int:
+        """How many boards can measure at this moment."""
+        return max(1, len(self._answering))
+
     def deserted_s(self) -> float:
         """How long no board of this kind has been able to measure."""
         at = self._deserted_at

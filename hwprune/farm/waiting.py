@@ -95,10 +95,12 @@ class WaitingRoom:
             self._queue.extendleft(reversed(wishes))
             self._changed.notify_all()
 
-    def take(self, limit: int) -> list[Wish]:
+    def take(self, limit: int, boards: int = 1) -> list[Wish]:
         """The next batch, of `limit` wishes at most; empty once the room is closed.
 
-        Several boards that are free at the same time get a fair share each.
+        Several boards that are free at the same time get a fair share each. Where so many
+        `boards` work, none takes more than its share of all that is open: those that are about
+        to be free would find nothing left, and the batch before a pause would last for long.
         """
         with self._changed:
             self._takers += 1
@@ -106,7 +108,9 @@ class WaitingRoom:
                 while not self._closed:
                     self._changed.wait_for(lambda: self._queue or self._closed)
                     self._gather(limit)
-                    share = -(-len(self._queue) // self._takers)
+                    share = min(
+                        -(-len(self._queue) // self._takers), -(-len(self._open) // boards)
+                    )
                     # Another board may have emptied the queue meanwhile: then wait again.
                     if batch := self._next(min(limit, max(share, _LEAST))):
                         return batch

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
@@ -73,17 +72,15 @@ class ConstrainedPPOConfig(PPOConfig):
 
 
 class ConstrainedPPO(PPO):
-    """One iteration: sample and hand in a batch, then wait for an earlier one and learn from it.
+    """One iteration: sample and hand in batch k+1, then wait for batch k and learn from it.
 
-    The policy that learns from a batch is an update or two ahead of the one that proposed it;
-    PPO's ratio takes care of that, as it is held against the recorded probabilities.
+    The policy that learns from a batch is one update ahead of the one that proposed it; PPO's
+    ratio takes care of that, as it is held against the recorded probabilities.
     """
 
     desk: Desk
-    ahead: int
-    """How many batches are under way while the one before them is waited for."""
-    pending: deque[tuple[list[SingleAgentEpisode], Ticket]]
-    """Batches whose evaluations are under way, the oldest first."""
+    pending: tuple[list[SingleAgentEpisode], Ticket] | None = None
+    """A batch whose evaluations are under way."""
     outcomes: Outcomes | None = None
     """Of the batch last learned from."""
 
@@ -99,9 +96,7 @@ class ConstrainedPPO(PPO):
 
     def attach(self, desk: Desk) -> None:
         """Say where proposals are evaluated; once, after building."""
-        self.desk, self.pending = desk, deque()
-        # The head is never idle while a batch is out, not even for one board.
-        self.ahead = max(1, desk.turn.problem.ahead)
+        self.desk = desk
         self.environment.attach(desk)
 
     @property
@@ -126,16 +121,14 @@ class ConstrainedPPO(PPO):
 
     def training_step(self) -> None:
         """Propose, then learn; without an allowance left it only learns."""
+        proposed = self._propose() if self.desk.turn.left > 0 else None
         self.outcomes = None
-        if self.desk.turn.left > 0:
-            self.pending.append(self._propose())
-            if len(self.pending) <= self.ahead:
-                return
-        if self.pending:
-            episodes, ticket = self.pending.popleft()
+        if self.pending is not None:
+            episodes, ticket = self.pending
             self.outcomes = self.desk.resolve(ticket)
             write_outcomes(episodes, self.outcomes, self.desk.turn.problem.base_accuracy)
             self._learn(episodes)
+        self.pending = proposed
 
     def _propose(self) -> tuple[list[SingleAgentEpisode], Ticket]:
         episodes = self.env_runner.sample(num_episodes=self.environment.num_envs)

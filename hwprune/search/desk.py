@@ -6,7 +6,7 @@ what the table believes.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 
@@ -72,15 +72,10 @@ class Desk:
         self.turn.submit(list(chosen))
         return self.ticket(widths)
 
-    def ticket(self, widths: np.ndarray, episodes: Collection[int] | None = None) -> Ticket:
-        """A ticket for proposals whose evaluations were asked for before.
-
-        `episodes`: those that an earlier ticket for them had; without it, all that are known.
-        """
+    def ticket(self, widths: np.ndarray) -> Ticket:
+        """A ticket for proposals whose evaluations were asked for before."""
         known = (
-            (i, self.turn.find(Candidate(widths=tuple(row))))
-            for i, row in enumerate(widths.tolist())
-            if episodes is None or i in episodes
+            (i, self.turn.find(Candidate(widths=tuple(r)))) for i, r in enumerate(widths.tolist())
         )
         return Ticket(widths=widths, asked={i: f for i, f in known if f is not None})
 

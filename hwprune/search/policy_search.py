@@ -134,7 +134,7 @@ class PolicySearch:
 
     def step(self) -> bool:
         """One batch; whether there is another."""
-        if self._turn.left == 0 and not self._algorithm.pending:
+        if self._turn.left == 0 and self._algorithm.pending is None:
             return False
         before = self._turn.left
         self._algorithm.train()
@@ -169,14 +169,10 @@ class PolicySearch:
         }
 
     def _save(self, folder: Path) -> None:
-        pending = [
-            {
-                "episodes": to_arrays(episodes),
-                "widths": ticket.widths,
-                "asked": list(ticket.asked),
-            }
-            for episodes, ticket in self._algorithm.pending
-        ]
+        pending = self._algorithm.pending
+        batch = None
+        if pending is not None:
+            batch = {"episodes": to_arrays(pending[0]), "widths": pending[1].widths}
         asked = self._turn.asked_widths
         disk.save(
             folder,
@@ -187,7 +183,7 @@ class PolicySearch:
                 "evaluations": self.problem.evaluations,
                 "asked": [list(widths) for widths in asked],
                 "resolved": len(self._turn.evaluations),
-                "pending": pending,
+                "pending": batch,
                 "learner": self._algorithm.learner_state(),
                 "advisor": self._desk.advisor.state,
                 "chance": disk.chance(),
@@ -199,17 +195,15 @@ class PolicySearch:
         (folder / HISTORY).write_text(lines, encoding="utf-8")
 
     def _restore(self, kept: dict[str, Any]) -> None:
-        """Ask again for what was asked, answered from memory, and take up what was in flight."""
+        """Ask again for what was asked, answered from memory, and take up the batch in flight."""
         asked = [Candidate(widths=tuple(widths)) for widths in kept["asked"]]
         futures = self._turn.submit(asked)
         self._turn.resolve(futures[: kept["resolved"]])
         self._desk.advisor.restore(kept["advisor"], self._turn.evaluations)
         self._algorithm.set_learner_state(kept["learner"])
-        pending = kept["pending"] or []
-        # One batch was all there was before searches knew of several boards.
-        for batch in [pending] if isinstance(pending, dict) else pending:
-            ticket = self._desk.ticket(batch["widths"], batch.get("asked"))
-            self._algorithm.pending.append((to_episodes(batch["episodes"]), ticket))
+        if kept["pending"] is not None:
+            ticket = self._desk.ticket(kept["pending"]["widths"])
+            self._algorithm.pending = (to_episodes(kept["pending"]["episodes"]), ticket)
         self.history = list(kept["history"])
         self._stale = kept["stale"]
         disk.set_chance(kept["chance"])

@@ -29,9 +29,6 @@ Costs = list[Future[Cost | Failure]]
 
 ROUNDS = 12
 """A method that learns as it goes learns about so many times at least, however many boards."""
-AHEAD = 2
-"""Batches under way beyond the one that is waited for. With one less, boards that are done with
-their part of a batch would stand still until its last part is in and the head has learned."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,8 +66,3 @@ class SearchProblem:
         small allowance is not spent in fewer than `rounds` steps to keep every board busy.
         """
         return max(one_board, min(one_board * self.boards, self.evaluations // rounds))
-
-    @property
-    def ahead(self) -> int:
-        """How many batches to have under way while the one before them is waited for."""
-        return 0 if self.boards == 1 else AHEAD

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bisect import insort
-from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
 
@@ -22,7 +21,7 @@ class Turn:
         self.evaluations: list[Evaluation] = []
         """Resolved ones, in the order asked for."""
         self._resolved: set[int] = set()
-        self._under_way: deque[list[Future[Evaluation]]] = deque()
+        self._under_way: list[Future[Evaluation]] = []
         self._evaluator = evaluator
         self._progress = progress
 
@@ -73,19 +72,23 @@ class Turn:
         return self.resolve(self.start(candidates))
 
     def hand_in(self, candidates: Sequence[Candidate]) -> None:
-        """Start a batch as far as the allowance permits, and wait for the oldest under way.
+        """Start a batch as far as the allowance permits, and wait for the one before it.
 
-        So several boards have batches to go on with while the method learns. With one board this
-        very batch is waited for: where readings are few each had better be learned from at once.
+        So several boards have a batch to go on with while the method learns from the last one.
+        With one board this batch is waited for: a search that is short of readings had rather
+        learn from each of them at once.
         """
-        self._under_way.append(self.start(candidates))
-        if len(self._under_way) > self.problem.ahead:
-            self.resolve(self._under_way.popleft())
+        asked = self.start(candidates)
+        self.take_in()
+        self._under_way = asked
+        if self.problem.boards == 1:
+            self.take_in()
 
     def take_in(self) -> list[Evaluation]:
-        """Wait for all that was handed in; empty if nothing is under way."""
-        batches, self._under_way = self._under_way, deque()
-        return [evaluation for batch in batches for evaluation in self.resolve(batch)]
+        """Wait for the batch that was handed in last; empty if nothing is under way."""
+        found = self.resolve(self._under_way)
+        self._under_way = []
+        return found
 
     def start(self, candidates: Sequence[Candidate]) -> list[Future[Evaluation]]:
         """Start evaluating as many of the candidates as the allowance permits."""

@@ -146,7 +146,7 @@ def main() -> None:
     if "policy" in methods:
         # Not a part of any row: a process imports it once.
         import hwprune.search.policy_search  # noqa: F401
-    print(f"{options.candidates} candidates of {JOB_S} s")
+    print(f"{options.candidates} candidates of {JOB_S} s", flush=True)
     print("method       boards   wall s   times faster   boards busy   head s     best")
     with Cluster(), tempfile.TemporaryDirectory() as folder:
         for method in methods:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
@@ -53,3 +54,11 @@ def test_every_kind_runs_a_network_with_its_weights(fleet):
     outputs = {k: farm.agree(base_network().onnx, inputs) for k, farm in fleet.farms.items()}
     assert set(outputs) == {ONE.name, "slow"}
     np.testing.assert_allclose(outputs["slow"], outputs[ONE.name], rtol=1e-3, atol=1e-5)
+
+
+def test_the_kind_with_the_fewest_boards_says_how_many_measure_at_a_time(tmp_path):
+    fast = [replace(ONE, name=f"fast{n}", kind="fast") for n in range(3)]
+    slow = [replace(SLOW, name=f"slow{n}") for n in range(2)]
+    with closing(ReadingStore(tmp_path / "s.sqlite")) as store:
+        assert Fleet([*fast, *slow], store).boards == 2
+        assert Fleet(fast, store).boards == 3

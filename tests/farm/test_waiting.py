@@ -60,6 +60,18 @@ def test_boards_that_are_free_at_once_share_a_burst():
     assert max(map(len, batches)) <= 12
 
 
+def test_a_board_leaves_their_share_to_those_that_are_about_to_be_free():
+    room = WaitingRoom()
+    join(room, *range(64))
+    assert [len(room.take(16, boards=8)) for _ in range(8)] == [8] * 8
+
+
+def test_few_are_not_divided_among_many_boards():
+    room = WaitingRoom()
+    join(room, *range(6))
+    assert [len(room.take(16, boards=8)) for _ in range(2)] == [4, 2]
+
+
 def test_what_is_put_back_goes_first_and_a_suspect_goes_alone():
     room = WaitingRoom()
     join(room, 1, 2, 3)

@@ -18,6 +18,7 @@ from hwprune.search.uniform import divisions
 from hwprune.testing.synthetic_problem import SyntheticProblem
 
 ALLOWANCE = 200
+GROUPS = 20
 BOARD = 4
 """The farm gives a board that is free so many at least, if it was asked for them."""
 
@@ -44,7 +45,7 @@ class Counting(Evaluator):
 
 
 def searched(method: str, boards: int, allowance: int = ALLOWANCE) -> Counting:
-    problem = SyntheticProblem(20, seed=1).search_problem(allowance, boards=boards)
+    problem = SyntheticProblem(GROUPS, seed=1).search_problem(allowance, boards=boards)
     evaluator = Counting(problem, method)
     METHODS[method](problem, evaluator, progress=Silent())
     return evaluator
@@ -63,6 +64,20 @@ def test_eight_boards_keep_their_allowance_and_find_something_feasible(method):
 def test_eight_boards_have_a_batch_each_while_the_one_before_is_taken_in(method):
     under_way = searched(method, 8).under_way
     assert median(under_way) >= 8 * BOARD
+
+
+@pytest.mark.parametrize(
+    ("method", "least"),
+    [("sensitivity", 3 * GROUPS), ("greedy", GROUPS - 1), ("uniform", 8)],
+)
+def test_what_needs_no_answer_before_it_is_asked_for_together(method, least):
+    assert max(searched(method, 8).under_way) >= least
+
+
+@pytest.mark.parametrize(("method", "most"), [("policy", 2 * 5), ("random", 5)])
+def test_one_board_is_asked_for_no_more_than_it_ever_was(method, most):
+    _, *later = searched(method, 1, 100).under_way
+    assert max(later) == most
 
 
 @given(boards=st.integers(1, 100), allowance=st.integers(1, 10_000), one=st.integers(1, 32))
