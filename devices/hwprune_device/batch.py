@@ -89,7 +89,7 @@ class BatchRun:
 
     def _take(self, frame: Frame, group: list[int]) -> None:
         """A frame from the child: what it works on, an outcome, its error, or the batch's end."""
-        header, alone = frame.header, len(group) == 1
+        header, alone = dict(frame.header), len(group) == 1
         if frame.kind == "at":
             # The head must know whom to suspect should this whole board die now.
             index = int(header["index"])
@@ -102,7 +102,8 @@ class BatchRun:
             self._rounds = int(header["rounds"])
         elif frame.kind == "outcome":
             failure = header.get("failure")
-            if failure and failure["stage"] == "memory" and not alone:
+            of_base = header.pop("of_base", False)
+            if failure and failure["stage"] == "memory" and not alone and not of_base:
                 # Its neighbours held memory too: it gets a child to itself before it is judged.
                 self._groups.append([header["index"]])
                 return

@@ -27,6 +27,7 @@ _STAGE_OF_STEP: dict[str, Stage] = {
     "time": "run",
     "energy": "run",
 }
+_OF_BASE = "the unpruned network itself failed: "
 _STAGE_OF_ERROR: dict[type[Exception], Stage] = {MemoryError: "memory", TimeoutError: "timeout"}
 
 
@@ -66,7 +67,14 @@ class Batch:
         unpruned = CandidateJob(
             architecture=self._job.base_architecture, widths=self._job.base_widths
         )
-        base = self._build(BASE, unpruned)
+        try:
+            base = self._build(BASE, unpruned)
+        except Exception as error:
+            # Nothing can be told beside it, and what it said is worth more than where it was said.
+            for index in self._indices:
+                self._fail(index, error, of_base=True)
+            self._report({"kind": "done", "timings": asdict(self._spent), "rounds": 0})
+            return
         built = {index: b for index in self._indices if (b := self._try_build(index)) is not None}
         watch, rounds = self._time(base, built)
         account = self._account(watch, rounds, self._board.told())
@@ -203,13 +211,14 @@ class Batch:
             workers=self._workers(),
         )
 
-    def _fail(self, index: int, error: Exception) -> None:
+    def _fail(self, index: int, error: Exception, *, of_base: bool = False) -> None:
         stage = _STAGE_OF_STEP[self._marker.read().step]
         for kind, said in _STAGE_OF_ERROR.items():
             stage = said if isinstance(error, kind) else stage
         failure = Failure(
             stage=stage,
-            message=f"{type(error).__name__}: {error}",
+            message=f"{_OF_BASE if of_base else ''}{type(error).__name__}: {error}",
             architecture=self._job.candidates[index].architecture,
         )
-        self._report({"kind": "outcome", "index": index, "failure": failure.to_json()})
+        head = {"kind": "outcome", "index": index, "failure": failure.to_json()}
+        self._report({**head, "of_base": of_base})

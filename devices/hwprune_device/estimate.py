@@ -18,7 +18,7 @@ Clock = Literal["thread_cpu", "wall", "device"]
 
 CONTENDED = 0.02
 """Wall and thread-CPU time agree within 0.3 % on an undisturbed core; above 2 % it was not."""
-CLASS_CV = {"one thread": 0.014, "several threads": 0.035}
+CLASS_CV = {"one thread": 0.014, "several threads or a GPU": 0.035}
 """Between-batch coefficient of variation of the ratio to the base, by class of device, as long as
 the base runs at its calm time. One thread: 12 networks read 8 times gave 1.2 to 1.5 %, nine
 networks read 40 times 0.3 to 2.8 %, seven of them below 1 %, and three read 40 times again 0.4 to
@@ -124,7 +124,7 @@ class Spread:
 
 def device_class(threads: int) -> str:
     """The entry of CLASS_CV for a board."""
-    return "several threads" if threads > 1 else "one thread"
+    return "several threads or a GPU" if threads > 1 else "one thread"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

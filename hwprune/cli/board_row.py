@@ -56,5 +56,9 @@ def reached(board: Board) -> str:
 
 def runs(board: Board) -> str:
     """What runs networks there, in a phrase."""
+    from hwprune_device.gpu_presence import on_gpu
+
+    if on_gpu(board.target, present=True):
+        return f"{board.target.runtime}, {board.target.precision}"
     threads = f"{board.target.threads} thread{'s' if board.target.threads > 1 else ''}"
     return f"{board.target.runtime}, {threads}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from hwprune.board import Board
     from hwprune.channels.base import BaseNetwork
     from hwprune.farm.session import BoardSession
-    from hwprune_device.reading import Memory, Reading
+    from hwprune_device.reading import Reading
 
 QUANTILES = (0.5, 0.9, 0.95)
 
@@ -194,16 +194,6 @@ def _memory_mb(readings: Sequence[Reading]) -> float | None:
     return max((r.memory.peak_mb for r in readings if r.memory.peak_mb is not None), default=None)
 
 
-def _memory_words(memory: Memory) -> str:
-    from hwprune.report import figures
-
-    weights = f"weights {figures.megabytes(memory.weights_mb)}"
-    if memory.peak_mb is None:
-        return f"{figures.NOT_TOLD} by this runtime; {weights}"
-    activations = f"activations {figures.megabytes(memory.activations_mb)}"
-    return f"{figures.megabytes(memory.peak_mb)} = {weights} + {activations}"
-
-
 def _energy_mj(readings: Sequence[Reading]) -> float | None:
     """Median of the readings that have an energy; None without any."""
     from statistics import median
@@ -212,65 +202,28 @@ def _energy_mj(readings: Sequence[Reading]) -> float | None:
     return median(found) if found else None
 
 
-def _energy_rows(data: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Nothing where energy was not asked for; why not, where it could not be read."""
-    from hwprune.report.figures import millijoules
-
-    if not data["energy_source"]:
-        return []
-    return [("energy", millijoules(data["energy_mj"])), ("  source", data["energy_source"])]
-
-
 def _show(readings: Sequence[Reading], board: Board, base: BaseNetwork, model: str) -> None:
+    from hwprune.cli.reading_rows import reading_rows
     from hwprune.cli.screen import output
-    from hwprune.report import figures
 
-    data, last = facts(readings, board), readings[-1]
-    memory, target = last.memory, board.target
-    runs = sum(len(visit) for r in readings for visit in r.runs_ms)
+    data, target = facts(readings, board), board.target
     shape = "x".join(str(size) for size in (target.batch, *base.input_shape[1:]))
-    rows = [
-        (
-            "latency",
-            f"{figures.ms(data['latency_ms'])}   95 % interval "
-            f"{figures.spread_ms(data['low_ms'], data['high_ms'])} ms",
-        ),
-        *(
-            (f"  {name}", figures.ms(found["value"]))
-            for name, found in data["quantiles_ms"].items()
-        ),
-        ("readings", f"{len(readings)}, {runs} runs on the {_clock(last)} clock"),
-        ("  interval", last.interval_source),
-        ("memory", _memory_words(memory)),
-        ("  arena", figures.memory(memory.arena_mb, measured=True)),
-        *_energy_rows(data),
-        ("build", figures.seconds(last.build_s)),
-        ("model file", figures.megabytes(last.model_mb)),
-        ("conditions", _conditions(last)),
-    ]
     console = output()
     console.print(
-        f"[bold]{Path(model).name}[/] on {board.name}: {target.runtime}, {target.precision}, "
-        f"{target.threads} threads, input {shape}"
+        f"[bold]{Path(model).name}[/] on {board.name}: {_runs(readings[-1])}, input {shape}"
     )
-    for name, text in rows:
-        console.print(f"{name:<12}{text}", markup=False, soft_wrap=True)
+    for name, text in reading_rows(data, readings):
+        console.print(f"{name:<14}{text}", markup=False, soft_wrap=True)
     for doubt in data["doubts"]:
-        console.print(f"{'doubt':<12}{doubt}", style="yellow", markup=False, soft_wrap=True)
+        console.print(f"{'doubt':<14}{doubt}", style="yellow", markup=False, soft_wrap=True)
 
 
-def _clock(reading: Reading) -> str:
-    words = {"thread_cpu": "thread-CPU", "wall": "wall", "device": "device's own"}
-    return words[reading.clock]
-
-
-def _conditions(reading: Reading) -> str:
-    """What ran beside the reading, in one line; all conditions are in --json."""
-    from hwprune.report.figures import percent
-
-    said = []
-    for key, words in (("other_cpu_share", "other processes"), ("steal_share", "hypervisor")):
-        share = reading.conditions.get(key)
-        if isinstance(share, float):
-            said.append(f"{words} took {percent(share, 1)} of the cores' time")
-    return "; ".join(said) or "not told by the board"
+def _runs(reading: Reading) -> str:
+    """What ran the network: "onnxrt 1.23.0, fp32, 2 threads", "trt 10.3.0, fp16"."""
+    target = reading.target
+    words = f"{target['runtime']} {target.get('version', '')}".strip() + f", {target['precision']}"
+    # One thread feeds a GPU, and how many there are changes nothing.
+    if reading.device_ms is not None:
+        return words
+    count = target["threads"]
+    return f"{words}, {count} thread{'s' if count > 1 else ''}"

@@ -23,6 +23,7 @@ from hwprune.farm.status import KindStatus
 from hwprune.farm.store import ReadingStore
 from hwprune.farm.timetable import Timetable
 from hwprune.farm.waiting import WaitingRoom, Wish
+from hwprune_device.gpu_presence import on_gpu
 from hwprune_device.job import CandidateJob, Job
 from hwprune_device.reading import Failure, Reading
 
@@ -141,7 +142,7 @@ class Kind:
         base, protocol = self.base, self.board.protocol
         if protocol.between_batch_cv is None:
             squares, freedom = self.store.spread(self.conditions_key, self._target_key)
-            shown = between_batches(squares, freedom, self.board.target.threads)
+            shown = between_batches(squares, freedom, self._workers)
             if shown is not None:
                 protocol = replace(protocol, between_batch_cv=shown[0], cv_source=shown[1])
         return Job(
@@ -157,6 +158,12 @@ class Kind:
             base_nominal_ms=self.nominal_ms if work else None,
             base_calm_ms=self.calm_ms(board) if work else None,
         )
+
+    @property
+    def _workers(self) -> int:
+        """Threads, and a GPU beside them: the class of device that an interval begins with."""
+        target = self.board.target
+        return target.threads + on_gpu(target, present=True)
 
     def batch_limit(self) -> int:
         """How many candidates go into one batch."""

@@ -204,6 +204,29 @@ def test_networks_beside_those_in_trouble_are_measured(outcomes):
 @pytest.mark.parametrize(
     ("first", "stage", "words"),
     [
+        (troubled.UNKNOWN, "build", "no importer for this one"),
+        (troubled.STARVES, "memory", "too little memory to build the engine"),
+        (troubled.REPORTS, "timeout", "no engine after 1 s"),
+    ],
+)
+def test_an_unpruned_network_in_trouble_tells_it_for_all(
+    first: int, stage: str, words: str, tmp_path: Path
+):
+    base = (first, 8, 8)
+    with running((*TROUBLED, "--cache", str(tmp_path), "--runtime", "trt")) as board:
+        board.place(chain(base), plan(base))
+        wanted = target(build_timeout_s=1)
+        found = board.measure(job([(4, 8, 8), (2, 8, 8)], widths=base, target=wanted))
+    assert board.done["children"] == 1
+    for failure in found.values():
+        assert isinstance(failure, Failure) and failure.stage == stage
+        assert failure.message.startswith("the unpruned network itself failed: ")
+        assert words in failure.message
+
+
+@pytest.mark.parametrize(
+    ("first", "stage", "words"),
+    [
         (troubled.HANGS, "timeout", "no end after 6 s during 'build'"),
         (troubled.REPORTS, "timeout", "no engine after 2 s: the build was ended during"),
         (troubled.BREAKS, "crash", "the GPU cannot go on"),

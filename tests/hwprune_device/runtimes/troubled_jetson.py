@@ -8,13 +8,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 
+import onnx
+
 from hwprune.testing.jetson_runtime import ScriptedJetson, scripted_runtime, usual
 from hwprune.testing.scripted_cuda import ScriptedGpu
 from hwprune.testing.scripted_jetson import start
 from hwprune.testing.scripted_tensorrt import Complaint
 from hwprune_device.job import Target
 from hwprune_device.runtimes.trt_network import TrtNetwork
-from tests.hwprune_device.troubled_board import first_width
 
 HANGS, REPORTS, BREAKS, STARVES, UNKNOWN = 15, 14, 13, 12, 11
 RUNS_UNTIL_BROKEN = 5
@@ -44,6 +45,14 @@ class TroubledJetson(ScriptedJetson):
         if troubled is not None:
             return troubled.load(model, target, free, alive)
         return super().load(model, target, free, alive)
+
+
+def first_width(model: bytes) -> int:
+    """Output channels of the first convolution, whatever it is called; 0 where there is none."""
+    graph = onnx.load_model_from_string(model).graph
+    first = next((node for node in graph.node if node.op_type == "Conv"), None)
+    weights = {tensor.name: tensor.dims[0] for tensor in graph.initializer if tensor.dims}
+    return 0 if first is None else weights.get(first.input[1], 0)
 
 
 if __name__ == "__main__":
