@@ -12,7 +12,6 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from statistics import median
 
 from hwprune_device.estimate import Clock, Visit, choose_clock, ratio_to_base
 from hwprune_device.job import Protocol
@@ -169,8 +168,3 @@ class Stopwatch:
         visits = sum(lap.visit_ms(inference_ms[i]) for i, lap in self.candidates.items())
         one = visits + bases * self.base.visit_ms(inference_ms[BASE])
         return min(one * self._protocol.max_rounds / 1e3, self._protocol.cap_s)
-
-    def raw_base_ms(self) -> tuple[float, float]:
-        """The base network's median run: wall and thread-CPU milliseconds."""
-        visits = self.base.visits
-        return median(median(v.wall_ms) for v in visits), median(median(v.cpu_ms) for v in visits)

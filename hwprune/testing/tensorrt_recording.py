@@ -22,6 +22,8 @@ _KEPT = frozenset(
     | {"__bool__", "__call__", "__del__"}
 )
 """Special methods that are part of how a class is used."""
+_HERE = "--here"
+"""In this very process, whose loader finds the libraries that the bindings want."""
 
 
 def record_wheel(folder: Path) -> Surface:
@@ -33,7 +35,7 @@ def record_wheel(folder: Path) -> Surface:
         subprocess.CalledProcessError: the bindings could not be imported, for example because they
             are those of another Python.
     """
-    command = ["-m", "hwprune.testing.tensorrt_recording", str(folder)]
+    command = ["-m", "hwprune.testing.tensorrt_recording", _HERE, str(folder)]
     return from_json(run_with_wheel(folder, command))
 
 
@@ -153,9 +155,14 @@ def _value(value: Any) -> str:
 
 
 def main() -> None:
-    """Print the surface of the wheel in the folder that is named."""
-    sys.path.insert(0, sys.argv[1])
-    sys.stdout.write(to_json(record(importlib.import_module("tensorrt_bindings"))))
+    """Print the surface of the unpacked wheel in the folder that is named."""
+    *how, folder = sys.argv[1:]
+    if how == [_HERE]:
+        sys.path.insert(0, folder)
+        found = record(importlib.import_module("tensorrt_bindings"))
+    else:
+        found = record_wheel(Path(folder))
+    sys.stdout.write(to_json(found))
 
 
 if __name__ == "__main__":

@@ -4,8 +4,8 @@ A surface is every public class with its methods (each overload with keyword nam
 its properties, its enum members, and the functions and constants of the module. The recordings lie
 in `surfaces/`, one JSON file a release. The next release is recorded and compared with
 
-    python -m hwprune.testing.tensorrt_surface record FOLDER > tensorrt-12.0.json
-    python -m hwprune.testing.tensorrt_surface diff 11.4 tensorrt-12.0.json
+    python -m hwprune.testing.tensorrt_recording FOLDER > tensorrt-12.0.json
+    python -m hwprune.testing.tensorrt_surface 11.4 tensorrt-12.0.json
 
 where FOLDER is an unpacked `tensorrt_cuNN_bindings` wheel for this Python; neither a GPU nor
 TensorRT's own libraries are needed.
@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -230,21 +229,12 @@ def _merged(layers: list[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """The two verbs of the module's docstring."""
-    parser = argparse.ArgumentParser(prog="python -m hwprune.testing.tensorrt_surface")
-    verbs = parser.add_subparsers(dest="verb", required=True)
-    recording = verbs.add_parser("record", help="print the surface of an unpacked wheel")
-    recording.add_argument("folder", type=Path)
-    comparing = verbs.add_parser("diff", help="print what came, went and changed")
-    comparing.add_argument("before")
-    comparing.add_argument("after")
+    """Print what came, went and changed from one release, or file, to another."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("before")
+    parser.add_argument("after")
     asked = parser.parse_args()
-    if asked.verb == "record":
-        from hwprune.testing.tensorrt_recording import record_wheel
-
-        sys.stdout.write(to_json(record_wheel(asked.folder)))
-    else:
-        print("\n".join(differences(read(asked.before), read(asked.after))))
+    print("\n".join(differences(read(asked.before), read(asked.after))))
 
 
 if __name__ == "__main__":
