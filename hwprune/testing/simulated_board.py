@@ -106,6 +106,9 @@ class SimulatedBoard:
         (output, *_) = evaluator.run(None, {evaluator.input_names[0]: inputs})
         return np.asarray(output)
 
+    def engine(self, model: bytes, inputs: np.ndarray) -> None:
+        """None: a simulated board makes no engines."""
+
     def timings(self) -> dict[str, float]:
         """Seconds by stage; everything a simulated board does is timing."""
         span = time.monotonic() - self._started
