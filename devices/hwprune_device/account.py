@@ -23,6 +23,7 @@ from hwprune_device.estimate import (
     spread,
 )
 from hwprune_device.fingerprint import selecting
+from hwprune_device.gpu_presence import has_gpu, on_gpu
 from hwprune_device.job import CandidateJob, Job
 from hwprune_device.reading import Reading
 from hwprune_device.runtimes import Network, Runtime
@@ -116,7 +117,8 @@ class Account:
         )
 
     def _between(self) -> Between:
-        protocol, name = self.job.protocol, device_class(self.workers)
+        protocol = self.job.protocol
+        name = device_class(self.workers, gpu=on_gpu(self.job.target, present=has_gpu()))
         if protocol.between_batch_cv is None:
             return Between(cv=CLASS_CV[name], source=f"class default: {name}")
         return Between(cv=protocol.between_batch_cv, source=protocol.cv_source)

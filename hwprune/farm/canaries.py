@@ -102,18 +102,21 @@ class Canaries:
         return Song(off_pct=off_pct, alarm=alarm, words=words)
 
 
-def between_batches(squares: float, freedom: int, threads: int) -> tuple[float, str] | None:
+def between_batches(
+    squares: float, freedom: int, threads: int, *, gpu: bool = False
+) -> tuple[float, str] | None:
     """The spread between batches that a history of readings shows, and where it is from.
 
     Args:
         squares: sum of squared relative deviations of readings from their network's mean.
         freedom: its degrees of freedom.
         threads: of the target, for the class default that counts like a few readings.
+        gpu: whether the target runs on one, likewise.
 
     Returns None while the history is too short to say anything.
     """
     if freedom < _PRIOR // 2:
         return None
-    prior = CLASS_CV[device_class(threads)]
+    prior = CLASS_CV[device_class(threads, gpu=gpu)]
     cv = math.sqrt((_PRIOR * prior**2 + squares) / (_PRIOR + freedom))
     return max(_LEAST_CV, cv), f"{freedom} readings taken again on this kind of board"

@@ -142,7 +142,9 @@ class Kind:
         base, protocol = self.base, self.board.protocol
         if protocol.between_batch_cv is None:
             squares, freedom = self.store.spread(self.conditions_key, self._target_key)
-            shown = between_batches(squares, freedom, self._workers)
+            target = self.board.target
+            gpu = on_gpu(target, present=True)
+            shown = between_batches(squares, freedom, target.threads, gpu=gpu)
             if shown is not None:
                 protocol = replace(protocol, between_batch_cv=shown[0], cv_source=shown[1])
         return Job(
@@ -158,12 +160,6 @@ class Kind:
             base_nominal_ms=self.nominal_ms if work else None,
             base_calm_ms=self.calm_ms(board) if work else None,
         )
-
-    @property
-    def _workers(self) -> int:
-        """Threads, and a GPU beside them: the class of device that an interval begins with."""
-        target = self.board.target
-        return target.threads + on_gpu(target, present=True)
 
     def batch_limit(self) -> int:
         """How many candidates go into one batch."""
