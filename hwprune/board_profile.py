@@ -70,10 +70,16 @@ def likely_kind(survey: Survey | None) -> str:
     return re.sub(r"[^a-z0-9]+", "-", model.lower()).strip("-")
 
 
+USUAL_PRECISION = {"trt": "fp16", "trtexec": "fp16"}
+"""What people run there, by runtime; elsewhere fp32."""
+
+
 def likely_target(survey: Survey | None) -> Target:
     """What a board is most likely bought for: TensorRT where it is installed, else its CPU."""
     tensorrt = table(table(survey or {}, "packages"), "tensorrt")
-    return Target(runtime="trt", precision="fp16") if tensorrt.get("imports") else Target()
+    if not tensorrt.get("imports"):
+        return Target()
+    return Target(runtime="trt", precision=USUAL_PRECISION["trt"])
 
 
 def facts(survey: Survey, looked_at: date) -> dict[str, Any]:

@@ -46,7 +46,8 @@ Precision = Annotated[
     str,
     typer.Option(
         "--precision",
-        help="fp32, tf32, fp16, bf16 or int8, as far as the runtime computes in it.",
+        help="fp32, tf32, fp16, bf16 or int8, as far as the runtime computes in it. Left out: "
+        "fp16 with TensorRT, else fp32.",
         show_default=False,
     ),
 ]
@@ -78,7 +79,13 @@ def add(
 
     from hwprune.board import load_board
     from hwprune.board_folder import board_folder, board_path
-    from hwprune.board_profile import likely_kind, likely_target, profile_text, write_profile
+    from hwprune.board_profile import (
+        USUAL_PRECISION,
+        likely_kind,
+        likely_target,
+        profile_text,
+        write_profile,
+    )
     from hwprune.cli.screen import print_json
 
     wanted = _wanted(
@@ -86,7 +93,9 @@ def add(
         ways={"ssh": bool(ssh), "local": local, "ray": ray},
         rest={"host": ssh, "ssh_options": tuple(ssh_option or ()), "gateway": gateway}
         | {"python": python, "kind": kind or name},
-        target={"runtime": runtime, "precision": precision} if runtime else {},
+        target={"runtime": runtime, "precision": precision or USUAL_PRECISION.get(runtime, "")}
+        if runtime
+        else {},
     )
     path = board_path(name, board_folder(folder))
     _refuse_to_replace(path, force)

@@ -90,7 +90,7 @@ def test_a_board_is_replaced_only_by_force(folder):
     ("options", "runtime", "precision"),
     [
         ([], "onnxrt", "fp32"),
-        (["--runtime", "trt"], "trt", "fp32"),
+        (["--runtime", "trt"], "trt", "fp16"),
         (["--runtime", "trt", "--precision", "int8"], "trt", "int8"),
         (["--runtime", "torch", "--precision", "bf16"], "torch", "bf16"),
         (["--runtime", "trtexec", "--precision", "fp16"], "trtexec", "fp16"),
