@@ -70,16 +70,10 @@ def gather(
         delivered_method=contest.winner.method,
         groups=_groups(bench, contest.winner.candidate),
         evaluations=contest.evaluations,
-        policy=tuple(
-            _policy_step(number, row) for number, row in enumerate(contest.policy_history, 1)
-        ),
+        policy=tuple(_policy_step(n, row) for n, row in enumerate(contest.policy_history, 1)),
         finetune=delivered.curves,
         final_readings=tuple(readings),
-        timings=Timings(
-            step_s=dict(step_s),
-            candidate_s=contest.clock.candidate_s(),
-            board_busy_share=contest.clock.board_busy_share(),
-        ),
+        timings=_timings(contest, step_s),
         agreement=agreement,
         engines=delivered.engines,
         conditions=certificate.conditions,
@@ -93,6 +87,14 @@ def gather(
         commands=commands,
         started_at=started_at,
         finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _timings(contest: Contest, step_s: Mapping[str, float]) -> Timings:
+    return Timings(
+        step_s=dict(step_s),
+        candidate_s=contest.clock.candidate_s(),
+        board_busy_share=contest.clock.board_busy_share(),
     )
 
 
