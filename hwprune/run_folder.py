@@ -7,6 +7,7 @@ base/             traced network, cut plan, saliency ranking
 search/           checkpoints and histories of the methods
 training/ finetune/   checkpoints by epoch
 model.onnx weights.safetensors architecture.json     what is delivered
+model.engine model.engine.json model.int8.onnx       its compiled forms, where boards have such
 result.json certificate.json report.html             the evidence
 """
 

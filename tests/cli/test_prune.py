@@ -32,6 +32,7 @@ def test_a_passed_certificate_is_exit_code_0_and_the_table_is_shown(calls):
     assert done.exit_code == 0
     for part in ("hwprune", "2.26", "PASS", "runs/half/report.html", "runs/half/model.onnx"):
         assert part in done.stdout
+    assert "runs/half/model.engine, for Orin <8GB> and TensorRT 10.3.0 alone" in done.stdout
     assert "doubt     the board's governor could not be read" in done.stdout
 
 

@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from hwprune.report.agreement import Agreement
 from hwprune.report.html import headline, render, write_report
 from hwprune.report.rows import FinetuneEpoch
 from tests.report.sample import (
@@ -17,6 +18,7 @@ from tests.report.sample import (
     make_small_result,
 )
 
+OLD_AGREEMENT = {"onnx_error": 2.1e-6, "board_error": 2.4e-6, "tolerance": 1e-3}
 XHTML = "{http://www.w3.org/1999/xhtml}"
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -153,3 +155,13 @@ def test_memory_that_was_not_told_is_said_in_the_table_and_its_tile():
     html = render(replace(result, rows=rows))
     assert html.count("not told") == len(rows) + 1
     ElementTree.fromstring(html)
+
+
+def test_engines_and_what_the_precision_costs_are_told():
+    html = render(make_result())
+    assert "model.engine" in html and "Orin &lt;8GB&gt;, TensorRT 10.3.0" in html
+    assert "on the GPU instead of the DLA: resize" in html
+    assert "right on 91.00 % of 1000 test images" in html
+    assert "quiet-board in fp16" in html
+    old = replace(make_result(), engines=(), agreement=Agreement.from_json(OLD_AGREEMENT))
+    assert "board <code>2.4e-06</code>" in render(old)
