@@ -109,6 +109,10 @@ def test_the_board_runs_a_network_with_its_weights(farm):
         farm.agree(b"no network", inputs)
 
 
+def test_a_runtime_without_engines_gives_none(farm):
+    assert farm.engine(base_network().onnx, np.zeros((1, 3, 16, 16), np.float32)) is None
+
+
 def test_the_timetable_adds_up(farm):
     results(farm.measure(candidates(10, 11)))
     times = farm.timings()
