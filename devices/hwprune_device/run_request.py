@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -14,11 +14,16 @@ from hwprune_device.job import Target
 class RunRequest:
     """What the frames `run` and `engine` ask for."""
 
-    model: bytes
-    """ONNX, weights inside."""
+    body: bytes = field(repr=False)
+    model_bytes: int
     inputs: np.ndarray
     """N C H W."""
     target: Target
+
+    @property
+    def model(self) -> bytes:
+        """ONNX, weights inside; a copy, so that only the child that runs it holds it twice."""
+        return self.body[: self.model_bytes]
 
     @classmethod
     def of(cls, frame: Frame) -> RunRequest:
@@ -30,7 +35,8 @@ class RunRequest:
         header, size = frame.header, int(frame.header["model_bytes"])
         values = np.frombuffer(frame.body[size:], dtype=header["dtype"])
         return cls(
-            model=frame.body[:size],
+            body=frame.body,
+            model_bytes=size,
             inputs=values.reshape(header["shape"]),
             target=Target(**header["target"]),
         )
