@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from statistics import median
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hwprune.candidate import Candidate
 from hwprune.evaluation import Evaluation, best_of
 from hwprune.progress import Silent
 from hwprune.search.evaluator import Evaluator
 from hwprune.search.methods import METHODS
-from hwprune.search.problem import ROUNDS, SearchProblem
+from hwprune.search.problem import ROUNDS, Cost, Costs, SearchProblem
 from hwprune.search.uniform import divisions
 from hwprune.testing.synthetic_problem import SyntheticProblem
 
@@ -78,6 +81,24 @@ def test_what_needs_no_answer_before_it_is_asked_for_together(method, least):
 def test_one_board_is_asked_for_no_more_than_it_ever_was(method, most):
     _, *later = searched(method, 1, 100).under_way
     assert max(later) == most
+
+
+@pytest.mark.parametrize("boards", [2, 8])
+def test_sensitivity_finds_a_limit_that_sums_over_groups_point_away_from(boards):
+    synthetic = SyntheticProblem(GROUPS, seed=0)
+    whole = sum(synthetic.space.unpruned.widths)
+
+    def cost(candidates: Sequence[Candidate]) -> Costs:
+        futures: Costs = [Future() for _ in candidates]
+        for candidate, future in zip(candidates, futures, strict=True):
+            used = 2 * sum(candidate.widths) / whole
+            future.set_result(Cost(excess={"latency_ms": used - 1}, costs={"latency_ms": used}))
+        return futures
+
+    problem = replace(synthetic.search_problem(128, boards=boards), cost=cost)
+    evaluator = Evaluator(problem)
+    METHODS["sensitivity"](problem, evaluator, progress=Silent())
+    assert sum(e.feasible for e in evaluator.evaluations("sensitivity")) > 5
 
 
 @given(boards=st.integers(1, 100), allowance=st.integers(1, 10_000), one=st.integers(1, 32))
