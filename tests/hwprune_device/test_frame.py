@@ -32,6 +32,7 @@ def test_frames_come_out_as_they_went_in_however_the_stream_is_cut(sent, piece):
     assert [(dict(f.header), f.body) for f in got] == sent
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text(), values), st.binary(max_size=50), st.data())
 def test_an_end_inside_a_frame_is_an_error(header, body, data):
     whole = encode(header, body)
