@@ -95,7 +95,7 @@ class Batch:
 
     def _build(self, index: int, job: CandidateJob) -> Built:
         self._marker.note(index, "cut")
-        self._report({"kind": "at", "index": index})
+        self._say_at(index)
         start = time.perf_counter()
         model = self._place.cutter.cut_to(job.widths)
         cut = time.perf_counter()
@@ -145,12 +145,16 @@ class Batch:
         expected = watch.expected_s({**inference_ms, BASE: base.inference_ms})
         expected += self._expected_energy_s(built)
         self._report({"kind": "expect", "expected_s": expected})
-        self._report({"kind": "at", "index": NOBODY})
+        self._say_at(NOBODY)
         start = time.perf_counter()
         rounds = watch.time()
         self._spent.time_s = time.perf_counter() - start
         self._marker.note(NOBODY, "report")
         return watch, rounds
+
+    def _say_at(self, index: int) -> None:
+        """See that the head knows what comes next before it comes: it may take the board down."""
+        self._report({"kind": "at", "index": index}, wait=True)
 
     def _turn(self, index: int) -> None:
         """A network's turn on the stopwatch begins."""

@@ -24,13 +24,16 @@ from hwprune_device.resident import address_space_bytes
 from hwprune_device.runtimes import BrokenProcessError
 
 Report = Callable[..., None]
-"""report(header, body=b""): a frame from the child to the supervisor."""
+"""report(header, body=b"", wait=False): a frame from the child to the supervisor; `wait` until it
+was passed on to the head."""
 Work = Callable[[Report, Marker], None]
 End = Literal["done", "crash", "timeout", "memory", "error"]
 
 _POLL_S = 0.25
 _GUARD_POLL_S = 0.05
 _PR_SET_PDEATHSIG = 1
+_TELL_PATIENCE_S = 5.0
+"""A supervisor that is stuck for longer has a link that takes nothing; the head hears it later."""
 _BROKEN = 5
 """Exit code of a child whose runtime cannot go on."""
 
@@ -146,6 +149,7 @@ def _attend(
                     deadline.expect(frame.header["expected_s"])
                 else:
                     watch.on_frame(frame)
+                marker.tell()
         if guard is not None and (words := guard.over()):
             return "memory", words + ","
     return "timeout", f"no end after {watch.step_s(marker.read().step):g} s"
@@ -197,8 +201,14 @@ def _be_child(work: Work, writing: int, marker: Marker, memory_limit_mb: float |
     try:
         _isolate(memory_limit_mb)
 
-        def report(header: Mapping[str, Any], body: bytes = b"") -> None:
+        sent = 0
+
+        def report(header: Mapping[str, Any], body: bytes = b"", *, wait: bool = False) -> None:
+            nonlocal sent
             write_frame(writing, header, body)
+            sent += 1
+            if wait:
+                marker.wait_told(sent, _TELL_PATIENCE_S)
 
         try:
             work(report, marker)

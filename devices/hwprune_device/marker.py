@@ -1,9 +1,10 @@
-"""A note in shared memory: which network a child is working on, readable after the child died."""
+"""A page that child and supervisor share: what the child works on, readable after it died."""
 
 from __future__ import annotations
 
 import mmap
 import struct
+import time
 from dataclasses import dataclass
 
 BASE = -1
@@ -12,6 +13,8 @@ NOBODY = -2
 """No network: the child is between two."""
 STEPS = ("start", "cut", "build", "run", "time", "energy", "report")
 _LAYOUT = struct.Struct("=qqq")
+_TOLD = struct.Struct("=q")
+_LOOK_S = 50e-6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +29,7 @@ class Mark:
 
 
 class Marker:
-    """Written by the child, read by the supervisor.
+    """Notes by the child, read by the supervisor, and an answer to them.
 
     Shared memory rather than a pipe: a note costs well under a microsecond and no system call, so
     it can be made before every single visit without disturbing the time that is read there.
@@ -46,6 +49,19 @@ class Marker:
         """The last note."""
         index, step, count = _LAYOUT.unpack_from(self._shared, 0)
         return Mark(index=index, step=STEPS[step], count=count)
+
+    def tell(self) -> None:
+        """By the supervisor: one more of the child's frames was passed on."""
+        _TOLD.pack_into(self._shared, _LAYOUT.size, self._told() + 1)
+
+    def wait_told(self, frames: int, patience_s: float) -> None:
+        """By the child: wait until so many frames were passed on, or for `patience_s`."""
+        patience = time.monotonic() + patience_s
+        while self._told() < frames and time.monotonic() < patience:
+            time.sleep(_LOOK_S)
+
+    def _told(self) -> int:
+        return int(_TOLD.unpack_from(self._shared, _LAYOUT.size)[0])
 
     def close(self) -> None:
         """Give the page back."""

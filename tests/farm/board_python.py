@@ -5,6 +5,7 @@
 runs what follows as the board's Python would, in trouble of the given kinds:
 
     killer          networks of KILLS channels in their first layer kill the supervisor
+    late            the supervisor is late to pass on what its child says
     drift=FILE      while FILE is there, cut networks run half as slow again
     year-off        the clock is a year ahead
     simulated       it sleeps for its readings, on cores of its own
@@ -20,6 +21,7 @@ import time
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import onnx
 
@@ -50,6 +52,19 @@ def killer() -> None:
         build(self, model, *rest, **named)  # type: ignore[arg-type]
 
     onnxrt.OnnxNetwork.__init__ = kill  # type: ignore[method-assign]
+
+
+def late() -> None:
+    """A supervisor that gets no processor for a while, as on a board that is busy."""
+    from hwprune_device.batch import BatchRun
+
+    take = BatchRun._take
+
+    def later(self: BatchRun, *rest: Any) -> None:
+        time.sleep(0.1)
+        take(self, *rest)
+
+    BatchRun._take = later  # type: ignore[method-assign]
 
 
 def drift(flag: Path) -> None:
@@ -119,6 +134,7 @@ def main(words: list[str]) -> None:
     sys.path[:0] = [str(ROOT), str(ROOT / "devices")]
     kinds: Mapping[str, object] = {
         "killer": killer,
+        "late": late,
         "drift": drift,
         "year-off": year_off,
         "emulated": emulated,

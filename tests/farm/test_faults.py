@@ -102,7 +102,7 @@ def test_a_killed_supervisor_costs_a_strike_at_most_and_no_reading(farm_of, stor
 
 
 def test_a_network_that_kills_boards_is_poison_and_the_others_are_read(farm_of, store, tmp_path):
-    farm = farm_of(replace(BOARD, python=board_python(tmp_path, "killer")))
+    farm = farm_of(replace(BOARD, python=board_python(tmp_path, "killer", "late")))
     *others, killer = results(farm.measure(candidates(4, 8, 12, KILLS)))
     assert all(isinstance(outcome, Reading) for outcome in others)
     assert isinstance(killer, Failure) and killer.stage == "poison"
