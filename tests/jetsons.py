@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hwprune.testing.scripted_jetson import PROGRAM, board_python
 
-TROUBLED = "tests.hwprune_device.runtimes.troubled_jetson"
+TROUBLED = "tests.hwprune_device.runtimes.trt.troubled_jetson"
 QUICK = "rounds = 5\nmax_rounds = 5\n"
 """A protocol for tests that ask whether it measures, not how well."""
 

@@ -23,12 +23,16 @@ ROOMS = {
     "cli": {"channels", "network", "farm", "report", "pipeline", "saliency", "finetune"},
 }
 ONLY_IN = {
-    # A board that runs networks as torch imports these two places, and nothing else does there.
-    "torch": {"hwprune_device/torch_graph", "hwprune_device/torch_inference"}
+    # A board that runs networks as torch imports these places, and nothing else does there.
+    "torch": {"hwprune_device/torch_graph"}
+    | {
+        f"hwprune_device/runtimes/torchrt/{name}.py"
+        for name in ("allocations", "modes", "module", "network", "process")
+    }
     | {"network", "saliency", "finetune", "search", "pipeline", "cli"},
     "ray": {"farm", "search"},
-    "onnxruntime": {"hwprune_device/runtimes/onnxrt_session.py"},
-    "tensorrt": {"hwprune_device/runtimes/trt.py"},
+    "onnxruntime": {"hwprune_device/runtimes/onnxrt/session.py"},
+    "tensorrt": {"hwprune_device/runtimes/trt/tensorrt.py"},
     # The survey imports what a board may have, only to tell whether that works.
     "pycuda": {"hwprune_device/runtimes/cuda.py", "hwprune_device/survey.py"},
     "typer": {"cli"},

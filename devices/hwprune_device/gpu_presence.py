@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hwprune_device import tegra
 from hwprune_device.job import Target
-from hwprune_device.runtimes.onnxrt_options import GPU_PROVIDERS, provider_key
+from hwprune_device.runtimes.onnxrt.options import GPU_PROVIDERS, provider_key
 from hwprune_device.sysfs import ROOT
 
 _NODES = ("dev/nvidiactl", "proc/driver/nvidia/version")

@@ -12,7 +12,7 @@ from hwprune.testing.scripted_cuda import (
 )
 from hwprune.testing.scripted_tensorrt import Script, scripted_tensorrt
 from hwprune.testing.staircase import staircase_ms
-from hwprune_device.runtimes.trt_runtime import TrtRuntime
+from hwprune_device.runtimes.trt.runtime import TrtRuntime
 
 RELEASE = "HWPRUNE_SCRIPTED_TENSORRT"
 """Environment variable: the release of TensorRT, "10.3" where it is not set."""

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from hwprune.cli.app import app
 from hwprune.testing.jetson_tree import GPU_MHZ, WATTS
 from tests.hwprune_device.chain import chain
-from tests.hwprune_device.runtimes import troubled_jetson as troubled
+from tests.hwprune_device.runtimes.trt import troubled_jetson as troubled
 from tests.jetsons import QUICK, TROUBLED, jetson_profile
 
 

@@ -41,7 +41,7 @@ def board_python(folder: Path, *troubles: str, start: str = "exec") -> str:
 
 def killer() -> None:
     """Networks of a certain width kill the supervisor, as a driver that takes a board down."""
-    from hwprune_device.runtimes import onnxrt
+    from hwprune_device.runtimes.onnxrt import runtime as onnxrt
 
     build = onnxrt.OnnxNetwork.__init__
 
@@ -69,7 +69,7 @@ def late() -> None:
 
 def drift(flag: Path) -> None:
     """While the flag is there cut networks are slower, beside an unpruned one that is not."""
-    from hwprune_device.runtimes import onnxrt
+    from hwprune_device.runtimes.onnxrt import runtime as onnxrt
 
     build, run = onnxrt.OnnxNetwork.__init__, onnxrt.OnnxNetwork.run
     cut: dict[int, bool] = {}

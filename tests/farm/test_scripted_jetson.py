@@ -19,9 +19,9 @@ from hwprune.farm.farm import Farm
 from hwprune.farm.store import ReadingStore
 from hwprune.testing.scripted_tensorrt.plan import Plan
 from hwprune_device.reading import Failure, Reading
-from hwprune_device.runtimes.onnxrt import OnnxRuntime
+from hwprune_device.runtimes.onnxrt.runtime import OnnxRuntime
 from tests.farm.base import base_network
-from tests.hwprune_device.runtimes import troubled_jetson as troubled
+from tests.hwprune_device.runtimes.trt import troubled_jetson as troubled
 from tests.jetsons import QUICK, TROUBLED, jetson_profile
 
 INPUTS = np.random.default_rng(0).standard_normal((3, 3, 16, 16)).astype(np.float32)

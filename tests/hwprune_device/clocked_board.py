@@ -14,7 +14,7 @@ from hwprune_device.__main__ import main
 from hwprune_device.estimate import Clock
 from hwprune_device.job import Target
 from hwprune_device.runtimes import register
-from hwprune_device.runtimes.onnxrt import OnnxNetwork, OnnxRuntime
+from hwprune_device.runtimes.onnxrt.runtime import OnnxNetwork, OnnxRuntime
 from tests.hwprune_device.troubled_board import first_width
 
 STEP_MS = 0.01

@@ -14,7 +14,7 @@ from hwprune_device import gpu_presence, nvml
 from hwprune_device.__main__ import main
 from hwprune_device.job import Target
 from hwprune_device.runtimes import register
-from hwprune_device.runtimes.onnxrt import OnnxNetwork, OnnxRuntime
+from hwprune_device.runtimes.onnxrt.runtime import OnnxNetwork, OnnxRuntime
 
 LIBRARY = "HWPRUNE_TEST_NVML_LIBRARY"
 

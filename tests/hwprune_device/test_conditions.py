@@ -20,7 +20,7 @@ from hwprune_device.doubts import batch_doubts, ratio_doubts
 from hwprune_device.estimate import Ratio
 from hwprune_device.job import Protocol, Target
 from hwprune_device.reading import Reading
-from hwprune_device.runtimes.onnxrt_options import ONNXRT
+from hwprune_device.runtimes.onnxrt.options import ONNXRT
 from tests.hwprune_device.board import running
 from tests.hwprune_device.chain import chain, job, plan
 from tests.hwprune_device.recorded import jetson, laptop, raspberry_pi

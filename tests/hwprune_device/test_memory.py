@@ -15,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from hwprune_device.job import Target
 from hwprune_device.memory import Liveness, Tensor, weight_bytes
-from hwprune_device.runtimes.onnxrt import OnnxRuntime
+from hwprune_device.runtimes.onnxrt.runtime import OnnxRuntime
 from tests.hwprune_device.chain import chain
 
 SIZE, CHANNELS = 16, 16
@@ -147,6 +147,6 @@ def test_an_older_runtime_is_weighed_by_liveness(monkeypatch):
     new = OnnxRuntime().load(chain((16, 32, 16)), Target(), {"N": 1}, lambda: None)
     old = OnnxRuntime().load(chain((16, 32, 16)), Target(), {"N": 1}, lambda: None)
     new.weigh()
-    monkeypatch.setattr("hwprune_device.runtimes.onnxrt_profile._IN_USE", "not in this profile")
+    monkeypatch.setattr("hwprune_device.runtimes.onnxrt.profile._IN_USE", "not in this profile")
     old.weigh()
     assert old.memory.activations_mb == new.memory.activations_mb

@@ -159,8 +159,11 @@ def test_the_package_needs_numpy_and_onnx_alone():
         "            raise ImportError(name)\n"
         "sys.meta_path.insert(0, Only())\n"
         "for m in pkgutil.walk_packages(hwprune_device.__path__, 'hwprune_device.'):\n"
-        "    ends = ('onnxrt', 'onnxrt_session', '__main__')\n"
-        "    heavy = m.name.endswith(ends) or '.torch_' in m.name\n"
+        "    room, _, file = m.name.removeprefix('hwprune_device.runtimes.').partition('.')\n"
+        "    needs = {'onnxrt': ('runtime', 'session'),\n"
+        "             'torchrt': ('allocations', 'modes', 'module', 'network', 'process')}\n"
+        "    heavy = file in needs.get(room, ()) or '.torch_graph' in m.name\n"
+        "    heavy = heavy or m.name.endswith('.__main__')\n"
         "    if not heavy: importlib.import_module(m.name)\n"
         "from hwprune_device.runtimes import available; print(sorted(available()[0]))\n"
     )

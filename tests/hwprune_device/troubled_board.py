@@ -19,7 +19,7 @@ from hwprune_device import energy
 from hwprune_device.__main__ import main
 from hwprune_device.job import Target
 from hwprune_device.runtimes import BrokenProcessError, register
-from hwprune_device.runtimes.onnxrt import OnnxNetwork, OnnxRuntime
+from hwprune_device.runtimes.onnxrt.runtime import OnnxNetwork, OnnxRuntime
 from tests.hwprune_device.energetic_board import SYS
 
 CRASHES_IN_BUILD, CRASHES_IN_RUN, CRASHES_LATE, KILLED, PRINTS, HANGS_LATE = 15, 14, 13, 12, 11, 10

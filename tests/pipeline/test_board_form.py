@@ -8,8 +8,8 @@ from onnx import numpy_helper
 
 from hwprune.pipeline.board_form import COMPARED_INPUTS, board_form
 from hwprune_device.job import Target
-from hwprune_device.runtimes.onnxrt import OnnxRuntime
-from hwprune_device.runtimes.quantized import is_quantized
+from hwprune_device.precision.quantized import is_quantized
+from hwprune_device.runtimes.onnxrt.runtime import OnnxRuntime
 from tests.digits import digits, trained_digits_base
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from hwprune.testing.scripted_tensorrt.plan import Plan
-from hwprune_device.runtimes.onnxrt import OnnxRuntime
+from hwprune_device.runtimes.onnxrt.runtime import OnnxRuntime
 from tests.digits import digits
 from tests.jetsons import jetson_profile
 from tests.pipeline.deployments import SMALL, command

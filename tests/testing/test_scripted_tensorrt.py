@@ -15,7 +15,7 @@ from hwprune.testing.scripted_cuda import GpuFacts, ScriptedGpu, VirtualClock, s
 from hwprune.testing.scripted_cuda.clock import Clock
 from hwprune.testing.scripted_tensorrt import Complaint, Script, scripted_tensorrt
 from hwprune.testing.tensorrt_surface import releases
-from hwprune_device.runtimes.onnxrt import OnnxRuntime
+from hwprune_device.runtimes.onnxrt.runtime import OnnxRuntime
 from tests.hwprune_device.chain import chain
 
 GENERATIONS = ("10.3", "11.4")

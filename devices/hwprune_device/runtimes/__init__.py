@@ -148,10 +148,10 @@ class UnknownRuntimeError(Exception):
 
 
 _REGISTRY = {
-    "onnxrt": "hwprune_device.runtimes.onnxrt:OnnxRuntime",
-    "trt": "hwprune_device.runtimes.trt_runtime:TrtRuntime",
-    "torch": "hwprune_device.runtimes.torchrt:TorchRuntime",
-    "trtexec": "hwprune_device.runtimes.trtexec:TrtexecRuntime",
+    "onnxrt": "hwprune_device.runtimes.onnxrt.runtime:OnnxRuntime",
+    "trt": "hwprune_device.runtimes.trt.runtime:TrtRuntime",
+    "torch": "hwprune_device.runtimes.torchrt.runtime:TorchRuntime",
+    "trtexec": "hwprune_device.runtimes.trtexec.runtime:TrtexecRuntime",
 }
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from hwprune_device.runtimes.onnxrt_options import ONNXRT
+from hwprune_device.runtimes.onnxrt.options import ONNXRT
 from hwprune_device.runtimes.option_table import OptionTable
-from hwprune_device.runtimes.torch_options import TORCH
-from hwprune_device.runtimes.trt_options import TRT
-from hwprune_device.runtimes.trtexec_options import TRTEXEC
+from hwprune_device.runtimes.torchrt.options import TORCH
+from hwprune_device.runtimes.trt.options import TRT
+from hwprune_device.runtimes.trtexec.options import TRTEXEC
 
 TABLES: Mapping[str, OptionTable] = {
     table.runtime: table for table in (ONNXRT, TRT, TORCH, TRTEXEC)

@@ -6,9 +6,9 @@ Standard library alone: the board's supervisor waits this long, and the head for
 from __future__ import annotations
 
 from hwprune_device.job import Target
-from hwprune_device.runtimes.onnxrt_options import provider_key
-from hwprune_device.runtimes.trt_options import TRT
-from hwprune_device.runtimes.trtexec_options import TRTEXEC
+from hwprune_device.runtimes.onnxrt.options import provider_key
+from hwprune_device.runtimes.trt.options import TRT
+from hwprune_device.runtimes.trtexec.options import TRTEXEC
 
 ENGINE_S = 1800.0
 """TensorRT tries kernels on the board itself; a large network takes a small Jetson that long."""

@@ -83,4 +83,4 @@ def test_the_package_is_the_same_bytes_every_time():
     assert device_zip() == device_zip.__wrapped__()
     names = zipfile.ZipFile(io.BytesIO(device_zip())).namelist()
     assert "hwprune_device/__main__.py" in names
-    assert "hwprune_device/runtimes/onnxrt.py" in names
+    assert "hwprune_device/runtimes/onnxrt/runtime.py" in names

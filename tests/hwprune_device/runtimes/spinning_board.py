@@ -17,10 +17,10 @@ from hwprune_device.estimate import Clock
 from hwprune_device.job import Target
 from hwprune_device.runtimes import register
 from hwprune_device.runtimes.cuda import Cuda
-from hwprune_device.runtimes.trt_builder import Build
-from hwprune_device.runtimes.trt_engine import Tensor
-from hwprune_device.runtimes.trt_network import TrtNetwork
-from hwprune_device.runtimes.trt_options import TRT
+from hwprune_device.runtimes.trt.builder import Build
+from hwprune_device.runtimes.trt.engine import Tensor
+from hwprune_device.runtimes.trt.network import TrtNetwork
+from hwprune_device.runtimes.trt.options import TRT
 from tests.hwprune_device.troubled_board import first_width
 
 BREAKS, FULL = 15, 14
@@ -43,7 +43,7 @@ def spin_ms(width: int) -> float:
 
 
 class SpinningEngine:
-    """Has the face of `trt_engine.Engine` and of its context."""
+    """Has the face of `trt.engine.Engine` and of its context."""
 
     activations_mb = 1.0
 

@@ -10,7 +10,7 @@ import pytest
 from hwprune_device.job import Protocol, Target
 from hwprune_device.reading import Failure, Reading
 from hwprune_device.runtimes.cuda import Cuda
-from hwprune_device.runtimes.trt_network import TrtNetwork
+from hwprune_device.runtimes.trt.network import TrtNetwork
 from tests.hwprune_device.board import running
 from tests.hwprune_device.chain import chain, job, name, plan
 from tests.hwprune_device.runtimes import spinning_board as spinning

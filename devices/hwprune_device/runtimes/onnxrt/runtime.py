@@ -1,0 +1,171 @@
+"""ONNX Runtime: sessions on the CPU or on another of its execution providers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+
+from hwprune_device.estimate import Clock
+from hwprune_device.job import Target
+from hwprune_device.memory import weight_bytes
+from hwprune_device.reading import Memory
+from hwprune_device.resident import PeakWatch
+from hwprune_device.runtimes import unheard
+from hwprune_device.runtimes.one_node import one_node
+from hwprune_device.runtimes.onnxrt import profile
+from hwprune_device.runtimes.onnxrt import session as library
+from hwprune_device.runtimes.onnxrt.options import GPU_PROVIDERS, ONNXRT, provider_key
+from hwprune_device.runtimes.onnxrt.profile import CPU
+from hwprune_device.runtimes.patience import patience_s
+
+
+class OnnxRuntime:
+    """Builds ONNX Runtime sessions.
+
+    Args:
+        denormals: "zero" flushes them to zero, "keep" does not. The first session of a process
+            decides it for all later ones and for the children it forks.
+
+    Raises:
+        ValueError: neither "zero" nor "keep".
+    """
+
+    def __init__(self, denormals: str = "zero") -> None:
+        choices = ONNXRT.choices["denormals"]
+        if denormals not in choices:
+            possible = ", ".join(choices)
+            raise ValueError(f"denormals cannot be '{denormals}'; possible: {possible}")
+        self._denormals = denormals
+
+    def describe(self) -> Mapping[str, Any]:
+        """Version and build; denormals are part of it because a process decides them only once."""
+        zero = self._denormals == "zero"
+        return {"name": "onnxrt", **library.about(), "denormal_as_zero": zero}
+
+    def workers(self, target: Target) -> int:
+        """The session's threads, and one more where another provider works beside them."""
+        options = ONNXRT.of(target)
+        return target.threads + (options["provider"] != "cpu")
+
+    def patience_s(self, target: Target) -> float:
+        """Time for TensorRT's engines; other providers build at once."""
+        return patience_s(target)
+
+    def limits_address_space(self, target: Target) -> bool:
+        """Not beside CUDA, which reserves far more addresses than it fills."""
+        return provider_key(str(target.options.get("provider", ""))) not in GPU_PROVIDERS
+
+    def clock(self, target: Target) -> Clock | None:
+        """None: the caller's clocks are the only ones, also beside other providers."""
+        return None
+
+    def warm(self) -> None:
+        """Build and run a network of one node: allocators, CPU detection, denormal mode.
+
+        On the CPU whatever the targets will ask for: CUDA does not survive a fork, so it must not
+        be touched before a child does.
+        """
+        self.execute(one_node(), np.ones(1, np.float32))
+
+    def load(
+        self,
+        model: bytes,
+        target: Target,
+        free: Mapping[str, int],
+        alive: Callable[[], None] = unheard,
+    ) -> OnnxNetwork:
+        """Build a session; ONNX Runtime says nothing meanwhile, so `alive` is not called.
+
+        Raises:
+            MemoryError: it does not fit.
+            ValueError: the target asks for what this runtime, or this process, cannot do.
+        """
+        with library.memory_errors():
+            return OnnxNetwork(model, target, free, denormals=self._denormals)
+
+    def execute(
+        self, model: bytes, inputs: np.ndarray, target: Target | None = None
+    ) -> np.ndarray:
+        """First output of the network; a network of fixed batch runs as often as needed."""
+        wanted = target or Target(options={"denormals": self._denormals})
+        with library.memory_errors():
+            ready = library.prepared(model, wanted)
+            session = library.open_session(ready, *library.settings(wanted, self._denormals))
+            entry = session.get_inputs()[0]
+            fixed = (
+                entry.shape[0] if entry.shape and isinstance(entry.shape[0], int) else len(inputs)
+            )
+            parts = [
+                session.run(None, {entry.name: inputs[at : at + fixed]})[0]
+                for at in range(0, len(inputs), max(1, fixed))
+            ]
+        return np.concatenate(parts)
+
+
+class OnnxNetwork:
+    """A session with its inputs bound, and the memory it was seen to need."""
+
+    memory: Memory
+    doubts: tuple[str, ...]
+    facts: Mapping[str, Any]
+
+    def __init__(
+        self, model: bytes, target: Target, free: Mapping[str, int], *, denormals: str
+    ) -> None:
+        options, providers = library.settings(target, denormals)
+        model = library.prepared(model, target)
+        for name, size in free.items():
+            options.add_free_dimension_override_by_name(name, size)
+        self._provider = providers[0][0]
+        self._scratch = profile.scratch(len(model))
+        options.enable_profiling = True
+        options.profile_file_prefix = str(Path(self._scratch.name) / "profile")
+        self._weights_bytes = 0
+        if self._provider == CPU:
+            library.keep_optimised(options, Path(self._scratch.name))
+        else:
+            # Providers that compile cannot write an optimised graph: weights as they were given.
+            self._weights_bytes = weight_bytes(onnx.load_model_from_string(model).graph)
+        with PeakWatch() as peak:
+            self._session = library.open_session(model, options, providers)
+            self._creation_peak_mb = peak.grown_mb()
+        self._binding = library.bound(self._session, target)
+
+    def weigh(self) -> None:
+        """Two profiled runs; profiling is over when this returns.
+
+        Raises:
+            ValueError: the provider that was asked for ran nothing.
+        """
+        with self._scratch as folder, library.memory_errors():
+            for _ in range(profile.PROFILED_RUNS):
+                self.run()
+            events = profile.kernel_events(Path(self._session.end_profiling()))
+            profile.check_in_use(self._provider, events)
+            self.facts = {"kernels_on": profile.kernels_on(events)}
+            if self._provider == CPU:
+                graph = onnx.load(Path(folder) / "optimised.onnx", load_external_data=False).graph
+                found = profile.weigh(graph, events, self._creation_peak_mb)
+                self.memory, self.doubts = found
+            else:
+                self.memory, self.doubts = self._weights_alone(), ()
+
+    def _weights_alone(self) -> Memory:
+        """No provider but the CPU tells what it allocates for activations."""
+        return Memory(
+            weights_mb=self._weights_bytes / 1e6,
+            activations_mb=None,
+            creation_peak_mb=self._creation_peak_mb,
+        )
+
+    def run(self) -> None:
+        """One inference."""
+        self._session.run_with_iobinding(self._binding)
+
+    def close(self) -> None:
+        """Let the session go."""
+        del self._binding, self._session

@@ -1,0 +1,75 @@
+"""Batches with which the builder of TensorRT 10 finds the ranges of int8."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+
+import numpy as np
+import onnx
+
+from hwprune_device.job import Target
+from hwprune_device.runtimes.cuda import Cuda
+from hwprune_device.runtimes.inputs import input_values
+from hwprune_device.runtimes.trt.callbacks import Batches
+from hwprune_device.runtimes.trt.tensorrt import Recipe
+
+_MADE_UP = 2
+"""Batches of random values where no inputs are given: ranges do not change the time."""
+
+
+@contextmanager
+def calibration_batches(
+    cuda: Cuda, graph: bytes, recipe: Recipe, batch: int, inputs: np.ndarray | None
+) -> Iterator[Batches | None]:
+    """What the builder asks for; None where it need not calibrate.
+
+    `inputs` (N C H W) feed the first input of the network.
+    """
+    if recipe.calibration == "qdq" or recipe.precision != "int8":
+        yield None
+        return
+    with ExitStack() as made:
+        stream, places = cuda.stream(), []
+        sets = _sets(graph, batch, inputs)
+        for values in sets[0]:
+            host = cuda.pinned(values.shape, values.dtype)
+            device = cuda.buffer(host.nbytes)
+            made.callback(device.free)
+            places.append((host, device))
+        waiting = iter(sets)
+
+        def following() -> Sequence[int] | None:
+            values = next(waiting, None)
+            if values is None:
+                return None
+            for (host, device), new in zip(places, values, strict=True):
+                host[...] = new
+                cuda.to_device(device, host, stream)
+            stream.synchronize()
+            return [int(device) for _, device in places]
+
+        yield Batches(size=batch, following=following)
+
+
+def _sets(graph: bytes, batch: int, inputs: np.ndarray | None) -> list[list[np.ndarray]]:
+    """Values of all inputs of the network, batch by batch."""
+    model = onnx.load_model_from_string(graph)
+    weights = {tensor.name for tensor in model.graph.initializer}
+    entries = [entry for entry in model.graph.input if entry.name not in weights]
+    random = np.random.default_rng(0)
+    count = _MADE_UP if inputs is None else max(1, len(inputs) // batch)
+    sets = []
+    for number in range(count):
+        values = [_values(entry, batch, random) for entry in entries]
+        if inputs is not None and len(inputs) >= batch:
+            values[0] = inputs[number * batch : (number + 1) * batch]
+        sets.append(values)
+    return sets
+
+
+def _values(entry: onnx.ValueInfoProto, batch: int, random: np.random.Generator) -> np.ndarray:
+    kind = entry.type.tensor_type
+    shape = [dim.dim_value for dim in kind.shape.dim]
+    dtype = onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)
+    return input_values(entry.name, shape, dtype, Target(batch=batch), random)

@@ -1,0 +1,40 @@
+"""An engine as a file to be taken away, and what must be known to use it."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from hwprune_device.job import Target
+from hwprune_device.runtimes import EngineFile
+from hwprune_device.runtimes.cuda import Cuda
+from hwprune_device.runtimes.trt.engine import Tensor
+from hwprune_device.runtimes.trt.network import TrtNetwork
+
+
+def engine_file(network: TrtNetwork, cuda: Cuda, *, tensorrt: str, target: Target) -> EngineFile:
+    """The engine of a network that is ready to run; it runs some times to tell what it takes."""
+    build = network.build
+    return EngineFile(
+        data=build.engine,
+        facts={
+            # An engine is good for exactly this device and version.
+            "gpu": cuda.name,
+            "compute_capability": cuda.capability,
+            "cuda_driver": cuda.driver_version,
+            "tensorrt": tensorrt,
+            "precision": target.precision,
+            "batch": target.batch,
+            "dla": target.options.get("dla"),
+            "inputs": [_told(tensor) for tensor in network.tensors if tensor.is_input],
+            "outputs": [_told(tensor) for tensor in network.tensors if not tensor.is_input],
+            "device_ms": network.typical_ms(),
+            "build": build.story(),
+            "bytes": len(build.engine),
+            "sha256": hashlib.sha256(build.engine).hexdigest(),
+        },
+    )
+
+
+def _told(tensor: Tensor) -> dict[str, Any]:
+    return {"name": tensor.name, "shape": list(tensor.shape), "type": str(tensor.dtype)}

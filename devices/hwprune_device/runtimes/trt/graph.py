@@ -1,0 +1,85 @@
+"""The graph that TensorRT is given: fixed shapes, and the precision where it must lie in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import onnx
+
+from hwprune_device.precision.half import to_half
+from hwprune_device.precision.quantized import is_quantized, observe_ranges, with_qdq
+
+
+def graph_for(
+    model: bytes,
+    free: Mapping[str, int],
+    *,
+    precision: str,
+    calibration: str,
+    strongly_typed: bool,
+    inputs: np.ndarray | None = None,
+) -> bytes:
+    """A network as this generation of TensorRT wants it, with sizes for its symbolic dimensions.
+
+    int8 becomes QuantizeLinear and DequantizeLinear in the graph, unless the builder shall find
+    the ranges itself. Ranges come from `inputs` (N C H W); without them they are made up, which
+    is right for times and wrong for outputs.
+
+    Raises:
+        ValueError: this generation cannot do it.
+    """
+    graph = fixed(onnx.load_model_from_string(model), free)
+    if precision == "int8":
+        graph = _quantised(graph, calibration, strongly_typed, inputs)
+    if strongly_typed:
+        graph = _typed(graph, precision)
+    return graph.SerializeToString()
+
+
+def fixed(model: onnx.ModelProto, free: Mapping[str, int]) -> onnx.ModelProto:
+    """The model with numbers in place of the named dimensions of its inputs and outputs."""
+    for entry in (*model.graph.input, *model.graph.output):
+        for dim in entry.type.tensor_type.shape.dim:
+            if dim.dim_param in free:
+                dim.dim_value = free[dim.dim_param]
+    # Shapes in between were inferred for the name and would contradict the number.
+    del model.graph.value_info[:]
+    return model
+
+
+def symbols(model: bytes) -> list[str]:
+    """Names of the symbolic first dimensions of the inputs."""
+    entries = onnx.load_model_from_string(model).graph.input
+    firsts = [entry.type.tensor_type.shape.dim[:1] for entry in entries]
+    return [dim[0].dim_param for dim in firsts if dim and dim[0].dim_param]
+
+
+def _quantised(
+    graph: onnx.ModelProto, calibration: str, strongly_typed: bool, inputs: np.ndarray | None
+) -> onnx.ModelProto:
+    if is_quantized(graph):
+        return graph
+    if calibration != "qdq":
+        if strongly_typed:
+            raise ValueError(
+                f"calibration = {calibration} is of TensorRT 10; from 11 on ranges lie in the "
+                "graph: calibration = qdq"
+            )
+        return graph
+    ranges = None if inputs is None else observe_ranges(graph, [_filled(inputs, graph)])
+    return with_qdq(graph, ranges)
+
+
+def _filled(inputs: np.ndarray, graph: onnx.ModelProto) -> np.ndarray:
+    """The inputs in whole batches of the network; the last is filled up with what is there."""
+    dims = graph.graph.input[0].type.tensor_type.shape.dim[:1]
+    batch = max([1, *(dim.dim_value for dim in dims)])
+    return np.concatenate([inputs, inputs[-1:].repeat(-len(inputs) % batch, 0)])
+
+
+def _typed(graph: onnx.ModelProto, precision: str) -> onnx.ModelProto:
+    if precision == "bf16":
+        return to_half(graph, "bf16")
+    # What int8 leaves runs in fp16, as with the builder of 10.
+    return to_half(graph, "fp16") if precision in ("fp16", "int8") else graph

@@ -1,0 +1,247 @@
+"""Runtime "trt": TensorRT through its Python API and pycuda."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+import numpy as np
+
+from hwprune_device.estimate import Clock
+from hwprune_device.job import Target
+from hwprune_device.owner import cache_folder
+from hwprune_device.runtimes import EngineFile, unheard
+from hwprune_device.runtimes.cuda import Cuda, driver_version, load_driver
+from hwprune_device.runtimes.inputs import in_batches
+from hwprune_device.runtimes.patience import patience_s
+from hwprune_device.runtimes.trt.builder import Build, EngineBuilder, recipe_for
+from hwprune_device.runtimes.trt.calibration import calibration_batches
+from hwprune_device.runtimes.trt.callbacks import TrtError
+from hwprune_device.runtimes.trt.engine_file import engine_file
+from hwprune_device.runtimes.trt.graph import graph_for, symbols
+from hwprune_device.runtimes.trt.network import TrtNetwork
+from hwprune_device.runtimes.trt.options import TRT
+from hwprune_device.runtimes.trt.tensorrt import TensorRT
+
+
+class TrtRuntime:
+    """Builds TensorRT engines and runs them on the first GPU.
+
+    Args:
+        tensorrt, driver, library: stand in for the modules `tensorrt` and `pycuda.driver` and for
+            CUDA's driver library.
+        folder: where engines are kept; in the board's cache folder when none is given.
+
+    Raises:
+        ImportError: TensorRT or pycuda is not installed, or too old.
+    """
+
+    def __init__(
+        self,
+        *,
+        tensorrt: Any = None,
+        driver: Any = None,
+        library: Any = None,
+        folder: Path | None = None,
+    ) -> None:
+        self._library = TensorRT(tensorrt)
+        self._driver = driver or load_driver()
+        self._driver_library = library
+        self._folder = folder or cache_folder(os.environ.get("HWPRUNE_CACHE", "")) / "tensorrt"
+        self._cuda: Cuda | None = None
+
+    def describe(self) -> Mapping[str, Any]:
+        """Version of TensorRT and of the driver's CUDA; the GPU is part of the board."""
+        return {
+            "name": "trt",
+            "version": self._library.version,
+            "cuda_driver": driver_version(self._driver),
+        }
+
+    def workers(self, target: Target) -> int:
+        """The host thread and the GPU."""
+        return 2
+
+    def clock(self, target: Target) -> Clock | None:
+        """The clock that the target's latency is read from."""
+        options = TRT.of(target)
+        return "device" if options["latency"] == "device" else "wall"
+
+    def limits_address_space(self, target: Target) -> bool:
+        """No: CUDA reserves far more addresses than it uses."""
+        return False
+
+    def patience_s(self, target: Target) -> float:
+        """How long a build may take beyond what a child is given for a step."""
+        return patience_s(target)
+
+    def warm(self) -> None:
+        """Nothing: CUDA must not be touched before the fork, since it does not survive one."""
+
+    def load(
+        self,
+        model: bytes,
+        target: Target,
+        free: Mapping[str, int],
+        alive: Callable[[], None] = unheard,
+    ) -> TrtNetwork:
+        """Build an engine and make it ready to run.
+
+        Raises:
+            MemoryError: it cannot be built, or does not fit.
+            TimeoutError: it was not built in time.
+            TrtError: TensorRT refused it.
+            ValueError: the target asks for what this version cannot do.
+        """
+        options = TRT.of(target)
+        graph = self._graph(model, target, free, options)
+        with self._context(spin=options["spin"]).sound():
+            if options["builds"] > 1:
+                return self._typical(graph, target, options, alive)
+            return self._ready(graph, target, options, alive)
+
+    def execute(
+        self, model: bytes, inputs: np.ndarray, target: Target | None = None
+    ) -> np.ndarray:
+        """First output of the network; the engine's batch is the target's, filled up at the end.
+
+        With int8 and no quantisation in the graph, ranges are taken from `inputs`.
+        """
+        wanted = target or Target(runtime="trt", batch=min(64, max(1, len(inputs))))
+        with self._executing(model, inputs, wanted) as network:
+            return in_batches(network.infer, inputs, network.batch)
+
+    def engine(self, model: bytes, inputs: np.ndarray, target: Target) -> EngineFile:
+        """The engine that `execute` runs; from the folder of engines, where it was built before.
+
+        Raises:
+            MemoryError, TimeoutError, TrtError, ValueError: as `load`.
+        """
+        with self._executing(model, inputs, target) as network:
+            return engine_file(
+                network,
+                self._context(spin=True),
+                tensorrt=self._library.version,
+                target=target,
+            )
+
+    @contextmanager
+    def _executing(self, model: bytes, inputs: np.ndarray, target: Target) -> Iterator[TrtNetwork]:
+        """A network with its own weights, ready to run."""
+        options = TRT.of(target)
+        free = dict.fromkeys(symbols(model), target.batch)
+        graph = self._graph(model, target, free, options, inputs)
+        with self._context(spin=options["spin"]).sound():
+            network = self._ready(graph, target, options, unheard, inputs)
+        try:
+            yield network
+        finally:
+            network.close()
+
+    def close(self) -> None:
+        """Give the context back, where there is one."""
+        if self._cuda is not None:
+            self._cuda.close()
+            self._cuda = None
+
+    def _graph(
+        self,
+        model: bytes,
+        target: Target,
+        free: Mapping[str, int],
+        options: Mapping[str, Any],
+        inputs: np.ndarray | None = None,
+    ) -> bytes:
+        return graph_for(
+            model,
+            free,
+            precision=target.precision,
+            calibration=options["calibration"],
+            strongly_typed=self._library.strongly_typed,
+            inputs=inputs,
+        )
+
+    def _ready(
+        self,
+        graph: bytes,
+        target: Target,
+        options: Mapping[str, Any],
+        alive: Callable[[], None],
+        inputs: np.ndarray | None = None,
+    ) -> TrtNetwork:
+        """A network that can run, from a kept engine where there is one that still loads."""
+        build = self._build(graph, target, options, alive, inputs)
+        try:
+            return self._network(build, target, options)
+        except TrtError:
+            if not build.cached:
+                raise
+            # What it was built with is another now, in a way that no version tells.
+            build = self._build(graph, target, options, alive, inputs, fresh=True)
+            return self._network(build, target, options)
+
+    def _build(
+        self,
+        graph: bytes,
+        target: Target,
+        options: Mapping[str, Any],
+        alive: Callable[[], None],
+        inputs: np.ndarray | None = None,
+        *,
+        fresh: bool = False,
+    ) -> Build:
+        cuda = self._context(spin=options["spin"])
+        recipe = recipe_for(target.precision, options, inputs)
+        with calibration_batches(cuda, graph, recipe, target.batch, inputs) as batches:
+            return EngineBuilder(self._library, cuda, self._folder).build(
+                graph,
+                recipe,
+                timeout_s=options["build_timeout_s"],
+                alive=alive,
+                batches=batches,
+                fresh=fresh,
+            )
+
+    def _network(self, build: Build, target: Target, options: Mapping[str, Any]) -> TrtNetwork:
+        cuda = self._context(spin=options["spin"])
+        engine = self._library.load(build.engine, options["dla"])
+        return TrtNetwork(engine, build, cuda, target, options)
+
+    def _typical(
+        self,
+        graph: bytes,
+        target: Target,
+        options: Mapping[str, Any],
+        alive: Callable[[], None],
+    ) -> TrtNetwork:
+        """Of several builds the one of median time; the builder's own spread goes on record.
+
+        The builder chooses kernels by timing them, so two builds of one network differ
+        (github.com/NVIDIA/TensorRT/issues/4730).
+        """
+        timed: list[tuple[float, Build]] = []
+        for _ in range(options["builds"]):
+            build = self._build(graph, target, options, alive, fresh=True)
+            network = self._network(build, target, options)
+            try:
+                timed.append((network.typical_ms(), build))
+            finally:
+                network.close()
+        times = [time_ms for time_ms, _ in timed]
+        chosen = sorted(timed, key=lambda pair: pair[0])[len(timed) // 2][1]
+        network = self._network(chosen, target, options)
+        network.builds = {
+            "device_ms": times,
+            "variation_pct": 100 * stdev(times) / mean(times),
+        }
+        return network
+
+    def _context(self, *, spin: bool) -> Cuda:
+        """This process's context; a fork made after it would break it, so none must be."""
+        if self._cuda is None:
+            self._cuda = Cuda(spin=spin, driver=self._driver, library=self._driver_library)
+        return self._cuda
