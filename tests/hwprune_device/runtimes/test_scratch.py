@@ -8,12 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from hwprune_device.runtimes.onnxrt.profile import scratch
+from hwprune_device.runtimes.scratch import scratch
 from tests.hwprune_device.board import ROOT
 
 CODE = """
 import sys
-from hwprune_device.runtimes.onnxrt.profile import scratch
+from hwprune_device.runtimes.scratch import scratch
 folder = scratch(1000)
 print(folder.name, flush=True)
 sys.stdin.read()

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,32 +20,6 @@ _IN_USE = "mem_bytes_requested_in_use"
 """What the allocator had given out after a kernel; in the profile from ONNX Runtime 1.31 on."""
 
 Event = Mapping[str, Any]
-
-
-def scratch(model_bytes: int) -> tempfile.TemporaryDirectory[str]:
-    """A folder for files that live for a moment: in memory where there is room, else on disk."""
-    shared = Path("/dev/shm")
-    roomy = shared.is_dir() and shutil.disk_usage(shared).free > 4 * model_bytes + 2**24
-    place = shared if roomy else Path(tempfile.gettempdir())
-    _clear_up(place)
-    return tempfile.TemporaryDirectory(prefix=f"{_prefix()}{os.getpid()}-", dir=place)
-
-
-def _clear_up(place: Path) -> None:
-    """Delete the folders of processes that were killed before they could."""
-    for folder in place.glob(f"{_prefix()}*"):
-        pid = folder.name.removeprefix(_prefix()).partition("-")[0]
-        if not Path("/proc", pid).exists():
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _prefix() -> str:
-    """Containers may share the place and still number their processes each for itself."""
-    try:
-        space = os.stat("/proc/self/ns/pid").st_ino
-    except OSError:
-        space = 0
-    return f"hwprune-{space}-"
 
 
 def kernel_events(profile: Path) -> list[Event]:

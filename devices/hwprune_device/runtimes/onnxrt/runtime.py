@@ -21,6 +21,7 @@ from hwprune_device.runtimes.onnxrt import session as library
 from hwprune_device.runtimes.onnxrt.options import GPU_PROVIDERS, ONNXRT, provider_key
 from hwprune_device.runtimes.onnxrt.profile import CPU
 from hwprune_device.runtimes.patience import patience_s
+from hwprune_device.runtimes.scratch import scratch
 
 
 class OnnxRuntime:
@@ -121,7 +122,7 @@ class OnnxNetwork:
         for name, size in free.items():
             options.add_free_dimension_override_by_name(name, size)
         self._provider = providers[0][0]
-        self._scratch = profile.scratch(len(model))
+        self._scratch = scratch(len(model))
         options.enable_profiling = True
         options.profile_file_prefix = str(Path(self._scratch.name) / "profile")
         self._weights_bytes = 0

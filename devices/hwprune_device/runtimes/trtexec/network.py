@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from hwprune_device.reading import Memory
-from hwprune_device.runtimes.onnxrt.profile import scratch
+from hwprune_device.runtimes.scratch import scratch
 from hwprune_device.runtimes.trtexec.program import Trtexec, TrtexecError, outputs_of, times_ms
 
 _PRECISION_FLAGS: Mapping[str, tuple[str, ...]] = {

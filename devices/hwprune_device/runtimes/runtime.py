@@ -1,0 +1,138 @@
+"""What a runtime and a network of it must do, and how they fail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from hwprune_device.estimate import Clock
+from hwprune_device.job import Target
+from hwprune_device.reading import Memory
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+def unheard() -> None:
+    """A sign of life where nobody listens."""
+
+
+class Network(Protocol):
+    """A network that was built and can run."""
+
+    memory: Memory
+    doubts: tuple[str, ...]
+    """What may be wrong with `memory`, in words."""
+    facts: Mapping[str, Any]
+    """What else was seen, for the reading's conditions; all three are there after `weigh`."""
+
+    def weigh(self) -> None:
+        """Run for the first time and see what memory that takes; called once, before `run`."""
+
+    def run(self) -> None:
+        """One inference on inputs that are already in place.
+
+        Raises:
+            BrokenProcessError: nothing works in this process any more.
+        """
+
+    def close(self) -> None:
+        """Give back what it holds; it is not run again."""
+
+
+@runtime_checkable
+class DeviceTimed(Protocol):
+    """A network that a device with a clock of its own runs; an addition to Network."""
+
+    def device_ms(self) -> float | None:
+        """What the last `run` took by the device's own clock; None where it did not tell."""
+
+
+class Runtime(Protocol):
+    """Builds networks. Constructing one shows whether its library is here; a heavy one is imported
+    by `warm`."""
+
+    def describe(self) -> Mapping[str, Any]:
+        """Name, version, build: what a latency depends on, and what the runtime offers here."""
+
+    def workers(self, target: Target) -> int:
+        """How many work at one inference: threads, and what computes beside them.
+
+        Only where it is 1 does the calling thread's CPU time stand for the latency.
+        """
+
+    def patience_s(self, target: Target) -> float:
+        """Seconds that building one network may take beyond the protocol's time-out."""
+
+    def limits_address_space(self, target: Target) -> bool:
+        """Whether a limit on memory may be one on addresses; not where a driver reserves many."""
+
+    def clock(self, target: Target) -> Clock | None:
+        """The clock whose time is the latency; None: wall or CPU time, as each batch decides.
+
+        Where it is "device" every network is DeviceTimed.
+        """
+
+    def warm(self) -> None:
+        """Do once what the first build of a process pays for, without leaving threads behind.
+
+        Called before the first fork of a child that uses this runtime.
+
+        Raises:
+            ImportError: its library is here and cannot be imported.
+        """
+
+    def load(
+        self,
+        model: bytes,
+        target: Target,
+        free: Mapping[str, int],
+        alive: Callable[[], None] = unheard,
+    ) -> Network:
+        """Build `model`; `free` gives sizes to symbolic dimensions by name.
+
+        `alive` may be called while the build makes progress: who hears of none will end it.
+
+        Raises:
+            MemoryError: the network does not fit.
+            TimeoutError: it was not built in time.
+            Exception: whatever the runtime raises; a build that fails is a failure of the network.
+        """
+
+    def execute(
+        self, model: bytes, inputs: np.ndarray, target: Target | None = None
+    ) -> np.ndarray:
+        """First output (N …) of a network for a batch of inputs (N C H W).
+
+        Without a target on the runtime's defaults.
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineFile:
+    """What a runtime compiled a network to, to be loaded by a program on the same device."""
+
+    data: bytes
+    facts: Mapping[str, Any]
+    """What it is good for and how it was built, as plain data."""
+
+
+@runtime_checkable
+class Compiling(Protocol):
+    """A runtime whose engines can be taken away; an addition to Runtime."""
+
+    def engine(self, model: bytes, inputs: np.ndarray, target: Target) -> EngineFile:
+        """The very engine that `execute` runs the network on, with these inputs (N C H W).
+
+        Raises:
+            Exception: as `Runtime.load`.
+        """
+
+
+class BrokenProcessError(BaseException):
+    """After this nothing runs in this process any more, such as after a CUDA error that sticks.
+
+    No Exception, because it is no matter of one network: the process ends, the network at work is
+    to blame, and the others are measured in a new one.
+    """
