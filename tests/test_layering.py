@@ -83,6 +83,12 @@ def test_a_file_imports_only_what_its_room_may(path):
             assert rest[0] in ROOMS[here], f"{place(path)} imports {name}"
 
 
+def test_what_rewrites_graphs_knows_nothing_that_runs_them():
+    for path in (ROOT / "devices/hwprune_device/precision").glob("*.py"):
+        for name in imports(ast.parse(path.read_text())):
+            assert not name.startswith("hwprune_device.runtimes"), f"{place(path)}: {name}"
+
+
 def test_importing_hwprune_pulls_in_neither_torch_nor_ray_nor_onnx():
     code = "import sys, hwprune; print([m for m in ('torch', 'ray', 'onnx') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

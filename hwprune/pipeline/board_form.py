@@ -51,7 +51,8 @@ def quantised(model: bytes, images: np.ndarray) -> bytes:
     Raises:
         ValueError: nothing in it can be quantised.
     """
-    from hwprune_device.precision.quantized import observe_ranges, with_qdq
+    from hwprune_device.precision.quantized import with_qdq
+    from hwprune_device.runtimes.ranges import observe_ranges
 
     graph = onnx.load_model_from_string(model)
     batches = (images[at : at + _RANGES_BATCH] for at in range(0, len(images), _RANGES_BATCH))

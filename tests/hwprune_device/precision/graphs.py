@@ -44,6 +44,28 @@ def weights(*shape: int, seed: int = 0, scale: float = 0.3) -> np.ndarray:
     return (np.random.default_rng(seed).standard_normal(shape) * scale).astype(np.float32)
 
 
+def chain(*, opset: int = 18) -> ModelProto:
+    """A convolution, one of groups and a matrix, with a bias, a BatchNormalization and ReLU."""
+    nodes = [
+        helper.make_node("Conv", ["x", "w0", "b0"], ["a"], pads=[1, 1, 1, 1]),
+        helper.make_node("BatchNormalization", ["a", "s", "b0", "b0", "s"], ["n"]),
+        helper.make_node("Relu", ["n"], ["r"]),
+        helper.make_node("Conv", ["r", "w1"], ["c"], group=4),
+        helper.make_node("GlobalAveragePool", ["c"], ["p"]),
+        helper.make_node("Flatten", ["p"], ["f"]),
+        helper.make_node("Gemm", ["f", "m", "g"], ["y"], transB=1),
+    ]
+    numbers = {
+        "w0": weights(4, 3, 3, 3),
+        "b0": weights(4, seed=1),
+        "s": np.ones(4, np.float32),
+        "w1": weights(4, 1, 3, 3, seed=2),
+        "m": weights(10, 4, seed=3),
+        "g": weights(10, seed=4),
+    }
+    return model(nodes, {"x": [2, 3, 8, 8]}, ["y"], numbers, opset=opset)
+
+
 def run(given: ModelProto, **inputs: np.ndarray) -> list[np.ndarray]:
     """All outputs, in ONNX Runtime on the CPU."""
     options = ort.SessionOptions()

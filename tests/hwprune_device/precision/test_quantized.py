@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,15 +14,11 @@ from hwprune.network import zoo
 from hwprune.network.data import load_data
 from hwprune.network.trace import trace
 from hwprune_device.precision.half import to_half
-from hwprune_device.precision.quantized import (
-    is_quantized,
-    observe_ranges,
-    quantized_tensors,
-    with_qdq,
-)
+from hwprune_device.precision.quantized import is_quantized, quantized_tensors, with_qdq
 from hwprune_device.runtimes import DENORMALS
+from hwprune_device.runtimes.ranges import observe_ranges
 from tests.digits import CIFAR
-from tests.hwprune_device.precision.graphs import kinds, model, run, sound, types, weights
+from tests.hwprune_device.precision.graphs import chain, kinds, model, run, sound, types, weights
 from tests.traced import relative, traced
 
 
@@ -35,28 +30,6 @@ def keep_denormals(monkeypatch):
 
 def network(name: str) -> ModelProto:
     return onnx.load_model_from_string(traced(name).base.onnx)
-
-
-def chain(*, opset: int = 18) -> ModelProto:
-    """A convolution, one of groups and a matrix, with a bias, a BatchNormalization and ReLU."""
-    nodes = [
-        helper.make_node("Conv", ["x", "w0", "b0"], ["a"], pads=[1, 1, 1, 1]),
-        helper.make_node("BatchNormalization", ["a", "s", "b0", "b0", "s"], ["n"]),
-        helper.make_node("Relu", ["n"], ["r"]),
-        helper.make_node("Conv", ["r", "w1"], ["c"], group=4),
-        helper.make_node("GlobalAveragePool", ["c"], ["p"]),
-        helper.make_node("Flatten", ["p"], ["f"]),
-        helper.make_node("Gemm", ["f", "m", "g"], ["y"], transB=1),
-    ]
-    numbers = {
-        "w0": weights(4, 3, 3, 3),
-        "b0": weights(4, seed=1),
-        "s": np.ones(4, np.float32),
-        "w1": weights(4, 1, 3, 3, seed=2),
-        "m": weights(10, 4, seed=3),
-        "g": weights(10, seed=4),
-    }
-    return model(nodes, {"x": [2, 3, 8, 8]}, ["y"], numbers, opset=opset)
 
 
 def test_pairs_stand_at_inputs_and_weights_alone():
@@ -204,20 +177,6 @@ def test_what_cannot_be_quantised_is_said():
         with_qdq(chain(), {"x": 1.0, "r": float("nan"), "f": 1.0})
     with pytest.raises(ValueError, match="given: opset 12"):
         with_qdq(chain(opset=12))
-    with pytest.raises(ValueError, match="at least one batch"):
-        observe_ranges(chain(), [])
-
-
-def test_observed_ranges_are_the_largest_values_of_all_batches(monkeypatch):
-    base = chain()
-    batches = [weights(2, 3, 8, 8, seed=s) for s in range(3)]
-    found = observe_ranges(base, batches)
-    assert found["x"] == pytest.approx(max(float(np.abs(b).max()) for b in batches))
-    assert tuple(found) == quantized_tensors(base)
-    # A board without ONNX Runtime gets the same from ONNX's own evaluator.
-    monkeypatch.setitem(sys.modules, "hwprune_device.runtimes.onnxrt.runtime", None)
-    slow = observe_ranges(base, batches)
-    assert slow == pytest.approx(found, rel=1e-4)
 
 
 def test_pairs_go_with_half_precision():

@@ -8,7 +8,8 @@ import numpy as np
 import onnx
 
 from hwprune_device.precision.half import to_half
-from hwprune_device.precision.quantized import is_quantized, observe_ranges, with_qdq
+from hwprune_device.precision.quantized import is_quantized, with_qdq
+from hwprune_device.runtimes.ranges import observe_ranges
 
 
 def graph_for(
