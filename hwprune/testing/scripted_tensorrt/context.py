@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -11,12 +11,9 @@ from hwprune.testing.scripted_cuda import fault
 from hwprune.testing.scripted_cuda.fault import CudaFault
 from hwprune.testing.scripted_cuda.queue import Queue
 from hwprune.testing.scripted_tensorrt import words
+from hwprune.testing.scripted_tensorrt.loaded_plan import LoadedPlan
 from hwprune.testing.scripted_tensorrt.network import shape_face
 from hwprune.testing.scripted_tensorrt.plan import Port
-from hwprune.testing.scripted_tensorrt.scene import kept
-
-if TYPE_CHECKING:
-    from hwprune.testing.scripted_tensorrt.engine import Engine
 
 _ENQUEUE = "IExecutionContext::enqueueV3"
 
@@ -24,12 +21,13 @@ _ENQUEUE = "IExecutionContext::enqueueV3"
 class Context:
     """Runs an engine with buffers that are given to it."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine, self._scene = engine, engine.scene
-        self.engine = kept(engine)
+    def __init__(self, loaded: LoadedPlan, engine: Any) -> None:
+        """`engine`: as it is seen, and kept alive by this."""
+        self._loaded, self._scene = loaded, loaded.scene
+        self.engine = engine
         self.name = ""
         self._addresses: dict[str, int] = {}
-        inputs = [port for port in engine.ports.values() if port.is_input]
+        inputs = [port for port in loaded.ports.values() if port.is_input]
         self._shapes = {port.name: port.shape for port in inputs}
         self._ready_for: dict[str, tuple[int, ...]] | None = None
         """The shapes of the last run; a run after others prepares what no capture allows."""
@@ -38,8 +36,8 @@ class Context:
     def load(self) -> bool:
         """Take the memory of the activations."""
         where = "ICudaEngine::createExecutionContext"
-        size = self._engine.plan.activation_bytes
-        logger = self._engine.logger
+        size = self._loaded.plan.activation_bytes
+        logger = self._loaded.logger
         self._address = self._scene.allocate(size, "activations", logger, where)
         return self._address is not None
 
@@ -55,7 +53,7 @@ class Context:
 
     def set_input_shape(self, name: str, shape: Any) -> bool:
         """Fix the sizes that the engine left open."""
-        port = self._engine.port("IExecutionContext::setInputShape", name)
+        port = self._loaded.port("IExecutionContext::setInputShape", name)
         sizes = tuple(int(size) for size in shape)
         if port is None or not self._fits(port, sizes):
             return False
@@ -64,7 +62,7 @@ class Context:
 
     def get_tensor_shape(self, name: str) -> Any:
         """Sizes as far as they are known."""
-        port = self._engine.port("IExecutionContext::getTensorShape", name)
+        port = self._loaded.port("IExecutionContext::getTensorShape", name)
         return shape_face(self._scene, self._shape(port) if port else ())
 
     def infer_shapes(self) -> list[str]:
@@ -78,7 +76,7 @@ class Context:
 
     def set_tensor_address(self, name: str, memory: int) -> bool:
         """Where a tensor's values lie."""
-        if self._engine.port("IExecutionContext::setTensorAddress", name) is None:
+        if self._loaded.port("IExecutionContext::setTensorAddress", name) is None:
             return False
         self._addresses[name] = int(memory)
         return True
@@ -92,10 +90,10 @@ class Context:
         scene, number = self._scene, self._scene.runs
         scene.runs += 1
         if reason := self._refusal(number):
-            scene.say(self._engine.logger, "ERROR", reason)
+            scene.say(self._loaded.logger, "ERROR", reason)
             return False
         if int(stream_handle) == 0:
-            scene.say(self._engine.logger, "WARNING", words.DEFAULT_STREAM)
+            scene.say(self._loaded.logger, "WARNING", words.DEFAULT_STREAM)
         try:
             scene.gpu.check(_ENQUEUE)
             queue = scene.gpu.queue(int(stream_handle), _ENQUEUE)
@@ -103,7 +101,7 @@ class Context:
         except CudaFault as error:
             text = fault.NAMES[error.code][1]
             said = words.CUDA.format(where=_ENQUEUE, text=text)
-            scene.say(self._engine.logger, "ERROR", said)
+            scene.say(self._loaded.logger, "ERROR", said)
             return False
         scene.gpu.launch(queue, self._inference(number), lambda: self._lasts_ms(number))
         return True
@@ -113,7 +111,7 @@ class Context:
             return words.CUDA.format(where=_ENQUEUE, text="invalid argument")
         if self.infer_shapes():
             return words.NO_SHAPE
-        for port in self._engine.ports.values():
+        for port in self._loaded.ports.values():
             if not self._addresses.get(port.name):
                 said = words.NO_INPUT_ADDRESS if port.is_input else words.NO_OUTPUT_ADDRESS
                 return said.format(tensor=port.name)
@@ -129,7 +127,7 @@ class Context:
     def _inference(self, number: int) -> Any:
         """What one inference does to memory, with the addresses it has now."""
         places = dict(self._addresses)
-        ports = [(port, self._shape(port)) for port in self._engine.ports.values()]
+        ports = [(port, self._shape(port)) for port in self._loaded.ports.values()]
         gpu, script = self._scene.gpu, self._scene.script
 
         def act() -> None:
@@ -142,7 +140,7 @@ class Context:
                 for port, shape in ports
                 if port.is_input
             }
-            outputs = self._engine.evaluation.run(inputs)
+            outputs = self._loaded.evaluation.run(inputs)
             for port, _ in ports:
                 if not port.is_input:
                     data = np.ascontiguousarray(outputs[port.name], port.dtype).tobytes()
@@ -155,7 +153,7 @@ class Context:
         if number == script.hangs_at_run:
             return float("inf")
         noise = 1.0 + script.run_noise * self._scene.random.gauss(0.0, 1.0)
-        return self._engine.nominal_ms * self._engine.plan.factor * max(0.0, noise)
+        return self._loaded.nominal_ms * self._loaded.plan.factor * max(0.0, noise)
 
     def _shape(self, port: Port) -> tuple[int, ...]:
         """Of an output: what is open follows the inputs' first axis."""
@@ -171,11 +169,11 @@ class Context:
         inside = all(map(_between, *self._limits(port), sizes)) if fixed else False
         if not inside:
             said = words.OUT_OF_PROFILE.format(given=list(sizes), tensor=port.name)
-            self._scene.say(self._engine.logger, "ERROR", said)
+            self._scene.say(self._loaded.logger, "ERROR", said)
         return inside
 
     def _limits(self, port: Port) -> Iterator[Sequence[int]]:
-        shapes = (self._engine.plan.profiles or [{}])[0].get(port.name)
+        shapes = (self._loaded.plan.profiles or [{}])[0].get(port.name)
         yield shapes[0] if shapes else [1] * len(port.shape)
         yield shapes[2] if shapes else [1 << 30] * len(port.shape)
 

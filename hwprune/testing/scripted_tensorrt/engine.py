@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-from functools import cached_property
 from typing import Any
-
-import onnx
 
 from hwprune.testing.scripted_tensorrt import words
 from hwprune.testing.scripted_tensorrt.config import HostMemory
 from hwprune.testing.scripted_tensorrt.context import Context
-from hwprune.testing.scripted_tensorrt.evaluation import Evaluation
+from hwprune.testing.scripted_tensorrt.loaded_plan import LoadedPlan
 from hwprune.testing.scripted_tensorrt.network import data_type, shape_face
-from hwprune.testing.scripted_tensorrt.plan import NoPlanError, Plan, Port, engine_bytes, ports
+from hwprune.testing.scripted_tensorrt.plan import NoPlanError, Plan
 from hwprune.testing.scripted_tensorrt.scene import Scene, kept
 
 
@@ -43,20 +40,17 @@ class Runtime:
             said = words.WRONG_DEVICE.format(here=here, there=plan.capability)
             scene.say(self.logger, "ERROR", said)
             return None
-        engine = Engine(scene, self, plan)
+        engine = Engine(LoadedPlan(scene, plan, self.logger), kept(self))
         return engine.face() if engine.load() else None
 
 
 class Engine:
     """An engine on the device."""
 
-    def __init__(self, scene: Scene, runtime: Runtime, plan: Plan) -> None:
-        self.scene, self.plan = scene, plan
-        self._keeps = kept(runtime)
-        self.logger = runtime.logger
-        self.model = onnx.load_model_from_string(plan.model)
-        self.ports = {port.name: port for port in ports(self.model)}
-        self.evaluation = Evaluation(self.model)
+    def __init__(self, loaded: LoadedPlan, keeps: Any) -> None:
+        """`keeps`: what must not be freed before the engine."""
+        scene, plan = loaded.scene, loaded.plan
+        self._loaded, self._scene, self._keeps = loaded, scene, keeps
         self.name = "Unnamed Network 0"
         self.device_memory_size_v2 = self.device_memory_size = plan.activation_bytes
         self.num_optimization_profiles = max(1, len(plan.profiles))
@@ -69,110 +63,100 @@ class Engine:
 
     def load(self) -> bool:
         """Take the memory of the weights."""
-        said = self.scene.script.engine_bytes
-        size = engine_bytes(self.model) if said is None else said
+        said = self._scene.script.engine_bytes
+        size = self._loaded.weights_bytes if said is None else said
         where = "IRuntime::deserializeCudaEngine"
-        self._address = self.scene.allocate(size, "engine weights", self.logger, where)
+        self._address = self._scene.allocate(size, "engine weights", self._loaded.logger, where)
         return self._address is not None
 
     def face(self) -> Any:
         """The engine as it is seen."""
-        made = self.scene.plain("ICudaEngine", self)
-        self.scene.watch(made, "ICudaEngine", self, self.scene.gpu.runtime_context())
+        made = self._scene.plain("ICudaEngine", self)
+        self._scene.watch(made, "ICudaEngine", self, self._scene.gpu.runtime_context())
         return made
-
-    @cached_property
-    def nominal_ms(self) -> float:
-        """What one inference takes by the script, before this build's own factor and noise."""
-        said = self.scene.script.execution_ms
-        return float(said(self.model) if callable(said) else said)
 
     def release(self) -> None:
         """Give the memory of the weights back, if its context still has it."""
-        self.scene.give_back(self._address)
+        self._scene.give_back(self._address)
 
     @property
     def num_io_tensors(self) -> int:
         """Inputs and outputs."""
-        return len(self.ports)
+        return len(self._loaded.ports)
 
     @property
     def num_layers(self) -> int:
         """Layers after fusion; the script fuses nothing."""
-        return len(self.plan.layers)
+        return len(self._loaded.plan.layers)
 
     def get_tensor_name(self, index: int) -> Any:
         """Inputs first."""
-        names = list(self.ports)
+        names = list(self._loaded.ports)
         return names[index] if 0 <= index < len(names) else None
 
     def get_tensor_mode(self, name: str) -> Any:
         """Input, output, or no tensor of this engine."""
-        port = self.port("ICudaEngine::getTensorIOMode", name)
+        port = self._loaded.port("ICudaEngine::getTensorIOMode", name)
         mode = "NONE" if port is None else "INPUT" if port.is_input else "OUTPUT"
-        return self.scene.member("TensorIOMode", mode)
+        return self._scene.member("TensorIOMode", mode)
 
     def get_tensor_shape(self, name: str) -> Any:
         """Sizes, -1 where they are not fixed."""
-        port = self.port("ICudaEngine::getTensorShape", name)
-        return shape_face(self.scene, port.shape if port else ())
+        port = self._loaded.port("ICudaEngine::getTensorShape", name)
+        return shape_face(self._scene, port.shape if port else ())
 
     def get_tensor_dtype(self, name: str) -> Any:
         """The element type."""
-        port = self.port("ICudaEngine::getTensorDataType", name)
-        return data_type(self.scene, port) if port else self.scene.member("DataType", "FLOAT")
+        port = self._loaded.port("ICudaEngine::getTensorDataType", name)
+        return data_type(self._scene, port) if port else self._scene.member("DataType", "FLOAT")
 
     def get_tensor_location(self, name: str) -> Any:
         """On the device, all of them."""
-        return self.scene.member("TensorLocation", "DEVICE")
+        return self._scene.member("TensorLocation", "DEVICE")
 
     def get_tensor_profile_shape(self, name: str, profile_index: int) -> list[Any]:
         """Least, best and largest shape."""
-        shapes = self.plan.profiles[profile_index][name]
-        return [shape_face(self.scene, tuple(shape)) for shape in shapes]
+        shapes = self._loaded.plan.profiles[profile_index][name]
+        return [shape_face(self._scene, tuple(shape)) for shape in shapes]
 
     def get_engine_stat(self, stat: Any = None) -> int:
         """Bytes of the weights; nothing is stripped here."""
         stripped = stat is not None and stat.name == "STRIPPED_WEIGHTS_SIZE"
-        return 0 if stripped else engine_bytes(self.model)
+        return 0 if stripped else self._loaded.weights_bytes
 
     def serialize(self) -> Any:
         """The plan it came from."""
-        return self.scene.face("IHostMemory", HostMemory(self.scene, self.plan.to_bytes()))
+        return self._scene.face(
+            "IHostMemory", HostMemory(self._scene, self._loaded.plan.to_bytes())
+        )
 
     def create_engine_inspector(self) -> Any:
         """What tells of its layers."""
-        return self.scene.face("EngineInspector", Inspector(self))
+        return self._scene.face("EngineInspector", Inspector(self._loaded, kept(self)))
 
     def create_execution_context(self, strategy: Any = None) -> Any:
         """What runs it; None, with the reason said, where the memory does not fit."""
-        context = Context(self)
+        context = Context(self._loaded, kept(self))
         return context.face() if context.load() else None
-
-    def port(self, where: str, name: str) -> Port | None:
-        """An input or output; None, and said so, where there is none of this name."""
-        if name not in self.ports:
-            said = words.NO_SUCH_TENSOR.format(where=where, tensor=name)
-            self.scene.say(self.logger, "ERROR", said)
-        return self.ports.get(name)
 
 
 class Inspector:
     """Tells what the builder made of a network."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine, self._keeps = engine, kept(engine)
+    def __init__(self, loaded: LoadedPlan, keeps: Any) -> None:
+        """`keeps`: what must not be freed before it."""
+        self._loaded, self._keeps = loaded, keeps
         self.execution_context: Any = None
 
     def get_engine_information(self, format: Any) -> str:
         """All layers; by name alone where the build was not told to keep more."""
-        plan = self._engine.plan
+        plan = self._loaded.plan
         layers = [layer if plan.detailed else layer["Name"] for layer in plan.layers]
         if format.name == "JSON":
-            said = {"Layers": layers, "Bindings": list(self._engine.ports)}
+            said = {"Layers": layers, "Bindings": list(self._loaded.ports)}
             return json.dumps(said)
         return "\n".join(map(str, layers))
 
     def get_layer_information(self, layer_index: int, format: Any) -> str:
         """One layer."""
-        return json.dumps(self._engine.plan.layers[layer_index])
+        return json.dumps(self._loaded.plan.layers[layer_index])
