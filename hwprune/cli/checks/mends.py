@@ -19,6 +19,7 @@ NEEDED = {
 }
 """Packages that a board needs, by runtime."""
 PERFORMANCE = "echo performance | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor"
+TRTEXEC = "sudo apt-get install -y libnvinfer-bin"
 CUDA = "/usr/local/cuda"
 SWAP = (
     "sudo fallocate -l 2G /swapfile && sudo chmod 600 /swapfile && sudo mkswap /swapfile "
@@ -68,8 +69,7 @@ def lacking(runtime: str) -> str:
         # The others come with a system, or in a build for its driver.
         words += f": pip install --force-reinstall {' '.join(needed)}"
     if runtime == "trtexec":
-        program = "sudo apt-get install -y libnvinfer-bin"
-        words += f", and the board TensorRT's program trtexec (on a Jetson: {program})"
+        words += f", and the board TensorRT's program trtexec (on a Jetson: {TRTEXEC})"
     return words
 
 

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from hwprune.board_profile import UNAVAILABLE, items, table
+from hwprune.cli.checks.board_software import software
 from hwprune.cli.checks.check import Check
-from hwprune.cli.checks.mends import NEEDED, PERFORMANCE, SWAP, install, there
+from hwprune.cli.checks.mends import PERFORMANCE, SWAP, there
 from hwprune_device.gpu_presence import on_gpu
 
 if TYPE_CHECKING:
@@ -58,10 +59,9 @@ def findings(board: Board, survey: Survey, head_clock: float | None = None) -> l
         head_clock: seconds since the epoch on this machine when the survey came; now by default.
     """
     now = time.time() if head_clock is None else head_clock
-    found = [_reached(board, survey), _python(survey)]
+    found = [_reached(board, survey), *software(board, survey)]
     if table(survey, "python").get("new_enough") is False:
         return found
-    found += [_package(board, survey, name) for name in NEEDED.get(board.target.runtime, ())]
     found += [
         _emulated(survey),
         _governor(board, survey),
@@ -82,27 +82,6 @@ def _reached(board: Board, survey: Survey) -> Check:
     parts = [model if model != UNAVAILABLE else processor, survey.get("os", UNAVAILABLE)]
     known = [str(part) for part in parts if part != UNAVAILABLE]
     return Check(name="reached", state="ok", found=", ".join(known) or f"{board.name} answers")
-
-
-def _python(survey: Survey) -> Check:
-    python = table(survey, "python")
-    found = f"Python {python.get('version', '?')} ({python.get('executable', '?')})"
-    if python.get("new_enough") is not False:
-        return Check(name="python", state="ok", found=found)
-    return Check(
-        name="python",
-        state="fail",
-        found=f"{found} is older than {python.get('least', '3.10')}",
-        mend="install a newer one there and set python in the board's profile to its path",
-    )
-
-
-def _package(board: Board, survey: Survey, name: str) -> Check:
-    found = table(table(survey, "packages"), name)
-    if found.get("imports"):
-        return Check(name=name, state="ok", found=f"{name} {found.get('version', '')}".strip())
-    said = str(found.get("error", "not told"))
-    return Check(name=name, state="fail", found=said, mend=install(board, survey, name, said))
 
 
 def _emulated(survey: Survey) -> Check:

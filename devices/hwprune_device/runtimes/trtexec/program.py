@@ -9,7 +9,6 @@ from __future__ import annotations
 import ctypes
 import json
 import re
-import shutil
 import signal
 import subprocess
 import time
@@ -20,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
-PLACES = (Path("/usr/src/tensorrt/bin"),)
-"""Where JetPack and NVIDIA's packages put it, which is not on the path."""
+from hwprune_device.runtimes.trtexec.place import find
+
 _BANNER = re.compile(r"\[TensorRT v(\d{4,6})\]")
 _FLAG = re.compile(r"^\s+(--\w+)(?:, (--\w+))?", re.MULTILINE)
 _HELP_TIMEOUT_S = 60.0
@@ -43,7 +42,7 @@ class Trtexec:
     """
 
     def __init__(self) -> None:
-        self._path = _find()
+        self._path = find()
 
     @property
     def version(self) -> str:
@@ -169,16 +168,6 @@ def outputs_of(file: Path) -> dict[str, np.ndarray]:
 def _time_ms(entry: Mapping[str, Any], latency: str) -> float:
     stages = ("Compute",) if latency == "device" else ("H2d", "Compute", "D2h")
     return sum(float(entry[f"end{stage}Ms"]) - float(entry[f"start{stage}Ms"]) for stage in stages)
-
-
-def _find() -> Path:
-    path = shutil.which("trtexec") or next(
-        (str(place / "trtexec") for place in PLACES if (place / "trtexec").is_file()), None
-    )
-    if path is None:
-        places = " or ".join(map(str, PLACES))
-        raise ImportError(f"there is no program trtexec on the path, nor in {places}")
-    return Path(path)
 
 
 def _version(digits: str) -> str:

@@ -1,0 +1,60 @@
+"""The doctor's look at a board's software: its Python, and what its runtime needs there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from hwprune.board_profile import UNAVAILABLE, table
+from hwprune.cli.checks.check import Check
+from hwprune.cli.checks.mends import NEEDED, TRTEXEC, install, there
+
+if TYPE_CHECKING:
+    from hwprune.board import Board
+
+Survey = Mapping[str, Any]
+
+
+def software(board: Board, survey: Survey) -> Iterator[Check]:
+    """The findings; a Python that is too old is all there is to say."""
+    yield _python(survey)
+    if table(survey, "python").get("new_enough") is False:
+        return
+    for name in NEEDED.get(board.target.runtime, ()):
+        yield _package(board, survey, name)
+    if board.target.runtime == "trtexec":
+        yield _trtexec(board, survey)
+
+
+def _python(survey: Survey) -> Check:
+    python = table(survey, "python")
+    found = f"Python {python.get('version', '?')} ({python.get('executable', '?')})"
+    if python.get("new_enough") is not False:
+        return Check(name="python", state="ok", found=found)
+    return Check(
+        name="python",
+        state="fail",
+        found=f"{found} is older than {python.get('least', '3.10')}",
+        mend="install a newer one there and set python in the board's profile to its path",
+    )
+
+
+def _package(board: Board, survey: Survey, name: str) -> Check:
+    found = table(table(survey, "packages"), name)
+    if found.get("imports"):
+        return Check(name=name, state="ok", found=f"{name} {found.get('version', '')}".strip())
+    said = str(found.get("error", "not told"))
+    return Check(name=name, state="fail", found=said, mend=install(board, survey, name, said))
+
+
+def _trtexec(board: Board, survey: Survey) -> Check:
+    found = survey.get("trtexec", UNAVAILABLE)
+    if found != UNAVAILABLE:
+        return Check(name="trtexec", state="ok", found=str(found))
+    return Check(
+        name="trtexec",
+        state="fail",
+        found="TensorRT's program is neither on the path nor where JetPack puts it",
+        mend=f"on a Jetson: {there(board, TRTEXEC)}; elsewhere it comes with TensorRT's archive, "
+        "whose bin folder must be on the PATH of the board's Python",
+    )
