@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import chain, repeat
 
 from hwprune.errors import BoardError
 from hwprune.farm.board_record import BoardRecord
@@ -15,14 +15,13 @@ from hwprune.farm.hello import refuse_emulated
 from hwprune.farm.kind import Kind
 from hwprune.farm.link import BoardLink
 from hwprune.farm.session import Batch, Outcome
+from hwprune.farm.suspects import Suspects
 from hwprune.farm.waiting import TRIES, Wish
 from hwprune_device.owner import Previous
 from hwprune_device.reading import Failure, Reading
 
 PATIENCE_S = 1800.0
 """When no board of a kind answers for this long, whoever waits is told."""
-_HOLD_S = 60.0
-"""A network that may have taken a board down waits this long for the verdict."""
 _LOSSES = 4
 """A candidate with which boards went away this often, for reasons unknown, is given up as lost."""
 _PAUSES_S = (1.0, 2.0, 5.0, 10.0, 30.0)
@@ -86,7 +85,7 @@ class Keeper:
         return reading
 
     def _run(self, reached: bool) -> None:
-        if not reached and not self._wait_for_board([]):
+        if not reached and not self._wait_for_board():
             return
         self._kind.answers(self.name, True)
         while wishes := self._kind.room.take(self._kind.batch_limit(), self._kind.answering):
@@ -134,7 +133,7 @@ class Keeper:
         if outcome.stage == "lost":
             kind.room.put_back(wishes)
             self.record.words = outcome.message
-            self._wait_for_board([])
+            self._wait_for_board()
         else:
             words = f"the unpruned network could not be measured: {outcome.message}"
             self._fail(wishes, words)
@@ -204,7 +203,7 @@ class Keeper:
                 free.append(wish)
         self._kind.room.put_back(self._patient(free, batch))
         self.record.words = batch.loss.message
-        self._wait_for_board(held)
+        self._wait_for_board(Suspects(kind=self._kind, board=self.name, held=held))
 
     def _patient(self, wishes: Sequence[Wish], batch: Batch) -> list[Wish]:
         """Those that may wait for another board; nothing is sent round for ever."""
@@ -216,53 +215,37 @@ class Keeper:
         self._fail([w for w in wishes if w.losses >= _LOSSES], batch.loss.message)
         return [wish for wish in wishes if wish.losses < _LOSSES]
 
-    def _wait_for_board(self, held: list[Wish]) -> bool:
-        """Try to reach the board until it answers; False when the farm closed first.
-
-        Whether a held network is to blame shows when the board is back: a supervisor that died, or
-        a machine that started anew, speaks against it; a link that was cut does not.
-        """
+    def _wait_for_board(self, suspects: Suspects | None = None) -> bool:
+        """Try to reach the board until it answers; False when it will not be worked with again."""
+        suspects = suspects or Suspects(kind=self._kind, board=self.name)
         self.record.to("lost", self.record.words)
         self._kind.answers(self.name, False)
-        began, attempt = time.monotonic(), 0
-        strikes: list[str] = []
-        while not self._closed.wait(_PAUSES_S[min(attempt, len(_PAUSES_S) - 1)]):
-            attempt += 1
+        for _ in self._attempts():
             try:
                 key = self.reach()
             except BoardError:
-                if held and time.monotonic() - began > _HOLD_S:
-                    strikes = self._strike(held, "silent since")
-                    held = []
+                suspects.still_away()
                 self._give_up_waiting()
                 continue
             if key != self._kind.conditions_key:
-                self._kind.room.put_back(held)
+                suspects.let_go()
                 self.record.to(
                     "unlike its kind", "it came back with other hardware, clocks or runtime"
                 )
                 return False
-            if self._previous in ("died", "rebooted"):
-                self._strike(held, self._previous)
-            else:
-                for strike in strikes:
-                    self._kind.store.acquit(strike)
-                self._kind.room.put_back(held)
+            suspects.judge(self._previous)
             self.record.to("idle")
             self._kind.answers(self.name, True)
             return True
-        self._kind.room.put_back(held)
+        suspects.let_go()
         return False
 
-    def _strike(self, held: Sequence[Wish], verdict: str) -> list[str]:
-        """Note who took the board down, if that is certain; all suspects go alone from now on."""
-        strikes = []
-        for wish in held:
-            if len(held) == 1:
-                strikes.append(self._kind.store.strike(wish.key, self.name, verdict))
-            wish.alone = True
-        self._kind.room.put_back(held)
-        return strikes
+    def _attempts(self) -> Iterator[None]:
+        """Moments to try again, further and further apart, until the farm closes."""
+        for pause_s in chain(_PAUSES_S, repeat(_PAUSES_S[-1])):
+            if self._closed.wait(pause_s):
+                return
+            yield
 
     def _give_up_waiting(self) -> None:
         """Tell those who wait when no board of this kind has answered for too long."""
@@ -279,9 +262,7 @@ class Keeper:
             kind.store.doubt(reading_id, "taken shortly before the canary was off")
             kind.room.join(key, candidate)
         self.record.watch.unguarded.clear()
-        attempt = 0
-        while not self._closed.wait(_PAUSES_S[min(attempt, len(_PAUSES_S) - 1)]):
-            attempt += 1
+        for _ in self._attempts():
             canaries = kind.canaries.all
             batch = self._measure([(c.key.architecture, c.candidate.widths) for c in canaries])
             self.record.to(
@@ -289,7 +270,7 @@ class Keeper:
             )
             if batch.loss is not None:
                 self.record.words = batch.loss.message
-                self._wait_for_board([])
+                self._wait_for_board()
             elif not self._hear(canaries, batch.outcomes):
                 self.record.to("idle")
                 kind.answers(self.name, True)
