@@ -10,6 +10,8 @@ from statistics import median
 from typing import Any
 
 from hwprune_device import doubts
+from hwprune_device.conditions.fingerprint import selecting
+from hwprune_device.conditions.gpu_presence import has_gpu, on_gpu
 from hwprune_device.cut import Cutter
 from hwprune_device.energy import Energy
 from hwprune_device.estimate import (
@@ -22,8 +24,6 @@ from hwprune_device.estimate import (
     ratio_to_base,
     spread,
 )
-from hwprune_device.fingerprint import selecting
-from hwprune_device.gpu_presence import has_gpu, on_gpu
 from hwprune_device.job import CandidateJob, Job
 from hwprune_device.reading import Reading
 from hwprune_device.runtimes import Network, Runtime

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from hwprune_device.account import Account, Built, Place
+from hwprune_device.conditions.surroundings import Surroundings
 from hwprune_device.energy import LEAST_LOOKS, Energy, find_sensor, measure_energy
 from hwprune_device.estimate import Clock, choose_clock
 from hwprune_device.fork import Report
@@ -18,7 +19,6 @@ from hwprune_device.marker import BASE, NOBODY, Marker
 from hwprune_device.reading import Failure, Stage
 from hwprune_device.runtimes import DeviceTimed
 from hwprune_device.stopwatch import Lap, Stopwatch
-from hwprune_device.surroundings import Surroundings
 
 _STAGE_OF_STEP: dict[str, Stage] = {
     "cut": "cut",

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from hwprune_device.gpu_presence import has_gpu, on_gpu
+from hwprune_device.conditions.gpu_presence import has_gpu, on_gpu
+from hwprune_device.conditions.nvml import find_gpu
 from hwprune_device.job import Target
-from hwprune_device.nvml import find_gpu
 
 ROOT = Path("/")
 """Where /sys is looked for."""

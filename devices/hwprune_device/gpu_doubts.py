@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from hwprune_device.gpu import POWER_CAP, SLOWING
-from hwprune_device.sysfs import UNAVAILABLE
+from hwprune_device.conditions.gpu import POWER_CAP, SLOWING
+from hwprune_device.conditions.sysfs import UNAVAILABLE
 
 NEAR_SLOWDOWN_C = 3.0
 CLOCK_SHARE = 0.95

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hwprune_device import tegra
-from hwprune_device.sysfs import ROOT, read
+from hwprune_device.conditions import tegra
+from hwprune_device.conditions.sysfs import ROOT, read
 
 _HELD = ("RssAnon", "RssShmem", "VmSwap")
 """Pages of files are left out: the kernel takes them back when it needs them."""

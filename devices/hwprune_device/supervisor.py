@@ -11,15 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from hwprune_device import PROTOCOL, __version__, gpu
+from hwprune_device import PROTOCOL, __version__
 from hwprune_device.account import Place
 from hwprune_device.bases import Bases
 from hwprune_device.batch import BatchRun
 from hwprune_device.bounded_folder import BoundedFolder
-from hwprune_device.conditions import fingerprint
+from hwprune_device.conditions import gpu
+from hwprune_device.conditions.fingerprint import fingerprint
+from hwprune_device.conditions.gpu_presence import has_gpu, on_gpu
 from hwprune_device.fork import Report, Watch, run_in_child
 from hwprune_device.frame import Frame, write_frame
-from hwprune_device.gpu_presence import has_gpu, on_gpu
 from hwprune_device.inbox import Inbox
 from hwprune_device.job import Job, Target
 from hwprune_device.lease import lease

@@ -44,7 +44,7 @@ def survey(root: str = "/", runtime: str = "") -> dict:
     """Everything that is known of the board, by topic; `root` is for recorded boards."""
     from pathlib import Path
 
-    from hwprune_device import hardware
+    from hwprune_device.conditions import hardware
 
     place = Path(root)
     looks = {

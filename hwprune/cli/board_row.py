@@ -56,7 +56,7 @@ def reached(board: Board) -> str:
 
 def runs(board: Board) -> str:
     """What runs networks there, in a phrase."""
-    from hwprune_device.gpu_presence import on_gpu
+    from hwprune_device.conditions.gpu_presence import on_gpu
 
     if on_gpu(board.target, present=True):
         return f"{board.target.runtime}, {board.target.precision}"

@@ -23,7 +23,7 @@ from hwprune.farm.status import KindStatus
 from hwprune.farm.store import ReadingStore
 from hwprune.farm.timetable import Timetable
 from hwprune.farm.waiting import WaitingRoom, Wish
-from hwprune_device.gpu_presence import on_gpu
+from hwprune_device.conditions.gpu_presence import on_gpu
 from hwprune_device.job import CandidateJob, Job
 from hwprune_device.reading import Failure, Reading
 

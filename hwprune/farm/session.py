@@ -18,7 +18,7 @@ from hwprune.errors import BoardError
 from hwprune.farm.connections import connect
 from hwprune.farm.connections.connection import Connection, ConnectionLostError
 from hwprune.farm.hello import Hello, board_error, hello_of
-from hwprune_device.conditions import conditions_key
+from hwprune_device.conditions.fingerprint import conditions_key
 from hwprune_device.frame import Frame
 from hwprune_device.job import Job
 from hwprune_device.reading import Failure, Reading

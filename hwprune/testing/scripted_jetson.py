@@ -77,7 +77,7 @@ def start(
 
 def _look_at(root: Path) -> None:
     """Have everything on the board look for the kernel's files there."""
-    from hwprune_device import sysfs
+    from hwprune_device.conditions import sysfs
 
     # Before anything takes it as the default of an argument.
     sysfs.ROOT = root

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hwprune.board import Board
-from hwprune_device import hardware
+from hwprune_device.conditions import hardware
 
 NOW = 1_795_000_000.0
 PI = Board(name="lab-pi", kind="pi", connection="ssh", host="pi@pi.local", ssh_options=("Port=2",))

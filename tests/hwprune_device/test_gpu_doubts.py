@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from hwprune_device.conditions.sysfs import UNAVAILABLE
 from hwprune_device.gpu_doubts import gpu_doubts
-from hwprune_device.sysfs import UNAVAILABLE
 
 CALM: dict[str, Any] = {
     "sm_mhz": 1980,

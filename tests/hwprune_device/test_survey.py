@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from hwprune_device import hardware
+from hwprune_device.conditions import hardware
+from hwprune_device.conditions.sysfs import UNAVAILABLE
 from hwprune_device.frame import FrameDecoder
-from hwprune_device.sysfs import UNAVAILABLE
 from tests.hwprune_device.board import ROOT
 from tests.hwprune_device.recorded import jetson, program, raspberry_pi, write
 

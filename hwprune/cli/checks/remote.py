@@ -10,7 +10,7 @@ from hwprune.board_profile import UNAVAILABLE, items, table
 from hwprune.cli.checks.board_software import software
 from hwprune.cli.checks.check import Check
 from hwprune.cli.checks.mends import PERFORMANCE, SWAP, there
-from hwprune_device.gpu_presence import on_gpu
+from hwprune_device.conditions.gpu_presence import on_gpu
 
 if TYPE_CHECKING:
     from hwprune.board import Board

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hwprune_device.conditions.gpu_presence import has_gpu
+from hwprune_device.conditions.sysfs import UNAVAILABLE
 from hwprune_device.estimate import Clock
-from hwprune_device.gpu_presence import has_gpu
 from hwprune_device.job import Target
 from hwprune_device.runtimes import unheard
 from hwprune_device.runtimes.one_node import one_node
 from hwprune_device.runtimes.patience import patience_s
 from hwprune_device.runtimes.torchrt.options import TORCH
-from hwprune_device.sysfs import UNAVAILABLE
 
 if TYPE_CHECKING:
     from hwprune_device.runtimes.torchrt.network import TorchNetwork

@@ -17,6 +17,7 @@ import numpy as np
 import onnx
 
 from hwprune_device.bounded_folder import BoundedFolder
+from hwprune_device.conditions.sysfs import UNAVAILABLE
 from hwprune_device.estimate import Clock
 from hwprune_device.job import Target
 from hwprune_device.owner import cache_folder
@@ -27,7 +28,6 @@ from hwprune_device.runtimes.trt.graph import graph_for
 from hwprune_device.runtimes.trtexec.network import Engine, TrtexecNetwork, build, build_flags
 from hwprune_device.runtimes.trtexec.options import TRTEXEC
 from hwprune_device.runtimes.trtexec.program import Trtexec, TrtexecError
-from hwprune_device.sysfs import UNAVAILABLE
 
 CACHE_MB = 2000.0
 _LARGEST_BATCH = 64

@@ -22,9 +22,9 @@ import onnxruntime
 import pytest
 
 from hwprune.channels.base import BaseNetwork, make_base
-from hwprune_device.conditions import conditions_key
+from hwprune_device.conditions.fingerprint import conditions_key
+from hwprune_device.conditions.gpu_presence import has_gpu
 from hwprune_device.cut import Cutter
-from hwprune_device.gpu_presence import has_gpu
 from hwprune_device.job import Protocol, Target
 from hwprune_device.reading import Reading
 from tests.hwprune_device.board import Board, running

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hwprune_device.gate import Waited, obstacle, wait
+from hwprune_device.conditions.gate import Waited, obstacle, wait
+from hwprune_device.reading import Reading
+from tests.hwprune_device.board import running
+from tests.hwprune_device.chain import chain, job, plan
 from tests.hwprune_device.recorded import raspberry_pi
 
 
@@ -77,3 +80,11 @@ def test_a_limit_of_zero_does_not_even_look():
 
 def test_a_board_without_sensors_is_ready(tmp_path):
     assert obstacle([0], tmp_path) == ""
+
+
+def test_a_readings_conditions_tell_what_the_gate_waited_for():
+    with running() as board:
+        board.place(chain(), plan())
+        (reading,) = board.measure(job([(8, 8, 8)])).values()
+    assert isinstance(reading, Reading)
+    assert set(reading.conditions["gate"]) == {"waited_s", "for", "given_up"}

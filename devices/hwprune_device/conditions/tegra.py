@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from hwprune_device.sysfs import ROOT, UNAVAILABLE, number, read
+from hwprune_device.conditions.sysfs import ROOT, UNAVAILABLE, number, read
 
 PREFIX = "nvidia,tegra"
 _COMPATIBLE = ("proc/device-tree/compatible", "sys/firmware/devicetree/base/compatible")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hwprune_device.sysfs import ROOT, UNAVAILABLE, megahertz, number, numbered, read
+from hwprune_device.conditions.sysfs import ROOT, UNAVAILABLE, megahertz, number, numbered, read
 
 _CPU = "sys/devices/system/cpu"
 

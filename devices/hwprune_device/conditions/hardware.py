@@ -7,14 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hwprune_device import tegra
-from hwprune_device.clocks import all_cores, clusters, core_clocks
-from hwprune_device.fingerprint import caches, cpu_info, emulated, model
-from hwprune_device.gpu import identity
-from hwprune_device.power_mode import power_mode
-from hwprune_device.sysfs import ROOT, UNAVAILABLE, read, said
-from hwprune_device.thermal import zones
-from hwprune_device.throttling import throttling
+from hwprune_device.conditions import tegra
+from hwprune_device.conditions.clocks import all_cores, clusters, core_clocks
+from hwprune_device.conditions.fingerprint import caches, cpu_info, emulated, model
+from hwprune_device.conditions.gpu import identity
+from hwprune_device.conditions.power_mode import power_mode
+from hwprune_device.conditions.sysfs import ROOT, UNAVAILABLE, read, said
+from hwprune_device.conditions.thermal import zones
+from hwprune_device.conditions.throttling import throttling
 
 
 def looks(root: Path = ROOT) -> dict[str, Callable[[], Any]]:

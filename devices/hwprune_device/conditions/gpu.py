@@ -14,9 +14,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from hwprune_device import tegra
-from hwprune_device.nvml import Gpu, open_gpu
-from hwprune_device.sysfs import ROOT, UNAVAILABLE
+from hwprune_device.conditions import tegra
+from hwprune_device.conditions.nvml import Gpu, open_gpu
+from hwprune_device.conditions.sysfs import ROOT, UNAVAILABLE
 
 POWER_CAP = "power cap"
 HEAT = ("heat, by the driver", "heat, by the hardware")

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from hwprune_device.conditions import conditions_key
+from hwprune_device.conditions.fingerprint import conditions_key
 from hwprune_device.job import Protocol, Target
 from hwprune_device.reading import Reading
 from tests.hwprune_device.board import Board, running
 from tests.hwprune_device.chain import QUICK, WIDTHS, chain, job, plan
-from tests.hwprune_device.gpu_board import LIBRARY
-from tests.hwprune_device.nvml_library import H100, TOLD, library, needs_compiler
+from tests.hwprune_device.conditions.gpu_board import LIBRARY
+from tests.hwprune_device.conditions.nvml_library import H100, TOLD, library, needs_compiler
 
 pytestmark = needs_compiler
-MAIN = ("-m", "tests.hwprune_device.gpu_board")
+MAIN = ("-m", "tests.hwprune_device.conditions.gpu_board")
 ON_GPU = Target(runtime="trt")
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from hwprune_device.clocks import clusters, core_clock, core_clocks
-from hwprune_device.sysfs import UNAVAILABLE
+from hwprune_device.conditions.clocks import clusters, core_clock, core_clocks
+from hwprune_device.conditions.sysfs import UNAVAILABLE
 from tests.hwprune_device.recorded import CPU, core, jetson, laptop, raspberry_pi, write
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hwprune_device.sysfs import ROOT, UNAVAILABLE, milli, numbered, read
+from hwprune_device.conditions.sysfs import ROOT, UNAVAILABLE, milli, numbered, read
 
 SLOWING = ("passive", "hot", "critical")
 """Kinds of trip points that cost speed; "active" ones only start a fan."""

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hwprune_device.sysfs import ROOT
-from hwprune_device.thermal import tightest, zones
-from hwprune_device.throttling import throttling
+from hwprune_device.conditions.sysfs import ROOT
+from hwprune_device.conditions.thermal import tightest, zones
+from hwprune_device.conditions.throttling import throttling
 
 MARGIN_C = 5.0
 """Degrees below its trip point that every zone should be."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from hwprune_device import nvml
-from hwprune_device.nvml import Gpu, NvmlCounter, find_gpu, open_gpu
-from tests.hwprune_device.nvml_library import H100, TOLD, library, needs_compiler
+from hwprune_device.conditions import nvml
+from hwprune_device.conditions.nvml import Gpu, NvmlCounter, find_gpu, open_gpu
+from tests.hwprune_device.conditions.nvml_library import H100, TOLD, library, needs_compiler
 
 pytestmark = needs_compiler
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import asdict
+
 import pytest
 
-from hwprune_device.fingerprint import conditions_key, emulated, fingerprint, model
+from hwprune_device.conditions.fingerprint import conditions_key, emulated, fingerprint, model
+from hwprune_device.job import Target
+from hwprune_device.runtimes.onnxrt.options import ONNXRT
 from tests.hwprune_device.recorded import CPU, jetson, laptop, raspberry_pi, write
 
+CORES = tuple(sorted(os.sched_getaffinity(0)))[-1:]
 RUNTIME = {"name": "onnxrt", "version": "1.32.0"}
 TARGET = {"threads": 1}
 ARM_INFO = "processor : 0\nFeatures : fp asimd\nCPU implementer : 0x41\n"
@@ -74,3 +80,56 @@ def test_a_board_that_tells_of_no_power_mode_keeps_the_key_it_had_before_there_w
         name: board[name] for name in board if name not in ("power_mode", "emulated", "model")
     }
     assert key(board) == key(older)
+
+
+def test_the_key_changes_with_what_changes_latency_and_with_nothing_else():
+    board = fingerprint(CORES)
+    key = conditions_key(board, RUNTIME, TARGET)
+    assert key == conditions_key({**board, "kernel": "other", "ram_mb": 1}, RUNTIME, TARGET)
+    assert key == conditions_key({**board, "cores": [7]}, RUNTIME, TARGET)
+    for changed in (
+        conditions_key({**board, "governor": ["powersave"]}, RUNTIME, TARGET),
+        conditions_key({**board, "pinned_mhz": [1000]}, RUNTIME, TARGET),
+        conditions_key({**board, "cpu_flags": "0"}, RUNTIME, TARGET),
+        conditions_key(board, {**RUNTIME, "version": "1.33.0"}, TARGET),
+        conditions_key(board, RUNTIME, {"threads": 2}),
+    ):
+        assert changed != key
+
+
+OTHER_OPTIONS = {
+    "optimization": "none",
+    "arena": False,
+    "memory_pattern": False,
+    "denormals": "keep",
+    "execution": "parallel",
+    "spinning": False,
+    "provider": "OpenVINO",
+}
+
+
+def key_of(**options: object) -> str:
+    target = Target(threads=2, options=options)
+    return conditions_key(fingerprint(CORES), RUNTIME, asdict(target))
+
+
+def test_every_option_has_readings_of_its_own():
+    assert set(OTHER_OPTIONS) == set(ONNXRT.defaults) - {"provider_options", "fallback"}
+    keys = [key_of()] + [key_of(**{name: value}) for name, value in OTHER_OPTIONS.items()]
+    keys.append(key_of(provider="OpenVINO", provider_options={"num_streams": 2}))
+    keys.append(key_of(provider="OpenVINO", fallback="refuse"))
+    assert len(set(keys)) == len(keys)
+
+
+def test_a_default_that_is_spelled_out_shares_the_readings_of_one_left_out():
+    assert key_of(**ONNXRT.defaults) == key_of() == key_of(provider="CPUExecutionProvider")
+    assert key_of(provider="openvino", provider_options={"a": 1, "b": "2"}) == key_of(
+        provider_options={"b": 2, "a": "1"}, provider="OpenVINOExecutionProvider", arena=True
+    )
+
+
+def test_what_a_runtime_could_do_besides_and_readings_with_energy():
+    board = fingerprint(CORES)
+    key = conditions_key(board, RUNTIME, TARGET)
+    assert conditions_key(board, {**RUNTIME, "providers": ["CUDA"]}, TARGET) == key
+    assert conditions_key(board, RUNTIME, TARGET, energy=True) != key

@@ -6,12 +6,12 @@ import json
 
 import pytest
 
-from hwprune_device import gpu, nvml
-from hwprune_device.gpu import GpuWatch, identity, words_of
-from hwprune_device.gpu_presence import has_gpu, on_gpu
+from hwprune_device.conditions import gpu, nvml
+from hwprune_device.conditions.gpu import GpuWatch, identity, words_of
+from hwprune_device.conditions.gpu_presence import has_gpu, on_gpu
+from hwprune_device.conditions.sysfs import UNAVAILABLE
 from hwprune_device.job import Target
-from hwprune_device.sysfs import UNAVAILABLE
-from tests.hwprune_device.nvml_library import H100, TOLD, library, needs_compiler
+from tests.hwprune_device.conditions.nvml_library import H100, TOLD, library, needs_compiler
 from tests.hwprune_device.recorded import jetson, laptop, write
 
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hwprune_device import tegra
-from hwprune_device.clocks import all_cores, core_clocks
-from hwprune_device.sysfs import ROOT, UNAVAILABLE, number, read, said
+from hwprune_device.conditions import tegra
+from hwprune_device.conditions.clocks import all_cores, core_clocks
+from hwprune_device.conditions.sysfs import ROOT, UNAVAILABLE, number, read, said
 
 _MODE_LINE = re.compile(r"^\s*<\s*POWER_MODEL\s+ID=(\d+)\s+NAME=([^\s>]+)\s*>", re.MULTILINE)
 _STATUS = re.compile(r"pmode:\s*0*(\d+)")

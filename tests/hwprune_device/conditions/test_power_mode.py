@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from hwprune_device.power_mode import PowerMode, power_mode
-from hwprune_device.sysfs import UNAVAILABLE
+from hwprune_device.conditions.power_mode import PowerMode, power_mode
+from hwprune_device.conditions.sysfs import UNAVAILABLE
 from tests.hwprune_device.recorded import CPU, jetson, laptop, program, raspberry_pi, write
 
 

@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from hwprune_device import gpu_presence, nvml
 from hwprune_device.__main__ import main
+from hwprune_device.conditions import gpu_presence, nvml
 from hwprune_device.job import Target
 from hwprune_device.runtimes import register
 from hwprune_device.runtimes.onnxrt.runtime import OnnxNetwork, OnnxRuntime
@@ -29,5 +29,5 @@ class BesideGpu(OnnxRuntime):
 if __name__ == "__main__":
     nvml._LIBRARY = os.environ[LIBRARY]
     gpu_presence._NODES = (str(Path(os.environ[LIBRARY]).relative_to("/")),)
-    register("trt", "tests.hwprune_device.gpu_board:BesideGpu")
+    register("trt", "tests.hwprune_device.conditions.gpu_board:BesideGpu")
     sys.exit(main(sys.argv[1:]))

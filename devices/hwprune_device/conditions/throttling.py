@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hwprune_device.sysfs import ROOT, UNAVAILABLE, number, numbered, read, said
+from hwprune_device.conditions.sysfs import ROOT, UNAVAILABLE, number, numbered, read, said
 
 # Bits of the Raspberry Pi firmware's GET_THROTTLED, as `vcgencmd get_throttled` shows them.
 UNDER_VOLTAGE = "under-voltage"

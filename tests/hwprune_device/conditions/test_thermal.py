@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hwprune_device.thermal import hottest, tightest, zones
+from hwprune_device.conditions.thermal import hottest, tightest, zones
 from tests.hwprune_device.recorded import jetson, laptop, raspberry_pi, write, zone
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from hwprune_device.sysfs import UNAVAILABLE
-from hwprune_device.throttling import throttling
+from hwprune_device.conditions.sysfs import UNAVAILABLE
+from hwprune_device.conditions.throttling import throttling
 from tests.hwprune_device.recorded import jetson, laptop, program, raspberry_pi, write
 
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hwprune_device import tegra
+from hwprune_device.conditions import tegra
+from hwprune_device.conditions.sysfs import ROOT
 from hwprune_device.job import Target
 from hwprune_device.runtimes.onnxrt.options import GPU_PROVIDERS, provider_key
-from hwprune_device.sysfs import ROOT
 
 _NODES = ("dev/nvidiactl", "proc/driver/nvidia/version")
 

@@ -1,7 +1,4 @@
-"""Conditions around a batch: what ran beside it, and the state that the board was in.
-
-What the board is stands in `fingerprint`, and may be imported from here too.
-"""
+"""What others took of a batch's cores meanwhile: other processes, and a hypervisor."""
 
 from __future__ import annotations
 
@@ -12,22 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hwprune_device.clocks import core_clocks
-from hwprune_device.fingerprint import conditions_key, fingerprint
-from hwprune_device.power_mode import power_mode
-from hwprune_device.sysfs import ROOT, UNAVAILABLE
-from hwprune_device.thermal import hottest, tightest, zones
-from hwprune_device.throttling import throttling
-
-__all__ = [
-    "UNAVAILABLE",
-    "CoreTimes",
-    "conditions_key",
-    "core_times",
-    "disturbance",
-    "fingerprint",
-    "state",
-]
+from hwprune_device.conditions.sysfs import ROOT, UNAVAILABLE
 
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
@@ -73,24 +55,3 @@ def disturbance(
         "steal_share": round(steal_s / span_s, 4),
         "steal_s": round(steal_s, 2),
     }
-
-
-def state(cores: Sequence[int], root: Path = ROOT) -> dict[str, Any]:
-    """What may change from minute to minute: load, clocks, temperature, throttling, power mode."""
-    clocks = core_clocks(cores, root)
-    seen = zones(root)
-    hot, tight = hottest(seen), tightest(seen)
-    return {
-        "load_1min": round(os.getloadavg()[0], 2),
-        "clock_mhz": [_told(clock.now_mhz) for clock in clocks],
-        "clock_due_mhz": [_told(clock.due_mhz) for clock in clocks],
-        "temperature_c": UNAVAILABLE if hot is None else hot.temperature_c,
-        "hottest": UNAVAILABLE if hot is None else hot.to_json(),
-        "nearest_trip": UNAVAILABLE if tight is None else tight.to_json(),
-        "throttling": throttling(cores, root).to_json(),
-        "power_mode": power_mode(root).words,
-    }
-
-
-def _told(value: int | None) -> int | str:
-    return UNAVAILABLE if value is None else value

@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from hwprune_device import PROTOCOL
-from hwprune_device.clocks import CoreClock, core_clocks
-from hwprune_device.gpu_presence import on_gpu
+from hwprune_device.conditions.clocks import CoreClock, core_clocks
+from hwprune_device.conditions.gpu_presence import on_gpu
+from hwprune_device.conditions.power_mode import power_mode
+from hwprune_device.conditions.sysfs import ROOT, UNAVAILABLE, read
 from hwprune_device.job import Target
-from hwprune_device.power_mode import power_mode
 from hwprune_device.runtimes.options import normal_options
-from hwprune_device.sysfs import ROOT, UNAVAILABLE, read
 
 _CPU_KEYS = (
     "vendor_id",

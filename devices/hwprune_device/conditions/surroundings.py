@@ -6,9 +6,12 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from hwprune_device import conditions, gate
-from hwprune_device.gpu import GpuWatch
-from hwprune_device.gpu_presence import has_gpu, on_gpu
+from hwprune_device.conditions import gate
+from hwprune_device.conditions.disturbance import CoreTimes, core_times, disturbance
+from hwprune_device.conditions.gpu import GpuWatch
+from hwprune_device.conditions.gpu_presence import has_gpu, on_gpu
+from hwprune_device.conditions.state import state
+from hwprune_device.conditions.sysfs import UNAVAILABLE
 from hwprune_device.job import Target
 
 
@@ -25,13 +28,13 @@ class Surroundings:
             except LookupError as error:
                 self._no_gpu = str(error)
         self._waited = gate.Waited()
-        self._times: conditions.CoreTimes | None = None
+        self._times: CoreTimes | None = None
         self._before: dict[str, Any] = {}
 
     def wait(self, limit_s: float, tell: gate.Tell) -> None:
         """Wait until the board may start, `limit_s` seconds at most; then look at it."""
         self._waited = gate.wait(self._obstacle, limit_s, tell)
-        self._times = conditions.core_times(self._cores)
+        self._times = core_times(self._cores)
         self._before = self._state()
 
     def glance(self) -> None:
@@ -41,22 +44,22 @@ class Surroundings:
 
     def told(self) -> dict[str, Any]:
         """What was waited for, both states, and what others took since the first of them."""
-        after = conditions.core_times(self._cores)
+        after = core_times(self._cores)
         count = len(self._cores)
         return {
             "gate": self._waited.to_json(),
             "before": self._before,
             "after": self._state(),
             **({} if self._gpu is None else {"gpu_between": self._gpu.seen()}),
-            **conditions.disturbance(self._times, after, time.process_time(), count),
+            **disturbance(self._times, after, time.process_time(), count),
         }
 
     def _state(self) -> dict[str, Any]:
-        found = conditions.state(self._cores)
+        found = state(self._cores)
         if self._gpu is not None:
             found["gpu"] = self._gpu.state().to_json()
         elif self._no_gpu:
-            found["gpu"] = f"{conditions.UNAVAILABLE}: {self._no_gpu}"
+            found["gpu"] = f"{UNAVAILABLE}: {self._no_gpu}"
         return found
 
     def _obstacle(self) -> str:

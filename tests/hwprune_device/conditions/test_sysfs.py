@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hwprune_device.sysfs import UNAVAILABLE, megahertz, number, numbered, read, said
+from hwprune_device.conditions.sysfs import UNAVAILABLE, megahertz, number, numbered, read, said
 from tests.hwprune_device.recorded import program, write
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from hwprune_device import tegra
-from hwprune_device.sysfs import UNAVAILABLE
+from hwprune_device.conditions import tegra
+from hwprune_device.conditions.sysfs import UNAVAILABLE
 from tests.hwprune_device.recorded import jetson, laptop, raspberry_pi, write
 
 
