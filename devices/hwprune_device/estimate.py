@@ -1,8 +1,8 @@
 """From timed runs to numbers: which clock counts, the ratio to the base network, and its
 intervals.
 
-Pure functions on samples; `stopwatch.py` takes them. Figures are from the measuring study that
-devices/measuring.md sums up.
+Pure functions on samples, which `measurement/stopwatch.py` takes. Figures are from the measuring
+study that devices/measuring.md sums up.
 """
 
 from __future__ import annotations

@@ -12,19 +12,19 @@ from typing import Any
 import numpy as np
 
 from hwprune_device import PROTOCOL, __version__
-from hwprune_device.account import Place
 from hwprune_device.bases import Bases
-from hwprune_device.batch import BatchRun
 from hwprune_device.bounded_folder import BoundedFolder
 from hwprune_device.conditions import gpu
 from hwprune_device.conditions.fingerprint import fingerprint
 from hwprune_device.conditions.gpu_presence import has_gpu, on_gpu
-from hwprune_device.fork import Report, Watch, run_in_child
 from hwprune_device.frame import Frame, write_frame
 from hwprune_device.inbox import Inbox
 from hwprune_device.job import Job, Target
 from hwprune_device.lease import lease
-from hwprune_device.marker import NOBODY, Marker
+from hwprune_device.measurement.account import Place
+from hwprune_device.measurement.batch import BatchRun
+from hwprune_device.measurement.fork import Report, Watch, run_in_child
+from hwprune_device.measurement.marker import NOBODY, Marker
 from hwprune_device.owner import Previous
 from hwprune_device.run_request import RunRequest
 from hwprune_device.runtimes import Compiling, Runtime, UnknownRuntimeError, available

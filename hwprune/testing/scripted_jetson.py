@@ -81,7 +81,8 @@ def _look_at(root: Path) -> None:
 
     # Before anything takes it as the default of an argument.
     sysfs.ROOT = root
-    from hwprune_device import energy, survey
+    from hwprune_device import survey
+    from hwprune_device.measurement import energy
 
     energy.ROOT = root
     survey.survey = partial(survey.survey, str(root))

@@ -1,7 +1,8 @@
 """A simulated batch: a real supervisor's work done by sleeping, to load a farm with many boards.
 
-Put in the place of `hwprune_device.batch.BatchRun` inside a supervisor. Everything around it is
-real: the process, its frames, the lease, the head. Nothing in hwprune selects it by name.
+Put in the place of `BatchRun` (hwprune_device.measurement.batch) inside a supervisor. Everything
+around it is real: the process, its frames, the lease, the head. Nothing in hwprune selects it by
+name.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from hwprune_device.batch import with_control
 from hwprune_device.job import CandidateJob, Job
+from hwprune_device.measurement.batch import with_control
 from hwprune_device.reading import Memory, Reading
 
 JOB_S = 0.3

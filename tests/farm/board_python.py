@@ -56,7 +56,7 @@ def killer() -> None:
 
 def late() -> None:
     """A supervisor that gets no processor for a while, as on a board that is busy."""
-    from hwprune_device.batch import BatchRun
+    from hwprune_device.measurement.batch import BatchRun
 
     take = BatchRun._take
 
@@ -91,7 +91,7 @@ def drift(flag: Path) -> None:
 
 def year_off() -> None:
     """The wall clock is wrong; the monotonic one is not, as on a real board."""
-    import hwprune_device.account as account
+    from hwprune_device.measurement import account
 
     truth = time.time
 

@@ -7,8 +7,8 @@ import subprocess
 
 import pytest
 
-from hwprune_device.energy import find_sensor
 from hwprune_device.job import Target
+from hwprune_device.measurement.energy import find_sensor
 from tests.pipeline.deployments import SMALL, command
 
 LIMIT = "budget.energy_mj=80 %"

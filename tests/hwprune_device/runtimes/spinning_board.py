@@ -21,7 +21,7 @@ from hwprune_device.runtimes.trt.builder import Build
 from hwprune_device.runtimes.trt.engine import Tensor
 from hwprune_device.runtimes.trt.network import TrtNetwork
 from hwprune_device.runtimes.trt.options import TRT
-from tests.hwprune_device.troubled_board import first_width
+from tests.hwprune_device.measurement.troubled_board import first_width
 
 BREAKS, FULL = 15, 14
 """First widths of a network that reads where nothing is, and of one that fits no GPU."""

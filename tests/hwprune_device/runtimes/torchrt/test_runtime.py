@@ -13,15 +13,15 @@ import onnxruntime
 import pytest
 from onnx import helper
 
-from hwprune_device.fork import Watch, run_in_child
 from hwprune_device.job import Protocol, Target
+from hwprune_device.measurement.fork import Watch, run_in_child
 from hwprune_device.reading import Failure, Reading
 from hwprune_device.runtimes import make_runtime
 from hwprune_device.runtimes.torchrt.options import TORCH
 from hwprune_device.runtimes.torchrt.runtime import TorchRuntime
 from tests.hwprune_device.board import ROOT, Board, running
 from tests.hwprune_device.chain import WIDTHS, chain, job, name, plan
-from tests.hwprune_device.test_batch import endless_below
+from tests.hwprune_device.measurement.test_batch import endless_below
 
 IMAGES = np.random.default_rng(1).standard_normal((5, 3, 16, 16)).astype(np.float32)
 HALF = (8, 16, 16)

@@ -275,7 +275,7 @@ def test_auto_is_the_gpu_where_there_is_one(base):
 
 CHILD = """
 import sys
-from hwprune_device.fork import Watch, run_in_child
+from hwprune_device.measurement.fork import Watch, run_in_child
 from hwprune_device.runtimes import make_runtime
 
 make_runtime("torch").warm()

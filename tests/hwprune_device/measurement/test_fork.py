@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 
-from hwprune_device.fork import Report, Watch, run_in_child
 from hwprune_device.frame import Frame
-from hwprune_device.marker import Marker
+from hwprune_device.measurement.fork import Report, Watch, run_in_child
+from hwprune_device.measurement.marker import Marker
 
 SLOW_S = 0.2
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hwprune_device.conditions.sysfs import UNAVAILABLE
-from hwprune_device.gpu_doubts import gpu_doubts
+from hwprune_device.measurement.gpu_doubts import gpu_doubts
 
 CALM: dict[str, Any] = {
     "sm_mhz": 1980,

@@ -10,15 +10,15 @@ from statistics import mean
 
 import pytest
 
-from hwprune_device.energy import find_sensor, measure_energy
 from hwprune_device.job import Target
+from hwprune_device.measurement.energy import find_sensor, measure_energy
 from hwprune_device.reading import Failure, Reading
-from tests.hwprune_device import troubled_board as trouble
 from tests.hwprune_device.board import running
 from tests.hwprune_device.chain import QUICK, WIDTHS, chain, job, name, plan
-from tests.hwprune_device.energetic_board import SYS, burning, ina3221, rapl
+from tests.hwprune_device.measurement import troubled_board as trouble
+from tests.hwprune_device.measurement.energetic_board import SYS, burning, ina3221, rapl
 
-MAIN = ("-m", "tests.hwprune_device.energetic_board")
+MAIN = ("-m", "tests.hwprune_device.measurement.energetic_board")
 RUN_S = 0.005
 CPU = Target()
 
@@ -176,7 +176,7 @@ def test_a_board_without_a_sensor_gives_readings_without_energy(tmp_path):
 
 def test_a_network_that_dies_while_its_energy_is_read_is_to_blame_alone(tmp_path):
     rapl(tmp_path, "package-0", "0")
-    main = ("-m", "tests.hwprune_device.troubled_board")
+    main = ("-m", "tests.hwprune_device.measurement.troubled_board")
     # Fails in its eighth run: after one round of a warm-up and timed runs, so in the energy pass.
     protocol = replace(QUICK, rounds=1, max_rounds=1, short_ms=0.0, warmup_runs=1, energy_s=0.2)
     with running(main, settings={SYS: str(tmp_path)}) as board:

@@ -13,13 +13,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from hwprune_device.account import Place
-from hwprune_device.child import Batch
-from hwprune_device.fork import Ending, Watch, run_in_child, unattributed
 from hwprune_device.frame import Frame
 from hwprune_device.inbox import Inbox
 from hwprune_device.job import CandidateJob, Job
-from hwprune_device.marker import BASE, NOBODY
+from hwprune_device.measurement.account import Place
+from hwprune_device.measurement.child import Batch
+from hwprune_device.measurement.fork import Ending, Watch, run_in_child, unattributed
+from hwprune_device.measurement.marker import BASE, NOBODY
 from hwprune_device.reading import Failure, Stage
 
 Send = Callable[[Mapping[str, Any]], None]

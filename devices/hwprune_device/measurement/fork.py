@@ -18,8 +18,8 @@ from typing import Any, Literal
 
 from hwprune_device.frame import Frame, FrameDecoder, FrameError, write_frame
 from hwprune_device.inbox import Inbox
-from hwprune_device.marker import NOBODY, Mark, Marker
-from hwprune_device.memory_guard import MemoryGuard
+from hwprune_device.measurement.marker import NOBODY, Mark, Marker
+from hwprune_device.measurement.memory_guard import MemoryGuard
 from hwprune_device.resident import address_space_bytes
 from hwprune_device.runtimes import BrokenProcessError
 

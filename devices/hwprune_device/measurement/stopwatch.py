@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from hwprune_device.estimate import Clock, Visit, choose_clock, ratio_to_base
 from hwprune_device.job import Protocol
-from hwprune_device.marker import BASE
+from hwprune_device.measurement.marker import BASE
 
 _SHORTEST_RUN_MS = 0.05
 """Below this one timed run is several inferences: reading both clocks costs about 1 µs."""

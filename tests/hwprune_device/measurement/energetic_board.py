@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hwprune_device import energy
 from hwprune_device.__main__ import main
+from hwprune_device.measurement import energy
 
 SYS = "HWPRUNE_TEST_SYS"
 _STEP_S = 0.002

@@ -6,9 +6,9 @@ import pytest
 
 from hwprune_device.conditions.state import state
 from hwprune_device.conditions.sysfs import UNAVAILABLE
-from hwprune_device.doubts import batch_doubts, board_doubts, ratio_doubts
 from hwprune_device.estimate import Ratio
 from hwprune_device.job import Protocol
+from hwprune_device.measurement.doubts import batch_doubts, board_doubts, ratio_doubts
 from tests.hwprune_device.recorded import jetson, laptop, raspberry_pi
 
 CALM = {"other_cpu_share": 0.0, "steal_share": 0.0, "steal_s": 0.0}

@@ -11,11 +11,11 @@ from onnx import TensorProto, helper, numpy_helper
 from hwprune_device.job import Protocol
 from hwprune_device.plan import LiteralCut, Span
 from hwprune_device.reading import Failure, Reading
-from tests.hwprune_device import troubled_board as trouble
 from tests.hwprune_device.board import Board, running
 from tests.hwprune_device.chain import QUICK, WIDTHS, chain, job, name, plan
+from tests.hwprune_device.measurement import troubled_board as trouble
 
-MAIN = ("-m", "tests.hwprune_device.troubled_board")
+MAIN = ("-m", "tests.hwprune_device.measurement.troubled_board")
 GOOD = [(8, 8, 8), (8, 16, 16), (4, 8, 8), (16, 16, 16)]
 
 

@@ -11,8 +11,8 @@ from statistics import median
 from typing import Any
 
 from hwprune_device.estimate import Clock, Ratio
-from hwprune_device.gpu_doubts import gpu_doubts
 from hwprune_device.job import Protocol
+from hwprune_device.measurement.gpu_doubts import gpu_doubts
 
 OTHERS_SHARE = 0.05
 STEAL_SHARE = 0.01

@@ -8,9 +8,9 @@ from hwprune_device.job import Target
 from hwprune_device.reading import Failure, Reading
 from tests.hwprune_device.board import Board, running
 from tests.hwprune_device.chain import WIDTHS, chain, job, name, plan
-from tests.hwprune_device.clocked_board import SILENT, SILENT_LATE, STEP_MS
+from tests.hwprune_device.measurement.clocked_board import SILENT, SILENT_LATE, STEP_MS
 
-MAIN = ("-m", "tests.hwprune_device.clocked_board")
+MAIN = ("-m", "tests.hwprune_device.measurement.clocked_board")
 HALF = (8, 8, 8)
 
 

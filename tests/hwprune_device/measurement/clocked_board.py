@@ -15,7 +15,7 @@ from hwprune_device.estimate import Clock
 from hwprune_device.job import Target
 from hwprune_device.runtimes import register
 from hwprune_device.runtimes.onnxrt.runtime import OnnxNetwork, OnnxRuntime
-from tests.hwprune_device.troubled_board import first_width
+from tests.hwprune_device.measurement.troubled_board import first_width
 
 STEP_MS = 0.01
 SILENT, SILENT_LATE = 15, 14
@@ -58,5 +58,5 @@ class ClockedRuntime(OnnxRuntime):
 
 
 if __name__ == "__main__":
-    register("clocked", "tests.hwprune_device.clocked_board:ClockedRuntime")
+    register("clocked", "tests.hwprune_device.measurement.clocked_board:ClockedRuntime")
     sys.exit(main(sys.argv[1:]))

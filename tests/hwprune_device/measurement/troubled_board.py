@@ -15,12 +15,12 @@ from pathlib import Path
 
 import onnx
 
-from hwprune_device import energy
 from hwprune_device.__main__ import main
 from hwprune_device.job import Target
+from hwprune_device.measurement import energy
 from hwprune_device.runtimes import BrokenProcessError, register
 from hwprune_device.runtimes.onnxrt.runtime import OnnxNetwork, OnnxRuntime
-from tests.hwprune_device.energetic_board import SYS
+from tests.hwprune_device.measurement.energetic_board import SYS
 
 CRASHES_IN_BUILD, CRASHES_IN_RUN, CRASHES_LATE, KILLED, PRINTS, HANGS_LATE = 15, 14, 13, 12, 11, 10
 BUILDS_LONG, EATS, STICKS = 9, 7, 6
@@ -90,5 +90,5 @@ def first_width(model: bytes) -> int:
 
 if __name__ == "__main__":
     energy.ROOT = Path(os.environ.get(SYS, "/"))
-    register("onnxrt", "tests.hwprune_device.troubled_board:TroubledRuntime")
+    register("onnxrt", "tests.hwprune_device.measurement.troubled_board:TroubledRuntime")
     sys.exit(main(sys.argv[1:]))

@@ -7,8 +7,8 @@ import time
 import pytest
 
 from hwprune_device.job import Protocol
-from hwprune_device.marker import BASE
-from hwprune_device.stopwatch import Lap, Stopwatch
+from hwprune_device.measurement.marker import BASE
+from hwprune_device.measurement.stopwatch import Lap, Stopwatch
 
 
 def busy(milliseconds: float):

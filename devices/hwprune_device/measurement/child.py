@@ -9,16 +9,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from hwprune_device.account import Account, Built, Place
 from hwprune_device.conditions.surroundings import Surroundings
-from hwprune_device.energy import LEAST_LOOKS, Energy, find_sensor, measure_energy
 from hwprune_device.estimate import Clock, choose_clock
-from hwprune_device.fork import Report
 from hwprune_device.job import CandidateJob, Job
-from hwprune_device.marker import BASE, NOBODY, Marker
+from hwprune_device.measurement.account import Account, Built, Place
+from hwprune_device.measurement.energy import LEAST_LOOKS, Energy, find_sensor, measure_energy
+from hwprune_device.measurement.fork import Report
+from hwprune_device.measurement.marker import BASE, NOBODY, Marker
+from hwprune_device.measurement.stopwatch import Lap, Stopwatch
 from hwprune_device.reading import Failure, Stage
 from hwprune_device.runtimes import DeviceTimed
-from hwprune_device.stopwatch import Lap, Stopwatch
 
 _STAGE_OF_STEP: dict[str, Stage] = {
     "cut": "cut",

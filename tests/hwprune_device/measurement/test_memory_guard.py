@@ -7,17 +7,17 @@ import sys
 import time
 from dataclasses import replace
 
-from hwprune_device.fork import Watch, run_in_child
-from hwprune_device.memory_guard import MemoryGuard
+from hwprune_device.measurement.fork import Watch, run_in_child
+from hwprune_device.measurement.memory_guard import MemoryGuard
 from hwprune_device.owner import start_of
 from hwprune_device.reading import Failure, Reading
 from hwprune_device.runtimes import BrokenProcessError
-from tests.hwprune_device import troubled_board as trouble
 from tests.hwprune_device.board import running
 from tests.hwprune_device.chain import QUICK, chain, job, name, plan
+from tests.hwprune_device.measurement import troubled_board as trouble
 from tests.hwprune_device.recorded import write
 
-MAIN = ("-m", "tests.hwprune_device.troubled_board")
+MAIN = ("-m", "tests.hwprune_device.measurement.troubled_board")
 TEGRA = {"proc/device-tree/compatible": "nvidia,p3768-0000+p3767-0005\0nvidia,tegra234\0"}
 
 

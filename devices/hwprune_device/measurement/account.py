@@ -9,11 +9,9 @@ from datetime import datetime, timezone
 from statistics import median
 from typing import Any
 
-from hwprune_device import doubts
 from hwprune_device.conditions.fingerprint import selecting
 from hwprune_device.conditions.gpu_presence import has_gpu, on_gpu
 from hwprune_device.cut import Cutter
-from hwprune_device.energy import Energy
 from hwprune_device.estimate import (
     CLASS_CV,
     Between,
@@ -25,9 +23,11 @@ from hwprune_device.estimate import (
     spread,
 )
 from hwprune_device.job import CandidateJob, Job
+from hwprune_device.measurement import doubts
+from hwprune_device.measurement.energy import Energy
+from hwprune_device.measurement.stopwatch import Lap
 from hwprune_device.reading import Reading
 from hwprune_device.runtimes import Network, Runtime
-from hwprune_device.stopwatch import Lap
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
