@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
+BOARD = ROOT / "devices/hwprune_device"
 ROOMS = {
     "channels": set(),
     "network": {"channels"},
@@ -37,6 +38,18 @@ ONLY_IN = {
     "pycuda": {"hwprune_device/runtimes/cuda.py", "hwprune_device/survey.py"},
     "typer": {"cli"},
 }
+BOARD_ROOMS = {
+    "conditions": {"PROTOCOL", "job", "runtimes.options", "runtimes.onnxrt.options"},
+    "measurement": {"conditions", "runtimes", "cut", "estimate", "frame", "inbox", "job"}
+    | {"reading", "resident"},
+    "precision": set(),
+    "runtimes": {"precision", "torch_graph", "conditions.gpu_presence", "conditions.sysfs"}
+    | {"bounded_folder", "estimate", "job", "memory", "owner", "reading", "resident"},
+    "torch_graph": {"values"},
+}
+"""What a board's rooms may import of the package beside themselves."""
+MEASURES = "supervisor.py"
+"""The one file of a board outside the room that comes to `measurement`."""
 
 
 def sources() -> list[Path]:
@@ -58,13 +71,14 @@ def places(path: Path) -> set[str]:
     return {"/".join(parts[:count]) for count in range(1, len(parts) + 1)}
 
 
-def imports(tree: ast.AST) -> list[str]:
+def imports(tree: ast.AST, *, members: bool = False) -> list[str]:
+    """What is imported; with `members`, "from a import b" is "a.b" and not "a"."""
     names = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
-            names.append(node.module)
+            names += [f"{node.module}.{a.name}" for a in node.names] if members else [node.module]
         elif isinstance(node, ast.Call) and ast.unparse(node.func) == "importlib.import_module":
             names += [a.value for a in node.args[:1] if isinstance(a, ast.Constant)]
     return names
@@ -83,10 +97,33 @@ def test_a_file_imports_only_what_its_room_may(path):
             assert rest[0] in ROOMS[here], f"{place(path)} imports {name}"
 
 
-def test_what_rewrites_graphs_knows_nothing_that_runs_them():
-    for path in (ROOT / "devices/hwprune_device/precision").glob("*.py"):
-        for name in imports(ast.parse(path.read_text())):
-            assert not name.startswith("hwprune_device.runtimes"), f"{place(path)}: {name}"
+def of_the_board(path: Path) -> set[str]:
+    """What a file imports of the board's package: "job.Target", "conditions.sysfs.ROOT"."""
+    names = imports(ast.parse(path.read_text()), members=True)
+    return {n.partition(".")[2] for n in names if n.split(".")[0] == "hwprune_device"}
+
+
+@pytest.mark.parametrize("name", BOARD_ROOMS)
+def test_a_boards_room_imports_only_what_it_may(name):
+    may = {name, *BOARD_ROOMS[name]}
+    files = list((BOARD / name).rglob("*.py"))
+    assert files
+    for path in files:
+        for used in of_the_board(path):
+            assert any(f"{used}.".startswith(f"{one}.") for one in may), f"{place(path)}: {used}"
+
+
+def test_every_room_of_a_board_says_what_it_may_import():
+    assert {path.parent.name for path in BOARD.glob("*/__init__.py")} == set(BOARD_ROOMS)
+
+
+def test_a_board_measures_through_its_supervisor_alone():
+    users = {
+        path.name
+        for path in BOARD.glob("*.py")
+        if any(used.split(".")[0] == "measurement" for used in of_the_board(path))
+    }
+    assert users == {MEASURES}
 
 
 def test_importing_hwprune_pulls_in_neither_torch_nor_ray_nor_onnx():
