@@ -8,7 +8,7 @@ from hwprune_device.frame import Frame
 from hwprune_device.measurement.fork import Report, Watch, run_in_child
 from hwprune_device.measurement.marker import Marker
 
-SLOW_S = 0.2
+SLOW_S = 0.6
 
 
 def passed_on_and_went_on(*, wait: bool) -> tuple[float, float]:
