@@ -12,7 +12,7 @@ from hwprune.cli.app import app
 from hwprune.cli.board_compare import comparison
 from hwprune.errors import BoardError, DeploymentError
 from tests.farm.board_python import board_python
-from tests.report.sample import make_reading
+from tests.report.sample_certificate import make_reading
 
 VERBS = ("add", "list", "show", "remove", "check", "compare")
 # Few rounds: these tests ask whether boards are measured, not how well.

@@ -17,7 +17,7 @@ from hwprune.errors import InputError
 from hwprune_device.job import Target
 from hwprune_device.reading import Memory, Reading
 from tests.farm.board_python import board_python
-from tests.report.sample import make_reading
+from tests.report.sample_certificate import make_reading
 
 # Few rounds: these tests ask whether it measures, not how well.
 PROFILE = """

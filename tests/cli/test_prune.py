@@ -9,7 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from hwprune.cli.app import app
-from tests.report.sample import make_certificate, make_result
+from tests.report.sample import make_result
+from tests.report.sample_certificate import make_certificate
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from hwprune.errors import DeliveryError
 from hwprune.pipeline.board_form import BoardForm
 from hwprune.pipeline.engines import INT8_MODEL, deliver_engines, engine_doubts
 from hwprune_device.runtimes import EngineFile
-from tests.report.sample import make_reading
+from tests.report.sample_certificate import make_reading
 
 DATA = b"engine" * 1000
 

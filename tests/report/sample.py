@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 import random
 
-from hwprune.budget import Budget, Constraint
 from hwprune.candidate import Candidate
 from hwprune.evaluation import Evaluation, best_of
 from hwprune.report.agreement import Agreement, BoardAgreement
-from hwprune.report.certificate import Certificate, certify
+from hwprune.report.certificate import Certificate
 from hwprune.report.result import (
     DeploymentSummary,
     FinalReading,
@@ -24,83 +23,11 @@ from hwprune.report.rows import (
     NetworkRow,
     PolicyStep,
 )
-from hwprune_device.reading import Failure, Memory, Reading
+from hwprune_device.reading import Failure
+from tests.report.sample_certificate import CONDITIONS, LIMIT_MS, make_certificate, make_reading
 
-LIMIT_MS = 2.35
 WIDTHS = (16, 16, 16, 16, 32, 32, 32, 64, 64, 64)
 KEPT = (9, 6, 4, 12, 20, 14, 25, 41, 33, 60)
-TARGET = {"runtime": "onnxrt", "version": "1.32.0", "threads": 1, "precision": "fp32", "batch": 1}
-CONDITIONS = {
-    "cpu": "ARM Cortex-A76",
-    "cores": 4,
-    "governor": "performance",
-    "load": 0.12,
-    "steal_pct": 0.0,
-    "temperature_c": 51.5,
-}
-
-
-def make_reading(
-    architecture: str,
-    latency_ms: float,
-    *,
-    seed: int = 0,
-    cv: float = 0.01,
-    doubts: tuple[str, ...] = (),
-) -> Reading:
-    """A reading whose 20 rounds of 3 runs scatter around `latency_ms` as a quiet board's do."""
-    rng = random.Random(seed)
-    runs = tuple(
-        tuple(latency_ms * (1 + abs(rng.gauss(0, 0.012))) for _ in range(3)) for _ in range(20)
-    )
-    return Reading(
-        reading_id=f"{architecture[:6]}-{seed}",
-        architecture=architecture,
-        target=TARGET,
-        batch_id=f"batch-{seed}",
-        taken_at="2026-01-15T10:20:30Z",
-        clock="thread_cpu",
-        latency_ms=latency_ms,
-        low_ms=latency_ms * (1 - 1.96 * cv),
-        high_ms=latency_ms * (1 + 1.96 * cv),
-        interval_source="this board's own spread over 12 readings",
-        ratio=latency_ms / 4.7,
-        base_nominal_ms=4.7,
-        runs_ms=runs,
-        base_ms=tuple(4.7 * (1 + abs(rng.gauss(0, 0.008))) for _ in range(20)),
-        wall_ms=latency_ms * 1.02,
-        cpu_ms=latency_ms,
-        memory=Memory(weights_mb=0.55, activations_mb=0.13, arena_mb=1.1),
-        build_s=0.021,
-        model_mb=0.58,
-        conditions=CONDITIONS,
-        doubts=doubts,
-    )
-
-
-def make_certificate(latency_ms: float = 2.26, *, limit_ms: float = LIMIT_MS) -> Certificate:
-    """The certificate of five fresh readings around `latency_ms`."""
-    budget = Budget(
-        constraints=(
-            Constraint(quantity="latency_ms", at_most=limit_ms),
-            Constraint(quantity="memory_mb", at_most=0.9),
-        )
-    )
-    readings = [
-        make_reading("b" * 64, latency_ms * (1 + step / 1000), seed=n)
-        for n, step in enumerate((-6, 3, 0, 5, -2))
-    ]
-    return certify(
-        budget,
-        readings,
-        params=142_000,
-        macs=19_400_000,
-        architecture="b" * 64,
-        board="quiet-board",
-        issued_at="2026-01-15T10:31:00Z",
-        versions={"hwprune": "0.1.0", "onnxruntime": "1.32.0", "torch": "2.15.0"},
-        commands=("hwprune measure runs/small/network/model.onnx --repeat 5",),
-    )
 
 
 def make_evaluations(method: str, *, count: int, seed: int) -> list[Evaluation]:
@@ -228,6 +155,36 @@ TIMINGS = Timings(
     board_busy_share=0.71,
 )
 
+AGREEMENT = Agreement(
+    onnx_error=2.1e-6,
+    board_error=2.4e-3,
+    tolerance=1e-3,
+    boards=(
+        BoardAgreement(
+            kind="quiet-board",
+            precision="fp16",
+            error=2.4e-3,
+            tolerance=1e-2,
+            accuracy=0.91,
+            accuracy_fp32=0.915,
+            images=1000,
+        ),
+    ),
+)
+ENGINE = EngineRow(
+    kind="quiet-board",
+    file="model.engine",
+    gpu="Orin <8GB>",
+    tensorrt="10.3.0",
+    precision="fp16",
+    batch=1,
+    size_mb=4.2,
+    sha256="c" * 64,
+    device_ms=2.21,
+    build_s=61.0,
+    fell_back=("resize",),
+)
+
 
 def make_deployment(methods: tuple[str, ...]) -> DeploymentSummary:
     """A wish with two constraints."""
@@ -278,37 +235,8 @@ def make_result(certificate: Certificate | None = None) -> Result:
             for k in range(5)
         ),
         timings=TIMINGS,
-        agreement=Agreement(
-            onnx_error=2.1e-6,
-            board_error=2.4e-3,
-            tolerance=1e-3,
-            boards=(
-                BoardAgreement(
-                    kind="quiet-board",
-                    precision="fp16",
-                    error=2.4e-3,
-                    tolerance=1e-2,
-                    accuracy=0.91,
-                    accuracy_fp32=0.915,
-                    images=1000,
-                ),
-            ),
-        ),
-        engines=(
-            EngineRow(
-                kind="quiet-board",
-                file="model.engine",
-                gpu="Orin <8GB>",
-                tensorrt="10.3.0",
-                precision="fp16",
-                batch=1,
-                size_mb=4.2,
-                sha256="c" * 64,
-                device_ms=2.21,
-                build_s=61.0,
-                fell_back=("resize",),
-            ),
-        ),
+        agreement=AGREEMENT,
+        engines=(ENGINE,),
         conditions=CONDITIONS,
         doubts=("the board's governor could not be read",),
         commands=("hwprune prune profiles/deployments/resnet20-half.toml",),

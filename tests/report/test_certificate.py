@@ -12,7 +12,7 @@ from hwprune.budget import Budget, Constraint
 from hwprune.report.certificate import Certificate, certify, decide
 from hwprune.report.interval import Interval
 from hwprune_device.reading import Failure
-from tests.report.sample import make_certificate, make_reading
+from tests.report.sample_certificate import make_certificate, make_reading
 
 positive = st.floats(0.01, 1000)
 

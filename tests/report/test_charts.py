@@ -12,7 +12,8 @@ from hwprune.report.charts.plane import Plane, span, ticks
 from hwprune.report.charts.readings import normal_runs, strips
 from hwprune.report.charts.widths import widths
 from hwprune.report.rows import GroupRow
-from tests.report.sample import make_reading, make_result
+from tests.report.sample import make_result
+from tests.report.sample_certificate import make_reading
 
 numbers = st.floats(-1e6, 1e6)
 

@@ -11,12 +11,8 @@ import pytest
 from hwprune.report.agreement import Agreement
 from hwprune.report.html import headline, render, write_report
 from hwprune.report.rows import FinetuneEpoch
-from tests.report.sample import (
-    make_certificate,
-    make_failed,
-    make_result,
-    make_small_result,
-)
+from tests.report.sample import make_failed, make_result, make_small_result
+from tests.report.sample_certificate import make_certificate
 
 OLD_AGREEMENT = {"onnx_error": 2.1e-6, "board_error": 2.4e-6, "tolerance": 1e-3}
 XHTML = "{http://www.w3.org/1999/xhtml}"

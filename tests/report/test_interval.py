@@ -10,7 +10,7 @@ import pytest
 from hwprune.budget import Constraint
 from hwprune.report.interval import of_readings, student_t95
 from tests.readings import UNTOLD
-from tests.report.sample import make_reading
+from tests.report.sample_certificate import make_reading
 
 LATENCY = Constraint(quantity="latency_ms", at_most=1.0)
 TEMPLATE = make_reading("b" * 64, 1.0)

@@ -6,7 +6,8 @@ import json
 from dataclasses import replace
 
 from hwprune.report.table import plain_table, table_json
-from tests.report.sample import make_certificate, make_result, make_small_result
+from tests.report.sample import make_result, make_small_result
+from tests.report.sample_certificate import make_certificate
 
 
 def test_it_shows_the_three_networks_with_interval_memory_and_verdict():
