@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from itertools import pairwise
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hwprune.report.charts.plane import Plane, span, ticks
@@ -35,6 +35,7 @@ def test_ticks_lie_inside_and_are_few_and_evenly_spaced(low, width):
 
 
 @given(st.lists(st.tuples(st.floats(0, 10), st.floats(0, 10)), min_size=2, max_size=5))
+@example([(0.0, 0.0), (0.0, 1.0), (0.0, 0.0), (0.0, 0.25)])
 def test_labels_of_a_few_points_never_lie_on_each_other(points):
     plane = Plane((0, 10), (0, 10), width=980, height=460)
     for number, (x, y) in enumerate(points):

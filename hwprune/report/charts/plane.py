@@ -13,6 +13,8 @@ TEXT_PX = 12.5
 """Height of chart text in SVG units; charts are shown at about their own size."""
 _GLYPH = 0.64
 """Mean width of a glyph as a share of its height, for keeping labels apart."""
+_ROW_PX = 17
+"""From one label to the next above or below it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +153,8 @@ class Plane:
         sides = [
             (px + gap, py), (px - gap - wide, py), (px - wide / 2, py - gap - 5),
             (px - wide / 2, py + gap + 5),
-            *((side, py + k * 17) for k in (-1, 1, -2, 2, -3, 3, -4, 4)
-              for side in (px + gap, px - gap - wide)),
+            *((side, py + away * _ROW_PX) for row in range(1, int(self.height / _ROW_PX))
+              for away in (-row, row) for side in (px + gap, px - gap - wide)),
         ]  # fmt: skip
         left, middle = next((s for s in sides if self._free(*s, wide, tall)), sides[0])
         self._boxes.append((left, middle - tall / 2, left + wide, middle + tall / 2))
