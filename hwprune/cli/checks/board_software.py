@@ -15,28 +15,26 @@ if TYPE_CHECKING:
 Survey = Mapping[str, Any]
 
 
-def software(board: Board, survey: Survey) -> Iterator[Check]:
-    """The findings; a Python that is too old is all there is to say."""
-    yield _python(survey)
-    if table(survey, "python").get("new_enough") is False:
-        return
-    for name in NEEDED.get(board.target.runtime, ()):
-        yield _package(board, survey, name)
-    if board.target.runtime == "trtexec":
-        yield _trtexec(board, survey)
-
-
-def _python(survey: Survey) -> Check:
-    python = table(survey, "python")
-    found = f"Python {python.get('version', '?')} ({python.get('executable', '?')})"
-    if python.get("new_enough") is not False:
+def python(survey: Survey) -> Check:
+    """The interpreter; one that is too old fails, and nothing else was looked at then."""
+    about = table(survey, "python")
+    found = f"Python {about.get('version', '?')} ({about.get('executable', '?')})"
+    if about.get("new_enough") is not False:
         return Check(name="python", state="ok", found=found)
     return Check(
         name="python",
         state="fail",
-        found=f"{found} is older than {python.get('least', '3.10')}",
+        found=f"{found} is older than {about.get('least', '3.10')}",
         mend="install a newer one there and set python in the board's profile to its path",
     )
+
+
+def software(board: Board, survey: Survey) -> Iterator[Check]:
+    """What the board's runtime needs, one by one."""
+    for name in NEEDED.get(board.target.runtime, ()):
+        yield _package(board, survey, name)
+    if board.target.runtime == "trtexec":
+        yield _trtexec(board, survey)
 
 
 def _package(board: Board, survey: Survey, name: str) -> Check:

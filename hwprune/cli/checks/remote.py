@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from hwprune.board_profile import UNAVAILABLE, items, table
-from hwprune.cli.checks.board_software import software
+from hwprune.cli.checks.board_software import Survey, python, software
 from hwprune.cli.checks.check import Check
 from hwprune.cli.checks.mends import PERFORMANCE, SWAP, there
 from hwprune_device.conditions.gpu_presence import on_gpu
@@ -15,7 +15,6 @@ from hwprune_device.conditions.gpu_presence import on_gpu
 if TYPE_CHECKING:
     from hwprune.board import Board
 
-Survey = Mapping[str, Any]
 CLOCK_S = 60.0
 LEAST_DISK_MB = 500
 LEAST_MEMORY_MB = 3500
@@ -59,10 +58,12 @@ def findings(board: Board, survey: Survey, head_clock: float | None = None) -> l
         head_clock: seconds since the epoch on this machine when the survey came; now by default.
     """
     now = time.time() if head_clock is None else head_clock
-    found = [_reached(board, survey), *software(board, survey)]
-    if table(survey, "python").get("new_enough") is False:
+    interpreter = python(survey)
+    found = [_reached(board, survey), interpreter]
+    if interpreter.state == "fail":
         return found
     found += [
+        *software(board, survey),
         _emulated(survey),
         _governor(board, survey),
         *_power_mode(board, survey),
