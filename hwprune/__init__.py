@@ -10,8 +10,11 @@ from hwprune_device import __version__
 if TYPE_CHECKING:
     from hwprune.budget import Budget, Constraint
     from hwprune.errors import HwpruneError
+    from hwprune.metric import Metric
     from hwprune.network.package import load_package as load
     from hwprune.pipeline.notebook import Pruned, prune
+    from hwprune.task.score import Score
+    from hwprune.task.task import Task
     from hwprune_device.reading import Failure, Reading
 
 __all__ = [
@@ -19,8 +22,11 @@ __all__ = [
     "Constraint",
     "Failure",
     "HwpruneError",
+    "Metric",
     "Pruned",
     "Reading",
+    "Score",
+    "Task",
     "__version__",
     "load",
     "prune",
@@ -31,8 +37,11 @@ _HOMES = {
     "Constraint": "hwprune.budget:Constraint",
     "Failure": "hwprune_device.reading:Failure",
     "HwpruneError": "hwprune.errors:HwpruneError",
+    "Metric": "hwprune.metric:Metric",
     "Pruned": "hwprune.pipeline.notebook:Pruned",
     "Reading": "hwprune_device.reading:Reading",
+    "Score": "hwprune.task.score:Score",
+    "Task": "hwprune.task.task:Task",
     "load": "hwprune.network.package:load_package",
     "prune": "hwprune.pipeline.notebook:prune",
 }

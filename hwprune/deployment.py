@@ -10,12 +10,13 @@ from typing import Any, ClassVar, Literal
 
 from hwprune.board_folder import THIS_MACHINE, find_profile, is_path, no_such_board
 from hwprune.budget import QUANTITIES, Budget, Constraint, parse_constraint
+from hwprune.data_wish import DataWish
 from hwprune.errors import DeploymentError
+from hwprune.floor import parse_floor
 from hwprune.recipe import Recipe
+from hwprune.task_wish import TaskWish
+from hwprune.toml_file import FORBID_UNKNOWN
 from hwprune.width_limit import WidthLimit
-
-FORBID_UNKNOWN = {"extra": "forbid"}
-"""pydantic's setting for the border: a key that nothing reads is an error, not a wish unheard."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,26 +32,6 @@ class NetworkWish:
     """The source gives a network that already has its weights, so nothing is trained first."""
     input: tuple[int, ...] = ()
     """Input shape N C H W; empty: taken from the data."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DataWish:
-    """Where the data comes from and how it is split."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = FORBID_UNKNOWN
-    source: str
-    """`sklearn:digits`, `torchvision:CIFAR10`, or `package.module:function`."""
-    root: str = "~/.cache/hwprune/data"
-    heldout: int = 1000
-    """Training images set aside to score candidates; the test set is touched once, at the end."""
-    final_heldout: int = 0
-    """Training images set aside to compare the finalists; 0: `heldout` again."""
-    calibration: int = 250
-    """Training images that re-calibrate BatchNorm in a cut network."""
-    mean: tuple[float, ...] = ()
-    std: tuple[float, ...] = ()
-    augment: Literal["none", "crop-flip", "shift"] = "none"
-    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +62,7 @@ class SearchWish:
     """The best so many of each method are scored again on more images and measured afresh."""
     seed: int = 0
     scorers: int = 0
-    """Processes that score accuracy; 0: one for each core the board does not use."""
+    """Processes that score candidates; 0: one for each core the board does not use."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +71,9 @@ class Deployment:
 
     name: str
     network: NetworkWish
-    data: DataWish
+    task: TaskWish = field(default_factory=TaskWish)
+    data: DataWish | None = None
+    """None where the task has inputs of its own."""
     boards: tuple[Path, ...]
     """Board profiles, or `this-machine`, which needs none. Those of one kind share the work; each
     kind has the budget to keep."""
@@ -128,9 +111,18 @@ def load_deployment(path: Path, overrides: Sequence[str] = ()) -> Deployment:
     from hwprune.toml_file import read_toml
 
     data = read_toml(path, what="deployment")
+    return parse_deployment(overridden(data, overrides), name=path.stem, folder=path.parent)
+
+
+def overridden(data: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """Plain data with `section.key=value` of each override put in.
+
+    Raises:
+        DeploymentError: an override cannot be read.
+    """
     for override in overrides:
         _override(data, override)
-    return parse_deployment(data, name=path.stem, folder=path.parent)
+    return data
 
 
 def parse_deployment(data: Mapping[str, Any], *, name: str, folder: Path) -> Deployment:
@@ -142,9 +134,12 @@ def parse_deployment(data: Mapping[str, Any], *, name: str, folder: Path) -> Dep
     from hwprune.toml_file import validate
 
     wish = dict(data)
-    sections = ("network", "data", "board", "budget", "search", "training", "finetune", "delivery")
+    needed = ("network", "task", "data", "board", "budget")
+    sections = (*needed, "search", "training", "finetune", "delivery")
     unknown = [key for key in wish if key not in sections]
-    missing = [key for key in ("network", "data", "board", "budget") if key not in wish]
+    missing = [key for key in ("network", "board", "budget") if key not in wish]
+    if "task" not in wish and "data" not in wish:
+        missing.append("data] and no [task")
     if unknown or missing:
         raise DeploymentError(
             f"{name}: unknown section [{unknown[0]}]" if unknown else f"{name}: no [{missing[0]}]",
@@ -159,7 +154,8 @@ def parse_deployment(data: Mapping[str, Any], *, name: str, folder: Path) -> Dep
     return Deployment(
         name=name,
         network=network,
-        data=validate(DataWish, wish["data"], where=f"{name} [data]"),
+        task=_task(wish.get("task", {}), folder, where=f"{name} [task]"),
+        data=_data(wish["data"], folder, where=f"{name} [data]") if "data" in wish else None,
         boards=boards,
         cluster=str(wish["board"].get("cluster", "")),
         nominal=nominal,
@@ -268,9 +264,50 @@ def _only(data: Mapping[str, Any], possible: Sequence[str], *, where: str) -> No
         raise DeploymentError(f"{where}: unknown key '{unknown[0]}'", possible=", ".join(possible))
 
 
+def _task(data: Any, folder: Path, *, where: str) -> TaskWish:
+    """The [task] section; names of files start at `folder`.
+
+    Raises:
+        DeploymentError: a key is unknown, or the floor cannot be read.
+    """
+    from hwprune.toml_file import validate
+
+    wish = validate(TaskWish, data, where=where)
+    parse_floor(wish.at_least)
+    functions = ("source", "score", "train", "loss", "batches")
+    found: dict[str, Any] = {name: placed(getattr(wish, name), folder) for name in functions}
+    inputs = wish.inputs
+    if inputs and ":" not in inputs:
+        inputs = str(_resolve(inputs, folder))
+    return replace(wish, **found, inputs=placed(inputs, folder))
+
+
+def _data(data: Any, folder: Path, *, where: str) -> DataWish:
+    from hwprune.toml_file import validate
+
+    wish = validate(DataWish, data, where=where)
+    kind, colon, path = wish.source.partition(":")
+    if kind == "imagefolder" and colon:
+        return replace(wish, source=f"{kind}:{_resolve(path, folder)}")
+    return replace(wish, source=placed(wish.source, folder))
+
+
+def placed(source: str, folder: Path) -> str:
+    """`file.py:function` with its file found from anywhere; other names as they are.
+
+    The file is looked for beside the deployment, then in the working folder.
+    """
+    place, colon, name = source.rpartition(":")
+    if not place.endswith(".py"):
+        return source
+    beside = _resolve(place, folder)
+    here = Path(place).resolve()
+    return f"{here if not beside.is_file() and here.is_file() else beside}{colon}{name}"
+
+
 def _with_paths(network: NetworkWish, folder: Path) -> NetworkWish:
     weights = str(_resolve(network.weights, folder)) if network.weights else ""
-    source = network.source
+    source = placed(network.source, folder)
     if source.endswith(".onnx"):
         source = str(_resolve(source, folder))
     return replace(network, weights=weights, source=source)

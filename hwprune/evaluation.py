@@ -12,25 +12,30 @@ from hwprune_device.reading import Failure
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """One evaluation by one method: accuracy on held-out data, and excess over each constraint."""
+    """One candidate: how well it does its task on held-out data, and what it costs."""
 
-    method: str
-    number: int
-    """1-based, within its method."""
     candidate: Candidate
-    accuracy: float | None
-    """Share of held-out images classified right, 0..1; None when the candidate failed."""
+    score: float | None
+    """The task's metric on held-out data, in its own unit; None when the candidate failed."""
+    quality: float | None
+    """The score as methods compare it: 0..1, higher is better (`Metric.quality`)."""
     excess: Mapping[str, float]
     """By constraint label, as a fraction of the limit; empty when the candidate failed."""
     costs: Mapping[str, float]
     """By constraint label, in the constraint's own unit: the point value, without its interval."""
+    share: float = 1.0
+    """Of the held-out items that were scored; below 1 the score is an estimate from these."""
     failure: Failure | None = None
+    method: str = ""
+    """Which asked for it."""
+    number: int = 0
+    """1-based, within its method."""
 
     @property
     def feasible(self) -> bool:
         """Measured, scored and within every constraint."""
         return (
-            self.accuracy is not None
+            self.quality is not None
             and self.failure is None
             and all(excess <= 0 for excess in self.excess.values())
         )
@@ -56,7 +61,17 @@ class Evaluation:
         return cls(**fields)
 
 
+def failed(candidate: Candidate, failure: Failure) -> Evaluation:
+    """The evaluation of a candidate that could not be scored or measured."""
+    return Evaluation(
+        candidate=candidate, score=None, quality=None, excess={}, costs={}, failure=failure
+    )
+
+
 def best_of(evaluations: list[Evaluation]) -> Evaluation | None:
-    """The most accurate feasible evaluation; the earliest of equals; None if none is feasible."""
-    feasible = [e for e in evaluations if e.feasible]
-    return max(feasible, key=lambda e: (e.accuracy or 0.0, -e.number), default=None)
+    """The best feasible evaluation; the earliest of equals; None if none is feasible.
+
+    One whose score is an estimate was given up for being worse than another, so it is none.
+    """
+    feasible = [e for e in evaluations if e.feasible and e.share == 1.0]
+    return max(feasible, key=lambda e: (e.quality or 0.0, -e.number), default=None)

@@ -17,15 +17,13 @@ class Recipe:
     momentum: float = 0.9
     weight_decay: float = 5e-4
     """Not applied to biases and BatchNorm."""
-    label_smoothing: float = 0.0
     distillation: float = 0.0
-    """Weight of the teacher's soft labels in the loss, 0..1; 0 trains without a teacher."""
+    """Share of the loss that imitates the unpruned network, 0..1; all of it where the task has no
+    loss of its own."""
     temperature: float = 3.0
-    """Softening of teacher and student in the distillation term (Hinton et al., 2015)."""
+    """Softening of class scores in the imitation (Hinton et al., 2015)."""
     bf16: bool | None = None
     """bf16 autocast; None: where the processor has it in hardware."""
     ema_decay: float | None = None
     """Exponential moving average of the weights; None for none."""
     seed: int = 0
-    custom: str = ""
-    """`package.module:function` that trains instead; empty for the built-in trainer."""

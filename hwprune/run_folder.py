@@ -1,8 +1,7 @@
 """The run folder: what a run has finished, kept so that a kill loses only what was in flight.
 
 deployment.json   the wish, as the run took it
-steps.json        each finished step and what came out of it
-scores.sqlite     accuracy of every candidate that was scored
+run.sqlite        each finished step and what came out of it; the score of every candidate
 base/             traced network, cut plan, saliency ranking
 search/           checkpoints and histories of the methods
 training/ finetune/   checkpoints by epoch
@@ -21,8 +20,10 @@ from pathlib import Path
 from typing import IO, Any
 
 from hwprune.errors import RunFolderError
+from hwprune.run_book import RunBook
 
-FORMAT = 1
+FORMAT = 2
+"""1: steps in steps.json, accuracies in scores.sqlite."""
 
 
 class RunFolder:
@@ -31,7 +32,7 @@ class RunFolder:
     def __init__(self, path: Path, lock: IO[str]) -> None:
         self.path = path
         self._lock = lock
-        self._steps: dict[str, Any] = _read(path / "steps.json").get("steps", {})
+        self.book = RunBook(path)
 
     @classmethod
     def open(cls, path: Path, wish: Mapping[str, Any], *, resume: bool) -> RunFolder:
@@ -81,12 +82,13 @@ class RunFolder:
             write_json(file, {"format": FORMAT, "wish": now})
             return
         then = _read(file)
-        if then.get("format", 0) > FORMAT:
+        if then.get("format", 0) != FORMAT:
+            newer = then.get("format", 0) > FORMAT
             raise RunFolderError(
-                f"{self.path} was written by a newer hwprune",
-                given=f"format {then['format']}",
-                possible=f"format {FORMAT} and older",
-                next_step="upgrade hwprune",
+                f"{self.path} was written by {'a newer' if newer else 'an older'} hwprune",
+                given=f"format {then.get('format')}",
+                possible=f"format {FORMAT}",
+                next_step="upgrade hwprune" if newer else "start anew with --out",
             )
         differ = [k for k in sorted({*then["wish"], *now}) if then["wish"].get(k) != now.get(k)]
         if differ:
@@ -100,13 +102,11 @@ class RunFolder:
 
     def step(self, name: str) -> Any | None:
         """What came out of a finished step, or None."""
-        return self._steps.get(name)
+        return self.book.step(name)
 
     def finish(self, name: str, outcome: Any) -> Any:
         """Record a step as finished with an outcome that JSON can hold; gives the outcome back."""
-        self._steps[name] = json.loads(json.dumps(outcome))
-        write_json(self.path / "steps.json", {"format": FORMAT, "steps": self._steps})
-        return self._steps[name]
+        return self.book.finish(name, outcome)
 
     def folder(self, name: str) -> Path:
         """A folder inside the run's, made if it is not there."""
@@ -116,6 +116,7 @@ class RunFolder:
 
     def close(self) -> None:
         """Let another process have the folder."""
+        self.book.close()
         self._lock.close()
 
 

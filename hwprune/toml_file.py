@@ -12,6 +12,8 @@ import tomllib
 from hwprune.errors import DeploymentError
 
 Noun = TypeVar("Noun")
+FORBID_UNKNOWN = {"extra": "forbid"}
+"""pydantic's setting for the border: a key that nothing reads is an error, not a wish unheard."""
 
 
 def read_toml(path: Path, *, what: str) -> dict[str, Any]:

@@ -63,11 +63,12 @@ Data = Annotated[
     ),
 ]
 Samples = Annotated[
-    Path | None,
+    str,
     typer.Option(
         "--samples",
-        metavar="FILE.npy",
-        help="A few inputs N C H W, normalised, where there is no data set.",
+        metavar="FILES",
+        help="A few inputs where there is no data set: 'frames/*.png', or .npy and .npz arrays as "
+        "the network takes them.",
         show_default=False,
     ),
 ]
@@ -87,7 +88,7 @@ def cut(
     weights: Weights = None,
     data: Data = "",
     root: Root = "~/.cache/hwprune/data",
-    samples: Samples = None,
+    samples: Samples = "",
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -101,8 +102,10 @@ def cut(
     from hwprune.cli.inspect import parse_shapes
     from hwprune.cli.progress import listener
     from hwprune.cli.screen import print_json
-    from hwprune.network.data import load_data
+    from hwprune.data_wish import DataWish
     from hwprune.pipeline import cut as cutting
+    from hwprune.task.load import load_task
+    from hwprune.task_wish import TaskWish
 
     progress = listener(quiet=quiet)
     try:
@@ -118,7 +121,9 @@ def cut(
                 limits=dict(_limit(text) for text in limit or ()),
                 shapes=parse_shapes(input_),
                 weights=weights,
-                data=load_data(data, root=root) if data else None,
+                task=load_task(TaskWish(), DataWish(source=data, root=root)).task
+                if data
+                else None,
                 samples=samples,
             ),
             progress,

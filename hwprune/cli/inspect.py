@@ -106,16 +106,17 @@ def _show_sensitivity(
     from hwprune.cli.screen import output, print_json
     from hwprune.cli.sensitivity import (
         print_sensitivity,
-        read_data,
+        read_task,
         sensitivity_facts,
         sensitivity_of,
     )
     from hwprune.network.graph_source import load_graph
+    from hwprune.task.items import example_of
 
-    images = read_data(options)
-    shapes = shapes or ((1, *images.input_shape),)
+    task = read_task(options)
+    shapes = shapes or tuple(tuple(values.shape) for values in example_of(task))
     base = make_base(load_graph(model, shapes=shapes, weights=weights).onnx)
-    found = sensitivity_of(base, images, options)
+    found = sensitivity_of(base, task, options)
     if as_json:
         print_json(sensitivity_facts(found, options.reading))
     else:

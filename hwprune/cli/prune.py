@@ -1,18 +1,24 @@
-"""`hwprune prune`: from a deployment file to a delivered network and its certificate."""
+"""`hwprune prune`: from a deployment file, or a network and inputs, to a delivered network."""
 
 from __future__ import annotations
 
 import shlex
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
     from hwprune.report.result import Result
 
-Deployment = Annotated[
-    Path, typer.Argument(metavar="DEPLOYMENT.toml", help="The wish.", show_default=False)
+What = Annotated[
+    str,
+    typer.Argument(
+        metavar="DEPLOYMENT.toml|MODEL",
+        help="The wish; or a network alone, with --inputs or --data and a limit.",
+        show_default=False,
+    ),
 ]
 Resume = Annotated[
     bool, typer.Option("--resume", help="Go on with the newest run, or with the one in --out.")
@@ -32,54 +38,159 @@ Set = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
+_OF_MODEL = "Of a MODEL"
+Inputs = Annotated[
+    str,
+    typer.Option(
+        "--inputs",
+        metavar="FILES|FUNCTION",
+        help="What it is fed: 'frames/*.png', '*.npy', '*.npz', or package.module:function.",
+        rich_help_panel=_OF_MODEL,
+        show_default=False,
+    ),
+]
+DataSource = Annotated[
+    str,
+    typer.Option(
+        "--data",
+        metavar="SOURCE",
+        help="Data with labels instead: as data.source in a deployment file.",
+        rich_help_panel=_OF_MODEL,
+        show_default=False,
+    ),
+]
+Latency = Annotated[
+    str,
+    typer.Option(
+        "--latency",
+        metavar="LIMIT",
+        help="'8 ms', or '50 %' of its own.",
+        rich_help_panel=_OF_MODEL,
+        show_default=False,
+    ),
+]
+Memory = Annotated[
+    str,
+    typer.Option(
+        "--memory", metavar="LIMIT", help="'200 MB', or '60 %'.", rich_help_panel=_OF_MODEL
+    ),
+]
+Board = Annotated[
+    str,
+    typer.Option("--board", help="A board's name or profile.", rich_help_panel=_OF_MODEL),
+]
+Shape = Annotated[
+    str,
+    typer.Option(
+        "--input",
+        metavar="SHAPE",
+        help="Input shape where the network does not tell it: 1x3x224x224.",
+        rich_help_panel=_OF_MODEL,
+        show_default=False,
+    ),
+]
+Mean = Annotated[
+    str,
+    typer.Option(
+        "--mean",
+        help="Of images, by channel, for pixels in 0..1: 0.485,0.456,0.406. --std alike.",
+        rich_help_panel=_OF_MODEL,
+        show_default=False,
+    ),
+]
+Std = Annotated[str, typer.Option("--std", rich_help_panel=_OF_MODEL, show_default=False)]
+Layout = Annotated[
+    str,
+    typer.Option(
+        "--layout", help="Of images: NCHW or NHWC.", rich_help_panel=_OF_MODEL, show_default=False
+    ),
+]
+AtLeast = Annotated[
+    str,
+    typer.Option(
+        "--at-least",
+        metavar="SCORE",
+        help="Floor of the delivered score: '98 %' of the unpruned one, or a number.",
+        rich_help_panel=_OF_MODEL,
+        show_default=False,
+    ),
+]
 
 
 def prune(
-    deployment: Deployment,
+    what: What,
     resume: Resume = False,
     out: Out = None,
     set_: Set = None,
+    inputs: Inputs = "",
+    data: DataSource = "",
+    latency: Latency = "",
+    memory: Memory = "",
+    board: Board = "this-machine",
+    input_: Shape = "",
+    mean: Mean = "",
+    std: Std = "",
+    layout: Layout = "",
+    at_least: AtLeast = "",
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Prune a network until it keeps its budget, measured on its board.
 
-    Exit code 0: the budget was shown to be kept; 7: it was not; others: see `hwprune/errors.py`.
+    With a MODEL alone no file, labels or training code are needed: the score is how far it agrees
+    with the unpruned network on the inputs, and it is fine-tuned by imitating that.
+
+    Exit code 0: the budget was shown to be kept; 7: it was not; 8: the score is below its floor;
+    others: see `hwprune/errors.py`.
 
     Example:  hwprune prune profiles/deployments/quickstart.toml
+
+    Example:  hwprune prune net.onnx --inputs 'frames/*.png' --latency '50 %'
     """
     from hwprune.cli.progress import listener
-    from hwprune.cli.verbs import INTERRUPTED, NOT_SHOWN
+    from hwprune.cli.verbs import BELOW_FLOOR, INTERRUPTED, NOT_SHOWN
     from hwprune.pipeline import run_deployment
+    from hwprune.pipeline.wish import wish_of_model
 
     overrides = list(set_ or [])
+    wish: dict[str, Any] | None = None
+    if not what.endswith(".toml"):
+        wish = wish_of_model(
+            what,
+            inputs=inputs,
+            data=data,
+            limits={"latency_ms": latency, "memory_mb": memory},
+            board=board,
+            shape=input_,
+            images={"mean": mean, "std": std, "layout": layout},
+            at_least=at_least,
+        )
     progress = listener(quiet=quiet)
     try:
         result, folder = run_deployment(
-            deployment, resume=resume, out=out, overrides=overrides, progress=progress
+            Path(what), wish, resume=resume, out=out, overrides=overrides, progress=progress
         )
     except KeyboardInterrupt:
-        command = resume_command(deployment, out, overrides)
-        typer.echo(f"interrupted; resume with: {command}", err=True)
+        typer.echo(f"interrupted; resume with: {resume_command(sys.argv)}", err=True)
         raise typer.Exit(INTERRUPTED) from None
     finally:
         getattr(progress, "close", lambda: None)()
     _show(result, folder, as_json=as_json)
     if not result.passed:
         raise typer.Exit(NOT_SHOWN)
+    if not result.good_enough:
+        raise typer.Exit(BELOW_FLOOR)
 
 
-def resume_command(deployment: Path, out: Path | None, overrides: list[str]) -> str:
+def resume_command(typed: list[str]) -> str:
     """What to type to go on with an interrupted run."""
-    parts = ["hwprune", "prune", str(deployment)]
-    parts += ["--out", str(out)] if out else []
-    parts += [part for override in overrides for part in ("--set", override)]
-    return shlex.join([*parts, "--resume"])
+    told = [part for part in typed[1:] if part != "--resume"]
+    return shlex.join(["hwprune", *told, "--resume"])
 
 
 def _show(result: Result, folder: Path, *, as_json: bool) -> None:
     from hwprune.cli.screen import output, print_json
-    from hwprune.report.table import closing_table, findings_text, table_json
+    from hwprune.report.table import closing_table, findings_text, floor_text, table_json
 
     if as_json:
         print_json(
@@ -90,6 +201,8 @@ def _show(result: Result, folder: Path, *, as_json: bool) -> None:
     console.print()
     console.print(closing_table(result))
     console.print(findings_text(result.certificate))
+    if result.floor is not None:
+        console.print(floor_text(result))
     for doubt in dict.fromkeys((*result.doubts, *result.certificate.doubts)):
         console.print(f"doubt     {doubt}", style="yellow", markup=False)
     console.print(f"\nnetwork   {folder}/model.onnx, weights.safetensors, architecture.json")

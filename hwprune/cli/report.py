@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -63,8 +62,12 @@ def _require_result(folder: Path) -> None:
 
 
 def _steps(folder: Path) -> list[str]:
-    try:
-        steps = json.loads((folder / "steps.json").read_text(encoding="utf-8"))["steps"]
-    except (OSError, ValueError, KeyError):
+    from hwprune.run_book import FILE, RunBook
+
+    if not (folder / FILE).exists():
         return []
-    return list(steps)[-12:]
+    book = RunBook(folder)
+    try:
+        return book.steps()[-12:]
+    finally:
+        book.close()

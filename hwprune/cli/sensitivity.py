@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from hwprune.channels.base import BaseNetwork
-    from hwprune.network.data import Data
     from hwprune.saliency.sensitivity import Reading, Sensitivity
+    from hwprune.task.task import Task
 
 
 class ReadAs(str, Enum):
@@ -69,15 +69,17 @@ class SensitivityOptions:
     reading: Reading
 
 
-def read_data(options: SensitivityOptions) -> Data:
+def read_task(options: SensitivityOptions) -> Task:
     """The data, of which nothing has to be held out here.
 
     Raises:
         InputError: no data is named, or it is not there, or mean and std do not fit it.
     """
+    from hwprune.data_wish import DataWish
     from hwprune.errors import InputError
-    from hwprune.network.data import load_data
-    from hwprune.network.data_source import POSSIBLE
+    from hwprune.task.data_source import POSSIBLE
+    from hwprune.task.load import load_task
+    from hwprune.task_wish import TaskWish
 
     if not options.data:
         raise InputError(
@@ -85,14 +87,15 @@ def read_data(options: SensitivityOptions) -> Data:
             possible=POSSIBLE,
             next_step="hwprune inspect MODEL --sensitivity --data torchvision:CIFAR10",
         )
-    return load_data(
-        options.data,
+    wish = DataWish(
+        source=options.data,
         root=options.root,
         heldout=1,
         calibration=2,
         mean=_numbers("--mean", options.mean),
         std=_numbers("--std", options.std),
     )
+    return load_task(TaskWish(), wish).task
 
 
 def _numbers(option: str, text: str) -> tuple[float, ...]:
@@ -106,7 +109,7 @@ def _numbers(option: str, text: str) -> tuple[float, ...]:
         ) from None
 
 
-def sensitivity_of(base: BaseNetwork, data: Data, options: SensitivityOptions) -> Sensitivity:
+def sensitivity_of(base: BaseNetwork, task: Task, options: SensitivityOptions) -> Sensitivity:
     """The sensitivity of every layer, with a live bar on a terminal.
 
     Raises:
@@ -123,7 +126,7 @@ def sensitivity_of(base: BaseNetwork, data: Data, options: SensitivityOptions) -
     try:
         found = sense(
             base,
-            data,
+            task,
             low_rank=options.low_rank,
             threshold=options.threshold,
             progress=progress,

@@ -65,6 +65,11 @@ class Farm:
         self._writer: threading.Thread | None = None
         self._calibrating = threading.Lock()
 
+    @property
+    def boards(self) -> int:
+        """How many there are."""
+        return len(self._keepers)
+
     def start(self) -> None:
         """Start every board; one that does not answer is waited for while others work.
 
@@ -138,6 +143,10 @@ class Farm:
             BoardError: no board can.
         """
         return self._of_any(lambda link: link.execute(model, inputs))
+
+    def run_network(self, model: bytes, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Shim."""
+        return [self.agree(model, inputs[0])]
 
     def engine(self, model: bytes, inputs: np.ndarray) -> tuple[str, EngineFile] | None:
         """The engine that `agree` ran the network on, and the board whose it is.

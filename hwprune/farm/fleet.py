@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -13,6 +12,7 @@ from hwprune.farm.farm import Farm
 from hwprune.farm.kind import Nominal
 from hwprune.farm.session import Outcome
 from hwprune.farm.store import ReadingStore
+from hwprune.futures import joined
 
 Outcomes = Mapping[str, Outcome]
 """What came of one candidate, by kind of board."""
@@ -24,22 +24,30 @@ class Fleet:
     `cluster.Cluster` must be started. Any number of threads may ask.
     """
 
-    def __init__(
-        self,
+    def __init__(self, farms: Mapping[str, Farm]) -> None:
+        self.farms = dict(farms)
+
+    @classmethod
+    def of_boards(
+        cls,
         boards: Sequence[Board],
         store: ReadingStore,
         *,
         nominal: Nominal = "typical",
         what: str = "",
-    ) -> None:
+    ) -> Fleet:
+        """A fleet whose farms are these boards, in their order."""
         kinds: dict[str, list[Board]] = {}
         for board in boards:
             kinds.setdefault(board.kind or board.name, []).append(board)
-        self.boards = min(len(alike) for alike in kinds.values())
+        return cls(
+            {kind: Farm(alike, store, nominal=nominal, what=what) for kind, alike in kinds.items()}
+        )
+
+    @property
+    def boards(self) -> int:
         """How many measure different candidates at a time: every kind measures each of them."""
-        self.farms = {
-            kind: Farm(alike, store, nominal=nominal, what=what) for kind, alike in kinds.items()
-        }
+        return min(farm.boards for farm in self.farms.values())
 
     def start(self) -> None:
         """Start every board.
@@ -62,10 +70,10 @@ class Fleet:
 
     def measure(self, candidates: Sequence[Candidate]) -> list[Future[Outcomes]]:
         """A future for each candidate, done when every kind has measured it."""
-        asked = {kind: farm.measure(candidates) for kind, farm in self.farms.items()}
+        asked = [farm.measure(candidates) for farm in self.farms.values()]
         return [
-            _join({kind: futures[i] for kind, futures in asked.items()})
-            for i in range(len(candidates))
+            joined(futures, lambda *found: dict(zip(self.farms, found, strict=True)))
+            for futures in zip(*asked, strict=True)
         ]
 
     def timings(self) -> dict[str, float]:
@@ -87,22 +95,3 @@ class Fleet:
     def _each(self, do: Callable[[Farm], None]) -> None:
         with ThreadPoolExecutor(len(self.farms)) as pool:
             list(pool.map(do, self.farms.values()))
-
-
-def _join(futures: Mapping[str, Future[Outcome]]) -> Future[Outcomes]:
-    """One future of all."""
-    whole: Future[Outcomes] = Future()
-    missing = len(futures)
-    lock = threading.Lock()
-
-    def arrived(_: object) -> None:
-        nonlocal missing
-        with lock:
-            missing -= 1
-            last = missing == 0
-        if last:
-            whole.set_result({kind: future.result() for kind, future in futures.items()})
-
-    for future in futures.values():
-        future.add_done_callback(arrived)
-    return whole

@@ -29,7 +29,7 @@ class Checkpoint:
     """Everything that an interrupted training needs to go on as if nothing had happened."""
 
     identity: str
-    """Of recipe, data and structure; see `identity_of`."""
+    """Of recipe, task and structure; see `identity_of`."""
     epochs: tuple[Epoch, ...]
     """Finished ones."""
     weights: Mapping[str, torch.Tensor]
@@ -38,10 +38,10 @@ class Checkpoint:
     """Empty where weights are not averaged."""
 
 
-def identity_of(module: nn.Module, recipe: Recipe, content_hash: str, *, taught: bool) -> str:
+def identity_of(module: nn.Module, recipe: Recipe, task: str, *, taught: bool) -> str:
     """What a checkpoint shares with the training it is of; initial weights are not in it."""
     shapes = {name: list(tensor.shape) for name, tensor in module.state_dict().items()}
-    facts = [asdict(recipe), content_hash, shapes, taught]
+    facts = [asdict(recipe), task, shapes, taught]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 

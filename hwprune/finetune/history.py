@@ -19,8 +19,8 @@ class Epoch:
     """1-based."""
     loss: float | None
     """Mean training loss; None where a user's function trained."""
-    accuracy: float
-    """On held-out images, 0..1, of the averaged weights where there are any."""
+    score: float
+    """The task's, on held-out items, of the averaged weights where there are any."""
     lr: float
     """Of the last step."""
     seconds: float

@@ -7,18 +7,18 @@ from pathlib import Path
 
 from torch import nn
 
-from hwprune.errors import InputError
+from hwprune.errors import HwpruneError, InputError
 from hwprune.finetune.history import Epoch
 from hwprune.finetune.training import Training
-from hwprune.network.data import Data
-from hwprune.network.user_code import load_function
 from hwprune.progress import Progress, Silent
 from hwprune.recipe import Recipe
+from hwprune.task.task import Task
+from hwprune.user_code import call_with
 
 
 def train(
     module: nn.Module,
-    data: Data,
+    task: Task,
     recipe: Recipe,
     *,
     folder: Path,
@@ -29,25 +29,26 @@ def train(
     """Train `module` in place by a recipe; an interrupted training in `folder` goes on.
 
     Args:
-        module: takes N C H W, gives logits; left on the CPU in eval mode.
-        data: its `train` part is trained on, `heldout` evaluated after each epoch.
-        recipe: what to do. With `custom`, the user's function
-            `(module, data, teacher, progress, folder) -> None` trains instead.
+        module: left on the CPU in eval mode.
+        task: its `train` part is trained on, `heldout` scored after each epoch. A task that has
+            a function `train` of its own is trained by that.
+        recipe: what to do.
         folder: checkpoint.safetensors and history.jsonl go there, after each epoch.
-        teacher: gives soft labels where `recipe.distillation` is above 0.
+        teacher: the unpruned network, imitated as far as `recipe.distillation` says, or alone
+            where the task has no loss.
         progress: told each step; `stage` is what it is called.
 
     Raises:
-        InputError: the custom function is not there or fails; or the loss diverges.
+        InputError: the user's function fails, or the loss diverges, or there is none.
         RunFolderError: the folder holds another training's checkpoint.
     """
     progress = progress or Silent()
     folder.mkdir(parents=True, exist_ok=True)
-    training = Training(module, data, recipe, folder=folder, teacher=teacher)
+    training = Training(module, task, recipe, folder=folder, teacher=teacher)
     training.resume()
-    if recipe.custom and not training.epochs:
-        _by_users_function(training, teacher, progress)
-    elif not recipe.custom:
+    if task.train is not None and not training.epochs:
+        _by_users_function(training, teacher, progress, stage)
+    elif task.train is None:
         _by_recipe(training, progress, stage)
     training.finish()
     return tuple(training.epochs)
@@ -59,33 +60,42 @@ def _by_recipe(training: Training, progress: Progress, stage: str) -> None:
     if training.epochs:
         done = len(training.epochs)
         progress.advance(done * training.steps, f"going on after epoch {done}")
+    text = training.task.metric.text
     while len(training.epochs) < epochs:
         epoch = training.run_epoch(progress.advance)
         progress.advance(
             0,
-            f"epoch {epoch.epoch}/{epochs}: loss {epoch.loss:.3f}, held-out {epoch.accuracy:.1%}",
+            f"epoch {epoch.epoch}/{epochs}: loss {epoch.loss:.3f}, held-out {text(epoch.score)}",
         )
-    progress.end(f"held-out {training.epochs[-1].accuracy:.1%}" if training.epochs else "")
+    progress.end(f"held-out {text(training.epochs[-1].score)}" if training.epochs else "")
 
 
-def _by_users_function(training: Training, teacher: nn.Module | None, progress: Progress) -> None:
+def _by_users_function(
+    training: Training, teacher: nn.Module | None, progress: Progress, stage: str
+) -> None:
     """What the user's function leaves in the module is kept as one epoch."""
-    name = training.recipe.custom
-    function = load_function(name, InputError, what="training function")
+    function = training.task.train
+    assert function is not None
+    progress.begin(f"{stage} by the task's own function", None)
     began = time.monotonic()
+    module, recipe = training.module, training.recipe
     try:
-        function(training.module, training.data, teacher, progress, training.folder)
-    except Exception as error:
+        call_with(function, module, teacher, recipe, training.folder, progress)
+    except HwpruneError:
+        raise
+    except Exception as error:  # whatever the user's own code raises
         raise InputError(
-            f"the training function {name} failed", given=f"{type(error).__name__}: {error}"
+            f"the training function of '{training.task.name}' failed",
+            given=f"{type(error).__name__}: {error}",
         ) from error
     training.epochs.append(
         Epoch(
             epoch=1,
             loss=None,
-            accuracy=training.accuracy(),
+            score=training.score(),
             lr=0.0,
             seconds=time.monotonic() - began,
         )
     )
     training.save()
+    progress.end(f"held-out {training.task.metric.text(training.epochs[-1].score)}")

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import copy
 import math
+import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from torch import fx, nn
 
@@ -20,56 +24,68 @@ from hwprune.finetune.checkpoint import (
     save_checkpoint,
 )
 from hwprune.finetune.history import Epoch, write_history
-from hwprune.finetune.loss import training_loss
 from hwprune.finetune.optimizer import (
     learning_rate,
     make_optimizer,
     momentum_buffers,
     restore_momentum,
 )
-from hwprune.network.accuracy import accuracy_of
-from hwprune.network.data import Data
 from hwprune.network.execution import best_execution
 from hwprune.recipe import Recipe
+from hwprune.task.agreement import imitation_loss
+from hwprune.task.items import as_inputs
+from hwprune.task.scoring import score_of
+from hwprune.task.task import Task
 from hwprune_device.torch_graph.folding import fold_batchnorm
-
-
-def steps_per_epoch(data: Data, recipe: Recipe) -> int:
-    """Full batches in the training part; a smaller last one would give BatchNorm poor sums."""
-    return max(1, len(data.train) // recipe.batch_size)
 
 
 class Training:
     """Trains `module` in place, an epoch at a time, and can go on from its own checkpoint.
 
-    The same recipe, data and first weights give the same weights, interrupted or not, bit for bit
+    The same recipe, task and first weights give the same weights, interrupted or not, bit for bit
     on one CPU thread.
+
+    Args:
+        task: gives batches, loss and score; without a loss the module imitates the teacher.
+        teacher: the unpruned network; looked at where the recipe distils, or there is no loss.
     """
 
     def __init__(
         self,
         module: nn.Module,
-        data: Data,
+        task: Task,
         recipe: Recipe,
         *,
         folder: Path,
         teacher: nn.Module | None = None,
     ) -> None:
         self.module = module
-        self.data = data
+        self.task = task
         self.recipe = recipe
         self.folder = folder
         self.execution = best_execution(recipe.bf16)
-        self.steps = steps_per_epoch(data, recipe)
         self.epochs: list[Epoch] = []
+        self._pass = OnePass(task, recipe.batch_size)
         module.to(device=self.execution.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._optimizer = make_optimizer(module, recipe)
         # A user's own training function knows nothing of the average.
-        decay = None if recipe.custom else recipe.ema_decay
+        decay = None if task.train else recipe.ema_decay
         self._average = None if decay is None else WeightAverage(module, decay)
-        taught = teacher is not None and recipe.distillation > 0
+        self._imitated = 1.0 if task.loss is None else recipe.distillation
+        taught = teacher is not None and self._imitated > 0
+        if teacher is None and task.loss is None and task.train is None:
+            raise InputError(
+                f"the task '{task.name}' has no loss, and there is no network to imitate",
+                possible="a task with loss and batches, or with train",
+                next_step="give trained weights ([network] weights), or say how it is trained",
+            )
         self._teacher = self._placed_teacher(teacher) if teacher is not None and taught else None
-        self._identity = identity_of(module, recipe, data.content_hash, taught=taught)
+        self._identity = identity_of(module, recipe, task.identity, taught=taught)
+
+    @property
+    def steps(self) -> int:
+        """Steps of an epoch."""
+        return self._pass.steps
 
     def _placed_teacher(self, teacher: nn.Module) -> nn.Module:
         """A copy that only infers, as fast as it can: it runs at every step."""
@@ -94,7 +110,7 @@ class Training:
             self._average.restore(dict(known.average), len(self.epochs) * self.steps)
 
     def run_epoch(self, on_step: Callable[[], None]) -> Epoch:
-        """One pass over the training images, an evaluation, and a checkpoint.
+        """One pass over what trains, a score, and a checkpoint.
 
         Raises:
             InputError: the loss is no longer a number.
@@ -102,11 +118,8 @@ class Training:
         began = time.monotonic()
         number = len(self.epochs)
         # A seed of its own for each epoch: a resumed training draws what it would have drawn.
-        seed = self.recipe.seed * 100_003 + number
-        generator = torch.Generator().manual_seed(seed)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            loss = self._pass_over_images(number * self.steps, generator, on_step)
+        with seeded(self.recipe.seed * 100_003 + number):
+            loss = self._one_pass(number * self.steps, on_step)
         if not math.isfinite(loss):
             raise InputError(
                 f"the training loss is no longer a number in epoch {number + 1}",
@@ -116,7 +129,7 @@ class Training:
         epoch = Epoch(
             epoch=number + 1,
             loss=loss,
-            accuracy=self.accuracy(),
+            score=self.score(),
             lr=learning_rate((number + 1) * self.steps - 1, self.steps, self.recipe),
             seconds=time.monotonic() - began,
         )
@@ -124,13 +137,14 @@ class Training:
         self.save()
         return epoch
 
-    def accuracy(self) -> float:
-        """Accuracy on held-out images, 0..1, as the network would be delivered now."""
-        now = self.module
+    def score(self) -> float:
+        """The task's score on held-out items, as the network would be delivered now."""
+        # A copy, because bf16 would round the weights that are being trained for good.
+        now = copy.deepcopy(self.module)
         if self._average is not None:
-            now = copy.deepcopy(self.module)
             now.load_state_dict(self._average.state)
-        return accuracy_of(now, self.data, "heldout", execution=self.execution)
+        fast = self.execution if self.task.bf16 else best_execution(bf16=False)
+        return score_of(self.task, fast.run(fast.place(now)), "heldout").value
 
     def save(self) -> None:
         """Write checkpoint and history."""
@@ -154,38 +168,99 @@ class Training:
         self.module.to(device="cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]
         self.module.eval()
 
-    def _pass_over_images(
-        self, step: int, generator: torch.Generator, on_step: Callable[[], None]
-    ) -> float:
+    def _one_pass(self, step: int, on_step: Callable[[], None]) -> float:
         self.module.train()
-        size = min(self.recipe.batch_size, len(self.data.train))
-        order = torch.randperm(len(self.data.train), generator=generator)
         total = torch.zeros((), device=self.execution.device)
-        for number, batch in enumerate(order[: self.steps * size].split(size)):
+        for number, (inputs, targets) in enumerate(self._pass):
             for group in self._optimizer.param_groups:
                 group["lr"] = learning_rate(step + number, self.steps, self.recipe)
-            total += self._step(batch, generator)
+            total += self._step(inputs, targets)
             if self._average is not None:
                 self._average.update(self.module)
             on_step()
         return float(total) / self.steps
 
-    def _step(self, batch: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    def _step(self, given: Any, targets: Any) -> torch.Tensor:
         device = self.execution.device
-        images = self.data.training_batch(batch, generator).to(device)
-        images = images.contiguous(memory_format=torch.channels_last)
+        placed = self.execution.inputs(as_inputs(given))
         taught = None
         if self._teacher is not None:
             with torch.inference_mode():
-                taught = self._teacher(self.execution.images(images)).float()
-        labels = self.data.train.labels[batch].to(device)
+                taught = self._teacher(*placed)
+            # An inference tensor may not be saved for backward, its clone may.
+            taught = torch.utils._pytree.tree_map(torch.clone, taught)
+        inputs = tuple(v.float() if v.is_floating_point() else v for v in placed)
         with torch.autocast(device, torch.bfloat16, enabled=self.execution.bf16):
-            outputs = self.module(images)
-        # An inference tensor may not be saved for backward, its clone may.
-        loss = training_loss(
-            outputs, labels, None if taught is None else taught.clone(), self.recipe
-        )
+            outputs = self.module(*inputs)
+        loss = self._loss(outputs, _on(targets, device), taught)
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self._optimizer.step()
         return loss.detach()
+
+    def _loss(self, outputs: Any, targets: Any, taught: Any) -> torch.Tensor:
+        """The task's loss, mixed with imitation of the teacher."""
+        if taught is None:
+            assert self.task.loss is not None
+            return self.task.loss(outputs, targets)
+        soft = imitation_loss(outputs, taught, self.task.output_kinds, self.recipe.temperature)
+        if self.task.loss is None or self._imitated == 1.0:
+            return soft
+        return (1 - self._imitated) * self.task.loss(outputs, targets) + self._imitated * soft
+
+
+class OnePass:
+    """What a task trains on, an epoch at a time, with as many steps each."""
+
+    def __init__(self, task: Task, size: int) -> None:
+        self._task = task
+        self._size = size
+        self._steps = 0
+
+    @property
+    def steps(self) -> int:
+        """Batches of a pass; those of a stream that does not tell are counted once."""
+        if not self._steps:
+            batches = self._batches()
+            try:
+                self._steps = max(1, len(batches))  # type: ignore[arg-type]
+            except TypeError:
+                self._steps = max(1, sum(1 for _ in batches))
+        return self._steps
+
+    def __iter__(self) -> Iterator[tuple[Any, Any]]:
+        left = self.steps
+        for pair in self._batches():
+            if left == 0:
+                return
+            left -= 1
+            yield pair
+
+    def _batches(self) -> Iterable[tuple[Any, Any]]:
+        if self._task.batches is not None:
+            return self._task.batches("train", self._size)
+        return ((inputs, None) for inputs in self._task.inputs("train", _ALL))
+
+
+_ALL = 1 << 40
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Seed every global generator that a user's batches may draw from, and put them back after."""
+    python, numbers = random.getstate(), np.random.get_state()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        random.seed(seed)
+        np.random.seed(seed % 2**32)
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(numbers)
+
+
+def _on(targets: Any, device: str) -> Any:
+    return torch.utils._pytree.tree_map(
+        lambda value: value.to(device) if isinstance(value, torch.Tensor) else value, targets
+    )

@@ -65,10 +65,11 @@ def cuttable_part(module: nn.Module) -> nn.Module:
     return module
 
 
-def example_of(part: nn.Module, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    """Inputs of a cuttable part: the images, and pooled regions where it takes those."""
-    if not isinstance(part, TwoStage):
-        return (images,)
+def example_of_part(part: nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+    """Inputs of a cuttable part: those given, and pooled regions where it takes those."""
+    if not isinstance(part, TwoStage) or len(inputs) > 1:
+        return inputs
+    (images,) = inputs
     with torch.no_grad():
         channels = _levels(part.backbone(images[:1]))[0].shape[1]
     size = _pooled_size(part)

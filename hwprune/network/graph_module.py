@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import onnx
 import torch
@@ -75,3 +78,8 @@ def _expect_constant(tensor: onnx.TensorProto) -> None:
             f"the module has no weight '{tensor.name}', which the graph needs",
             next_step="give a module made by to_module or cut_module from the same base network",
         )
+
+
+def arranged_as(model: bytes, outputs: Sequence[torch.Tensor]) -> Any:
+    """A graph's outputs as its module gives them: one alone, or as they were told apart."""
+    return outputs[0] if len(outputs) == 1 else tuple(outputs)

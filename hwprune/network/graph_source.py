@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from hwprune.errors import NetworkError
-from hwprune.network.detector import cuttable_part, example_of
+from hwprune.network.detector import cuttable_part, example_of_part
 from hwprune.network.onnx_file import read_network
 from hwprune.network.source import load_network
 from hwprune.network.trace import trace
@@ -68,6 +68,5 @@ def load_graph(
     module = load_network(source, weights=weights, num_classes=num_classes)
     part = cuttable_part(module).eval()
     examples = tuple(torch.zeros(tuple(shape)) for shape in shapes)
-    if len(examples) == 1:
-        examples = example_of(part, examples[0])
+    examples = example_of_part(part, examples)
     return GraphSource(onnx=trace(part, examples), module=module, part=part)

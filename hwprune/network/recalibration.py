@@ -6,25 +6,28 @@ ranking of candidates follows that after fine-tuning (Li et al. 2020, EagleEye).
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Iterable, Sequence
+
 import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from hwprune.network.execution import EXACT
+from hwprune.task.items import first_items
+from hwprune.task.task import Task
 
-BATCH = 128
-"""Images a forward pass; the statistics are the mean over passes of nearly equal size."""
+BATCH = 125
+"""Items a forward pass; the statistics are the mean over passes of nearly equal size."""
 
 
-def recalibrate(module: nn.Module, images: torch.Tensor, batch: int = BATCH) -> None:
-    """Set the running statistics of every BatchNorm to those of `images`, in place.
+def recalibrate(module: nn.Module, batches: Iterable[Sequence[torch.Tensor]]) -> None:
+    """Set the running statistics of every BatchNorm to those of some inputs, in place.
 
     Only BatchNorm is in train mode, so dropout stays off; nothing is differentiated.
 
     Args:
         module: its mode is put back after.
-        images: N C H W normalised, on the module's device, in its number type; at least 2.
+        batches: inputs on the module's device, in its number type; see `batches_of`.
     """
     layers = [layer for layer in module.modules() if isinstance(layer, _BatchNorm)]
     layers = [layer for layer in layers if layer.track_running_stats]
@@ -38,18 +41,30 @@ def recalibrate(module: nn.Module, images: torch.Tensor, batch: int = BATCH) -> 
         layer.momentum = None  # torch's sign for a cumulative average
         layer.train()
     with torch.inference_mode():
-        for chunk in images.chunk(max(1, round(len(images) / batch))):
-            module(chunk)
+        for inputs in batches:
+            module(*inputs)
     for layer, momentum in zip(layers, momenta, strict=True):
         layer.momentum = momentum
     for part, training in modes.items():
         part.training = training
 
 
-def recalibrate_onnx(model: bytes, images: np.ndarray) -> bytes:
-    """The ONNX network with its BatchNorm statistics taken from `images` (N C H W, normalised)."""
+def batches_of(
+    batches: Iterable[Sequence[torch.Tensor]], size: int = BATCH
+) -> list[tuple[torch.Tensor, ...]]:
+    """Inputs joined and split into batches of nearly equal size: each pass counts alike."""
+    columns = [torch.cat(column) for column in zip(*batches, strict=True)]
+    if not columns:
+        return []
+    count = max(1, round(len(columns[0]) / size))
+    return list(zip(*(column.chunk(count) for column in columns), strict=True))
+
+
+def recalibrate_task(model: bytes, task: Task) -> bytes:
+    """The ONNX network with its BatchNorm statistics taken from a task's calibration items."""
     from hwprune.network.graph_module import to_module, to_onnx
 
     module = EXACT.place(to_module(model))
-    recalibrate(module, EXACT.images(torch.from_numpy(images)))
+    known = first_items(task.inputs("calibration", task.calibration), task.calibration)
+    recalibrate(module, batches_of(map(EXACT.inputs, known)))
     return to_onnx(module, model)

@@ -1,37 +1,42 @@
-"""Scores candidates: cut, re-calibrate, and count what is right on held-out images."""
+"""Scores candidates: cut, re-calibrate, and have the task's own function judge the result."""
 
 from __future__ import annotations
 
 import time
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 import torch
 from torch import fx, nn
 
-from hwprune.network.accuracy import hits
-from hwprune.network.execution import Execution, best_execution
+from hwprune.network.execution import EXACT, Execution, best_execution
 from hwprune.network.graph_module import to_module
-from hwprune.network.recalibration import recalibrate
+from hwprune.network.recalibration import batches_of, recalibrate
+from hwprune.network.replay import Replay
+from hwprune.task.agreement import completed
+from hwprune.task.items import first_items
+from hwprune.task.scoring import score_of
+from hwprune.task.task import Part, Remake, Task
 from hwprune_device.cut import Cutter
 from hwprune_device.plan import CutPlan
 from hwprune_device.torch_graph.folding import fold_batchnorm
 
-BATCH = 125
-"""Images a pass: fastest on a core with 1 MB of second-level cache; see bench_scorer."""
+RECENT = 4
+"""Candidates that are kept ready: each is scored share by share, others in between."""
 
 
 class Scorer:
-    """Accuracy of any candidate of one base network; the same widths give the same number.
+    """The score of any candidate of one base network; the same widths give the same number.
 
     Args:
         base: the base network as ONNX.
         plan: its cut plan.
         order: by group, units from the most to the least important.
-        calibration: N C H W float32, normalised: BatchNorm statistics are taken from them.
-        images: held-out N C H W float32, normalised, with their `labels` N.
-        execution: how the networks run; None for what is best here.
+        task: with a score.
+        execution: how the networks run; None for what is best here and right for the task.
     """
 
     def __init__(
@@ -40,34 +45,34 @@ class Scorer:
         plan: CutPlan,
         order: Sequence[np.ndarray],
         *,
-        calibration: np.ndarray,
-        images: np.ndarray,
-        labels: np.ndarray,
+        task: Task,
         execution: Execution | None = None,
     ) -> None:
-        self.execution = execution or best_execution()
+        self.execution = execution or best_execution(None if task.bf16 else False)
+        self._task = task
         self._cutter = Cutter(base, plan)
         self._order = [np.asarray(units) for units in order]
-        self._calibration = self._tensor(calibration)
-        self._images = self._tensor(images)
-        self._labels = torch.from_numpy(np.array(labels))
+        known = first_items(task.inputs("calibration", task.calibration), task.calibration)
+        self._calibration = batches_of(map(self.execution.inputs, known))
+        self._recent: OrderedDict[tuple[int, ...], Replay] = OrderedDict()
 
-    def __call__(self, widths: Sequence[int]) -> dict[str, float]:
-        """`accuracy`, 0..1, of the candidate with these widths, and the `seconds` it took."""
+    def __call__(self, wish: Mapping[str, Any], progress: object = None) -> dict[str, Any]:
+        """The score of the candidate with `widths`, on a `share` of a `part`, as plain data.
+
+        Asked for a larger share of a candidate it scored lately, it computes what is new alone.
+        `seconds`: what it took.
+        """
         began = time.perf_counter_ns()
-        accuracy = self.accuracy(widths)
-        return {"accuracy": accuracy, "seconds": (time.perf_counter_ns() - began) / 1e9}
-
-    def accuracy(self, widths: Sequence[int]) -> float:
-        """Share of the held-out images that the candidate classifies right, 0..1."""
-        module = self.candidate(widths)
-        right = [
-            hits(module, images, labels)
-            for images, labels in zip(
-                self._images.split(BATCH), self._labels.split(BATCH), strict=True
-            )
-        ]
-        return float(torch.cat(right).double().mean())
+        run = self._run(tuple(int(width) for width in wish["widths"]))
+        run.rewind()
+        part: Part = wish.get("part", "heldout")
+        score = score_of(self._task, run, part, float(wish.get("share", 1.0)))
+        return {
+            "value": score.value,
+            "others": dict(score.others),
+            "items": score.items,
+            "seconds": (time.perf_counter_ns() - began) / 1e9,
+        }
 
     def candidate(self, widths: Sequence[int]) -> nn.Module:
         """The candidate as it is scored: cut, re-calibrated, folded, in eval mode."""
@@ -79,34 +84,45 @@ class Scorer:
             fold_batchnorm(module)
         return module.eval()
 
-    def _tensor(self, images: np.ndarray) -> torch.Tensor:
-        # A copy: arrays that come from another process by shared memory are read-only.
-        return self.execution.images(torch.from_numpy(np.array(images, np.float32)))
+    def _run(self, widths: tuple[int, ...]) -> Replay:
+        if widths not in self._recent:
+            self._recent[widths] = Replay(self.execution.run(self.candidate(widths)))
+            if len(self._recent) > RECENT:
+                self._recent.popitem(last=False)
+        self._recent.move_to_end(widths)
+        return self._recent[widths]
 
 
 def make_scorer(
     base: bytes,
     plan: Mapping[str, Any],
     order: Sequence[np.ndarray],
-    calibration: np.ndarray,
-    images: np.ndarray,
-    labels: np.ndarray,
+    task: Mapping[str, Any],
     *,
+    kinds: Sequence[str] = (),
+    names: Sequence[str] = (),
     threads: int = 1,
-    bf16: bool | None = None,
 ) -> Scorer:
-    """A scorer from plain data, for a process of its own; `plan` is `CutPlan.to_json()`.
+    """A scorer from plain data, for a process of its own.
+
+    Args:
+        plan: `CutPlan.to_json()`.
+        task: `factory` and `arguments` of a `Remake`.
+        kinds: of the network's outputs, and their `names`, where the task has no score of its own.
 
     One thread each: several processes with one thread score more candidates than one process with
     several, and they cannot stall each other.
     """
     torch.set_num_threads(threads)
-    return Scorer(
-        base,
-        CutPlan.from_json(plan),
-        order,
-        calibration=calibration,
-        images=images,
-        labels=labels,
-        execution=best_execution(bf16),
-    )
+    own = task_again(Remake(**task))
+    teacher = EXACT.run(EXACT.place(to_module(base)))
+    own = completed(own, teacher, kinds, names)  # type: ignore[arg-type]
+    return Scorer(base, CutPlan.from_json(plan), order, task=own)
+
+
+def task_again(remake: Remake) -> Task:
+    """The task that a remake tells of, made in this process."""
+    module, _, name = remake.factory.partition(":")
+    made = getattr(import_module(module), name)(**remake.arguments)
+    assert isinstance(made, Task)
+    return made

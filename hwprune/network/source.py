@@ -12,8 +12,8 @@ from torch import nn
 
 from hwprune.errors import NetworkError
 from hwprune.network.onnx_file import read_network
-from hwprune.network.user_code import load_function
 from hwprune.network.weights import put_weights, read_weights
+from hwprune.user_code import load_function
 
 POSSIBLE = (
     "torchvision:NAME[:WEIGHTS or none], package.module:function, file.py:function, file.onnx"

@@ -1,35 +1,33 @@
-"""Whether every form of the delivered network gives the same outputs, and how right boards are."""
+"""Whether every form of the delivered network gives the same outputs, and what boards score."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hwprune.errors import DeliveryError
-from hwprune.pipeline.board_form import BoardForm, board_form
+from hwprune.pipeline.board_form import Arrays, BoardForm, board_form
 from hwprune.pipeline.workbench import Workbench
 from hwprune.report.agreement import Agreement, BoardAgreement, tolerance_of
 
 if TYPE_CHECKING:
     from torch import nn
 
-TESTED_IMAGES = 1000
-"""Test images that a board classifies in a precision of its own, at most."""
-_SENT_BYTES = 64 << 20
-"""Of images in one request."""
+TESTED_ITEMS = 1000
+"""Test items that a board is given in a precision of its own, at most."""
 
 
 def board_forms(bench: Workbench, model: bytes) -> dict[str, BoardForm]:
     """The delivered network as each kind of board is given it."""
     targets = bench.prepared.targets
-    return {kind: board_form(model, t, bench.prepared.data) for kind, t in targets.items()}
+    return {kind: board_form(model, t, bench.prepared.task) for kind, t in targets.items()}
 
 
 def agree(bench: Workbench, model: bytes, forms: Mapping[str, BoardForm]) -> Agreement:
-    """Compare the reloaded package, the ONNX file run in torch, and the boards, on real images.
+    """Compare the reloaded package, the ONNX file run in torch, and the boards, on real inputs.
 
     Raises:
         DeliveryError: they do not agree.
@@ -42,12 +40,12 @@ def agree(bench: Workbench, model: bytes, forms: Mapping[str, BoardForm]) -> Agr
     boards = []
     for kind, form in forms.items():
         precision = bench.prepared.targets[kind].precision
-        output = bench.fleet.farms[kind].agree(form.model, form.inputs)
+        outputs = bench.fleet.farms[kind].run_network(form.model, form.inputs)
         boards.append(
             BoardAgreement(
                 kind=kind,
                 precision=precision,
-                error=_difference(_outputs(package, form.inputs), output),
+                error=_difference(_outputs(package, form.inputs), outputs),
                 tolerance=tolerance_of(precision) if wished is None else wished,
             )
         )
@@ -64,57 +62,74 @@ def agree(bench: Workbench, model: bytes, forms: Mapping[str, BoardForm]) -> Agr
     return agreement
 
 
-def with_accuracy(
+def with_scores(
     bench: Workbench, model: bytes, forms: Mapping[str, BoardForm], agreement: Agreement
 ) -> Agreement:
-    """The agreement with how right boards are whose precision is not that of torch.
+    """The agreement with what boards score whose precision is not that of torch.
 
-    On the first images of the test set, which nothing was chosen by; kept with the run.
+    On the first items of the test part, which nothing was chosen by; kept with the run.
     """
     boards = []
     for board in agreement.boards:
         if board.precision != "fp32":
-            step = f"test accuracy in {board.precision} on {board.kind}"
+            step = f"test score in {board.precision} on {board.kind}"
             told = bench.folder.step(step) or bench.folder.finish(
-                step, _accuracies(bench, board.kind, model, forms[board.kind])
+                step, _scores(bench, board.kind, model, forms[board.kind])
             )
             board = replace(board, **told)
         boards.append(board)
     return replace(agreement, boards=tuple(boards))
 
 
-def _accuracies(
-    bench: Workbench, kind: str, model: bytes, form: BoardForm
-) -> dict[str, float | int]:
+def _scores(bench: Workbench, kind: str, model: bytes, form: BoardForm) -> dict[str, float]:
+    from hwprune.network.execution import EXACT
     from hwprune.network.graph_module import to_module
+    from hwprune.task.scoring import score_of, takes_share
 
-    data, farm = bench.prepared.data, bench.fleet.farms[kind]
-    images = data.inputs("test", TESTED_IMAGES).numpy()
-    labels = data.part("test").labels[:TESTED_IMAGES].numpy()
-    module = to_module(model).eval()
-    each = max(1, _SENT_BYTES // images[0].nbytes)
-    right = fp32 = 0
-    for at in range(0, len(images), each):
-        part, wanted = images[at : at + each], labels[at : at + each]
-        right += int((farm.agree(form.model, part).argmax(1) == wanted).sum())
-        fp32 += int((_outputs(module, part).argmax(1) == wanted).sum())
-    count = len(images)
-    return {"accuracy": right / count, "accuracy_fp32": fp32 / count, "images": count}
+    task = bench.prepared.task
+    module = EXACT.run(EXACT.place(to_module(model)))
+    whole = score_of(task, module, "test")
+    share = 1.0
+    if whole.items is not None and takes_share(task.score):
+        share = min(1.0, TESTED_ITEMS / len(whole.items))
+    exact = whole if share == 1.0 else score_of(task, module, "test", share)
+    run = board_run(bench, kind, form.model)
+    own = score_of(task, run, "test", share)
+    return {"score": own.value, "score_fp32": exact.value, "share": share}
 
 
-def _outputs(module: nn.Module, inputs: np.ndarray) -> np.ndarray:
-    """First output (N …) in torch."""
+def board_run(bench: Workbench, kind: str, model: bytes) -> Callable[..., Any]:
+    """A network on a board, called as a task's score function calls a module."""
     import torch
 
+    from hwprune.network.graph_module import arranged_as
+
+    def run(*inputs: Any) -> Any:
+        arrays = tuple(np.asarray(values) for values in inputs)
+        outputs = bench.fleet.farms[kind].run_network(model, arrays)
+        return arranged_as(model, [torch.from_numpy(np.array(array)) for array in outputs])
+
+    return run
+
+
+def _outputs(module: nn.Module, inputs: Arrays) -> list[np.ndarray]:
+    """Outputs (N …) in torch."""
+    import torch
+    from torch.utils._pytree import tree_leaves
+
     with torch.inference_mode():
-        return np.asarray(module(torch.from_numpy(inputs)).numpy())
+        outputs = module(*(torch.from_numpy(values) for values in inputs))
+    return [np.asarray(values.numpy()) for values in tree_leaves(outputs)]
 
 
-def _difference(reference: np.ndarray, other: np.ndarray) -> float:
-    """Largest difference, relative to the largest output."""
-    if reference.shape != other.shape:
+def _difference(reference: Sequence[np.ndarray], other: Sequence[np.ndarray]) -> float:
+    """Largest difference of any output, relative to the largest value of that output."""
+    if [one.shape for one in reference] != [one.shape for one in other]:
         return float("inf")
-    return float(np.abs(reference - other).max() / max(np.abs(reference).max(), 1e-12))
+    return max(
+        float(np.abs(one - two).max(initial=0.0) / max(np.abs(one).max(initial=0.0), 1e-12))
+        for one, two in zip(reference, other, strict=True)
+    )
 
 
 def _disagreement(agreement: Agreement) -> DeliveryError:

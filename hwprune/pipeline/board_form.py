@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,10 +12,12 @@ import onnx
 from hwprune_device.job import Target
 
 if TYPE_CHECKING:
-    from hwprune.network.data import Data
+    from hwprune.task.task import Task
 
+Arrays = tuple[np.ndarray, ...]
+"""One array for each input of the network, N first."""
 COMPARED_INPUTS = 8
-"""Calibration images on which torch, ONNX and the boards must agree."""
+"""Calibration items on which torch, ONNX and the boards must agree."""
 _RANGES_BATCH = 64
 
 
@@ -24,29 +27,41 @@ class BoardForm:
 
     model: bytes
     """ONNX in float32; with int8 in it where the board's precision is that."""
-    inputs: np.ndarray
-    """N C H W, to be compared on."""
+    inputs: Arrays
+    """To be compared on."""
     in_int8: bool = False
     """Whether the graph says what is computed in int8."""
 
 
-def board_form(model: bytes, target: Target, data: Data) -> BoardForm:
+def board_form(model: bytes, target: Target, task: Task) -> BoardForm:
     """The delivered network as boards of a target are given it.
 
-    For int8 the ranges of its activations are those of all calibration images. They are put into
+    For int8 the ranges of its activations are those of all calibration items. They are put into
     the graph here, which every runtime takes them from, unless the target has TensorRT's builder
-    find its own: then all these images go along.
+    find its own: then all these items go along.
     """
     if target.precision != "int8":
-        return BoardForm(model=model, inputs=data.inputs("calibration", COMPARED_INPUTS).numpy())
+        return BoardForm(model=model, inputs=calibration(task, COMPARED_INPUTS))
+    known = calibration(task, task.calibration)
     if target.options.get("calibration", "qdq") != "qdq":
-        return BoardForm(model=model, inputs=data.calibration)
-    inputs = data.inputs("calibration", COMPARED_INPUTS).numpy()
-    return BoardForm(model=quantised(model, data.calibration), inputs=inputs, in_int8=True)
+        return BoardForm(model=model, inputs=known)
+    inputs = tuple(values[:COMPARED_INPUTS] for values in known)
+    return BoardForm(model=quantised(model, known), inputs=inputs, in_int8=True)
 
 
-def quantised(model: bytes, images: np.ndarray) -> bytes:
-    """The network with QuantizeLinear and DequantizeLinear, scaled for images (N C H W).
+def calibration(task: Task, count: int) -> Arrays:
+    """The first calibration items of a task."""
+    from hwprune.task.items import first_items
+
+    batches = first_items(task.inputs("calibration", count), count)
+    return tuple(
+        np.concatenate([values.numpy() for values in column])
+        for column in zip(*batches, strict=True)
+    )
+
+
+def quantised(model: bytes, inputs: Sequence[np.ndarray]) -> bytes:
+    """The network with QuantizeLinear and DequantizeLinear, scaled for inputs (N first).
 
     Raises:
         ValueError: nothing in it can be quantised.
@@ -55,5 +70,6 @@ def quantised(model: bytes, images: np.ndarray) -> bytes:
     from hwprune_device.runtimes.ranges import observe_ranges
 
     graph = onnx.load_model_from_string(model)
-    batches = (images[at : at + _RANGES_BATCH] for at in range(0, len(images), _RANGES_BATCH))
+    starts = range(0, len(inputs[0]), _RANGES_BATCH)
+    batches = (inputs[0][at : at + _RANGES_BATCH] for at in starts)
     return with_qdq(graph, observe_ranges(graph, batches)).SerializeToString()

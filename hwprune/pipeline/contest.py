@@ -7,8 +7,8 @@ from typing import Any
 
 from hwprune.candidate import Candidate
 from hwprune.errors import BudgetError, InputError
-from hwprune.evaluation import Evaluation
-from hwprune.pipeline.fresh import fresh_certificate
+from hwprune.evaluation import Evaluation, best_of
+from hwprune.pipeline.certify import read_afresh
 from hwprune.pipeline.search_clock import SearchClock
 from hwprune.pipeline.workbench import Workbench
 from hwprune.progress import Progress
@@ -20,15 +20,15 @@ from hwprune_device.reading import Failure
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finalist:
-    """One of the best candidates, scored on more images and measured in fresh processes."""
+    """One of the best candidates, scored on more items and measured in fresh processes."""
 
     method: str
     """The method that found it first."""
     candidate: Candidate
     heldout: float
-    """Accuracy in the search, 0..1."""
-    final: float
-    """Accuracy on the finalists' images, 0..1, before fine-tuning."""
+    """Its score in the search."""
+    final: float | None
+    """Its score on the finalists' items, before fine-tuning; None where that failed."""
     passed: bool
     """Whether fresh readings show that it keeps the budget."""
     latency_ms: float | None
@@ -60,7 +60,7 @@ def hold(bench: Workbench, progress: Progress) -> Contest:
     able = [f for f in finalists if f.passed]
     if not able:
         _give_up(evaluations)
-    winner = max(able, key=lambda f: f.final)
+    winner = max(able, key=lambda f: bench.quality(f.final or 0.0))
     return Contest(
         evaluations=tuple(evaluations),
         policy_history=tuple(history),
@@ -77,25 +77,19 @@ def problem_of(bench: Workbench) -> SearchProblem:
     wish = prepared.deployment.search
     model = prepared.base.cost_model
     whole = model.macs(prepared.space.unpruned.widths)
-    base_accuracy = bench.accuracy([prepared.space.unpruned])[0].result()
-    if isinstance(base_accuracy, Failure):
-        raise InputError(
-            "the unpruned network could not be scored",
-            given=base_accuracy.message,
-            next_step="check that the network's outputs fit the data's classes",
-        )
+    bench.refer_to_unpruned()
     return SearchProblem(
         space=prepared.space,
         features=model.features(),
         layers=model.layers(),
         harm=prepared.ranking.harm(prepared.space.groups),
         constraints=tuple(c.label for c in bench.budget.constraints),
-        accuracy=bench.accuracy,
-        cost=bench.cost,
+        evaluate=bench.evaluate,
         estimate=lambda widths: model.macs(widths) / whole,
         evaluations=wish.evaluations,
         seed=wish.seed,
-        base_accuracy=base_accuracy,
+        base_quality=bench.quality(bench.base_score),
+        metric=prepared.task.metric,
         boards=bench.fleet.boards,
     )
 
@@ -129,6 +123,7 @@ def _run_method(
     clock: SearchClock,
 ) -> dict[str, Any]:
     evaluator = Evaluator(problem)
+    bench.scoring.start_race()
     progress.begin(f"search: {method}", problem.evaluations)
     with clock.around(method, evaluator):
         history = METHODS[method](
@@ -138,8 +133,9 @@ def _run_method(
             checkpoint=bench.folder.folder("search") / method,
         )
     found = evaluator.evaluations(method)
-    best = max((e.accuracy or 0.0 for e in found if e.feasible), default=None)
-    progress.end("nothing feasible" if best is None else f"best {best:.2%}")
+    best = best_of(found)
+    text = problem.metric.text
+    progress.end("nothing feasible" if best is None else f"best {text(best.score)}")
     return dict(
         bench.folder.finish(
             f"search {method}",
@@ -161,8 +157,8 @@ def _finals(bench: Workbench, evaluations: list[Evaluation], progress: Progress)
     progress.begin("read the finalists afresh", len(wish.methods) * wish.finalists)
     known: dict[Candidate, Finalist] = {}
     for method in wish.methods:
-        feasible = [e for e in evaluations if e.method == method and e.feasible]
-        ranked = sorted(feasible, key=lambda e: (-(e.accuracy or 0.0), e.number))
+        feasible = [e for e in evaluations if e.method == method and e.feasible and e.share == 1.0]
+        ranked = sorted(feasible, key=lambda e: (-(e.quality or 0.0), e.number))
         passed = 0
         for evaluation in ranked[: 3 * wish.finalists]:
             if passed == wish.finalists:
@@ -187,17 +183,17 @@ def _widest_uniform(bench: Workbench, evaluations: list[Evaluation]) -> Finalist
 
 def _finalist(bench: Workbench, evaluation: Evaluation) -> Finalist:
     candidate = evaluation.candidate
-    scoring = bench.accuracy([candidate], split="final")[0]
-    certificate = fresh_certificate(bench, "finalist", candidate)
+    scoring = bench.scoring.whole(candidate, "final")
+    certificate = read_afresh(bench, "finalist", candidate).certificate
     score = scoring.result()
     return Finalist(
         method=evaluation.method,
         candidate=candidate,
-        heldout=evaluation.accuracy or 0.0,
-        final=0.0 if isinstance(score, Failure) else score,
+        heldout=evaluation.score or 0.0,
+        final=None if isinstance(score, Failure) else score.value,
         passed=certificate.passed and not isinstance(score, Failure),
         latency_ms=next(
-            (f.value for f in certificate.findings if f.label.startswith("latency_ms")), None
+            (f.value for f in certificate.findings if f.constraint.quantity == "latency_ms"), None
         ),
     )
 

@@ -15,12 +15,10 @@ from hwprune.progress import Progress
 from hwprune.width_limit import WidthLimit, group_choices
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    from hwprune.network.data import Data
     from hwprune.network.gate_record import GateRecord
     from hwprune.network.graph_source import GraphSource
     from hwprune.saliency.ranking import Ranking
+    from hwprune.task.task import Task
 
 REPORT = "cut.json"
 FORMAT = 1
@@ -43,10 +41,10 @@ class CutWish:
     limits: Mapping[str, WidthLimit] = field(default_factory=dict)
     shapes: tuple[tuple[int, ...], ...] = ()
     weights: Path | None = None
-    data: Data | None = None
-    """For criteria that look at data, and to re-calibrate BatchNorm."""
-    samples: Path | None = None
-    """A .npy file of inputs, where there is no data."""
+    task: Task | None = None
+    """For criteria that look at inputs, and to re-calibrate BatchNorm."""
+    samples: str = ""
+    """Files of inputs, where there is no task: 'frames/*.png', 'inputs.npy'."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -102,19 +100,19 @@ def cut(wish: CutWish, progress: Progress) -> CutOutcome:
         graph.onnx, wish.ignore, module=graph.part, records=user_records()
     )
     widths = _widths(wish, base)
-    data = _data(wish, base)
-    keep = _ranking(wish, base, data, progress).keep(widths)
+    task = _task(wish, base)
+    keep = _ranking(wish, base, task, progress).keep(widths)
     progress.begin("cut", None)
     model = Cutter(base.onnx, base.plan).cut(keep)
-    if data is not None:
-        model = _recalibrated(model, data.calibration)
+    if task is not None:
+        model = _recalibrated(model, task)
     save_package(wish.out, model=model, widths=widths, keep=keep, base=base)
     outcome = CutOutcome(
         base=base,
         widths=widths,
         model=model,
         gate=gate,
-        recalibrated=data is not None,
+        recalibrated=task is not None,
         folder=wish.out,
     )
     (wish.out / REPORT).write_text(json.dumps(outcome.to_json(), indent=1) + "\n")
@@ -126,10 +124,10 @@ def _check(wish: CutWish) -> None:
     """Refuse what is known to be wrong before anything is loaded."""
     from hwprune.saliency.criteria import find_criterion
 
-    if find_criterion(wish.saliency).needs_data and wish.data is None and wish.samples is None:
+    if find_criterion(wish.saliency).needs_data and wish.task is None and not wish.samples:
         raise InputError(
             f"the {wish.saliency} criterion looks at data, and none is given",
-            possible="--data SOURCE, --samples FILE.npy, or a criterion of weights alone: l1",
+            possible="--data SOURCE, --samples FILES, or a criterion of weights alone: l1",
         )
     if (wish.keep is None) == (wish.widths is None):
         raise InputError(
@@ -189,19 +187,24 @@ def _widths_from(file: Path, base: BaseNetwork) -> tuple[int, ...]:
     return tuple(int(wished.get(name, width)) for name, width in known.items())
 
 
-def _data(wish: CutWish, base: BaseNetwork) -> Data | None:
-    from hwprune.network.samples import read_samples
+def _task(wish: CutWish, base: BaseNetwork) -> Task | None:
+    if not wish.samples:
+        return wish.task
+    from hwprune.task.files import FileInputs, InputShape
+    from hwprune.task.task import Task
 
-    return read_samples(wish.samples, base) if wish.samples is not None else wish.data
+    entries = [InputShape(name=e.name, shape=e.shape, dtype=e.dtype) for e in base.inputs]
+    files = FileInputs(wish.samples, entries, apart=False)
+    return Task(name=wish.samples, inputs=files.inputs, identity=files.content_hash)
 
 
-def _ranking(wish: CutWish, base: BaseNetwork, data: Data | None, progress: Progress) -> Ranking:
+def _ranking(wish: CutWish, base: BaseNetwork, task: Task | None, progress: Progress) -> Ranking:
     from hwprune.saliency.ranking import rank
 
-    return rank(base, data, wish.saliency, progress=progress)
+    return rank(base, task, wish.saliency, progress=progress)
 
 
-def _recalibrated(model: bytes, images: np.ndarray) -> bytes:
-    from hwprune.network.recalibration import recalibrate_onnx
+def _recalibrated(model: bytes, task: Task) -> bytes:
+    from hwprune.network.recalibration import recalibrate_task
 
-    return recalibrate_onnx(model, images)
+    return recalibrate_task(model, task)

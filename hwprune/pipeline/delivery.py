@@ -8,16 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hwprune.finetune.job import finetune_side_by_side
+from hwprune.errors import DeliveryError
 from hwprune.pipeline.agreement import agree, board_forms
 from hwprune.pipeline.board_form import BoardForm
 from hwprune.pipeline.contest import Contest, Finalist
 from hwprune.pipeline.engines import deliver_engines
+from hwprune.pipeline.head import finetuner_pool
 from hwprune.pipeline.workbench import Workbench
-from hwprune.progress import Progress
+from hwprune.progress import Progress, SideBySide
 from hwprune.report.agreement import Agreement
 from hwprune.report.rows import HWPRUNE, UNIFORM, EngineRow, FinetuneEpoch
 from hwprune_device.cut import Cutter
+from hwprune_device.reading import Failure
 
 if TYPE_CHECKING:
     from hwprune.pipeline.prepare import Prepared
@@ -50,15 +52,7 @@ def deliver(bench: Workbench, contest: Contest, progress: Progress) -> Delivered
     if contest.uniform is not None and contest.uniform.candidate != contest.winner.candidate:
         rivals[UNIFORM] = contest.uniform
     cuts = {name: cut_model(prepared, finalist) for name, finalist in rivals.items()}
-    models = finetune_side_by_side(
-        cuts,
-        teacher=prepared.base.onnx,
-        recipe=prepared.deployment.finetune,
-        data=prepared.data,
-        folder=bench.folder.folder("finetune"),
-        progress=progress,
-        cores=bench.all_cores,
-    )
+    models = finetune_side_by_side(bench, cuts, progress)
     worse = [name for name in rivals if _made_worse(bench, name, rivals[name])]
     # A training that failed is no reason to deliver less than what was searched.
     models = models | {name: cuts[name] for name in worse}
@@ -75,22 +69,59 @@ def deliver(bench: Workbench, contest: Contest, progress: Progress) -> Delivered
     )
 
 
+def finetune_side_by_side(
+    bench: Workbench, cuts: Mapping[str, bytes], progress: Progress
+) -> dict[str, bytes]:
+    """Fine-tune networks, by name, several at a time; called again it goes on.
+
+    Raises:
+        HwpruneError: as a training raised it, or because its process died.
+    """
+    folder = bench.folder.folder("finetune")
+    pool = finetuner_pool(bench.prepared, len(cuts), bench.head)
+    together = SideBySide(progress, "fine-tune", len(cuts))
+    try:
+        futures = {
+            name: pool.submit(
+                lambda worker, name=name: worker.call(  # type: ignore[misc]
+                    {"folder": str((folder / name).absolute()), "onnx": cuts[name]},
+                    together.named(name),
+                )
+            )
+            for name in cuts
+        }
+        models = {name: future.result() for name, future in futures.items()}
+    finally:
+        pool.stop()
+    for name, model in models.items():
+        if isinstance(model, Failure):
+            raise DeliveryError(
+                f"the network '{name}' could not be fine-tuned",
+                given=model.message.strip().splitlines()[-1] if model.message else model.stage,
+                next_step="mend that and go on with --resume: the search is kept",
+            )
+    progress.end(f"{len(models)} networks")
+    return models
+
+
 def _made_worse(bench: Workbench, name: str, finalist: Finalist) -> bool:
-    """Whether held-out accuracy after fine-tuning is below that of the cut network."""
+    """Whether the held-out score after fine-tuning is worse than that of the cut network."""
     from hwprune.finetune.history import read_history
 
-    before = bench.accuracy([finalist.candidate])[0].result()
+    before = bench.score(finalist.candidate)
     history = read_history(bench.folder.path / "finetune" / name)
-    return bool(history) and isinstance(before, float) and history[-1].accuracy < before
+    if not history or isinstance(before, Failure):
+        return False
+    return bench.prepared.task.metric.better(before.value, history[-1].score)
 
 
 def cut_model(prepared: Prepared, finalist: Finalist) -> bytes:
     """The winner's network as it was scored: the ranking's channels, BatchNorm re-calibrated."""
-    from hwprune.network.recalibration import recalibrate_onnx
+    from hwprune.network.recalibration import recalibrate_task
 
     keep = prepared.ranking.keep(finalist.candidate.widths)
     cut = Cutter(prepared.base.onnx, prepared.base.plan).cut(keep)
-    return recalibrate_onnx(cut, prepared.data.calibration)
+    return recalibrate_task(cut, prepared.task)
 
 
 def package(folder: Path, prepared: Prepared, finalist: Finalist, model: bytes) -> None:
@@ -111,7 +142,7 @@ def _curves(folder: Path) -> tuple[FinetuneEpoch, ...]:
     from hwprune.finetune.history import read_history
 
     return tuple(
-        FinetuneEpoch(epoch=row.epoch, loss=row.loss, accuracy_heldout=row.accuracy)
+        FinetuneEpoch(epoch=row.epoch, loss=row.loss, score_heldout=row.score)
         for row in read_history(folder)
         if row.loss is not None
     )

@@ -1,20 +1,23 @@
-"""The evidence: test accuracies, fresh readings, milliseconds by group, times."""
+"""The evidence: test scores, fresh readings, milliseconds by group, times."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from hwprune.candidate import Candidate
-from hwprune.pipeline.agreement import with_accuracy
+from hwprune.evaluation import best_of
+from hwprune.floor import FloorFinding, judge, parse_floor
+from hwprune.pipeline.agreement import with_scores
+from hwprune.pipeline.certify import ReadAfresh, read_afresh
 from hwprune.pipeline.contest import Contest
 from hwprune.pipeline.delivery import Delivered
 from hwprune.pipeline.engines import engine_doubts
-from hwprune.pipeline.fresh import fresh_certificate, fresh_readings
 from hwprune.pipeline.workbench import Workbench
 from hwprune.progress import Progress
+from hwprune.report.agreement import Agreement
 from hwprune.report.certificate import Certificate
 from hwprune.report.result import DeploymentSummary, FinalReading, Result, Timings
 from hwprune.report.rows import (
@@ -29,64 +32,108 @@ from hwprune.report.rows import (
 from hwprune_device.reading import Failure, Reading
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What was read and scored of the networks of the closing table."""
+
+    certificate: Certificate
+    """Of the delivered one."""
+    rows: tuple[NetworkRow, ...]
+    readings: Mapping[str, ReadAfresh]
+    """By row."""
+    groups: tuple[GroupRow, ...]
+    agreement: Agreement
+    floor: FloorFinding | None
+
+
 def gather(
+    bench: Workbench, contest: Contest, delivered: Delivered, progress: Progress
+) -> Evidence:
+    """Read every network of the closing table afresh, and score it on the test part.
+
+    The test part is looked at here and nowhere else.
+    """
+    candidates: dict[str, Candidate] = {UNPRUNED: bench.prepared.space.unpruned}
+    if contest.uniform is not None:
+        candidates[UNIFORM] = contest.uniform.candidate
+    candidates[HWPRUNE] = contest.winner.candidate
+    progress.begin("certify", len(candidates))
+    rows, readings = [], {}
+    for name, candidate in candidates.items():
+        readings[name] = read_afresh(bench, "certificate", candidate)
+        rows.append(_row(bench, delivered, name, candidate, readings[name]))
+        progress.advance(note=name)
+    agreement = with_scores(bench, delivered.models[HWPRUNE], delivered.forms, delivered.agreement)
+    certificate = readings[HWPRUNE].certificate
+    progress.end(certificate.status)
+    return Evidence(
+        certificate=certificate,
+        rows=tuple(rows),
+        readings=readings,
+        groups=_groups(bench, contest.winner.candidate),
+        agreement=agreement,
+        floor=_floor(bench, {row.name: row for row in rows}),
+    )
+
+
+def _floor(bench: Workbench, rows: Mapping[str, NetworkRow]) -> FloorFinding | None:
+    floor = parse_floor(bench.prepared.deployment.task.at_least)
+    unpruned, delivered = rows[UNPRUNED].score_test, rows[HWPRUNE].score_test
+    if floor is None or unpruned is None or delivered is None:
+        return None
+    return judge(floor, bench.prepared.task.metric, unpruned=unpruned, delivered=delivered)
+
+
+def result_of(
     bench: Workbench,
     contest: Contest,
     delivered: Delivered,
-    progress: Progress,
+    evidence: Evidence,
     *,
     commands: tuple[str, ...],
     started_at: str,
     step_s: Mapping[str, float],
 ) -> Result:
-    """The result of a run; the test set is touched here and nowhere else."""
-    prepared = bench.prepared
-    candidates: dict[str, Candidate] = {UNPRUNED: prepared.space.unpruned}
-    if contest.uniform is not None:
-        candidates[UNIFORM] = contest.uniform.candidate
-    candidates[HWPRUNE] = contest.winner.candidate
-    progress.begin("certify", len(candidates))
-    certificates, rows, readings = {}, [], []
-    ours: Mapping[str, list[Reading]] = {}
-    for name, candidate in candidates.items():
-        certificates[name] = fresh_certificate(bench, "certificate", candidate)
-        rows.append(_row(bench, delivered, name, candidate, certificates[name]))
-        by_kind = fresh_readings(bench, "certificate", candidate)
-        readings += [
-            FinalReading(network=name, reading=r) for found in by_kind.values() for r in found
-        ]
-        ours = by_kind
-        progress.advance(note=name)
-    agreement = with_accuracy(
-        bench, delivered.models[HWPRUNE], delivered.forms, delivered.agreement
-    )
-    certificate = replace(certificates[HWPRUNE], commands=commands, versions=versions())
-    progress.end(certificate.status)
+    """The result of a run."""
+    certificate = replace(evidence.certificate, commands=commands, versions=versions())
+    metric = bench.prepared.task.metric
     return Result(
         deployment=_summary(bench),
+        metric=metric,
         certificate=certificate,
-        rows=tuple(rows),
+        rows=evidence.rows,
         methods=_methods(contest),
         delivered_method=contest.winner.method,
-        groups=_groups(bench, contest.winner.candidate),
+        groups=evidence.groups,
         evaluations=contest.evaluations,
         policy=tuple(_policy_step(n, row) for n, row in enumerate(contest.policy_history, 1)),
         finetune=delivered.curves,
-        final_readings=tuple(readings),
+        final_readings=_final_readings(evidence),
         timings=_timings(contest, step_s),
-        agreement=agreement,
+        floor=evidence.floor,
+        agreement=evidence.agreement,
         engines=delivered.engines,
         conditions=certificate.conditions,
         doubts=(
+            *(f"guessed: {words}" for words in bench.prepared.guessed),
             *delivered.doubts,
             *certificate.doubts,
-            *agreement.doubts,
-            *engine_doubts(delivered.engines, ours),
+            *evidence.agreement.doubts(metric),
+            *engine_doubts(delivered.engines, evidence.readings[HWPRUNE].readings),
             *_poisoned(bench),
         ),
         commands=commands,
         started_at=started_at,
         finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _final_readings(evidence: Evidence) -> tuple[FinalReading, ...]:
+    return tuple(
+        FinalReading(network=name, reading=reading)
+        for name, afresh in evidence.readings.items()
+        for found in afresh.readings.values()
+        for reading in found
     )
 
 
@@ -96,11 +143,6 @@ def _timings(contest: Contest, step_s: Mapping[str, float]) -> Timings:
         candidate_s=contest.clock.candidate_s(),
         board_busy_share=contest.clock.board_busy_share(),
     )
-
-
-def _readings(bench: Workbench, candidate: Candidate) -> list[Reading]:
-    """The certificate's readings of a network on the first kind of board."""
-    return fresh_readings(bench, "certificate", candidate)[bench.prepared.kinds[0]]
 
 
 def _poisoned(bench: Workbench) -> tuple[str, ...]:
@@ -118,41 +160,46 @@ def _row(
     delivered: Delivered,
     name: str,
     candidate: Candidate,
-    certificate: Certificate,
+    afresh: ReadAfresh,
 ) -> NetworkRow:
     model = bench.prepared.base.cost_model
-    timed = next((f for f in certificate.findings if f.label.startswith("latency_ms")), None)
-    first = next(iter(_readings(bench, candidate)), None)
-    heldout = bench.accuracy([candidate], split="final")[0].result()
+    findings = afresh.certificate.findings
+    timed = next((f for f in findings if f.constraint.quantity == "latency_ms"), None)
+    first = next(iter(afresh.readings[bench.prepared.kinds[0]]), None)
+    heldout = bench.score(candidate, "final")
     # A network that two names share was fine-tuned once.
     shared = delivered.models.get(name, delivered.models[HWPRUNE])
-    onnx = bench.prepared.base.onnx if name == UNPRUNED else shared
+    test = test_score(bench, name, bench.prepared.base.onnx if name == UNPRUNED else shared)
     return NetworkRow(
         name=name,
-        accuracy_test=test_accuracy(bench, name, onnx),
-        accuracy_heldout_before_finetune=None if isinstance(heldout, Failure) else heldout,
+        score_test=test["value"],
+        others_test=test["others"],
+        score_heldout_before_finetune=None if isinstance(heldout, Failure) else heldout.value,
         latency_ms=timed.value if timed else (first.latency_ms if first else None),
         low_ms=timed.low if timed else (first.low_ms if first else None),
         high_ms=timed.high if timed else (first.high_ms if first else None),
         memory_mb=first.memory.peak_mb if first else None,
         params=model.params(candidate.widths),
         macs=model.macs(candidate.widths),
-        passed=None if name == UNPRUNED else certificate.passed,
+        passed=None if name == UNPRUNED else afresh.certificate.passed,
         widths=candidate.widths,
     )
 
 
-def test_accuracy(bench: Workbench, name: str, onnx: bytes) -> float:
-    """Accuracy on the test set, 0..1; computed once in a run."""
-    from hwprune.network.accuracy import accuracy_of
+def test_score(bench: Workbench, name: str, onnx: bytes) -> dict[str, Any]:
+    """The score on the test part, `value` and `others`; computed once in a run."""
+    from hwprune.network.execution import EXACT
     from hwprune.network.graph_module import to_module
+    from hwprune.task.scoring import score_of
 
-    step = f"test accuracy {name}"
-    known = bench.folder.step(step)
+    step = f"test score {name}"
+    known: dict[str, Any] | None = bench.folder.step(step)
     if known is None:
-        known = accuracy_of(to_module(onnx), bench.prepared.data, "test")
+        run = EXACT.run(EXACT.place(to_module(onnx)))
+        found = score_of(bench.prepared.task, run, "test")
+        known = {"value": found.value, "others": dict(found.others)}
         bench.folder.finish(step, known)
-    return float(known)
+    return known
 
 
 def _summary(bench: Workbench) -> DeploymentSummary:
@@ -160,7 +207,7 @@ def _summary(bench: Workbench) -> DeploymentSummary:
     return DeploymentSummary(
         name=deployment.name,
         network=deployment.network.source,
-        data=deployment.data.source,
+        task=bench.prepared.task.name,
         board=", ".join(bench.prepared.kinds),
         budget=deployment.limits,
         methods=deployment.search.methods,
@@ -174,14 +221,14 @@ def _methods(contest: Contest) -> tuple[MethodRow, ...]:
     for method, seconds in contest.clock.seconds.items():
         found = [e for e in contest.evaluations if e.method == method]
         feasible = [e for e in found if e.feasible]
-        best = max(feasible, key=lambda e: (e.accuracy or 0.0, -e.number), default=None)
+        best = best_of(found)
         rows.append(
             MethodRow(
                 name=method,
                 evaluations=len(found),
                 feasible=len(feasible),
                 failed=sum(e.failure is not None for e in found),
-                best_accuracy=best.accuracy if best else None,
+                best_score=best.score if best else None,
                 best_at=best.number if best else None,
                 seconds=seconds,
             )
@@ -217,10 +264,10 @@ def _policy_step(number: int, row: Mapping[str, Any]) -> PolicyStep:
     return PolicyStep(
         iteration=number,
         evaluations=int(row["evaluations"]),
-        reward=float(row["accuracy_mean"]),
+        reward=float(row["quality_mean"]),
         cost=dict(row["excess_mean"]),
         multiplier=dict(row["multipliers"]),
-        best=row["best_accuracy"],
+        best=row["best_quality"],
     )
 
 

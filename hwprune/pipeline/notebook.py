@@ -1,25 +1,33 @@
-"""The same power from Python: `hwprune.prune(model, example_input, data=…, budget=…)`."""
+"""The same power from Python: `hwprune.prune(model, example_inputs, …, budget=…)`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hwprune.board import Board
 from hwprune.budget import Budget
-from hwprune.deployment import DataWish, Deployment, NetworkWish, SearchWish, parse_budget
+from hwprune.data_wish import DataWish
+from hwprune.deployment import Deployment, NetworkWish, SearchWish, parse_budget
 from hwprune.errors import DeploymentError
+from hwprune.floor import parse_floor
 from hwprune.progress import Progress, Silent
 from hwprune.recipe import Recipe
 from hwprune.report.result import Result
+from hwprune.task_wish import TaskWish
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from hwprune.network.data import Data
+    from hwprune.metric import Metric
+    from hwprune.task.data import Data
+    from hwprune.task.task import Task
+
+EPOCHS_WITHOUT_TARGETS = 3
+"""Of fine-tuning that imitates, where nothing is said: a user with a few frames waits minutes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,16 +42,24 @@ class Pruned:
 
     @property
     def passed(self) -> bool:
-        """Whether fresh readings show that the budget is kept."""
-        return self.result.passed
+        """Whether fresh readings show that the budget is kept, and the floor is reached."""
+        return self.result.passed and self.result.good_enough
 
 
 def prune(
     model: nn.Module,
-    example_input: torch.Tensor,
+    example_inputs: torch.Tensor | tuple[torch.Tensor, ...],
     *,
-    data: Data | str | Mapping[str, Any],
     budget: Budget | Mapping[str, Any],
+    score: Callable[..., Any] | None = None,
+    train: Callable[..., Any] | None = None,
+    inputs: Callable[..., Any] | Iterable[Any] | None = None,
+    loss: Callable[..., Any] | None = None,
+    batches: Callable[..., Any] | None = None,
+    metric: Metric | None = None,
+    task: Task | None = None,
+    data: Data | str | Mapping[str, Any] | None = None,
+    at_least: str | float = "",
     board: Board | Path | str | None = None,
     search: SearchWish | Mapping[str, Any] | None = None,
     finetune: Recipe | Mapping[str, Any] | None = None,
@@ -53,39 +69,51 @@ def prune(
 ) -> Pruned:
     """Prune a trained network until it keeps the budget on the board.
 
-    `model` is a trained torch module and `example_input` one batch for it, N C H W. `data` is
-    what `[data]` holds in a deployment file, its `source` alone, or a `Data`. `budget` is a
-    `Budget` or for example `{"latency_ms": "50 %"}`. `board` is a `Board`, a board profile's
-    path, or None for this machine. The model itself is left as it is.
+    What the network is for is said by a `task`; or by `data`, what `[data]` holds in a deployment
+    file, its `source` alone, or a `Data`; or by functions, which also take the place of those of
+    the task or the data.
+
+    Args:
+        model: a trained torch module, which is left as it is; or a torchvision detector.
+        example_inputs: one batch for it, N first; a tuple for a module of several arguments.
+        budget: a `Budget`, or for example `{"latency_ms": "50 %"}`.
+        score: `score(run)`, `score(run, part)` or `score(run, part, share)`, see `hwprune.Task`;
+            left out: agreement with the unpruned network.
+        train: `train(module, teacher, recipe, folder, progress)`, or the first few of these;
+            left out: by `loss` and `batches`, or by imitating the unpruned network.
+        inputs: `inputs(part, count)`, `inputs()`, or batches; left out: from `batches`, or the
+            example alone.
+        at_least: the floor of the delivered score, a number or "98 %" of the unpruned one's.
+        board: a `Board`, a board profile's path, or None for this machine.
 
     Raises:
         HwpruneError: see hwprune/errors.py; what was finished stays in `out` for `resume=True`.
     """
     from hwprune.board import this_machine
-    from hwprune.network.data import Data
     from hwprune.network.package import load_package
     from hwprune.pipeline.prepare import Given
     from hwprune.pipeline.run import run
-    from hwprune.toml_file import validate
+    from hwprune.task.items import as_inputs
 
-    source = {"source": data} if isinstance(data, str) else data
+    parse_floor(at_least)
+    example = tuple(values[:1] for values in as_inputs(example_inputs))
+    functions = {"score": score, "train": train, "loss": loss, "batches": batches}
+    made = _task(task, data, inputs, functions, metric, example)
     deployment = Deployment(
         name=Path(out).name,
         network=NetworkWish(source=_fingerprint(model), trained=True),
-        data=DataWish(source=f"given: {data.name}")
-        if isinstance(data, Data)
-        else validate(DataWish, source, where="data"),
+        task=TaskWish(source=f"given: {made.identity}", at_least=at_least),
         boards=(Path(board),) if isinstance(board, str | Path) else (),
         budget=budget if isinstance(budget, Budget) else parse_budget(budget),
         search=search if isinstance(search, SearchWish) else _noun(SearchWish, search, "search"),
         finetune=finetune
         if isinstance(finetune, Recipe)
-        else _noun(Recipe, {"distillation": 0.5, **(finetune or {})}, "finetune"),
+        else _noun(Recipe, _recipe(made) | dict(finetune or {}), "finetune"),
     )
     given = Given(
         module=model,
-        example_input=example_input,
-        data=data if isinstance(data, Data) else None,
+        example=example,
+        task=made,
         board=this_machine() if board is None else board if isinstance(board, Board) else None,
     )
     result = run(
@@ -93,10 +121,43 @@ def prune(
         Path(out),
         resume=resume,
         progress=progress or Silent(),
-        command=f"hwprune.prune(model, example_input, …, out={str(out)!r})",
+        command=f"hwprune.prune(model, example_inputs, …, out={str(out)!r})",
         given=given,
     )
     return Pruned(module=load_package(Path(out)), result=result, folder=Path(out))
+
+
+def _recipe(task: Task) -> dict[str, Any]:
+    return {"distillation": 0.5} if task.loss else {"epochs": EPOCHS_WITHOUT_TARGETS}
+
+
+def _task(
+    task: Task | None,
+    data: Data | str | Mapping[str, Any] | None,
+    inputs: Callable[..., Any] | Iterable[Any] | None,
+    functions: Mapping[str, Callable[..., Any] | None],
+    metric: Metric | None,
+    example: tuple[torch.Tensor, ...],
+) -> Task:
+    """The task of what was given, and how another process makes it again, where one can.
+
+    Raises:
+        DeploymentError: a task and data, which say the same twice.
+    """
+    from hwprune.task.given import task_of_functions
+    from hwprune.task.load import load_task
+    from hwprune.toml_file import validate
+
+    if task is not None and data is not None:
+        raise DeploymentError("give a task or data, not both")
+    if data is not None:
+        source = {"source": data} if isinstance(data, str) else data
+        wish = validate(DataWish, source, where="data") if isinstance(source, Mapping) else source
+        task = load_task(TaskWish(), wish).task
+    own = {name: function for name, function in functions.items() if function is not None}
+    if task is None or own or inputs is not None:
+        task = task_of_functions(task, inputs, own, example)
+    return task if metric is None else replace(task, metric=metric)
 
 
 def _noun(noun: type[Any], keys: Mapping[str, Any] | None, where: str) -> Any:

@@ -1,26 +1,36 @@
-"""From a wish to a network that can be cut: load, train if need be, trace once, rank channels."""
+"""From a wish to a network that can be cut: look up, train if need be, trace once, rank."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from hwprune.board import Board, find_board
 from hwprune.candidate import GroupChoice, SearchSpace
 from hwprune.channels.base import BaseNetwork, make_base
-from hwprune.deployment import Deployment
-from hwprune.errors import NetworkError
-from hwprune.network.data import Data, load_data
+from hwprune.deployment import Deployment, NetworkWish
+from hwprune.errors import InputError, NetworkError
+from hwprune.network.detector import cuttable_part, example_of_part
 from hwprune.pipeline.asked_board import as_asked
 from hwprune.pipeline.sensitive_layers import set_apart
 from hwprune.progress import Progress
 from hwprune.run_folder import RunFolder
-from hwprune.saliency.ranking import Ranking
+from hwprune.saliency.ranking import Ranking, rank
+from hwprune.task.agreement import completed, output_kinds
+from hwprune.task.data import Data
+from hwprune.task.files import InputShape
+from hwprune.task.items import Inputs, example_of
+from hwprune.task.load import load_task
+from hwprune.task.task import Task
 from hwprune.width_limit import group_choices
 from hwprune_device.job import Target
 
 if TYPE_CHECKING:
-    import torch
     from torch import nn
 
 
@@ -29,10 +39,27 @@ class Given:
     """What a notebook hands over instead of naming it in a file."""
 
     module: nn.Module | None = None
-    example_input: torch.Tensor | None = None
-    """N C H W."""
+    example: Inputs = ()
     data: Data | None = None
+    task: Task | None = None
     board: Board | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Supplies:
+    """What a run needs, looked up once: network, task and boards."""
+
+    deployment: Deployment
+    boards: tuple[Board, ...]
+    task: Task
+    example: Inputs
+    """One item, batch 1."""
+    module: nn.Module | None
+    """The unpruned network, or what of it is cut; None for a file, or one known already."""
+    onnx: bytes | None
+    """Of a network that is an ONNX file."""
+    guessed: tuple[str, ...] = ()
+    """What the wish leaves open and was assumed, in words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,10 +68,12 @@ class Prepared:
 
     deployment: Deployment
     boards: tuple[Board, ...]
-    data: Data
+    task: Task
+    """With a score."""
     base: BaseNetwork
     ranking: Ranking
     space: SearchSpace
+    guessed: tuple[str, ...] = ()
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -58,96 +87,115 @@ class Prepared:
         return {kind: next(t for name, t in found if name == kind) for kind in self.kinds}
 
 
-def fetch(deployment: Deployment, given: Given, *, network: bool) -> Given:
-    """Load the data, and the network if it will be needed, so that what is absent is said at once.
+def look_up(deployment: Deployment, given: Given, *, network: bool) -> Supplies:
+    """Find everything that the wish names, so that what is absent is said at once.
+
+    Args:
+        network: whether the network itself is needed; a resumed run has it in its folder.
 
     Raises:
-        InputError: the network or the data is not what the wish says.
+        InputError: the network, the task or a board is not what the wish says.
     """
+    wish = deployment.network
+    named = [given.board] if given.board else [find_board(str(b)) for b in deployment.boards]
+    onnx = _read_onnx(wish) if wish.source.endswith(".onnx") else None
+    task, guessed = given.task, tuple[str, ...]()
+    if task is None:
+        loaded = load_task(
+            deployment.task, given.data or deployment.data, entries=_entries(wish, onnx)
+        )
+        task, guessed = loaded.task, loaded.guessed
     module = given.module
-    data = given.data or load(deployment)
-    if module is None and network:
-        module = _load_network(deployment, data)
-    example = given.example_input
-    if example is None:
-        example = data.example(deployment.network.input)
+    if module is None and onnx is None and network:
+        module = _load_network(wish, task)
+    example = given.example or example_of(task)
     if module is not None:
-        _check_fit(module, example, data)
-    return replace(given, module=module, data=data, example_input=example)
+        module = cuttable_part(module)
+        example = example_of_part(module, example)
+    if network:
+        _check_fit(task, _module_of(module, onnx), example)
+    return Supplies(
+        deployment=deployment,
+        boards=tuple(as_asked(deployment.budget, board) for board in named),
+        task=task,
+        example=example,
+        module=module,
+        onnx=onnx,
+        guessed=guessed,
+    )
 
 
-def _check_fit(module: nn.Module, example: torch.Tensor, data: Data) -> None:
-    """Run the network once on real input, and see that it answers with a score for each class."""
-    import torch
+def _check_fit(task: Task, module: nn.Module, example: Inputs) -> None:
+    """Run the network once on real input, and see that its outputs fit the task."""
+    from hwprune.network.execution import EXACT
 
-    was_training = module.training
     try:
-        with torch.inference_mode():
-            output = module.eval()(example)
+        outputs = EXACT.run(module)(*example)
     except Exception as error:  # whatever the user's own code raises
         said = (str(error).strip() or repr(error)).splitlines()[0]
         raise NetworkError(
-            "the network does not run on the data's images",
-            given=f"input {list(example.shape)}: {said}",
+            "the network does not run on the task's inputs",
+            given=f"input {', '.join(str(list(v.shape)) for v in example)}: {said}",
             next_step="name data of the shape the network takes, or the network for this data",
         ) from error
-    finally:
-        module.train(was_training)
-    shape = list(getattr(output, "shape", ()))
-    if len(shape) != 2 or shape[1] != data.classes:
-        raise NetworkError(
-            "the network's output does not fit the data's classes",
-            given=f"output {shape or type(output).__name__}, {data.classes} classes",
-            possible=f"one tensor of N x {data.classes} scores",
-        )
+    if task.check is not None:
+        task.check(outputs)
 
 
-def prepare(
-    deployment: Deployment, folder: RunFolder, progress: Progress, given: Given
-) -> Prepared:
+def _module_of(module: nn.Module | None, onnx: bytes | None) -> nn.Module:
+    from hwprune.network.graph_module import to_module
+
+    if module is None:
+        assert onnx is not None
+        return to_module(onnx)
+    # The user's own stays where it is and as it is.
+    return copy.deepcopy(module).cpu()
+
+
+def prepare(supplies: Supplies, folder: RunFolder, progress: Progress) -> Prepared:
     """Everything before the first measurement; what an earlier run finished is read back.
 
     Raises:
-        InputError: the network, the data or the board is not what the wish says.
+        InputError: the network cannot be trained, traced or cut.
     """
-    named = [given.board] if given.board else [find_board(str(b)) for b in deployment.boards]
-    boards = tuple(as_asked(deployment.budget, board) for board in named)
-    data = given.data or load(deployment)
-    base = _base(deployment, folder, progress, given, data)
-    ranking = _ranking(deployment, folder, progress, base, data)
+    deployment = supplies.deployment
+    base = _base(supplies, folder, progress)
+    task = _with_score(supplies.task, base)
+    cache = folder.folder("base")
+    ranking = rank(base, task, deployment.search.saliency, cache=cache, progress=progress)
     space, ranking = set_apart(
         deployment.search,
         base,
-        data,
+        task,
         search_space(deployment, base),
         ranking,
-        cache=folder.folder("base"),
+        cache=cache,
         progress=progress,
     )
     return Prepared(
         deployment=deployment,
-        boards=boards,
-        data=data,
+        boards=supplies.boards,
+        task=task,
         base=base,
         ranking=ranking,
         space=space,
+        guessed=supplies.guessed,
     )
 
 
-def load(deployment: Deployment) -> Data:
-    """The data that a deployment names."""
-    wish = deployment.data
-    return load_data(
-        wish.source,
-        root=wish.root,
-        heldout=wish.heldout,
-        final_heldout=wish.final_heldout,
-        calibration=wish.calibration,
-        mean=wish.mean,
-        std=wish.std,
-        augment=wish.augment,
-        seed=wish.seed,
-    )
+def _with_score(task: Task, base: BaseNetwork) -> Task:
+    from hwprune.network.execution import EXACT
+    from hwprune.network.graph_module import to_module
+
+    teacher = EXACT.run(EXACT.place(to_module(base.onnx)))
+    done = completed(task, teacher, output_kinds(base.onnx), base.outputs)
+    if len(done.output_kinds) != len(base.outputs):
+        raise InputError(
+            f"the task '{task.name}' tells of other outputs than the network has",
+            given=f"output_kinds {list(done.output_kinds)}",
+            possible=f"one for each of {', '.join(base.outputs)}",
+        )
+    return done
 
 
 def search_space(deployment: Deployment, base: BaseNetwork) -> SearchSpace:
@@ -174,9 +222,7 @@ def search_space(deployment: Deployment, base: BaseNetwork) -> SearchSpace:
     return space
 
 
-def _base(
-    deployment: Deployment, folder: RunFolder, progress: Progress, given: Given, data: Data
-) -> BaseNetwork:
+def _base(supplies: Supplies, folder: RunFolder, progress: Progress) -> BaseNetwork:
     """The unpruned network, traced once and kept in the run folder."""
     from hwprune.network.gate import trusted_base
     from hwprune.network.gate_record import user_records
@@ -186,20 +232,18 @@ def _base(
     done = folder.step("trace")
     if done is not None and file.exists():
         return make_base(file.read_bytes(), ignore=tuple(done["ignore"]))
-    module = given.module or _load_network(deployment, data)
-    example = given.example_input
-    if example is None:
-        example = data.example(deployment.network.input)
-    if not _has_weights(deployment):
+    module = supplies.module
+    if module is None and supplies.onnx is None:
+        module = cuttable_part(_load_network(supplies.deployment.network, supplies.task))
+    if module is not None and not _has_weights(supplies.deployment):
         # A network that cannot be traced is refused before its training costs time.
-        trace(module.eval(), example)
-        _train(deployment, folder, progress, module, data)
+        trace(module.eval(), supplies.example)
+        _train(supplies, folder, progress, module)
     progress.begin("trace the network", None)
-    from_file = deployment.network.source.endswith(".onnx")
     base, ignore, record = trusted_base(
-        _onnx(deployment, data) if from_file else trace(module.eval(), example),
-        deployment.search.ignore,
-        module=None if from_file else module,
+        _with_norms(supplies) if module is None else trace(module.eval(), supplies.example),
+        supplies.deployment.search.ignore,
+        module=module,
         records=user_records(),
     )
     file.write_bytes(base.onnx)
@@ -210,59 +254,57 @@ def _base(
     return base
 
 
-def _onnx(deployment: Deployment, data: Data) -> bytes:
-    """The network of an ONNX file, with the BatchNorms that its exporter folded away."""
-    from pathlib import Path
-
-    from hwprune.network.norms import with_norms
+def _read_onnx(wish: NetworkWish) -> bytes:
     from hwprune.network.onnx_file import read_network
 
-    shape = deployment.network.input
-    model = read_network(Path(deployment.network.source), [shape] if shape else [])
-    return with_norms(model, data.calibration)
+    return read_network(Path(wish.source), [wish.input] if wish.input else [])
 
 
-def _load_network(deployment: Deployment, data: Data) -> nn.Module:
-    from pathlib import Path
+def _entries(wish: NetworkWish, onnx: bytes | None) -> Sequence[InputShape]:
+    """What the network takes, where that is known before there are inputs."""
+    if onnx is None:
+        return [InputShape(name="input", shape=wish.input)] if wish.input else []
+    return [
+        InputShape(name=entry.name, shape=entry.shape, dtype=entry.dtype)
+        for entry in make_base(onnx).inputs
+    ]
 
+
+def _with_norms(supplies: Supplies) -> bytes:
+    """The network of an ONNX file, with the BatchNorms that its exporter folded away."""
+    from hwprune.network.norms import with_norms
+    from hwprune.task.items import first_items
+
+    assert supplies.onnx is not None
+    task = supplies.task
+    known = first_items(task.inputs("calibration", task.calibration), task.calibration)
+    return with_norms(supplies.onnx, np.concatenate([v[0].numpy() for v in known]))
+
+
+def _load_network(wish: NetworkWish, task: Task) -> nn.Module:
     from hwprune.network.source import load_network
 
-    weights = Path(deployment.network.weights) if deployment.network.weights else None
-    return load_network(deployment.network.source, weights=weights, num_classes=data.classes)
+    weights = Path(wish.weights) if wish.weights else None
+    return load_network(wish.source, weights=weights, num_classes=task.classes)
 
 
 def _has_weights(deployment: Deployment) -> bool:
     """Whether the source brings weights, so that nothing needs to be trained first."""
     network = deployment.network
-    if network.weights or network.trained or network.source.endswith(".onnx"):
+    if network.weights or network.trained:
         return True
     parts = network.source.split(":")
     return parts[0] == "torchvision" and len(parts) == 3 and parts[2] != "none"
 
 
-def _train(
-    deployment: Deployment, folder: RunFolder, progress: Progress, module: nn.Module, data: Data
-) -> None:
+def _train(supplies: Supplies, folder: RunFolder, progress: Progress, module: nn.Module) -> None:
     from hwprune.finetune.trainer import train
 
     train(
         module,
-        data,
-        deployment.training,
+        supplies.task,
+        supplies.deployment.training,
         folder=folder.folder("training"),
         progress=progress,
         stage="train the unpruned network",
     )
-
-
-def _ranking(
-    deployment: Deployment,
-    folder: RunFolder,
-    progress: Progress,
-    base: BaseNetwork,
-    data: Data,
-) -> Ranking:
-    from hwprune.saliency.ranking import rank
-
-    saliency, place = deployment.search.saliency, folder.folder("base")
-    return rank(base, data, saliency, cache=place, progress=progress)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 import time
@@ -11,8 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from hwprune.deployment import Deployment, load_deployment
-from hwprune.pipeline.prepare import Given
+from hwprune.deployment import Deployment, load_deployment, overridden, parse_deployment
+from hwprune.pipeline.prepare import Given, Supplies
 from hwprune.progress import Progress
 from hwprune.report.result import Result
 from hwprune.run_folder import RunFolder, latest, next_free, write_json
@@ -23,18 +24,26 @@ RUNS = Path("runs")
 
 def run_deployment(
     path: Path,
+    wish: dict[str, Any] | None = None,
     *,
     resume: bool = False,
     out: Path | None = None,
     overrides: Sequence[str] = (),
     progress: Progress,
 ) -> tuple[Result, Path]:
-    """Carry out a deployment file; gives the result and the run folder.
+    """Carry out a deployment file, or a `wish` in its place; gives result and run folder.
+
+    Args:
+        wish: what a file would say, relative to the working folder; `path` names the run.
 
     Raises:
         HwpruneError: see errors.py; what was finished stays in the run folder.
     """
-    deployment = load_deployment(path, overrides)
+    if wish is None:
+        deployment = load_deployment(path, overrides)
+    else:
+        name = re.sub(r"[^\w.-]+", "-", path.stem)
+        deployment = parse_deployment(overridden(wish, overrides), name=name, folder=Path())
     where = out or (latest if resume else next_free)(RUNS, deployment.name)
     command = shlex.join(["hwprune", *sys.argv[1:]])
     return run(deployment, where, resume=resume, progress=progress, command=command), where
@@ -51,17 +60,17 @@ def run(
 ) -> Result:
     """Carry out a deployment in the folder `where`."""
     from hwprune.pipeline.check import check
-    from hwprune.pipeline.prepare import fetch
+    from hwprune.pipeline.prepare import look_up
 
     check(deployment)
     # An absent data set or network is said before a run folder is made.
-    given = fetch(deployment, given or Given(), network=not resume)
+    supplies = look_up(deployment, given or Given(), network=not resume)
     folder = RunFolder.open(where, wish_of(deployment), resume=resume)
     try:
         begun = folder.step("begun") or folder.finish(
             "begun", {"at": datetime.now(UTC).isoformat(timespec="seconds"), "command": command}
         )
-        result = _carry_out(deployment, folder, progress, given, begun)
+        result = _carry_out(supplies, folder, progress, begun)
         _write_evidence(folder.path, result)
         return result
     finally:
@@ -69,30 +78,30 @@ def run(
 
 
 def _carry_out(
-    deployment: Deployment,
+    supplies: Supplies,
     folder: RunFolder,
     progress: Progress,
-    given: Given,
     begun: dict[str, Any],
 ) -> Result:
     from hwprune.pipeline.contest import hold
     from hwprune.pipeline.delivery import deliver
-    from hwprune.pipeline.evidence import gather
+    from hwprune.pipeline.evidence import gather, result_of
     from hwprune.pipeline.prepare import prepare
-    from hwprune.pipeline.workbench import Workbench
+    from hwprune.pipeline.workbench import open_bench
 
     clock = StepClock(folder)
-    prepared = clock.timed("prepare", lambda: prepare(deployment, folder, progress, given))
-    with Workbench(prepared, folder) as bench:
+    prepared = clock.timed("prepare", lambda: prepare(supplies, folder, progress))
+    with open_bench(prepared, folder) as bench:
         clock.timed("bound", lambda: bench.bound(progress))
         contest = clock.timed("search", lambda: hold(bench, progress))
         delivered = clock.timed("deliver", lambda: deliver(bench, contest, progress))
         commands = (begun["command"], f"hwprune report {folder.path}")
-        return gather(
+        evidence = clock.timed("certify", lambda: gather(bench, contest, delivered, progress))
+        return result_of(
             bench,
             contest,
             delivered,
-            progress,
+            evidence,
             commands=commands,
             started_at=begun["at"],
             step_s=clock.seconds,

@@ -44,13 +44,12 @@ class SearchClock:
         return {method: spent["wall"] for method, spent in self._spent.items()}
 
     def candidate_s(self) -> dict[str, float]:
-        """Mean seconds a candidate: propose, then each stage on the board, then its accuracy."""
+        """Mean seconds a candidate: propose, then each stage on the board, then its score."""
         total = self._total()
-        counts = {"propose": "proposed", "accuracy": "scored"}
-        seconds = {"accuracy": "score"}
+        counts = {"propose": "proposed", "score": "scored"}
         return {
-            stage: total[seconds.get(stage, stage)] / total[counts.get(stage, "candidates")]
-            for stage in ("propose", *ON_BOARD, "accuracy")
+            stage: total[stage] / total[counts.get(stage, "candidates")]
+            for stage in ("propose", *ON_BOARD, "score")
             if total.get(counts.get(stage, "candidates"))
         }
 

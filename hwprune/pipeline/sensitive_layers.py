@@ -8,16 +8,16 @@ from hwprune.candidate import SearchSpace
 from hwprune.channels.base import BaseNetwork
 from hwprune.deployment import SearchWish
 from hwprune.errors import NetworkError
-from hwprune.network.data import Data
 from hwprune.progress import Progress
 from hwprune.saliency.ranking import Ranking
 from hwprune.saliency.sensitivity import sense
+from hwprune.task.task import Task
 
 
 def set_apart(
     wish: SearchWish,
     base: BaseNetwork,
-    data: Data,
+    task: Task,
     space: SearchSpace,
     ranking: Ranking,
     *,
@@ -36,7 +36,7 @@ def set_apart(
         return space, ranking
     found = sense(
         base,
-        data,
+        task,
         low_rank=wish.low_rank,
         threshold=wish.sensitive_threshold,
         cache=cache,

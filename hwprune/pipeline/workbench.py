@@ -1,25 +1,28 @@
-"""The workbench: boards and scorers, joined into the two callables that a search sees."""
+"""The workbench: boards and scorers, joined into the one callable that a search sees."""
 
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from hwprune.budget import Budget, Footprint
 from hwprune.candidate import Candidate
 from hwprune.errors import BoardError, BudgetError
+from hwprune.evaluation import Evaluation, failed
 from hwprune.farm.cluster import Cluster
 from hwprune.farm.fleet import Fleet, Outcomes
-from hwprune.farm.scorers import ScorerPool
 from hwprune.farm.store import ReadingStore
+from hwprune.futures import joined
+from hwprune.pipeline.head import Head, scorer_pool, unscored
 from hwprune.pipeline.prepare import Prepared
+from hwprune.pipeline.scoring import Scoring
 from hwprune.progress import Progress
+from hwprune.run_book import KnownScore
 from hwprune.run_folder import RunFolder
-from hwprune.score_book import ScoreBook
-from hwprune.search.problem import Cost
+from hwprune.task.scoring import takes_share
 from hwprune.user_cache import user_cache
 from hwprune_device.reading import Failure, Reading
 
@@ -27,58 +30,24 @@ from hwprune_device.reading import Failure, Reading
 class Workbench:
     """Measures and scores candidates of one prepared network; nothing is done twice.
 
-    Use as a context manager: boards are leased and processes run between enter and exit.
+    Args:
+        fleet: boards that are started and have the network.
+        scoring: of the network's task.
+        head: this process's cores and workers.
     """
 
     unpruned: Footprint
     budget: Budget
     """Absolute, once the unpruned network was measured."""
 
-    def __init__(self, prepared: Prepared, folder: RunFolder) -> None:
+    def __init__(
+        self, prepared: Prepared, folder: RunFolder, *, fleet: Fleet, scoring: Scoring, head: Head
+    ) -> None:
         self.prepared = prepared
         self.folder = folder
-        self.book = ScoreBook(folder.path / "scores.sqlite")
-        self.score_s = 0.0
-        self.scored = 0
-        self._lock = threading.Lock()
-        self._pools: dict[str, ScorerPool] = {}
-        self._store = ReadingStore(store_path())
-        self._cluster = Cluster(prepared.deployment.cluster)
-        self._fleet = Fleet(
-            prepared.boards,
-            self._store,
-            nominal=prepared.deployment.nominal,
-            what=str(folder.path),
-        )
-        self._affinity = os.sched_getaffinity(0)
-
-    def __enter__(self) -> Workbench:
-        # The board is this machine: the head keeps off the cores that are being timed.
-        os.sched_setaffinity(0, self.head_cores)
-        self._cluster.start()
-        self._fleet.start()
-        self._fleet.place(self.prepared.base)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for pool in self._pools.values():
-            pool.close()
-        self._fleet.close()
-        self._cluster.stop()
-        self._store.close()
-        self.book.close()
-        os.sched_setaffinity(0, self._affinity)
-
-    @property
-    def head_cores(self) -> set[int]:
-        """Cores that no local board is timed on; all of them where the boards take every one."""
-        timed = {core for board in self.prepared.boards if board.is_here for core in board.cores}
-        return (self._affinity - timed) or self._affinity
-
-    @property
-    def all_cores(self) -> list[int]:
-        """Every core of this process, for work during which no board is timed."""
-        return sorted(self._affinity)
+        self.fleet = fleet
+        self.scoring = scoring
+        self.head = head
 
     def bound(self, progress: Progress) -> None:
         """Measure the unpruned and the smallest network, before anything is searched.
@@ -96,7 +65,7 @@ class Workbench:
         self.budget.excess(self.unpruned)
         unpruned = _latencies(self.unpruned)
         progress.advance(note=f"unpruned {unpruned}")
-        outcomes = self._fleet.measure([space.smallest])[0].result()
+        outcomes = self.fleet.measure([space.smallest])[0].result()
         least = self.footprint(space.smallest, _readings(outcomes, "the smallest network"))
         self._refuse_the_impossible(least)
         progress.advance(note=f"smallest {_latencies(least)}")
@@ -104,10 +73,10 @@ class Workbench:
 
     def _unpruned_readings(self) -> dict[str, Reading]:
         """What a relative budget is a share of: kept with the run, whose limits must not move."""
-        found = _readings(self._fleet.calibrate(), "the unpruned network")
+        found = _readings(self.fleet.calibrate(), "the unpruned network")
         kept = {}
-        for number, (kind, reading) in enumerate(found.items()):
-            step = f"unpruned {kind}" if number else "unpruned"
+        for kind, reading in found.items():
+            step = f"unpruned on {kind}"
             data = self.folder.step(step) or self.folder.finish(step, reading.to_json())
             kept[kind] = Reading.from_json(data)
         return kept
@@ -139,15 +108,48 @@ class Workbench:
             macs=model.macs(candidate.widths),
         )
 
-    def cost(self, candidates: Sequence[Candidate]) -> list[Future[Cost | Failure]]:
-        """What each candidate costs on the board, as excess over each constraint."""
-        readings = self._fleet.measure(candidates)
-        return [
-            _then(future, lambda outcomes, c=candidate: self._cost_of(c, outcomes))
-            for candidate, future in zip(candidates, readings, strict=True)
-        ]
+    def evaluate(self, candidates: Sequence[Candidate]) -> list[Future[Evaluation]]:
+        """Start measuring and scoring; what is over its budget is not scored to the end."""
+        measured = self.fleet.measure(candidates)
+        return [self._evaluation(c, f) for c, f in zip(candidates, measured, strict=True)]
 
-    def _cost_of(self, candidate: Candidate, outcomes: Outcomes) -> Cost | Failure:
+    def _evaluation(self, candidate: Candidate, measured: Future[Outcomes]) -> Future[Evaluation]:
+        cost = joined([measured], lambda outcomes: self._cost(candidate, outcomes))
+        over = joined([cost], _is_over)
+        score = self.scoring.raced(candidate, over)
+        return joined([score, cost], lambda *found: self._joined(candidate, *found))
+
+    def _joined(
+        self,
+        candidate: Candidate,
+        score: KnownScore | Failure,
+        cost: tuple[dict[str, float], dict[str, float]] | Failure,
+    ) -> Evaluation:
+        if isinstance(cost, Failure):
+            return failed(candidate, cost)
+        if isinstance(score, Failure):
+            return failed(candidate, score)
+        excess, costs = cost
+        evaluation = Evaluation(
+            candidate=candidate,
+            score=score.value,
+            quality=self.quality(score.value),
+            excess=excess,
+            costs=costs,
+            share=score.share,
+        )
+        if evaluation.feasible:
+            self.scoring.refer_to(score)
+        return evaluation
+
+    def _cost(
+        self, candidate: Candidate, outcomes: Outcomes
+    ) -> tuple[dict[str, float], dict[str, float]] | Failure:
+        """Excess and cost by constraint label.
+
+        Raises:
+            BoardError: the boards are gone.
+        """
         failures = [outcome for outcome in outcomes.values() if isinstance(outcome, Failure)]
         for failure in failures:
             if failure.stage == "lost":
@@ -158,79 +160,87 @@ class Workbench:
         readings = {k: o for k, o in outcomes.items() if isinstance(o, Reading)}
         footprint = self.footprint(candidate, readings)
         try:
-            return Cost(
-                excess=self.budget.excess(footprint),
-                costs={c.label: c.value(footprint) for c in self.budget.constraints},
-            )
+            costs = {c.label: c.value(footprint) for c in self.budget.constraints}
+            return self.budget.excess(footprint), costs
         except BoardError as error:
             said = f"{error.happened}: {error.given}"
             architecture = footprint.reading.architecture
             return Failure(stage="run", message=said, architecture=architecture)
 
-    def accuracy(
-        self, candidates: Sequence[Candidate], split: str = "heldout"
-    ) -> list[Future[float | Failure]]:
-        """How accurate each candidate is on images that its training did not see."""
-        return [self._score(candidate, split) for candidate in candidates]
+    def score(self, candidate: Candidate, part: Any = "heldout") -> KnownScore | Failure:
+        """How well a candidate does its task on all of a part."""
+        return self.scoring.whole(candidate, part).result()
 
-    def _score(self, candidate: Candidate, split: str) -> Future[float | Failure]:
-        known = self.book.get(split, candidate.widths)
-        if known is not None:
-            done: Future[float | Failure] = Future()
-            done.set_result(known)
-            return done
+    def quality(self, score: float) -> float:
+        """A held-out score as methods compare it."""
+        return self.prepared.task.metric.quality(score, self.base_score)
 
-        def keep(outcome: Any) -> float | Failure:
-            if isinstance(outcome, Failure):
-                return outcome
-            self.book.put(split, candidate.widths, float(outcome["accuracy"]))
-            with self._lock:
-                self.score_s += float(outcome["seconds"])
-                self.scored += 1
-            return float(outcome["accuracy"])
+    @property
+    def base_score(self) -> float:
+        """The unpruned network's score on held-out items.
 
-        return _then(self._pool(split).submit(candidate.widths), keep)
+        Raises:
+            InputError: it cannot be scored.
+        """
+        return self._base.value
 
-    def _pool(self, split: str) -> ScorerPool:
-        """Scorers start when the first candidate of a split needs them."""
-        if split not in self._pools:
-            cores = sorted(self.head_cores)
-            count = self.prepared.deployment.search.scorers or len(cores)
-            self._pools[split] = ScorerPool(
-                "hwprune.network.scorer:make_scorer",
-                scorer_arguments(self.prepared, split),
-                count=count,
-                cores=cores,
-            )
-        return self._pools[split]
+    def refer_to_unpruned(self) -> None:
+        """Score the unpruned network: what every quality is held against.
+
+        Raises:
+            BoardError: it could not be scored.
+        """
+        found = self.score(self.prepared.space.unpruned)
+        if isinstance(found, Failure):
+            raise unscored(found)
+        self._base = found
+        self.scoring.start_reference(found)
 
     def spent(self) -> dict[str, float]:
         """Seconds so far, by stage on the boards and for scoring, and how many candidates each."""
-        with self._lock:
-            return {**self._fleet.timings(), "score": self.score_s, "scored": self.scored}
+        scoring = {"score": self.scoring.seconds, "scored": self.scoring.scored}
+        return {**self.fleet.timings(), **scoring}
 
     def measure(self, candidates: Sequence[Candidate]) -> list[Reading | Failure]:
         """Readings of candidates on the first kind, from the store where it has them."""
-        first = self._fleet.farms[self.prepared.kinds[0]]
+        first = self.fleet.farms[self.prepared.kinds[0]]
         return [future.result() for future in first.measure(candidates)]
 
-    @property
-    def fleet(self) -> Fleet:
-        """The boards."""
-        return self._fleet
+
+@contextmanager
+def open_bench(prepared: Prepared, folder: RunFolder) -> Iterator[Workbench]:
+    """A workbench with the deployment's boards; all that was started is ended with it."""
+    with ExitStack() as stack:
+        head = stack.enter_context(Head(prepared.boards))
+        cluster = stack.enter_context(Cluster(prepared.deployment.cluster))
+        assert cluster is not None
+        store = ReadingStore(store_path())
+        stack.callback(store.close)
+        fleet = Fleet.of_boards(
+            prepared.boards,
+            store,
+            nominal=prepared.deployment.nominal,
+            what=str(folder.path),
+        )
+        stack.callback(fleet.close)
+        fleet.start()
+        fleet.place(prepared.base)
+        pool = scorer_pool(prepared, head)
+        stack.callback(pool.stop)
+        yield Workbench(
+            prepared,
+            folder,
+            fleet=fleet,
+            scoring=scoring_of(prepared, folder, pool),
+            head=head,
+        )
 
 
-def scorer_arguments(prepared: Prepared, split: str) -> dict[str, Any]:
-    """What a scorer process needs, as plain data and arrays."""
-    images, labels = prepared.data.split(split)
-    return {
-        "base": prepared.base.onnx,
-        "plan": prepared.base.plan.to_json(),
-        "order": prepared.ranking.order,
-        "calibration": prepared.data.calibration,
-        "images": images,
-        "labels": labels,
-    }
+def scoring_of(prepared: Prepared, folder: RunFolder, pool: Any) -> Scoring:
+    """Scoring of a prepared network's task, on workers that hold scorers."""
+    return Scoring(
+        pool, folder.book, prepared.task.metric, shares=takes_share(prepared.task.score)
+    )
 
 
 def store_path() -> str:
@@ -245,6 +255,12 @@ def boards_gone(failure: Failure) -> BoardError:
         given=failure.message,
         next_step="mend the board, then go on with --resume: nothing is lost",
     )
+
+
+def _is_over(cost: tuple[dict[str, float], dict[str, float]] | Failure) -> bool | None:
+    if isinstance(cost, Failure):
+        return None
+    return any(excess > 0 for excess in cost[0].values())
 
 
 def _readings(outcomes: Outcomes, what: str) -> dict[str, Reading]:
@@ -265,17 +281,3 @@ def _readings(outcomes: Outcomes, what: str) -> dict[str, Reading]:
 
 def _latencies(cost: Footprint) -> str:
     return " and ".join(f"{reading.latency_ms:.3f} ms" for reading in cost.by_kind.values())
-
-
-def _then(future: Future[Any], change: Any) -> Future[Any]:
-    """A future of `change(result)`."""
-    after: Future[Any] = Future()
-
-    def relay(done: Future[Any]) -> None:
-        try:
-            after.set_result(change(done.result()))
-        except BaseException as error:  # a waiting search must hear of it, whatever it is
-            after.set_exception(error)
-
-    future.add_done_callback(relay)
-    return after

@@ -1,10 +1,12 @@
-"""The agreement: how far outputs of the delivered forms are apart, and how right boards are."""
+"""The agreement: how far outputs of the delivered forms are apart, and what boards score."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from hwprune.metric import Metric
 
 TOLERANCES: Mapping[str, float] = {
     "fp32": 1e-3,
@@ -14,9 +16,9 @@ TOLERANCES: Mapping[str, float] = {
     "int8": 0.1,
 }
 """Largest relative difference to torch that a precision explains: rounding, not a fault. What int8
-costs in accuracy is measured instead."""
+costs a task is measured instead."""
 COSTLY = 0.005
-"""A loss of accuracy by a precision that a reader has to know."""
+"""A loss by a precision that a reader has to know, as a share of the score."""
 
 
 def tolerance_of(precision: str) -> float:
@@ -33,30 +35,28 @@ class BoardAgreement:
     error: float
     """Largest difference of an output to torch's in fp32, relative to the largest output."""
     tolerance: float
-    accuracy: float | None = None
-    """Share of the first `images` test images that the board classifies right, 0..1; None where
-    its precision is that of torch."""
-    accuracy_fp32: float | None = None
+    score: float | None = None
+    """The task's on the first `share` of the test part, computed by the board; None where its
+    precision is that of torch."""
+    score_fp32: float | None = None
     """The same in torch."""
-    images: int = 0
+    share: float = 1.0
 
     @property
     def holds(self) -> bool:
         """Whether the difference is within the tolerance."""
         return self.error <= self.tolerance
 
-    @property
-    def doubt(self) -> str:
+    def doubt(self, metric: Metric) -> str:
         """What its precision costs, in words; empty where that is little, or not known."""
-        if self.accuracy is None or self.accuracy_fp32 is None:
+        if self.score is None or self.score_fp32 is None:
             return ""
-        loss = self.accuracy_fp32 - self.accuracy
-        if loss <= COSTLY:
+        loss = (self.score_fp32 - self.score) * (1 if metric.higher_is_better else -1)
+        if loss <= COSTLY * (1.0 if metric.is_share else abs(self.score_fp32)):
             return ""
         return (
-            f"in {self.precision} on {self.kind} the delivered network is right on "
-            f"{self.accuracy * 100:.2f} % of {self.images} test images, in fp32 on "
-            f"{self.accuracy_fp32 * 100:.2f} %"
+            f"in {self.precision} on {self.kind} the delivered network has {metric.name} "
+            f"{metric.text(self.score)}, in fp32 {metric.text(self.score_fp32)}"
         )
 
 
@@ -81,10 +81,9 @@ class Agreement:
             and all(board.holds for board in self.boards)
         )
 
-    @property
-    def doubts(self) -> tuple[str, ...]:
+    def doubts(self, metric: Metric) -> tuple[str, ...]:
         """What lower precisions cost, in words."""
-        return tuple(board.doubt for board in self.boards if board.doubt)
+        return tuple(found for board in self.boards if (found := board.doubt(metric)))
 
     def _errors(self) -> list[float]:
         return [e for e in (self.onnx_error, self.board_error) if e is not None]

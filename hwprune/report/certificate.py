@@ -18,11 +18,8 @@ UNITS = {"latency_ms": "ms", "memory_mb": "MB", "energy_mj": "mJ", "params": "",
 class Finding:
     """What the fresh readings say about one constraint."""
 
-    label: str
-    """The constraint's label: `latency_ms`, `latency_ms@p95 (device) on orin`, `memory_mb`,
-    `energy_mj`, `params`, `macs`."""
-    limit: float
-    """In the constraint's own unit, absolute."""
+    constraint: Constraint
+    """Absolute."""
     value: float | None
     """Mean of the fresh readings; None when there is none."""
     low: float | None
@@ -35,14 +32,29 @@ class Finding:
     """The same in a sentence."""
 
     @property
-    def unit(self) -> str:
-        """`ms`, `MB`, `mJ`, or nothing for a count."""
-        return UNITS.get(self.quantity, "")
+    def label(self) -> str:
+        """The constraint's: `latency_ms`, `latency_ms@p95 (device) on orin`, `params`."""
+        return self.constraint.label
 
     @property
-    def quantity(self) -> str:
-        """What is limited, without its quantile, its clock and its kind of board."""
-        return self.label.split(" ")[0].split("@")[0]
+    def limit(self) -> float:
+        """In the constraint's own unit."""
+        return self.constraint.at_most
+
+    @property
+    def unit(self) -> str:
+        """`ms`, `MB`, `mJ`, or nothing for a count."""
+        return UNITS.get(self.constraint.quantity, "")
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for JSON, with what follows from the constraint for other readers."""
+        return asdict(self) | {"label": self.label, "limit": self.limit}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Finding:
+        """The inverse of `to_json`."""
+        fields = {key: value for key, value in data.items() if key not in ("label", "limit")}
+        return cls(**{**fields, "constraint": Constraint(**data["constraint"])})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,13 +90,14 @@ class Certificate:
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for JSON."""
-        return asdict(self) | {"passed": self.passed}
+        findings = [finding.to_json() for finding in self.findings]
+        return asdict(self) | {"passed": self.passed, "findings": findings}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Certificate:
         """The inverse of `to_json`; `passed` is worked out again, not believed."""
         fields = {key: value for key, value in data.items() if key != "passed"}
-        fields["findings"] = tuple(Finding(**finding) for finding in fields["findings"])
+        fields["findings"] = tuple(map(Finding.from_json, fields["findings"]))
         fields["commands"] = tuple(fields["commands"])
         fields["doubts"] = tuple(fields["doubts"])
         return cls(**fields)
@@ -174,8 +187,7 @@ def _finding(
     if failures and status == "PASS":
         status = "NOT SHOWN"
     finding = Finding(
-        label=constraint.label,
-        limit=constraint.at_most,
+        constraint=constraint,
         value=interval.value if interval else None,
         low=interval.low if interval else None,
         high=interval.high if interval else None,

@@ -57,17 +57,15 @@ def write_report(result: Result, path: Path) -> None:
 
 
 def headline(result: Result) -> str:
-    """What came out, in one line: `2.08× faster on quiet-board, 0.75 points less accurate`."""
+    """What came out, in one line: `2.08× faster on quiet-board, accuracy −0.75 pp`."""
     base, ours = result.row("unpruned"), result.row("hwprune")
     if not base or not ours or not base.latency_ms or not ours.latency_ms:
         return f"{result.deployment.name} on {result.deployment.board}"
     faster = f"{base.latency_ms / ours.latency_ms:.2f}× faster on {result.deployment.board}"
-    if base.accuracy_test is None or ours.accuracy_test is None:
+    if base.score_test is None or ours.score_test is None:
         return faster
-    points = (ours.accuracy_test - base.accuracy_test) * 100
-    if abs(points) < 0.005:
-        return f"{faster}, equally accurate"
-    return f"{faster}, {abs(points):.2f} points {'more' if points > 0 else 'less'} accurate"
+    metric = result.metric
+    return f"{faster}, {metric.name} {metric.change(ours.score_test, base.score_test)}"
 
 
 def verdict(result: Result) -> str:
@@ -91,9 +89,9 @@ def _tiles(result: Result) -> list[tuple[str, str, str]]:
         return []
     was = base or ours
     return [
-        ("accuracy, test", figures.percent(ours.accuracy_test),
-         f"{figures.points(ours.accuracy_test, was.accuracy_test)} "
-         f"from {figures.percent(was.accuracy_test)}"),
+        (f"{result.metric.name}, test", result.metric.text(ours.score_test),
+         f"{result.metric.change(ours.score_test, was.score_test)} "
+         f"from {result.metric.text(was.score_test)}"),
         ("latency", figures.ms(ours.latency_ms),
          f"{figures.change(ours.latency_ms, was.latency_ms)} from {figures.ms(was.latency_ms)}"),
         _memory_tile(ours, was),
@@ -130,7 +128,7 @@ def _charts(result: Result) -> dict[str, Any]:
         ],
         "finetune": [
             Markup(curves.finetune_loss(epochs)),
-            Markup(curves.finetune_accuracy(epochs, base, ours)),
+            Markup(curves.finetune_score(epochs, base, ours, result.metric)),
         ],
         "strips": [(name, Markup(svg)) for name, svg in readings.strips(result)],
     }
@@ -144,7 +142,7 @@ def _asked(result: Result) -> dict[str, str]:
     wish = result.deployment
     rows = {
         "network": wish.network,
-        "data": wish.data,
+        "task": wish.task,
         "board": wish.board,
         "budget": "; ".join(wish.budget),
         "methods": ", ".join(wish.methods),

@@ -10,6 +10,8 @@ from typing import Any
 
 from hwprune.errors import RunFolderError
 from hwprune.evaluation import Evaluation
+from hwprune.floor import FloorFinding
+from hwprune.metric import Metric
 from hwprune.report.agreement import Agreement
 from hwprune.report.certificate import Certificate
 from hwprune.report.rows import (
@@ -22,8 +24,8 @@ from hwprune.report.rows import (
 )
 from hwprune_device.reading import Reading
 
-RESULT_FORMAT = 1
-"""Version of result.json; a reader refuses a newer one."""
+RESULT_FORMAT = 2
+"""Version of result.json; 1 knew accuracies alone, and a reader refuses any other than its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +34,7 @@ class DeploymentSummary:
 
     name: str
     network: str
-    data: str
+    task: str
     board: str
     budget: tuple[str, ...]
     """One phrase a constraint, as the user wrote it: `latency_ms ≤ 50 %`."""
@@ -60,7 +62,7 @@ class Timings:
     step_s: Mapping[str, float] = field(default_factory=dict)
     """By step of the pipeline, in order."""
     candidate_s: Mapping[str, float] = field(default_factory=dict)
-    """Mean per candidate: propose, cut, send, build, time, accuracy."""
+    """Mean per candidate: propose, cut, send, build, time, score."""
     board_busy_share: float | None = None
     """Share of the search during which a board was timing, 0..1."""
 
@@ -70,6 +72,8 @@ class Result:
     """A finished run: what was asked, what was found, and the evidence."""
 
     deployment: DeploymentSummary
+    metric: Metric
+    """What scores are."""
     certificate: Certificate
     rows: tuple[NetworkRow, ...]
     """Of the closing table: unpruned, uniform, hwprune."""
@@ -82,6 +86,8 @@ class Result:
     finetune: tuple[FinetuneEpoch, ...] = ()
     final_readings: tuple[FinalReading, ...] = ()
     timings: Timings = field(default_factory=Timings)
+    floor: FloorFinding | None = None
+    """Whether the delivered network is as good as was asked; None where nothing was."""
     agreement: Agreement | None = None
     engines: tuple[EngineRow, ...] = ()
     """Compiled forms of the delivered network, where boards build such."""
@@ -100,6 +106,11 @@ class Result:
         """Whether the budget was shown to be kept."""
         return self.certificate.passed
 
+    @property
+    def good_enough(self) -> bool:
+        """Whether the delivered network reaches its floor, where one was asked for."""
+        return self.floor is None or self.floor.reached
+
     def row(self, name: str) -> NetworkRow | None:
         """The row of the closing table with this name."""
         return next((row for row in self.rows if row.name == name), None)
@@ -115,15 +126,15 @@ class Result:
         """The inverse of `to_json`.
 
         Raises:
-            RunFolderError: made by a newer hwprune, or not a result at all.
+            RunFolderError: made by another hwprune, or not a result at all.
         """
         version = data.get("format")
-        if not isinstance(version, int) or version > RESULT_FORMAT:
+        if version != RESULT_FORMAT:
             raise RunFolderError(
                 "the result was written in a format this hwprune does not read",
                 given=f"format {version!r}",
-                possible=f"format 1 to {RESULT_FORMAT}",
-                next_step="upgrade hwprune: pip install --upgrade hwprune",
+                possible=f"format {RESULT_FORMAT}",
+                next_step="read it with the hwprune that wrote it, or start the run anew",
             )
         try:
             return cls(**_fields(data))
@@ -163,6 +174,8 @@ def _fields(data: Mapping[str, Any]) -> dict[str, Any]:
     fields["deployment"] = DeploymentSummary(
         **summary | {"budget": tuple(summary["budget"]), "methods": tuple(summary["methods"])}
     )
+    fields["metric"] = Metric(**data["metric"])
+    fields["floor"] = FloorFinding(**data["floor"]) if data["floor"] is not None else None
     fields["certificate"] = Certificate.from_json(data["certificate"])
     fields["rows"] = tuple(
         NetworkRow(**row | {"widths": tuple(row["widths"])}) for row in data["rows"]

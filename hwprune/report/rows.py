@@ -11,14 +11,16 @@ UNPRUNED, UNIFORM, HWPRUNE = "unpruned", "uniform", "hwprune"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkRow:
-    """One network of the closing table: how accurate it is and what it costs."""
+    """One network of the closing table: how well it does its task and what it costs."""
 
     name: str
     """`unpruned`, `uniform` (the same cut everywhere, at the same latency) or `hwprune`."""
-    accuracy_test: float | None
-    """Share of test images classified right, 0..1, as delivered."""
-    accuracy_heldout_before_finetune: float | None = None
-    """The same on held-out images right after the cut, before any fine-tuning."""
+    score_test: float | None
+    """The task's metric on the test part, as delivered."""
+    score_heldout_before_finetune: float | None = None
+    """The same on held-out items right after the cut, before any fine-tuning."""
+    others_test: Mapping[str, float] = field(default_factory=dict)
+    """Further numbers that the task gives for the test part, by name."""
     latency_ms: float | None
     """Measured; None when the measurement failed."""
     low_ms: float | None
@@ -76,8 +78,8 @@ class MethodRow:
     evaluations: int
     feasible: int
     failed: int
-    best_accuracy: float | None
-    """Held-out accuracy, before fine-tuning, of its best feasible candidate."""
+    best_score: float | None
+    """Held-out score, before fine-tuning, of its best feasible candidate."""
     best_at: int | None
     """The evaluation, from 1, that found it."""
     seconds: float | None = None
@@ -96,7 +98,7 @@ class PolicyStep:
     multiplier: Mapping[str, float] = field(default_factory=dict)
     """Lagrange multiplier by constraint label."""
     best: float | None = None
-    """Best feasible accuracy so far."""
+    """Best feasible quality so far."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,4 +107,4 @@ class FinetuneEpoch:
 
     epoch: int
     loss: float
-    accuracy_heldout: float | None
+    score_heldout: float | None

@@ -17,7 +17,7 @@ from hwprune.report.rows import NetworkRow
 
 COLUMNS = (
     "network",
-    "accuracy\ntest",
+    "score\ntest",
     "latency\nms",
     "95 %\ninterval",
     "faster",
@@ -46,7 +46,7 @@ def cells_of(row: NetworkRow, result: Result) -> tuple[str, ...]:
     faster = figures.times(unpruned.latency_ms, row.latency_ms) if unpruned else figures.ABSENT
     return (
         row.name,
-        figures.percent(row.accuracy_test),
+        result.metric.text(row.score_test),
         figures.ABSENT if row.latency_ms is None else figures.plain(row.latency_ms),
         figures.spread_ms(row.low_ms, row.high_ms),
         "" if row is unpruned else faster,
@@ -67,7 +67,7 @@ def closing_table(result: Result) -> Table:
         padding=(0, 0),
         pad_edge=False,
     )
-    for column in COLUMNS:
+    for column in (COLUMNS[0], f"{result.metric.name}\ntest", *COLUMNS[2:]):
         justify: JustifyMethod = "left" if column in ("network", "budget") else "right"
         table.add_column(column, justify=justify, no_wrap=True)
     for row in result.rows:
@@ -87,12 +87,23 @@ def findings_text(certificate: Certificate) -> Text:
     return text
 
 
+def floor_text(result: Result) -> Text:
+    """Whether the delivered network is as good as was asked; empty where nothing was asked."""
+    if result.floor is None:
+        return Text()
+    status = "PASS" if result.floor.reached else "FAIL"
+    text = Text(f"{status:<10}", style=STYLES[status])
+    return text.append(result.floor.words(result.metric))
+
+
 def plain_table(result: Result, width: int = 120) -> str:
     """The table and the findings as plain text, without colours."""
     out = StringIO()
     console = Console(file=out, width=width, color_system=None, force_terminal=False)
     console.print(closing_table(result))
     console.print(findings_text(result.certificate))
+    if result.floor is not None:
+        console.print(floor_text(result))
     return out.getvalue()
 
 
@@ -103,6 +114,8 @@ def table_json(result: Result) -> dict[str, Any]:
     return {
         "deployment": data["deployment"],
         "passed": result.passed,
+        "metric": data["metric"],
+        "floor": data["floor"],
         "status": result.certificate.status,
         "rows": [row | {"verdict": verdicts[row["name"]]} for row in data["rows"]],
         "certificate": data["certificate"],

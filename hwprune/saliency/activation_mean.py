@@ -20,7 +20,7 @@ def activation_mean(subject: Subject) -> list[np.ndarray]:
     anywhere is ranked by l1.
 
     Raises:
-        DataError: the subject has no data.
+        DataError: the subject has no task.
     """
     sums = by_channel_means(subject, _mean, IMAGES, relative=True)
     return sums.filled(lambda: l1(subject))

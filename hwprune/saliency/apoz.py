@@ -21,7 +21,7 @@ def apoz(subject: Subject) -> list[np.ndarray]:
     cannot be seen anywhere is ranked by l1.
 
     Raises:
-        DataError: the subject has no data.
+        DataError: the subject has no task.
     """
     sums = by_channel_means(subject, _positive, IMAGES, relative=False)
     return sums.filled(lambda: l1(subject))

@@ -11,14 +11,14 @@ from hwprune.run_folder import write_json
 
 if TYPE_CHECKING:
     from hwprune.channels.base import BaseNetwork
-    from hwprune.network.data import Data
+    from hwprune.task.task import Task
 
 
 def cache_file(
-    folder: Path, kind: str, name: str, base: BaseNetwork, data: Data | None, seed: int
+    folder: Path, kind: str, name: str, base: BaseNetwork, task: Task | None, seed: int
 ) -> Path:
     """Where it lies; other weights, another plan, other data or another seed lie elsewhere."""
-    content = "" if data is None else data.content_hash
+    content = "" if task is None else task.identity
     key = hashlib.sha256(f"{base.base_id} {name} {seed} {content}".encode()).hexdigest()
     return folder / f"{kind}-{name}-{key[:16]}.json"
 

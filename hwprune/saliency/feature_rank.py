@@ -62,7 +62,7 @@ def feature_ranks(subject: Subject) -> list[LayerRanks]:
     no rank that tells channels apart.
 
     Raises:
-        DataError: the subject has no data.
+        DataError: the subject has no task.
     """
     return [
         LayerRanks(layer=p.layer, size=(p.shape[2], p.shape[3]), spans=p.spans, ranks=ranks)

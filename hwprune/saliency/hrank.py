@@ -18,7 +18,7 @@ def hrank(subject: Subject) -> list[np.ndarray]:
     shares are added here. A group without maps of two rows and columns is ranked by l1.
 
     Raises:
-        DataError: the subject has no data.
+        DataError: the subject has no task.
     """
     sums = GroupScores(subject.plan)
     for layer in feature_ranks(subject):

@@ -41,7 +41,7 @@ def kfac(subject: Subject) -> list[np.ndarray]:
     All layers have one unit. A group that cannot be seen anywhere is ranked by l1.
 
     Raises:
-        DataError: the subject has no data.
+        DataError: the subject has no task.
     """
     graph = graph_module(subject)
     places = written_places(graph, subject, "norm")
@@ -50,10 +50,10 @@ def kfac(subject: Subject) -> list[np.ndarray]:
     # By place: sums over images and positions of z, z² and g², [3, C].
     moments = [torch.zeros(3, 1, dtype=torch.float64) for _ in places]
     seen = 0
-    for images, _ in batches(subject, IMAGES, BATCH):
-        for i, (z, g) in enumerate(with_gradients(graph, places, images, generator)):
+    for inputs in batches(subject, IMAGES, BATCH):
+        for i, (z, g) in enumerate(with_gradients(graph, places, inputs, generator)):
             moments[i] = moments[i] + torch.stack([_sum(z), _sum(z.square()), _sum(g.square())])
-        seen += len(images)
+        seen += len(inputs[0])
     sums = GroupScores(subject.plan)
     for place, total in zip(places, moments, strict=True):
         positions = math.prod(place.shape) / total.shape[1]

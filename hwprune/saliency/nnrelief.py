@@ -42,7 +42,7 @@ def nnrelief(subject: Subject) -> list[np.ndarray]:
     reads is ranked by l1.
 
     Raises:
-        DataError: the subject has no data.
+        DataError: the subject has no task.
     """
     graph = graph_module(subject)
     axes = {axis.layer: axis for axis in input_axes(graph, subject.plan)}
@@ -84,9 +84,9 @@ def _mean_inputs(
     observer = Observer(graph, {node: watch(node) for node in nodes})
     seen = 0
     with torch.inference_mode():
-        for images, _ in batches(subject, IMAGES, BATCH):
-            observer.run(images)
-            seen += len(images)
+        for inputs in batches(subject, IMAGES, BATCH):
+            observer.run(*inputs)
+            seen += len(inputs[0])
         return {node: mean / max(1, seen) for node, mean in means.items()}
 
 

@@ -13,6 +13,7 @@ from hwprune.saliency.output_axes import GroupScores
 from hwprune.saliency.places import Place, graph_module, written_places
 from hwprune.saliency.registry import Subject
 from hwprune.saliency.sample import batches
+from hwprune.task.items import Inputs
 
 BATCH = 32
 
@@ -48,7 +49,7 @@ def channel_means(
     """The mean over training images of a statistic of every place's channels, in one pass.
 
     Args:
-        subject: has data.
+        subject: has a task.
         statistic: sees each place behind its activations, a batch at a time.
         images: how many are looked at.
     """
@@ -68,16 +69,16 @@ def channel_means(
 
     observer = Observer(graph, {place.node: watch(place) for place in places})
     with torch.inference_mode():
-        for batch, _ in batches(subject, images, BATCH):
-            observer.run(batch)
-            seen += len(batch)
+        for batch in batches(subject, images, BATCH):
+            observer.run(*batch)
+            seen += len(batch[0])
     return [(p, (sums[p.node] / max(1, seen)).numpy()) for p in places if p.node in sums]
 
 
 def with_gradients(
     graph: fx.GraphModule,
     places: Sequence[Place],
-    images: torch.Tensor,
+    inputs: Inputs,
     generator: torch.Generator,
 ) -> list[tuple[torch.Tensor, torch.Tensor]]:
     """By place its value, and the gradient there of the outputs along a random direction.
@@ -90,7 +91,7 @@ def with_gradients(
     def watch(node: fx.Node) -> Callable[[torch.Tensor], None]:
         return lambda value: values.update({node: value})
 
-    outputs = Observer(graph, {place.node: watch(place.node) for place in places}).run(images)
+    outputs = Observer(graph, {place.node: watch(place.node) for place in places}).run(*inputs)
     direction = torch.randn(outputs.shape, generator=generator)
     at = [values[place.node] for place in places]
     found = torch.autograd.grad((outputs * direction).sum(), at, allow_unused=True)

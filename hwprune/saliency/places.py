@@ -15,7 +15,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from hwprune.errors import NetworkError
 from hwprune.saliency.output_axes import TURNS, OutputAxis, output_axes
 from hwprune.saliency.registry import Subject
-from hwprune.saliency.sample import data_of
+from hwprune.saliency.sample import task_of
+from hwprune.task.items import Inputs, example_of
 from hwprune_device.plan import Span
 
 Behind = Literal["norm", "activation"]
@@ -74,13 +75,13 @@ def written_places(graph: fx.GraphModule, subject: Subject, behind: Behind) -> l
 
     Args:
         graph: the subject's twin.
-        subject: its plan tells the layers, an image of its data the shapes.
+        subject: its plan tells the layers, an input of its task the shapes.
         behind: how far the way goes.
 
     Raises:
-        DataError: the subject has no data.
+        DataError: the subject has no task.
     """
-    shapes = _shapes(graph, data_of(subject).example())
+    shapes = _shapes(graph, example_of(task_of(subject)))
     places: dict[fx.Node, Place] = {}
     for axis in output_axes(graph, subject.plan):
         for node, channels in _writers(graph, axis):
@@ -140,7 +141,7 @@ def _passes(graph: fx.GraphModule, node: fx.Node, behind: Behind) -> bool:
     return behind == "activation" and node.op == "call_function" and node.target in _CHANNELWISE
 
 
-def _shapes(graph: fx.GraphModule, example: torch.Tensor) -> dict[fx.Node, tuple[int, ...]]:
+def _shapes(graph: fx.GraphModule, example: Inputs) -> dict[fx.Node, tuple[int, ...]]:
     """The shape of every tensor of the graph."""
     shapes: dict[fx.Node, tuple[int, ...]] = {}
 
@@ -152,5 +153,5 @@ def _shapes(graph: fx.GraphModule, example: torch.Tensor) -> dict[fx.Node, tuple
             return value
 
     with torch.no_grad():
-        Shapes(graph).run(example)
+        Shapes(graph).run(*example)
     return shapes

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from hwprune.channels.base import BaseNetwork
-    from hwprune.network.data import Data
+    from hwprune.task.task import Task
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -83,7 +83,7 @@ class Ranking:
 
 def rank(
     base: BaseNetwork,
-    data: Data | None,
+    task: Task | None,
     criterion: str = "l1",
     *,
     module: nn.Module | None = None,
@@ -95,7 +95,7 @@ def rank(
 
     Args:
         base: the unpruned network.
-        data: its data; None will do for criteria that look at weights alone.
+        task: what it is for; None will do for criteria that look at weights alone.
         criterion: a name that `criteria.find_criterion` knows.
         module: the base's torch twin where the caller has it already; its mode changes.
         cache: a folder; the ranking is read from there, or kept there.
@@ -106,7 +106,7 @@ def rank(
         InputError: there is no such criterion, or it needs data.
     """
     found = find_criterion(criterion)
-    seen = data if found.needs_data else None
+    seen = task if found.needs_data else None
     file = cache_file(cache, "ranking", criterion, base, seen, seed) if cache else None
     if file is not None and (known := _read(file, base.plan.widths)) is not None:
         return known
@@ -119,7 +119,7 @@ def rank(
         progress.begin(stage, None)  # else the criterion says how many images it looks at
     scores = found(
         Subject(
-            module=module, plan=base.plan, data=data, seed=seed, progress=progress, stage=stage
+            module=module, plan=base.plan, task=task, seed=seed, progress=progress, stage=stage
         )
     )
     ranking = Ranking(

@@ -14,7 +14,7 @@ from hwprune.progress import Progress, Silent
 if TYPE_CHECKING:
     from torch import nn
 
-    from hwprune.network.data import Data
+    from hwprune.task.task import Task
     from hwprune_device.plan import CutPlan
 
 
@@ -25,7 +25,7 @@ class Subject:
     module: nn.Module
     """The torch twin of the base network; a criterion leaves its weights as they are."""
     plan: CutPlan
-    data: Data | None
+    task: Task | None
     """None where the criterion looks at weights alone."""
     seed: int
     progress: Progress = field(default_factory=Silent)
@@ -53,7 +53,7 @@ class Criterion:
         Raises:
             DataError: the criterion needs data and the subject has none.
         """
-        if self.needs_data and subject.data is None:
+        if self.needs_data and subject.task is None:
             raise DataError(
                 f"the {self.name} criterion needs training data",
                 next_step="give data, or take a criterion that looks at weights alone, such as l1",

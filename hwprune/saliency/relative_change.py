@@ -11,17 +11,18 @@ loss there are added up over a short window of images; then the next eighth, and
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch.func import functional_call
 
 from hwprune.saliency.input_axes import InputAxis, input_axes
 from hwprune.saliency.l1 import l1
 from hwprune.saliency.output_axes import GroupScores
 from hwprune.saliency.registry import Subject, criterion
-from hwprune.saliency.sample import batches, data_of
+from hwprune.saliency.sample import loss_of, taught
+from hwprune.task.items import Inputs
 from hwprune_device.plan import STAYS
 
 ROUNDS = 2
@@ -40,13 +41,11 @@ def relative_change(subject: Subject) -> list[np.ndarray]:
     A group that only grouped convolutions read is ranked by l1.
 
     Raises:
-        DataError: the subject has no data.
+        DataError: the subject has no task.
     """
     axes = list(input_axes(subject.module.eval(), subject.plan))
     best = [torch.full((axis.parameter.shape[axis.axis],), -torch.inf) for axis in axes]
-    # Small data sets have shorter windows, so that every channel gets its turn.
-    window = max(1, min(IMAGES, len(data_of(subject).train) // (ROUNDS * WINDOWS)))
-    images = batches(subject, ROUNDS * WINDOWS * window, window)
+    images = _again_and_again(subject)
     rng = np.random.default_rng(subject.seed)
     for _ in range(ROUNDS):
         turns = [rng.permutation(group.width) % WINDOWS for group in subject.plan.groups]
@@ -64,20 +63,24 @@ def _round(
     subject: Subject,
     axes: list[InputAxis],
     turns: list[np.ndarray],
-    images: Iterator[tuple[torch.Tensor, torch.Tensor]],
+    images: Iterator[tuple[Inputs, Any, int]],
 ) -> list[torch.Tensor]:
     """By axis and channel, the pull in the one window in which the channel was away."""
     pulls = [torch.zeros(axis.parameter.shape[axis.axis]) for axis in axes]
     for window in range(WINDOWS):
-        batch = next(images, None)
-        if batch is None:
-            break
+        batch = next(images)
         away = [_away(axis, turns, window) for axis in axes]
         for pull, gone, slope in zip(
             pulls, away, _slopes(subject, axes, away, batch), strict=True
         ):
             pull[gone] = slope[gone]
     return pulls
+
+
+def _again_and_again(subject: Subject) -> Iterator[tuple[Inputs, Any, int]]:
+    """Windows without end: in a small data set too every channel gets its turn."""
+    while True:
+        yield from taught(subject, ROUNDS * WINDOWS * IMAGES, IMAGES)
 
 
 def _away(axis: InputAxis, turns: list[np.ndarray], window: int) -> torch.Tensor:
@@ -97,7 +100,7 @@ def _slopes(
     subject: Subject,
     axes: list[InputAxis],
     away: list[torch.Tensor],
-    batch: tuple[torch.Tensor, torch.Tensor],
+    batch: tuple[Inputs, Any, int],
 ) -> list[torch.Tensor]:
     """Σ |dL/dw| by axis and channel, with the weights that read absent channels at zero."""
     weights = {}
@@ -105,8 +108,8 @@ def _slopes(
         shape = [-1 if i == axis.axis else 1 for i in range(axis.parameter.ndim)]
         kept = axis.parameter.detach() * (~gone).reshape(shape)
         weights[axis.name] = kept.requires_grad_()
-    images, labels = batch
-    loss = F.cross_entropy(functional_call(subject.module, weights, (images,)), labels)
+    inputs, targets, _ = batch
+    loss = loss_of(subject)(functional_call(subject.module, weights, inputs), targets)
     found = torch.autograd.grad(loss, list(weights.values()), allow_unused=True)
     return [
         axis.columns(torch.zeros_like(axis.parameter) if g is None else g).detach().abs().sum(1)

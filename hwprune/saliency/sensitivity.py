@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from hwprune.channels.base import BaseNetwork
-    from hwprune.network.data import Data
+    from hwprune.task.task import Task
     from hwprune_device.plan import CutPlan
 
 Reading = Literal["rank", "protect"]
@@ -99,7 +99,7 @@ class Sensitivity:
 
 def sense(
     base: BaseNetwork,
-    data: Data,
+    task: Task,
     *,
     low_rank: float = LOW_RANK,
     threshold: float = THRESHOLD,
@@ -112,14 +112,14 @@ def sense(
 
     Args:
         base: the unpruned network.
-        data: training images are drawn from it.
+        task: gives the inputs that are looked at.
         low_rank: see `Sensitivity`; `threshold` alike. Neither is part of what is cached.
         module: the base's torch twin where the caller has it already; its mode changes.
         cache: a folder; the ranks are read from there, or kept there.
         seed: of the images.
         progress: told of the images.
     """
-    file = cache_file(cache, "feature-ranks", "layers", base, data, seed) if cache else None
+    file = cache_file(cache, "feature-ranks", "layers", base, task, seed) if cache else None
     layers = _read(file) if file is not None else None
     if layers is None:
         if module is None:
@@ -131,7 +131,7 @@ def sense(
             Subject(
                 module=module,
                 plan=base.plan,
-                data=data,
+                task=task,
                 seed=seed,
                 progress=progress,
                 stage="rank of feature maps",

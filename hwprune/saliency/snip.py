@@ -14,11 +14,10 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 from hwprune.saliency.output_axes import GroupScores, output_axes
 from hwprune.saliency.registry import Subject, criterion
-from hwprune.saliency.sample import batches
+from hwprune.saliency.sample import loss_of, taught
 
 IMAGES = 1024
 BATCH = 64
@@ -28,16 +27,17 @@ BATCH = 64
 def snip(subject: Subject) -> list[np.ndarray]:
     """|Σ w dL/dw| over a channel's weights, by layer relative to its mean, summed over layers.
 
-    L is the cross-entropy over all images together, as in SNIP, not that of single batches.
+    L is the task's loss over all items together, as in SNIP, not that of single batches.
 
     Raises:
-        DataError: the subject has no data.
+        DataError: the subject has no task.
     """
     module = subject.module.eval()
     axes = [a for a in output_axes(module, subject.plan) if a.is_weight and not a.is_norm]
     slopes = [torch.zeros_like(axis.parameter) for axis in axes]
-    for images, labels in batches(subject, IMAGES, BATCH):
-        loss = F.cross_entropy(module(images), labels, reduction="sum")
+    lose = loss_of(subject)
+    for inputs, targets, count in taught(subject, IMAGES, BATCH):
+        loss = lose(module(*inputs), targets) * count
         found = torch.autograd.grad(loss, [axis.parameter for axis in axes], allow_unused=True)
         for slope, gradient in zip(slopes, found, strict=True):
             if gradient is not None:

@@ -13,6 +13,7 @@ import torch
 from hwprune.saliency.output_axes import GroupScores, OutputAxis, output_axes
 from hwprune.saliency.registry import Subject, criterion
 from hwprune.saliency.sample import batches
+from hwprune.task.items import Inputs
 
 IMAGES = 1024
 BATCH = 16
@@ -28,13 +29,13 @@ def taylor(subject: Subject) -> list[np.ndarray]:
     alone are summed: scaling both is scaling the channel, which is what a cut does.
 
     Raises:
-        DataError: the subject has no data.
+        DataError: the subject has no task.
     """
     axes = _gates(list(output_axes(subject.module, subject.plan)))
     generator = torch.Generator().manual_seed(subject.seed)
     totals: dict[str, torch.Tensor] = {}
-    for images, _ in batches(subject, IMAGES, BATCH):
-        for layer, effect in _effects(subject, axes, images, generator).items():
+    for inputs in batches(subject, IMAGES, BATCH):
+        for layer, effect in _effects(subject, axes, inputs, generator).items():
             totals[layer] = totals.get(layer, torch.zeros(())) + effect.square()
     sums = GroupScores(subject.plan)
     for layer, spans in {axis.layer: axis.spans for axis in axes}.items():
@@ -54,11 +55,11 @@ def _gates(axes: list[OutputAxis]) -> list[OutputAxis]:
 
 
 def _effects(
-    subject: Subject, axes: list[OutputAxis], images: torch.Tensor, generator: torch.Generator
+    subject: Subject, axes: list[OutputAxis], inputs: Inputs, generator: torch.Generator
 ) -> dict[str, torch.Tensor]:
     """Σ weight * gradient by layer and channel, for one batch and one random direction."""
     module = subject.module.eval()
-    outputs = module(images)
+    outputs = module(*inputs)
     direction = torch.randn(outputs.shape, generator=generator)
     gradients = torch.autograd.grad(
         (outputs * direction).sum(), [axis.parameter for axis in axes], allow_unused=True

@@ -27,7 +27,7 @@ from hwprune.search.multiplier import Gains
 
 LEARNER_STATE = (COMPONENT_RL_MODULE, COMPONENT_OPTIMIZER, MULTIPLIER)
 SCALE = 10.0
-"""Rewards and costs are in tenths of the base accuracy and of the limit: about 1 in size."""
+"""Rewards and costs are in tenths of the base quality and of the limit: about 1 in size."""
 
 
 class ConstrainedPPOConfig(PPOConfig):
@@ -126,7 +126,7 @@ class ConstrainedPPO(PPO):
         if self.pending is not None:
             episodes, ticket = self.pending
             self.outcomes = self.desk.resolve(ticket)
-            write_outcomes(episodes, self.outcomes, self.desk.turn.problem.base_accuracy)
+            write_outcomes(episodes, self.outcomes, self.desk.turn.problem.base_quality)
             self._learn(episodes)
         self.pending = proposed
 
@@ -157,10 +157,10 @@ class ConstrainedPPO(PPO):
 
 
 def write_outcomes(
-    episodes: Sequence[SingleAgentEpisode], outcomes: Outcomes, base_accuracy: float
+    episodes: Sequence[SingleAgentEpisode], outcomes: Outcomes, base_quality: float
 ) -> None:
     """Write the rewards and costs that came late into the last steps of their episodes."""
-    rewards = SCALE * (outcomes.accuracy / base_accuracy - 1.0)
+    rewards = SCALE * (outcomes.quality / base_quality - 1.0)
     costs = SCALE * (outcomes.used - 1.0)
     for episode, reward, cost in zip(episodes, rewards, costs, strict=True):
         episode.set_rewards(new_data=np.array([reward]), at_indices=[-1])

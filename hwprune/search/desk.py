@@ -37,7 +37,7 @@ class Ticket:
 class Outcomes:
     """What became of a batch."""
 
-    accuracy: np.ndarray
+    quality: np.ndarray
     """[episodes], 0..1."""
     used: np.ndarray
     """Cost over limit, 1 at the limit, [episodes, constraints]."""
@@ -92,23 +92,23 @@ class Desk:
         self.advisor.learn(self.turn.evaluations)
         table, count = self.advisor.table, len(ticket.widths)
         labels = self.turn.problem.constraints
-        accuracy, used = np.zeros(count), np.ones((count, len(labels)))
+        quality, used = np.zeros(count), np.ones((count, len(labels)))
         if table.known:
-            accuracy, used = table.accuracy(ticket.widths), table.used(ticket.widths)
+            quality, used = table.quality(ticket.widths), table.used(ticket.widths)
         for i, evaluation in done.items():
             if evaluation.failure is None:
-                accuracy[i] = evaluation.accuracy
+                quality[i] = evaluation.quality
                 used[i] = [1 + evaluation.excess[label] for label in labels]
             else:
-                accuracy[i], used[i] = self._failed()
-        return Outcomes(accuracy=accuracy, used=used, measured=np.isin(range(count), list(done)))
+                quality[i], used[i] = self._failed()
+        return Outcomes(quality=quality, used=used, measured=np.isin(range(count), list(done)))
 
     def _failed(self) -> tuple[float, np.ndarray]:
         """What a failure counts as: the worst seen, so it repels without drowning the rest."""
         good = [e for e in self.turn.evaluations if e.failure is None]
-        accuracy = min((e.accuracy or 0.0 for e in good), default=0.0)
+        quality = min((e.quality or 0.0 for e in good), default=0.0)
         worst = [
             1 + max([FAILED_EXCESS, *(e.excess[label] for e in good)])
             for label in self.turn.problem.constraints
         ]
-        return accuracy, np.array(worst)
+        return quality, np.array(worst)

@@ -1,4 +1,4 @@
-"""The evaluator: asks for accuracy and cost side by side, joins them, and keeps the count."""
+"""The evaluator: what each method has asked for, and how much it may still ask for."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 
 from hwprune.candidate import Candidate
 from hwprune.evaluation import Evaluation
-from hwprune.search.problem import Cost, SearchProblem
-from hwprune_device.reading import Failure
+from hwprune.futures import joined, relay
+from hwprune.search.problem import SearchProblem
 
 
 class Evaluator:
@@ -28,7 +29,7 @@ class Evaluator:
         self.problem = problem
         self._record = record
         self._asked: dict[str, dict[Candidate, Future[Evaluation]]] = defaultdict(dict)
-        self._joins: dict[Candidate, _Join] = {}
+        self._known: dict[Candidate, Future[Evaluation]] = {}
         self._lock = threading.RLock()
         self.waited_s = 0.0
         """How long methods have waited for evaluations; the rest of their time is their own."""
@@ -64,9 +65,9 @@ class Evaluator:
                 )
             for candidate in new:
                 self._check(candidate)
-            unknown = [c for c in new if c not in self._joins]
-            for candidate in unknown:
-                self._joins[candidate] = _Join()
+            # Promises are there before anything starts: what is known may answer at once.
+            unknown = [c for c in new if c not in self._known]
+            self._known.update({c: Future() for c in unknown})
             for candidate in new:
                 asked[candidate] = self._promise(method, len(asked) + 1, candidate)
         self._start(unknown)
@@ -94,76 +95,19 @@ class Evaluator:
             raise ValueError(f"not a candidate of this space: {candidate.widths}")
 
     def _start(self, candidates: list[Candidate]) -> None:
-        """Outside the lock: callables may answer at once, which calls back into this object."""
+        """Outside the lock: what is known answers at once, which calls back into this object."""
         if not candidates:
             return
-        scores = self.problem.accuracy(candidates)
-        costs = self.problem.cost(candidates)
-        for candidate, score, cost in zip(candidates, scores, costs, strict=True):
-            self._joins[candidate].watch(score, cost)
+        for candidate, future in zip(candidates, self.problem.evaluate(candidates), strict=True):
+            relay(future, self._known[candidate])
 
     def _promise(self, method: str, number: int, candidate: Candidate) -> Future[Evaluation]:
-        """The evaluation that will come of a join, in this method's own name."""
-        promise: Future[Evaluation] = Future()
+        """The evaluation that will come, in this method's own name."""
 
-        def complete(done: Future[tuple[float | Failure, Cost | Failure]]) -> None:
-            error = done.exception()
-            if error is not None:
-                promise.set_exception(error)
-                return
-            evaluation = _join(method, number, candidate, *done.result())
+        def named(found: Evaluation) -> Evaluation:
+            evaluation = replace(found, method=method, number=number)
             if self._record is not None:
                 self._record(evaluation)
-            promise.set_result(evaluation)
+            return evaluation
 
-        self._joins[candidate].both.add_done_callback(complete)
-        return promise
-
-
-class _Join:
-    """Accuracy and cost of one candidate, complete when both have come."""
-
-    def __init__(self) -> None:
-        self.both: Future[tuple[float | Failure, Cost | Failure]] = Future()
-        self._missing = 2
-        self._lock = threading.Lock()
-
-    def watch(self, score: Future[float | Failure], cost: Future[Cost | Failure]) -> None:
-        """Take what comes of the two, in whichever order they come."""
-
-        def arrived(_: object) -> None:
-            with self._lock:
-                self._missing -= 1
-                if self._missing:
-                    return
-            try:
-                self.both.set_result((score.result(), cost.result()))
-            except Exception as error:  # whoever waits for this candidate must hear of it
-                self.both.set_exception(error)
-
-        score.add_done_callback(arrived)
-        cost.add_done_callback(arrived)
-
-
-def _join(
-    method: str, number: int, candidate: Candidate, score: float | Failure, cost: Cost | Failure
-) -> Evaluation:
-    failure = next((x for x in (cost, score) if isinstance(x, Failure)), None)
-    if failure is not None or isinstance(score, Failure) or isinstance(cost, Failure):
-        return Evaluation(
-            method=method,
-            number=number,
-            candidate=candidate,
-            accuracy=None,
-            excess={},
-            costs={},
-            failure=failure,
-        )
-    return Evaluation(
-        method=method,
-        number=number,
-        candidate=candidate,
-        accuracy=float(score),
-        excess=dict(cost.excess),
-        costs=dict(cost.costs),
-    )
+        return joined([self._known[candidate]], named)

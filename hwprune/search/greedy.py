@@ -1,6 +1,6 @@
 """A greedy cut in the manner of NetAdapt (Yang et al., 2018), round by round as measured.
 
-In each round every group is tried one step narrower, and the cuts with the least accuracy lost for
+In each round every group is tried one step narrower, and the cuts with the least quality lost for
 the cost they save are taken until the round's share of the way is gone. NetAdapt takes one cut a
 round; with few evaluations for many groups a round must take several.
 """
@@ -123,7 +123,7 @@ def _take(
 def _worth(
     problem: SearchProblem, state: Evaluation, found: dict[int, Evaluation]
 ) -> list[tuple[float, int, float, int]]:
-    """By group that can be cut: accuracy lost per cost saved, the group, the saving, the width."""
+    """By group that can be cut: quality lost per cost saved, the group, the saving, the width."""
     worth = []
     whole = problem.estimate(state.candidate.widths)
     for group in range(len(problem.space.groups)):
@@ -136,7 +136,7 @@ def _worth(
         lost = 0.01
         if found:
             saved = state.worst_excess - found[group].worst_excess
-            lost = max(0.0, (state.accuracy or 0.0) - (found[group].accuracy or 0.0))
+            lost = max(0.0, (state.quality or 0.0) - (found[group].quality or 0.0))
         if saved > 1e-3:
             worth.append((lost / saved, group, saved, narrower.widths[group]))
     return worth

@@ -1,7 +1,7 @@
-"""The loss table: what scores of whole candidates tell of the accuracy that each cut loses.
+"""The loss table: what scores of whole candidates tell of the quality that each cut loses.
 
-Ridge regression of -log(accuracy / base accuracy), which is nearly a sum over groups where
-accuracy itself is not. It leans on `harm`, what the saliency ranking holds the removed channels to
+Ridge regression of -log(quality / base quality), which is nearly a sum over groups where
+quality itself is not. It leans on `harm`, what the saliency ranking holds the removed channels to
 be worth, which tells of groups that no candidate so far has cut; bench_table shows how far.
 """
 
@@ -15,18 +15,18 @@ from hwprune.candidate import GroupChoice
 from hwprune.search.ridge import Blocks, Ridge
 
 FLOOR = 0.03
-"""Accuracies below this are taken as this: their logarithm says nothing."""
+"""Qualities below this are taken as this: their logarithm says nothing."""
 
 
 class LossTable:
     """What is believed about the loss of any widths."""
 
     def __init__(
-        self, groups: Sequence[GroupChoice], harm: Sequence[np.ndarray], base_accuracy: float
+        self, groups: Sequence[GroupChoice], harm: Sequence[np.ndarray], base_quality: float
     ) -> None:
         """`harm`: by group and choice, see `SearchProblem.harm`."""
         self._full = np.array([g.width for g in groups], float)
-        self._base_accuracy = max(base_accuracy, FLOOR)
+        self._base_quality = max(base_quality, FLOOR)
         self._harm = np.zeros((len(groups), int(self._full.max()) + 1))
         most = sum(float(np.abs(row).max()) for row in harm) or 1.0
         for g, (group, row) in enumerate(zip(groups, harm, strict=True)):
@@ -38,14 +38,14 @@ class LossTable:
         """Typical error of `predict` at widths it has not seen."""
         return self._ridge.error
 
-    def fit(self, widths: np.ndarray, accuracy: np.ndarray) -> None:
-        """Learn from accuracies [n], 0..1, of candidates [n, groups]."""
-        share = np.clip(accuracy, FLOOR, 1.0) / self._base_accuracy
-        # An error of a point weighs more in the logarithm of a low accuracy: trust those less.
+    def fit(self, widths: np.ndarray, quality: np.ndarray) -> None:
+        """Learn from qualities [n], 0..1, of candidates [n, groups]."""
+        share = np.clip(quality, FLOOR, 1.0) / self._base_quality
+        # An error of a point weighs more in the logarithm of a low quality: trust those less.
         self._ridge.fit(self._rows(widths), -np.log(share), np.minimum(share, 1.0) ** 2)
 
     def predict(self, widths: np.ndarray) -> np.ndarray:
-        """Loss, -log(accuracy / base accuracy), of candidates [n, groups]; [n]."""
+        """Loss, -log(quality / base quality), of candidates [n, groups]; [n]."""
         return self._ridge.predict(self._rows(widths))
 
     def _rows(self, widths: np.ndarray) -> Blocks:

@@ -161,11 +161,11 @@ class PolicySearch:
         return {
             "evaluations": len(self._turn.evaluations),
             "measured": int(outcomes.measured.sum()),
-            "accuracy_mean": float(outcomes.accuracy[seen].mean()),
+            "quality_mean": float(outcomes.quality[seen].mean()),
             "excess_mean": dict(zip(labels, excess.tolist(), strict=True)),
             "multipliers": dict(zip(labels, learner.multiplier.values.tolist(), strict=True)),
             "std": self._algorithm.spread(self._desk.left),
-            "best_accuracy": None if best is None else best.accuracy,
+            "best_quality": None if best is None else best.quality,
         }
 
     def _save(self, folder: Path) -> None:

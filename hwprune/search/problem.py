@@ -1,31 +1,17 @@
-"""What a search is given: a space, two callables that tell accuracy and cost, and an allowance."""
+"""What a search is given: a space, one callable that evaluates candidates, and an allowance."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 
 import numpy as np
 
 from hwprune.candidate import Candidate, SearchSpace
+from hwprune.evaluation import Evaluation
 from hwprune.layer import Layer
-from hwprune_device.reading import Failure
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cost:
-    """What a candidate was measured to cost, by constraint label."""
-
-    excess: Mapping[str, float]
-    """Over the limit, as a fraction of it; 0 or less means kept."""
-    costs: Mapping[str, float]
-    """In the constraint's own unit, without its interval."""
-
-
-Scores = list[Future[float | Failure]]
-"""Accuracies 0..1, one future a candidate."""
-Costs = list[Future[Cost | Failure]]
+from hwprune.metric import Metric
 
 ROUNDS = 12
 """A method that learns as it goes learns about so many times at least, however many boards."""
@@ -33,17 +19,15 @@ ROUNDS = 12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchProblem:
-    """Find the most accurate candidate that is measured to keep every constraint."""
+    """Find the candidate of the highest quality that is measured to keep every constraint."""
 
     space: SearchSpace
     features: np.ndarray
     """[groups, features], each within about [-1, 1]: what a policy sees of a group."""
     constraints: tuple[str, ...]
-    """Labels, as in `Cost.excess`."""
-    accuracy: Callable[[Sequence[Candidate]], Scores]
-    """Starts scoring and returns at once."""
-    cost: Callable[[Sequence[Candidate]], Costs]
-    """Starts measuring and returns at once."""
+    """Labels, as in `Evaluation.excess`."""
+    evaluate: Callable[[Sequence[Candidate]], list[Future[Evaluation]]]
+    """Starts scoring and measuring and returns at once; a failure is an evaluation too."""
     layers: tuple[Layer, ...]
     """What of the structure a board's time hangs on."""
     harm: tuple[np.ndarray, ...]
@@ -53,8 +37,10 @@ class SearchProblem:
     evaluations: int
     """How many different candidates each method may have evaluated."""
     seed: int
-    base_accuracy: float
-    """Accuracy of the unpruned network, 0..1, on the same images."""
+    base_quality: float
+    """Of the unpruned network, 0..1, on the same items."""
+    metric: Metric = Metric(name="score")  # noqa: RUF009, it is frozen
+    """What scores are, to write them down."""
     boards: int = 1
     """How many boards measure different candidates at the same time."""
 

@@ -141,20 +141,20 @@ def _within(
 
 
 def scan_losses(problem: SearchProblem, scan: Sequence[Evaluation]) -> list[np.ndarray]:
-    """Accuracy lost by each choice of each group, [choices] each, from a scan.
+    """Quality lost by each choice of each group, [choices] each, from a scan.
 
     Between scanned widths losses are lines, and the line goes on below the smallest scanned width.
     """
     full = problem.space.widest
-    base = problem.base_accuracy
+    base = problem.base_quality
     points: list[dict[int, float]] = [{g.width: 0.0} for g in problem.space.groups]
     for evaluation in scan:
         pairs = zip(evaluation.candidate.widths, full.widths, strict=True)
         cut = [i for i, (width, whole) in enumerate(pairs) if width != whole]
-        if len(cut) == 1 and evaluation.accuracy is not None:
+        if len(cut) == 1 and evaluation.quality is not None:
             width = evaluation.candidate.widths[cut[0]]
             # Noise can make a cut look good; believing that would cut it to nothing.
-            points[cut[0]][width] = max(0.0, base - evaluation.accuracy)
+            points[cut[0]][width] = max(0.0, base - evaluation.quality)
     known = [max(p.values()) for p in points if len(p) > 1]
     typical = float(np.median(known)) if known else 0.01
     return [_curve(g, p, typical) for g, p in zip(problem.space.groups, points, strict=True)]

@@ -1,4 +1,4 @@
-"""The table: what is believed about accuracy and cost of candidates that were not evaluated.
+"""The table: what is believed about quality and cost of candidates that were not evaluated.
 
 Learned from every evaluation so far. It answers in microseconds, and knows how far it errs.
 """
@@ -28,7 +28,7 @@ class Table:
         full = [g.width for g in problem.space.groups]
         self.known = False
         """Whether anything was fitted yet."""
-        self._losses = LossTable(problem.space.groups, problem.harm, problem.base_accuracy)
+        self._losses = LossTable(problem.space.groups, problem.harm, problem.base_quality)
         self._costs = {label: CostTable(problem.layers, full) for label in problem.constraints}
 
     def fit(self, evaluations: Sequence[Evaluation]) -> None:
@@ -38,18 +38,18 @@ class Table:
             return
         self.known = True
         widths = np.array([e.candidate.widths for e in good])
-        self._losses.fit(widths, np.array([e.accuracy or 0.0 for e in good]))
+        self._losses.fit(widths, np.array([e.quality or 0.0 for e in good]))
         for label, costs in self._costs.items():
             used = np.array([1 + e.excess[label] for e in good])
             costs.fit(widths, used, np.exp(-(((used - 1) / NEAR) ** 2)) + FAR_WEIGHT)
 
     def loss(self, widths: np.ndarray) -> np.ndarray:
-        """Believed loss, -log(accuracy / base accuracy), of widths [n, groups]; [n]."""
+        """Believed loss, -log(quality / base quality), of widths [n, groups]; [n]."""
         return self._losses.predict(widths)
 
-    def accuracy(self, widths: np.ndarray) -> np.ndarray:
-        """Believed accuracy, 0..1, of widths [n, groups]; [n]."""
-        return np.clip(self.problem.base_accuracy * np.exp(-self.loss(widths)), 0.0, 1.0)
+    def quality(self, widths: np.ndarray) -> np.ndarray:
+        """Believed quality, 0..1, of widths [n, groups]; [n]."""
+        return np.clip(self.problem.base_quality * np.exp(-self.loss(widths)), 0.0, 1.0)
 
     def used(self, widths: np.ndarray) -> np.ndarray:
         """Believed cost over limit, 1 at the limit, of widths [n, groups]; [n, constraints]."""

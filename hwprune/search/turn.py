@@ -32,7 +32,7 @@ class Turn:
 
     @property
     def best(self) -> Evaluation | None:
-        """The most accurate feasible evaluation so far."""
+        """The best feasible evaluation so far."""
         return best_of(self.evaluations)
 
     @property
@@ -104,4 +104,8 @@ class Turn:
 
     def _note(self) -> str:
         best = self.best
-        return "nothing feasible yet" if best is None else f"best {best.accuracy or 0.0:.2%}"
+        return (
+            "nothing feasible yet"
+            if best is None
+            else f"best {self.problem.metric.text(best.score)}"
+        )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from hwprune.task.metric import Metric
+from hwprune.metric import Metric
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,6 +23,7 @@ Part = Literal["train", "calibration", "heldout", "final", "test"]
 are, in an order that is always the same. `heldout`: scores candidates in the search. `final`:
 compares the finalists. `test`: looked at once, at the end."""
 
+PARTS: tuple[Part, ...] = ("train", "calibration", "heldout", "final", "test")
 Run = Callable[..., Any]
 """A network that only infers, called as the module is: tensors (N first) in, its outputs out. It
 is a torch module or a board, so its outputs are float32 on the CPU and have no gradient."""
@@ -43,14 +44,15 @@ class Remake:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Task:
-    """What a network is for. Only `score` and `inputs` have to be there."""
+    """What a network is for. Only `inputs` has to be there."""
 
-    score: Callable[[Run, Part, float], Score | float | Mapping[str, float]]
-    """`score(run, part, share)`: how well a network does on the first `share` (0..1) of a part.
-    A function that takes fewer arguments is called with those it takes."""
     inputs: Callable[[Part, int], Iterable[Any]]
     """`inputs(part, count)`: batches of what the network takes, `count` items in all or as many as
     there are: a tensor N …, or a tuple of them for a network of several inputs. Streamed."""
+    score: Callable[[Run, Part, float], Score | float | Mapping[str, float]] | None = None
+    """`score(run, part, share)`: how well a network does on the first `share` (0..1) of a part.
+    A function that takes fewer arguments is called with those it takes. Without it the score is
+    how far a network agrees with the unpruned one."""
     metric: Metric = field(default_factory=lambda: Metric(name="score"))
     loss: Callable[[Any, Any], torch.Tensor] | None = None
     """`loss(outputs, targets)`: what training makes small. Without it, and without `train`,
@@ -62,6 +64,8 @@ class Task:
     train: Callable[[nn.Module, nn.Module, Recipe, Path, Progress], None] | None = None
     """`train(module, teacher, recipe, folder, progress)`: trains the module in place by whatever
     the user trains with; `folder` is kept for its checkpoints."""
+    calibration: int = 250
+    """How many items re-calibrate BatchNorm in a cut network."""
     check: Callable[[Any], None] | None = None
     """`check(outputs)` raises a NetworkError where outputs of a batch do not fit the task."""
     output_kinds: tuple[OutputKind, ...] = ()

@@ -1,7 +1,7 @@
 """A simulated pruning problem whose optimum is known exactly, to compare search methods on.
 
 A chain of layers. Latency is a sum over neighbouring layers of a staircase in both widths, in
-whole quanta; the loss of accuracy is a convex sum with interactions of neighbours, seen through an
+whole quanta; the loss of quality is a convex sum with interactions of neighbours, seen through an
 exponential. Both are chains, so dynamic programming finds the true optimum. Readings carry noise
 that is fixed for a candidate, as a stored reading's is.
 """
@@ -11,16 +11,16 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from hwprune.candidate import Candidate, GroupChoice, SearchSpace
+from hwprune.evaluation import Evaluation, failed
 from hwprune.layer import ChannelCount, Layer
-from hwprune.search.problem import Cost, SearchProblem
+from hwprune.search.problem import SearchProblem
 from hwprune.width_limit import width_choices
 from hwprune_device.reading import Failure
 
@@ -32,8 +32,8 @@ QUANTA = 4000
 class Difficulty:
     """How noisy and how tangled a synthetic problem is."""
 
-    accuracy_noise: float = 0.007
-    """Standard deviation of a measured accuracy, 0..1: about 1,000 held-out images."""
+    quality_noise: float = 0.007
+    """Standard deviation of a measured quality, 0..1: about 1,000 held-out images."""
     latency_noise: float = 0.015
     """Relative standard deviation of a measured latency."""
     interaction: float = 0.3
@@ -97,7 +97,7 @@ class SyntheticProblem:
         self._slope = np.exp(rng.normal(0, 1.0, groups))
         self._power = rng.uniform(1.2, 2.6, groups)
         self._tangle = rng.uniform(-0.4, 1.0, groups) * self.difficulty.interaction
-        self.base_accuracy, self._chance = 0.94, 0.10
+        self.base_quality, self._chance = 0.94, 0.10
 
     def _calibrate_losses(self) -> None:
         """Scale losses so that the uniform cut that keeps the budget scores about 60 %."""
@@ -129,9 +129,9 @@ class SyntheticProblem:
         first = self.space.groups[0].width
         return list(zip(range(len(widths)), (first, *widths[:-1]), widths, strict=True))
 
-    def true_accuracy(self, widths: Sequence[int]) -> float:
+    def true_quality(self, widths: Sequence[int]) -> float:
         """Without noise, 0..1."""
-        return self._chance + (self.base_accuracy - self._chance) * math.exp(-self._loss(widths))
+        return self._chance + (self.base_quality - self._chance) * math.exp(-self._loss(widths))
 
     def true_cost(self, label: str, widths: Sequence[int]) -> float:
         """Without noise: quanta for a latency, a count for params."""
@@ -156,41 +156,39 @@ class SyntheticProblem:
         whole = self._area @ (np.concatenate([self._widest[:1], self._widest[:-1]]) * self._widest)
         return float(self._area @ (before * own) / whole)
 
-    def accuracy(self, candidates: Sequence[Candidate]) -> list[Future[float | Failure]]:
-        """Measured accuracies, each with its candidate's own noise."""
-        return [self._later(self._score, c) for c in candidates]
-
-    def cost(self, candidates: Sequence[Candidate]) -> list[Future[Cost | Failure]]:
-        """Measured costs, each with its candidate's own noise."""
+    def evaluate(self, candidates: Sequence[Candidate]) -> list[Future[Evaluation]]:
+        """Measured qualities and costs, each with its candidate's own noise."""
         with self._lock:
             self.asked += len(candidates)
-        return [self._later(self._measure, c) for c in candidates]
+        return [self._later(candidate) for candidate in candidates]
 
-    def _later(self, work: Callable[[Candidate], Any], candidate: Candidate) -> Future[Any]:
+    def _later(self, candidate: Candidate) -> Future[Evaluation]:
         if self._workers is not None:
-            return self._workers.submit(self._slowly, work, candidate)
-        done: Future[Any] = Future()
-        done.set_result(work(candidate))
+            return self._workers.submit(self._slowly, candidate)
+        done: Future[Evaluation] = Future()
+        done.set_result(self._evaluation(candidate))
         return done
 
-    def _slowly(self, work: Callable[[Candidate], Any], candidate: Candidate) -> object:
+    def _slowly(self, candidate: Candidate) -> Evaluation:
         time.sleep(self.difficulty.delay_s)
-        return work(candidate)
+        return self._evaluation(candidate)
 
     def _noise(self, candidate: Candidate) -> np.random.Generator:
         return np.random.default_rng([self.seed, 1, *candidate.widths])
 
-    def _score(self, candidate: Candidate) -> float | Failure:
-        noise = self._noise(candidate).normal() * self.difficulty.accuracy_noise
-        return float(np.clip(self.true_accuracy(candidate.widths) + noise, 0, 1))
-
-    def _measure(self, candidate: Candidate) -> Cost | Failure:
-        _, noise, luck = (r := self._noise(candidate)).normal(), r.normal(), r.random()
-        noise *= self.difficulty.latency_noise
+    def _evaluation(self, candidate: Candidate) -> Evaluation:
+        chance = self._noise(candidate)
+        of_quality, of_latency, luck = chance.normal(), chance.normal(), chance.random()
         if luck < self.difficulty.failing:
-            return Failure(stage="build", message="simulated")
+            return failed(candidate, Failure(stage="build", message="simulated"))
+        quality = self.true_quality(candidate.widths) + of_quality * self.difficulty.quality_noise
+        noise = of_latency * self.difficulty.latency_noise
         noises = {c: noise if c.startswith("latency") else 0.0 for c in self.constraints}
-        return Cost(
+        quality = float(np.clip(quality, 0, 1))
+        return Evaluation(
+            candidate=candidate,
+            score=quality,
+            quality=quality,
             excess={c: self._excess(c, candidate.widths, n) for c, n in noises.items()},
             costs={c: self.true_cost(c, candidate.widths) * (1 + n) for c, n in noises.items()},
         )
@@ -205,14 +203,13 @@ class SyntheticProblem:
             space=self.space,
             features=np.stack([depth, width, share], axis=1),
             constraints=self.constraints,
-            accuracy=self.accuracy,
-            cost=self.cost,
+            evaluate=self.evaluate,
             layers=self._layers(),
             harm=self._harm(),
             estimate=self.estimate,
             evaluations=evaluations,
             seed=self.seed,
-            base_accuracy=self.base_accuracy,
+            base_quality=self.base_quality,
             boards=boards,
         )
 

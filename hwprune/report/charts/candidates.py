@@ -1,8 +1,9 @@
-"""Every candidate: accuracy against cost; and the best of each method as it was found."""
+"""Every candidate: its score against its cost; and the best of each method as it was found."""
 
 from __future__ import annotations
 
 from hwprune.evaluation import Evaluation
+from hwprune.metric import Metric
 from hwprune.report import figures
 from hwprune.report.certificate import Finding
 from hwprune.report.charts.legend import colour_of, legend, order_of, shape_of
@@ -13,24 +14,25 @@ from hwprune.report.result import Result
 def deciding(result: Result) -> Finding | None:
     """The constraint a scatter is drawn against: the first on latency, else the first."""
     findings = result.certificate.findings
-    timed = (f for f in findings if f.label.startswith("latency"))
+    timed = (f for f in findings if f.constraint.quantity == "latency_ms")
     return next(timed, findings[0] if findings else None)
 
 
 def scatter(result: Result) -> str:
-    """Held-out accuracy right after the cut against measured cost, one mark a candidate."""
+    """Held-out score right after the cut against measured cost, one mark a candidate."""
     finding = deciding(result)
     if finding is None:
         return ""
-    drawn = [e for e in result.evaluations if e.accuracy is not None and finding.label in e.costs]
+    metric = result.metric
+    drawn = [e for e in result.evaluations if e.score is not None and finding.label in e.costs]
     special = _networks(result, finding)
     if not drawn and not special:
         return ""
     xs = [e.costs[finding.label] for e in drawn] + [x for x, *_ in special] + [finding.limit]
-    ys = [e.accuracy or 0.0 for e in drawn] + [y for _, y, *_ in special]
+    ys = [e.score or 0.0 for e in drawn] + [y for _, y, *_ in special]
     plane = Plane(span(xs), span(ys, least=0.02), width=980, height=470, top=44)
     _over_budget(plane, finding)
-    plane.y_axis("accuracy on held-out images", percent=True)
+    plane.y_axis(f"{metric.name} on held-out items", percent=metric.is_share)
     plane.x_axis(axis_title(finding))
     places = order_of(e.method for e in result.evaluations)
     # Feasible marks last: they are the ones that matter where marks lie on each other.
@@ -38,22 +40,23 @@ def scatter(result: Result) -> str:
         place = places[e.method]
         cls = f"dot {colour_of(place)}" + ("" if e.feasible else " hollow")
         plane.mark(
-            e.costs[finding.label], e.accuracy or 0.0, shape_of(place), cls,
-            size=4.2, title=_says(e, finding),
+            e.costs[finding.label], e.score or 0.0, shape_of(place), cls,
+            size=4.2, title=_says(e, metric),
         )  # fmt: skip
     for x, y, text, *_ in special:
         plane.label(x, y, text)
     for x, y, text, shape, cls in special:
-        plane.mark(x, y, shape, cls, size=7, title=f"{text}: {figures.percent(y)}")
-    return plane.svg(f"Accuracy against {finding.label} of {len(drawn)} candidates") + legend(
+        plane.mark(x, y, shape, cls, size=7, title=f"{text}: {metric.text(y)}")
+    return plane.svg(f"{metric.name} against {finding.label} of {len(drawn)} candidates") + legend(
         places, _notes(result)
     )
 
 
 def best_so_far(result: Result) -> str:
-    """The best feasible accuracy of each method against its number of evaluations."""
+    """The best feasible score of each method against its number of evaluations."""
     places = order_of(e.method for e in result.evaluations)
-    lines = {name: _best_line(result.evaluations, name) for name in places}
+    metric = result.metric
+    lines = {name: _best_line(result.evaluations, name, metric) for name in places}
     points = [point for line in lines.values() for point in line]
     if not points:
         return ""
@@ -62,17 +65,20 @@ def best_so_far(result: Result) -> str:
         (0, longest * 1.02), span((y for _, y in points), pad=0.1, least=0.01),
         width=980, height=320, right=170,
     )  # fmt: skip
-    plane.y_axis("best accuracy so far", percent=True)
+    plane.y_axis(f"best {metric.name} so far", percent=metric.is_share)
     plane.x_axis("evaluations", whole=True)
     for name, line in lines.items():
         place = places[name]
         plane.line(line, colour_of(place), steps=True)
-    _name_ends(plane, lines, places)
-    return plane.svg("Best accuracy so far against evaluations, by method")
+    _name_ends(plane, lines, places, metric)
+    return plane.svg(f"Best {metric.name} so far against evaluations, by method")
 
 
 def _name_ends(
-    plane: Plane, lines: dict[str, list[tuple[float, float]]], places: dict[str, int]
+    plane: Plane,
+    lines: dict[str, list[tuple[float, float]]],
+    places: dict[str, int],
+    metric: Metric,
 ) -> None:
     """A mark at the end of each line; its name at the right edge, lower where names meet."""
     free_from = 0.0
@@ -81,7 +87,7 @@ def _name_ends(
     )
     for name, (x, y) in ends:
         shape, cls = shape_of(places[name]), f"dot {colour_of(places[name])}"
-        says = f"{name}: {figures.percent(y)} after {x:.0f} evaluations"
+        says = f"{name}: {metric.text(y)} after {x:.0f} evaluations"
         plane.mark(x, y, shape, cls, size=4.5, title=says)
         at = max(plane.y(y), free_from)
         free_from = at + 17
@@ -90,7 +96,7 @@ def _name_ends(
             f'<path class="{cls}" transform="translate({left:.1f} {at:.1f})" '
             f'd="{outline(shape, 4.5)}"/>'
         )
-        plane.text(left + 10, at, f"{name} {figures.percent(y, 1)}", cls="label")
+        plane.text(left + 10, at, f"{name} {metric.text(y)}", cls="label")
 
 
 def axis_title(finding: Finding) -> str:
@@ -101,8 +107,8 @@ def axis_title(finding: Finding) -> str:
         "energy_mj": "energy of an inference",
     }
     label, _, kind = finding.label.partition(" on ")
-    details = label.removeprefix(finding.quantity).replace("@", " at ")
-    title = quantity.get(finding.quantity, finding.quantity) + details
+    details = label.removeprefix(finding.constraint.quantity).replace("@", " at ")
+    title = quantity.get(finding.constraint.quantity, finding.constraint.quantity) + details
     title += f" on {kind}" if kind else ""
     return f"{title}, {finding.unit}" if finding.unit else title
 
@@ -121,7 +127,7 @@ def _over_budget(plane: Plane, finding: Finding) -> None:
 
 
 def _networks(result: Result, finding: Finding) -> list[tuple[float, float, str, str, str]]:
-    """The networks of the closing table as (cost, accuracy, name, shape, style)."""
+    """The networks of the closing table as (cost, score, name, shape, style)."""
     looks = {
         "unpruned": ("square", "special"),
         "uniform": ("diamond", "special"),
@@ -133,30 +139,41 @@ def _networks(result: Result, finding: Finding) -> list[tuple[float, float, str,
         cost = {
             "latency_ms": row.latency_ms, "memory_mb": row.memory_mb,
             "params": row.params, "macs": row.macs,
-        }.get(finding.quantity)  # fmt: skip
-        accuracy = row.accuracy_heldout_before_finetune
-        if cost is not None and accuracy is not None:
+        }.get(finding.constraint.quantity)  # fmt: skip
+        score = row.score_heldout_before_finetune
+        if cost is not None and score is not None:
             shape, cls = looks.get(row.name, ("square", "special"))
-            found.append((cost, accuracy, names.get(row.name, row.name), shape, cls))
+            found.append((cost, score, names.get(row.name, row.name), shape, cls))
     return found
 
 
-def _best_line(evaluations: tuple[Evaluation, ...], method: str) -> list[tuple[float, float]]:
+def _best_line(
+    evaluations: tuple[Evaluation, ...], method: str, metric: Metric
+) -> list[tuple[float, float]]:
     line: list[tuple[float, float]] = []
     mine = sorted((e for e in evaluations if e.method == method), key=lambda e: e.number)
     for e in mine:
-        if e.feasible and e.accuracy is not None and (not line or e.accuracy > line[-1][1]):
-            line.append((e.number, e.accuracy))
+        if (
+            e.feasible
+            and e.share == 1.0
+            and e.score is not None
+            and (not line or metric.better(e.score, line[-1][1]))
+        ):
+            line.append((e.number, e.score))
     if line and mine[-1].number > line[-1][0]:
         line.append((mine[-1].number, line[-1][1]))
     return line
 
 
-def _says(e: Evaluation, finding: Finding) -> str:
+def _says(e: Evaluation, metric: Metric) -> str:
     costs = ", ".join(f"{label} {figures.plain(value)}" for label, value in e.costs.items())
     widths = " ".join(str(w) for w in e.candidate.widths)
     kept = "keeps the budget" if e.feasible else f"{e.worst_excess * 100:.1f} % over"
-    return f"{e.method} #{e.number}: {figures.percent(e.accuracy)}, {costs} ({kept})\n{widths}"
+    scored = (
+        "" if e.share == 1.0 else f" (estimated from {figures.percent(e.share, 0)} of the items)"
+    )
+    score = f"{metric.text(e.score)}{scored}"
+    return f"{e.method} #{e.number}: {score}, {costs} ({kept})\n{widths}"
 
 
 def _notes(result: Result) -> dict[str, str]:

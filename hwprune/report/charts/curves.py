@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from hwprune.metric import Metric
 from hwprune.report.charts.legend import colour_of
 from hwprune.report.charts.plane import Plane, span
 from hwprune.report.rows import FinetuneEpoch, NetworkRow, PolicyStep
@@ -39,9 +40,9 @@ def policy_multiplier(steps: Sequence[PolicyStep]) -> str:
 
 
 def policy_best(steps: Sequence[PolicyStep]) -> str:
-    """The best accuracy found so far among candidates that keep the budget."""
+    """The best quality found so far among candidates that keep the budget."""
     points = [(s.evaluations, s.best) for s in steps if s.best is not None]
-    return _chart({"best": points}, "evaluations", "best accuracy so far", percent_y=True)
+    return _chart({"best": points}, "evaluations", "best quality so far", percent_y=True)
 
 
 def finetune_loss(epochs: Sequence[FinetuneEpoch]) -> str:
@@ -49,17 +50,21 @@ def finetune_loss(epochs: Sequence[FinetuneEpoch]) -> str:
     return _chart({"loss": [(e.epoch, e.loss) for e in epochs]}, "epoch", "training loss")
 
 
-def finetune_accuracy(
-    epochs: Sequence[FinetuneEpoch], unpruned: NetworkRow | None, pruned: NetworkRow | None
+def finetune_score(
+    epochs: Sequence[FinetuneEpoch],
+    unpruned: NetworkRow | None,
+    pruned: NetworkRow | None,
+    metric: Metric,
 ) -> str:
-    """Held-out accuracy by epoch, between the pruned network before it and the unpruned one."""
-    points = [(e.epoch, e.accuracy_heldout) for e in epochs if e.accuracy_heldout is not None]
+    """Held-out score by epoch, between the pruned network before it and the unpruned one."""
+    points = [(e.epoch, e.score_heldout) for e in epochs if e.score_heldout is not None]
     rules = {
-        name: row.accuracy_heldout_before_finetune
+        name: row.score_heldout_before_finetune
         for name, row in (("unpruned", unpruned), ("before fine-tuning", pruned))
-        if row and row.accuracy_heldout_before_finetune is not None
+        if row and row.score_heldout_before_finetune is not None
     }
-    return _chart({"accuracy": points}, "epoch", "held-out accuracy", percent_y=True, rules=rules)
+    title = f"held-out {metric.name}"
+    return _chart({metric.name: points}, "epoch", title, percent_y=metric.is_share, rules=rules)
 
 
 def _chart(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import importlib.util
+import inspect
 import os
 import sys
 from collections.abc import Callable
@@ -86,3 +87,30 @@ def _from_file(file: str, error: type[InputError]) -> ModuleType:
             f"{path} fails when it is imported", given=f"{type(problem).__name__}: {problem}"
         ) from problem
     return module
+
+
+def call_with(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a function with as many of the arguments as it takes by position."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except ValueError:  # built-in callables have no signature
+        return function(*arguments)
+    if any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        return function(*arguments)
+    places = sum(p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters)
+    return function(*arguments[:places])
+
+
+def name_of(function: Callable[..., Any]) -> str:
+    """`package.module:function`, where that finds this very function again; else nothing.
+
+    What was written in a notebook, or inside another function, is found nowhere else.
+    """
+    module, name = getattr(function, "__module__", ""), getattr(function, "__qualname__", "")
+    if not module or module == "__main__" or not name.isidentifier():
+        return ""
+    try:
+        found = getattr(importlib.import_module(module), name, None)
+    except Exception:  # whatever importing a user's module anew raises
+        return ""
+    return f"{module}:{name}" if found is function else ""

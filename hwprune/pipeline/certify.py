@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from hwprune.budget import Budget
@@ -11,22 +12,23 @@ from hwprune.report.certificate import Certificate, certify, joined
 from hwprune_device.reading import Failure, Reading
 
 
-def fresh_certificate(bench: Workbench, purpose: str, candidate: Candidate) -> Certificate:
-    """A candidate held against the budget by readings in fresh processes, on every kind."""
-    return joined(
-        [_read_until_shown(bench, purpose, candidate, kind)[0] for kind in bench.prepared.kinds]
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadAfresh:
+    """A candidate's fresh readings, and what they say about the budget."""
+
+    certificate: Certificate
+    readings: dict[str, list[Reading]]
+    """By kind of board."""
 
 
-def fresh_readings(
-    bench: Workbench, purpose: str, candidate: Candidate
-) -> dict[str, list[Reading]]:
-    """The readings behind `fresh_certificate`, by kind."""
-    outcomes = {
-        kind: _read_until_shown(bench, purpose, candidate, kind)[1]
-        for kind in bench.prepared.kinds
-    }
-    return {k: [o for o in found if isinstance(o, Reading)] for k, found in outcomes.items()}
+def read_afresh(bench: Workbench, purpose: str, candidate: Candidate) -> ReadAfresh:
+    """Hold a candidate against the budget by readings in fresh processes, on every kind."""
+    certificates, readings = [], {}
+    for kind in bench.prepared.kinds:
+        certificate, outcomes = _read_until_shown(bench, purpose, candidate, kind)
+        certificates.append(certificate)
+        readings[kind] = [outcome for outcome in outcomes if isinstance(outcome, Reading)]
+    return ReadAfresh(certificate=joined(certificates), readings=readings)
 
 
 def _read_until_shown(
@@ -68,9 +70,7 @@ def fresh(
     A reading with doubts is taken again, up to `count` times in all; where the board stays
     restless the doubtful ones are given too. Readings of an interrupted session are kept.
     """
-    name = f"{purpose} {bench.prepared.base.architecture_of(candidate.widths)[:16]}"
-    if kind != bench.prepared.kinds[0]:
-        name += f" {kind}"
+    name = f"{purpose} {bench.prepared.base.architecture_of(candidate.widths)[:16]} on {kind}"
     outcomes: list[Reading | Failure] = []
     for number in range(1, 2 * count + 1):
         outcomes.append(_fresh_one(bench, f"{name} {number}", candidate, kind))

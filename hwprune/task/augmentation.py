@@ -9,36 +9,36 @@ from collections.abc import Callable
 
 import torch
 
-Augmentation = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
-"""Images N C H W and a generator to images of the same shape and type."""
+Augmentation = Callable[[torch.Tensor], torch.Tensor]
+"""Images N C H W to images of the same shape and type, by torch's global random numbers."""
 
 
-def none(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+def none(images: torch.Tensor) -> torch.Tensor:
     """The images as they are."""
     return images
 
 
-def crop_flip(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+def crop_flip(images: torch.Tensor) -> torch.Tensor:
     """Shift by up to an eighth of the image, and mirror half of them: the usual CIFAR recipe."""
-    flip = torch.rand(len(images), generator=generator) < 0.5
-    return _shifted(images, flip, generator)
+    flip = torch.rand(len(images)) < 0.5
+    return _shifted(images, flip)
 
 
-def shift(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+def shift(images: torch.Tensor) -> torch.Tensor:
     """Shift by up to an eighth of the image; for digits, whose mirror is another sign."""
-    return _shifted(images, torch.zeros(len(images), dtype=torch.bool), generator)
+    return _shifted(images, torch.zeros(len(images), dtype=torch.bool))
 
 
 AUGMENTATIONS: dict[str, Augmentation] = {"none": none, "crop-flip": crop_flip, "shift": shift}
 
 
-def _shifted(images: torch.Tensor, flip: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+def _shifted(images: torch.Tensor, flip: torch.Tensor) -> torch.Tensor:
     """Each image moved by its own offset, zeros coming in, columns reversed where `flip`."""
     count, _, height, width = images.shape
     pad_h, pad_w = max(1, height // 8), max(1, width // 8)
     padded = torch.nn.functional.pad(images, (pad_w, pad_w, pad_h, pad_h))
-    top = torch.randint(2 * pad_h + 1, (count, 1), generator=generator)
-    left = torch.randint(2 * pad_w + 1, (count, 1), generator=generator)
+    top = torch.randint(2 * pad_h + 1, (count, 1))
+    left = torch.randint(2 * pad_w + 1, (count, 1))
     rows = top + torch.arange(height)
     columns = torch.arange(width).expand(count, width)
     columns = left + torch.where(flip[:, None], width - 1 - columns, columns)

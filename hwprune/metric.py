@@ -30,6 +30,15 @@ class Metric:
         """Whether the first of two scores is the better one."""
         return one > other if self.higher_is_better else one < other
 
+    def change(self, score: float | None, reference: float | None) -> str:
+        """How far a score is from another, with its sign: points of a share, else percent."""
+        if score is None or reference is None:
+            return "–"
+        if self.is_share:
+            return f"{(score - reference) * 100:+.2f} pp".replace("-", "−")
+        share = (score - reference) / abs(reference) if reference else 0.0
+        return f"{share * 100:+.2f} %".replace("-", "−")
+
     def text(self, score: float | None) -> str:
         """A score as people read it; a dash for none."""
         if score is None:

@@ -1,0 +1,38 @@
+"""What a deployment says of its data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from hwprune.toml_file import FORBID_UNKNOWN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataWish:
+    """Where the data comes from and how it is split."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = FORBID_UNKNOWN
+    source: str
+    """`sklearn:digits`, `torchvision:CIFAR10`, `imagefolder:PATH` or `package.module:function`."""
+    root: str = "~/.cache/hwprune/data"
+    """Folder of downloaded data."""
+    heldout: int = 1000
+    """Training items set aside to score candidates; the test set is touched once, at the end."""
+    final_heldout: int = 0
+    """Training items set aside to compare the finalists; 0: `heldout` again."""
+    calibration: int = 250
+    """Training items that re-calibrate BatchNorm in a cut network."""
+    mean: tuple[float, ...] = ()
+    """By channel, for values in 0..1; empty: of the training items. `std` alike."""
+    std: tuple[float, ...] = ()
+    augment: str = "none"
+    """Of tensors in memory: none, crop-flip, shift."""
+    size: tuple[int, ...] = ()
+    """Height and width that streamed images are brought to; empty: as their transforms say."""
+    transforms: str = ""
+    """`torchvision:resnet18:IMAGENET1K_V1`: images are prepared as these weights want it; empty:
+    the network's own weights, where it is torchvision's."""
+    workers: int = 2
+    """Processes that read and decode streamed items."""
+    seed: int = 0

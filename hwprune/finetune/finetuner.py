@@ -1,0 +1,73 @@
+"""Fine-tunes cut networks that come and go as ONNX, in a process of its own or in this one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hwprune.finetune.trainer import train
+from hwprune.network.execution import EXACT
+from hwprune.network.graph_module import to_module, to_onnx
+from hwprune.network.scorer import task_again
+from hwprune.progress import Progress
+from hwprune.recipe import Recipe
+from hwprune.task.agreement import completed
+from hwprune.task.task import Remake, Task
+
+RESULT = "model.onnx"
+
+
+class Finetuner:
+    """Trains one network after another by one recipe.
+
+    Args:
+        task: with a score.
+        teacher: the unpruned network as ONNX; None to train without one.
+        recipe: the same for all.
+    """
+
+    def __init__(self, task: Task, teacher: bytes | None, recipe: Recipe) -> None:
+        self._task = task
+        self._teacher = teacher
+        self._recipe = recipe
+
+    def __call__(self, wish: Mapping[str, Any], progress: Progress) -> bytes:
+        """Train the network `onnx` in `folder`, and give it back with its new weights.
+
+        Called again after an interruption it goes on.
+
+        Raises:
+            HwpruneError: see `trainer.train`.
+        """
+        folder, network = Path(wish["folder"]), wish["onnx"]
+        module = to_module(network)
+        train(
+            module,
+            self._task,
+            self._recipe,
+            folder=folder,
+            teacher=None if self._teacher is None else to_module(self._teacher),
+            progress=progress,
+            stage="fine-tune",
+        )
+        trained = to_onnx(module, network)
+        half = folder / f"{RESULT}.half"
+        half.write_bytes(trained)
+        os.replace(half, folder / RESULT)
+        return trained
+
+
+def make_finetuner(
+    task: Mapping[str, Any],
+    teacher: bytes,
+    recipe: Mapping[str, Any],
+    *,
+    kinds: tuple[str, ...] = (),
+    names: tuple[str, ...] = (),
+) -> Finetuner:
+    """A fine-tuner from plain data, for a process of its own; see `make_scorer`."""
+    unpruned = EXACT.run(EXACT.place(to_module(teacher)))
+    own = completed(task_again(Remake(**task)), unpruned, kinds, names)  # type: ignore[arg-type]
+    return Finetuner(own, teacher, Recipe(**recipe))

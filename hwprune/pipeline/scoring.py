@@ -1,0 +1,237 @@
+"""Scoring in shares: what is clearly worse, or over its budget, is not scored to the end.
+
+A candidate is scored on the first eighth of the held-out items, then on a quarter, a half, and all
+of them. After each share it is compared with a reference, item by item: the best feasible
+candidate so far, or the unpruned network. Pairs differ far less than the two scores do.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future
+from typing import Any
+
+import numpy as np
+
+from hwprune.candidate import Candidate
+from hwprune.futures import done
+from hwprune.metric import Metric
+from hwprune.progress import Silent
+from hwprune.run_book import KnownScore, RunBook
+from hwprune.task.task import Part
+from hwprune.workers.pool import WorkerPool
+from hwprune.workers.worker import Worker
+from hwprune_device.reading import Failure
+
+SHARES = (0.125, 0.25, 0.5, 1.0)
+RISK = 0.01
+"""Of giving up a candidate that is as good as the reference, over all shares together."""
+Z = 2.713
+"""Standard errors that a difference must have for a third of RISK (one-sided); three looks."""
+KNOWN_TO = 0.01
+"""A candidate over its budget is scored until its difference is known to a standard error of this
+in quality, or of a quarter of itself: methods learn from it, none delivers it."""
+
+
+class Scoring:
+    """Scores candidates on workers; nothing is scored twice.
+
+    Args:
+        pool: of scorers.
+        book: keeps what was scored.
+        metric: of the task.
+        shares: whether the task scores a share of a part.
+    """
+
+    def __init__(self, pool: WorkerPool, book: RunBook, metric: Metric, *, shares: bool) -> None:
+        self.seconds = 0.0
+        """That workers spent."""
+        self.scored = 0
+        self.metric = metric
+        self._shares = SHARES if shares else SHARES[-1:]
+        self._pool = pool
+        self._book = book
+        self._lock = threading.Lock()
+        self._best: KnownScore | None = None
+        self._unpruned: KnownScore | None = None
+
+    def whole(self, candidate: Candidate, part: Part) -> Future[KnownScore | Failure]:
+        """The score on all of a part."""
+        known = self._book.score(part, candidate.widths)
+        if known is not None and known.share == 1.0:
+            return done(known)
+        return _Way(self, candidate, part, None, None).begin()
+
+    def raced(
+        self, candidate: Candidate, over: Future[bool | None]
+    ) -> Future[KnownScore | Failure]:
+        """The score on held-out items, or an estimate for one that is not worth the rest.
+
+        Args:
+            over: whether the candidate is over its budget, once it was measured; None where it
+                could not be.
+        """
+        known = self._book.score("heldout", candidate.widths)
+        if known is not None and known.share == 1.0:
+            return done(known)
+        return _Way(self, candidate, "heldout", over, known).begin()
+
+    def start_race(self) -> None:
+        """Forget the best: each method is held against what it found itself."""
+        with self._lock:
+            self._best = None
+
+    def refer_to(self, score: KnownScore) -> None:
+        """Compare with this feasible candidate from now on, if it is better than the last."""
+        if score.share < 1.0:
+            return
+        with self._lock:
+            if self._best is None or self.metric.better(score.value, self._best.value):
+                self._best = score
+
+    def start_reference(self, unpruned: KnownScore) -> None:
+        """Compare with the unpruned network until a candidate keeps the budget."""
+        self._unpruned = unpruned
+
+    @property
+    def best(self) -> KnownScore | None:
+        """The best score of a candidate that keeps the budget."""
+        with self._lock:
+            return self._best
+
+    @property
+    def reference(self) -> KnownScore | None:
+        """What candidates are compared with."""
+        return self.best or self._unpruned
+
+    def keep(self, part: Part, candidate: Candidate, score: KnownScore, seconds: float) -> None:
+        """Keep a score and what it took."""
+        self._book.keep_score(part, candidate.widths, score)
+        with self._lock:
+            self.seconds += seconds
+            self.scored += 1
+
+
+class _Way:
+    """One candidate on its way from share to share."""
+
+    def __init__(
+        self,
+        scoring: Scoring,
+        candidate: Candidate,
+        part: Part,
+        over: Future[bool | None] | None,
+        known: KnownScore | None,
+    ) -> None:
+        self._scoring = scoring
+        self._candidate = candidate
+        self._part = part
+        self._over = over
+        self._left = list(scoring._shares)
+        self._values: dict[float, float] = {}
+        self._last: dict[str, Any] | None = None
+        self._seconds = 0.0
+        if known is not None:
+            # Another method had no use for the rest; this one may have.
+            self._left = [share for share in self._left if share > known.share]
+            self._values = dict(known.of_shares)
+            self._last = {"items": known.items, "others": known.others}
+        self._future: Future[KnownScore | Failure] = Future()
+
+    def begin(self) -> Future[KnownScore | Failure]:
+        """Start; a future of the score."""
+        self._queue()
+        return self._future
+
+    def _queue(self) -> None:
+        self._scoring._pool.submit(self._step, rank=self._rank).add_done_callback(self._stepped)
+
+    def _rank(self) -> float:
+        """What keeps the budget first, then what nobody knows of, then what is over it."""
+        if self._over is None:
+            return 0.0
+        if not self._over.done():
+            return 1.0 if self._last is None else 3.0
+        return 2.0 if _result(self._over) else 0.0
+
+    def _step(self, worker: Worker) -> dict[str, Any] | Failure | None:
+        """The next share; None where what is known by now is enough."""
+        if self._enough():
+            return None
+        wish = {
+            "widths": list(self._candidate.widths),
+            "part": self._part,
+            "share": self._left[0],
+        }
+        answer: dict[str, Any] | Failure = worker.call(wish, Silent())
+        return answer
+
+    def _stepped(self, future: Future[Any]) -> None:
+        try:
+            answer = future.result()
+            if isinstance(answer, Failure):
+                self._future.set_result(answer)
+                return
+            if answer is not None:
+                share = self._left.pop(0)
+                self._last = answer
+                self._values[share] = float(answer["value"])
+                self._seconds += float(answer["seconds"])
+            if answer is None or not self._left or self._enough():
+                self._end()
+            else:
+                self._queue()
+        except BaseException as error:  # who waits must hear of it, whatever it is
+            self._future.set_exception(error)
+
+    def _end(self) -> None:
+        assert self._last is not None
+        share = max(self._values)
+        value, reference = self._values[share], self._scoring.reference
+        if share < 1.0 and reference is not None and share in reference.of_shares:
+            # The share may be an easy one: what the reference makes of the rest tells.
+            value += reference.value - reference.of_shares[share]
+        score = KnownScore(
+            value=value,
+            share=share,
+            items=self._last["items"],
+            others=self._last["others"],
+            of_shares=self._values,
+        )
+        if self._seconds:
+            self._scoring.keep(self._part, self._candidate, score, self._seconds)
+        self._future.set_result(score)
+
+    def _enough(self) -> bool:
+        if self._last is None or self._over is None:
+            return False
+        is_over = self._over.done() and _result(self._over)
+        # That it is worse than the unpruned network says nothing against what keeps the budget.
+        reference = self._scoring.reference if is_over else self._scoring.best
+        items = self._last["items"]
+        if reference is None:
+            return False
+        if items is None or reference.items is None:
+            return bool(is_over and max(self._values) >= 0.25)
+        mean, error = paired(items, reference.items)
+        if is_over:
+            return error <= max(KNOWN_TO, abs(mean) / 4)
+        return mean + Z * error < 0
+
+
+def _result(over: Future[bool | None]) -> bool:
+    return over.exception() is None and over.result() is not False
+
+
+def paired(items: np.ndarray, reference: Sequence[float] | np.ndarray) -> tuple[float, float]:
+    """Mean difference to the reference on the same items, and its standard error.
+
+    The error is never 0: where no pair differs, one more pair might.
+    """
+    difference = np.asarray(items, float) - np.asarray(reference[: len(items)], float)
+    count = len(difference)
+    largest = float(np.abs(difference).max(initial=0.0)) or 1.0
+    variance = (np.square(difference).sum() + largest**2) / (count + 1) - difference.mean() ** 2
+    return float(difference.mean()), math.sqrt(max(variance, 0.0) / count)

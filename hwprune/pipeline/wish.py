@@ -1,0 +1,75 @@
+"""The wish of somebody who has a network and inputs, and writes no file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hwprune.errors import DeploymentError
+
+
+def wish_of_model(
+    model: str,
+    *,
+    inputs: str,
+    data: str,
+    limits: Mapping[str, str],
+    board: str,
+    shape: str,
+    images: Mapping[str, str],
+    at_least: str,
+) -> dict[str, Any]:
+    """What a deployment file would say, as plain data.
+
+    Args:
+        model: as `network.source`.
+        inputs: as `task.inputs`; or `data`, as `data.source`.
+        limits: by quantity; empty ones are left out.
+        shape: of the input, with an x between sizes.
+        images: `mean`, `std` and `layout` of image files.
+
+    Raises:
+        DeploymentError: nothing to feed it with, no limit, or numbers that are none.
+    """
+    budget = {quantity: limit for quantity, limit in limits.items() if limit}
+    if not inputs and not data:
+        raise DeploymentError(
+            "nothing says what the network is fed",
+            given=model,
+            possible="--inputs 'frames/*.png', --data SOURCE, or a deployment file (.toml)",
+            next_step=f"hwprune prune {model} --inputs 'frames/*.png' --latency '50 %'",
+        )
+    if not budget:
+        raise DeploymentError(
+            "no limit is given", given=model, possible="--latency '8 ms', --latency '50 %'"
+        )
+    task: dict[str, Any] = {"inputs": inputs} if inputs else {}
+    task |= {key: _numbers(key, images[key]) for key in ("mean", "std") if images[key]}
+    task |= {"layout": images["layout"]} if images["layout"] else {}
+    task |= {"at_least": _number_or_text(at_least)} if at_least else {}
+    network: dict[str, Any] = {"source": model, "trained": True}
+    if shape:
+        network["input"] = [int(size) for size in _numbers("input", shape.replace("x", ","))]
+    wish: dict[str, Any] = {
+        "network": network,
+        "task": task,
+        "board": {"profile": board},
+        "budget": budget,
+    }
+    return wish | ({"data": {"source": data}} if data else {})
+
+
+def _numbers(key: str, text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise DeploymentError(
+            f"--{key} is no list of numbers", given=text, possible="0.485,0.456,0.406"
+        ) from None
+
+
+def _number_or_text(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text

@@ -1,0 +1,114 @@
+"""The run book: finished steps and scores of a run, on disk before anyone uses them."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hwprune.errors import RunFolderError
+
+FILE = "run.sqlite"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class KnownScore:
+    """What a candidate scored on the first `share` of a part."""
+
+    value: float
+    share: float = 1.0
+    items: np.ndarray | None = None
+    """[N] float32, a number for each item, where the task gives such."""
+    others: Mapping[str, float] = field(default_factory=dict)
+    of_shares: Mapping[float, float] = field(default_factory=dict)
+    """The value after each share that it was scored on."""
+
+
+class RunBook:
+    """Steps by name, scores by part and widths, in SQLite; safe to use from several threads."""
+
+    def __init__(self, folder: Path) -> None:
+        self._lock = threading.Lock()
+        try:
+            self._db = sqlite3.connect(
+                folder / FILE, check_same_thread=False, isolation_level=None
+            )
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = NORMAL")
+            self._db.execute(
+                "CREATE TABLE IF NOT EXISTS step (name TEXT PRIMARY KEY, outcome TEXT NOT NULL)"
+                " STRICT"
+            )
+            self._db.execute(
+                "CREATE TABLE IF NOT EXISTS score (part TEXT NOT NULL, widths TEXT NOT NULL,"
+                " value REAL NOT NULL, share REAL NOT NULL, items BLOB, others TEXT NOT NULL,"
+                " of_shares TEXT NOT NULL, PRIMARY KEY (part, widths)) STRICT"
+            )
+        except sqlite3.Error as error:
+            raise RunFolderError(
+                f"the run book {folder / FILE} cannot be opened",
+                given=str(error),
+                next_step="start a new run with --out",
+            ) from None
+
+    def step(self, name: str) -> Any | None:
+        """What came out of a finished step, or None."""
+        rows = self._ask("SELECT outcome FROM step WHERE name = ?", name)
+        return json.loads(rows[0][0]) if rows else None
+
+    def steps(self) -> list[str]:
+        """Names of the finished steps, in the order they were finished."""
+        return [name for (name,) in self._ask("SELECT name FROM step ORDER BY rowid")]
+
+    def finish(self, name: str, outcome: Any) -> Any:
+        """Record a step as finished with an outcome that JSON can hold; gives the outcome back."""
+        text = json.dumps(outcome)
+        self._ask("INSERT OR REPLACE INTO step VALUES (?, ?)", name, text)
+        return json.loads(text)
+
+    def score(self, part: str, widths: Sequence[int]) -> KnownScore | None:
+        """The score of a candidate on a part, or None if it was never scored."""
+        rows = self._ask(
+            "SELECT value, share, items, others, of_shares FROM score"
+            " WHERE part = ? AND widths = ?",
+            part,
+            json.dumps(list(widths)),
+        )
+        if not rows:
+            return None
+        value, share, items, others, of_shares = rows[0]
+        return KnownScore(
+            value=value,
+            share=share,
+            items=None if items is None else np.frombuffer(items, np.float32),
+            others=json.loads(others),
+            of_shares={float(k): v for k, v in json.loads(of_shares).items()},
+        )
+
+    def keep_score(self, part: str, widths: Sequence[int], score: KnownScore) -> None:
+        """Keep a score."""
+        self._ask(
+            "INSERT OR REPLACE INTO score VALUES (?, ?, ?, ?, ?, ?, ?)",
+            part,
+            json.dumps(list(widths)),
+            score.value,
+            score.share,
+            None if score.items is None else score.items.astype(np.float32).tobytes(),
+            json.dumps(dict(score.others)),
+            json.dumps(dict(score.of_shares)),
+        )
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._db.close()
+
+    def _ask(self, query: str, *values: Any) -> list[Any]:
+        with self._lock:
+            return self._db.execute(query, values).fetchall()

@@ -1,0 +1,145 @@
+"""Data with targets, in parts: what trains, what scores candidates, and what is looked at once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from hwprune.data_wish import DataWish
+from hwprune.errors import DataError
+from hwprune.task.augmentation import AUGMENTATIONS
+from hwprune.task.data_source import read_source
+from hwprune.task.items import Inputs, Items, Pair, first_items, stratified_order
+from hwprune.task.task import Part
+from hwprune.task.tensors import Normalisation, Tensors
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Data:
+    """A data set in the parts that a task has.
+
+    `heldout` and `final` come from the training items too but are never trained on; `test` is
+    never seen before the end.
+    """
+
+    name: str
+    parts: Mapping[Part, Items]
+    content_hash: str
+    """Of the parts and the normalisation."""
+    classes: int | None
+    """Where targets are whole numbers, one more than the largest."""
+
+    def part(self, name: Part) -> Items:
+        """One part's items.
+
+        Raises:
+            DataError: there is no such part.
+        """
+        if name not in self.parts:
+            raise DataError(f"no part '{name}'", possible=", ".join(self.parts))
+        return self.parts[name]
+
+    def pairs(self, part: Part, size: int) -> Iterable[Pair]:
+        """Batches of inputs and targets of a part, as `Task.batches` wants them."""
+        return self.part(part).pairs(size, training=part == "train")
+
+    def inputs(self, part: Part, count: int | None = None, *, size: int = 32) -> Iterable[Inputs]:
+        """The first `count` inputs of a part as they are, or all."""
+        kept: Part = "calibration" if part == "train" else part
+        return first_items((inputs for inputs, _ in self.pairs(kept, size)), count)
+
+    @property
+    def example(self) -> Inputs:
+        """One item as a batch of 1."""
+        return next(iter(self.inputs("calibration", 1, size=1)))
+
+    @property
+    def targets(self) -> Any:
+        """Targets of the first few items, to see what they are."""
+        return next(iter(self.pairs("calibration", 4)))[1]
+
+
+def load_data(source: str, **keys: Any) -> Data:
+    """Read data and split it; `keys` are those of `[data]` in a deployment file."""
+    return read_data(DataWish(source=source, **keys))
+
+
+def read_data(wish: DataWish) -> Data:
+    """Read the data of a wish and split it.
+
+    Raises:
+        DataError: the data is absent, has the wrong shape, or has too few items for the split.
+    """
+    if wish.augment not in AUGMENTATIONS:
+        possible = ", ".join(AUGMENTATIONS)
+        raise DataError("unknown augmentation", given=wish.augment, possible=possible)
+    whole, test, labels = read_source(wish)
+    order = stratified_order(labels, wish.seed)
+    aside = wish.heldout + wish.final_heldout
+    if wish.heldout < 1 or wish.calibration < 2 or len(order) - aside < wish.calibration:
+        raise DataError(
+            f"{len(order)} training items are too few for this split",
+            given=f"heldout {wish.heldout}, final_heldout {wish.final_heldout}, "
+            f"calibration {wish.calibration}",
+            possible="heldout ≥ 1, calibration ≥ 2, and calibration items left to train on",
+        )
+    train = whole.take(order[aside:])
+    heldout = whole.take(order[: wish.heldout])
+    final = whole.take(order[wish.heldout : aside]) if wish.final_heldout else heldout
+    parts: dict[Part, Items] = {
+        "train": train,
+        "calibration": train,
+        "heldout": heldout,
+        "final": final,
+        "test": test,
+    }
+    if isinstance(train, Tensors):
+        found = _normalisation(train, wish.mean, wish.std)
+        parts = {n: replace(p, normalise=found, augment=wish.augment) for n, p in parts.items()}  # type: ignore[type-var]
+    return Data(
+        name=wish.source,
+        parts=parts,
+        content_hash=_content_hash(wish, parts),
+        classes=None if labels.ndim != 1 or labels.is_floating_point() else int(labels.max()) + 1,
+    )
+
+
+def _normalisation(train: Tensors, mean: Sequence[float], std: Sequence[float]) -> Normalisation:
+    """The mean and spread asked for, or those of the first input's channels."""
+    values = train.inputs[0]
+    if values.ndim < 3 or values.dtype not in (torch.uint8, torch.float32):
+        return Normalisation(mean=tuple(mean), std=tuple(std))
+    channels = values.shape[1]
+    if any(given and len(given) != channels for given in (mean, std)):
+        raise DataError(
+            "mean and std need one number for each channel",
+            given=f"mean {list(mean)}, std {list(std)}",
+            possible=f"{channels} numbers each, for values in 0..1",
+        )
+    top = 255.0 if values.dtype == torch.uint8 else 1.0
+    # A few thousand items give the figures to three digits; all of them as float would be large.
+    sample = values[:5000].float().transpose(0, 1).flatten(1) / top
+    found = sample.mean(1).tolist(), sample.std(1).clamp_min(1e-6).tolist()
+    return Normalisation(
+        mean=tuple(map(float, mean or found[0])), std=tuple(map(float, std or found[1]))
+    )
+
+
+def _content_hash(wish: DataWish, parts: Mapping[Part, Items]) -> str:
+    """Of every byte of tensors; of streamed items, of the wish and each part's first item."""
+    digest = hashlib.sha256(repr(wish).encode())
+    for name in ("train", "heldout", "final", "test"):
+        items = parts[name]
+        digest.update(f"{name} {len(items)}".encode())
+        if isinstance(items, Tensors):
+            digest.update(repr(items.normalise).encode())
+            arrays = [*items.inputs, items.targets]
+        else:
+            arrays = list(next(iter(items.pairs(1)))[0])
+        for tensor in arrays:
+            digest.update(tensor.contiguous().numpy().data)
+    return digest.hexdigest()

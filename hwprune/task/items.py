@@ -1,0 +1,85 @@
+"""Items: what one part of a data set holds, inputs with their targets, given in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import torch
+
+from hwprune.errors import DataError
+
+if TYPE_CHECKING:
+    from hwprune.task.task import Task
+
+Inputs = tuple[torch.Tensor, ...]
+"""One tensor for each input of the network, N first."""
+Pair = tuple[Inputs, Any]
+"""Inputs and targets of a batch."""
+
+
+class Items(Protocol):
+    """In memory or streamed."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+
+    def take(self, indices: np.ndarray | Sequence[int]) -> Items:
+        """The items at `indices`, in that order."""
+
+    def pairs(self, size: int, *, training: bool = False) -> Iterable[Pair]:
+        """Batches of `size`, in order; for training shuffled, augmented, and all full."""
+
+
+def as_inputs(given: Any) -> Inputs:
+    """A batch of inputs as a tuple, whether it came as one tensor or as several."""
+    if isinstance(given, tuple | list):
+        return tuple(torch.as_tensor(one) for one in given)
+    return (torch.as_tensor(given),)
+
+
+def first_items(batches: Iterable[Any], count: int | None) -> Iterable[Inputs]:
+    """Batches of inputs until `count` items were given, the last one cut short; None: all."""
+    left = count
+    for batch in batches:
+        inputs = as_inputs(batch)
+        if left is None:
+            yield inputs
+            continue
+        if left <= 0:
+            return
+        yield tuple(values[:left] for values in inputs)
+        left -= len(inputs[0])
+        if left <= 0:
+            return
+
+
+def stratified_order(labels: torch.Tensor, seed: int) -> np.ndarray:
+    """Indices in an order of which every prefix has about the classes' shares of the whole.
+
+    Labels that are no classes (one whole number an item) are shuffled.
+    """
+    rng = np.random.default_rng(seed)
+    if labels.ndim != 1 or labels.is_floating_point():
+        return rng.permutation(len(labels))
+    classes = labels.numpy()
+    place = np.empty(len(classes))
+    for value in np.unique(classes):
+        members = np.flatnonzero(classes == value)
+        # Each class is spread evenly over 0..1, shuffled inside and shifted at random.
+        place[rng.permutation(members)] = (np.arange(len(members)) + rng.random()) / len(members)
+    return np.argsort(place, kind="stable")
+
+
+def example_of(task: Task) -> Inputs:
+    """The first input of a task as a batch of 1.
+
+    Raises:
+        DataError: there is none.
+    """
+    for inputs in first_items(task.inputs("calibration", 1), 1):
+        return inputs
+    raise DataError(
+        f"the task '{task.name}' gives no inputs", given="part 'calibration', 1 of them"
+    )

@@ -1,0 +1,297 @@
+"""A task from what a deployment says of it, and the same task once more in another process."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from hwprune.data_wish import DataWish
+from hwprune.errors import DeploymentError
+from hwprune.metric import Metric
+from hwprune.task.classification import classification
+from hwprune.task.data import Data, read_data
+from hwprune.task.files import FileInputs, InputShape
+from hwprune.task.items import first_items
+from hwprune.task.multilabel import multilabel
+from hwprune.task.regression import regression
+from hwprune.task.segmentation import segmentation
+from hwprune.task.task import PARTS, Part, Remake, Task
+from hwprune.task.tensors import Normalisation, Tensors
+from hwprune.task_wish import KINDS, TaskWish
+from hwprune.user_code import call_with, load_function
+
+OF_DATA: Mapping[str, Callable[..., Task]] = {
+    "classification": classification,
+    "multilabel": multilabel,
+    "regression": regression,
+    "segmentation": segmentation,
+}
+FUNCTIONS = ("score", "inputs", "train", "loss", "batches")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """A task, and what had to be guessed to make it."""
+
+    task: Task
+    guessed: tuple[str, ...] = ()
+
+
+def load_task(
+    wish: TaskWish,
+    data: DataWish | Data | None,
+    *,
+    entries: Sequence[InputShape] = (),
+) -> Loaded:
+    """The task that a deployment describes.
+
+    Args:
+        wish: its [task] section.
+        data: its [data] section, or data at hand.
+        entries: the network's inputs, where they are known; files need them.
+
+    Raises:
+        InputError: nothing says what the network takes, or something named is not there.
+    """
+    guessed: list[str] = []
+    if wish.source:
+        task = _of_source(wish.source)
+    elif data is not None:
+        task = _of_data(wish, data, guessed)
+    else:
+        task = _of_inputs(wish, entries, guessed)
+    own: dict[str, Any] = _functions(wish)
+    own.pop("inputs", None)
+    if own or wish.metric:
+        # The kind alone would not make it again.
+        task = replace(task, **own, remake=None)
+    if wish.metric:
+        task = replace(
+            task,
+            metric=Metric(
+                name=wish.metric,
+                higher_is_better=not wish.lower_is_better,
+                is_share=not wish.any_number,
+            ),
+        )
+    task = replace(
+        task,
+        calibration=wish.calibration or task.calibration,
+        identity=task.identity or _identity(task, wish),
+    )
+    return Loaded(
+        task=replace(task, remake=task.remake or remake_of(wish, data, entries)),
+        guessed=tuple(guessed),
+    )
+
+
+def _of_source(source: str) -> Task:
+    made = load_function(source, DeploymentError, what="task")()
+    if isinstance(made, Task):
+        return made
+    raise DeploymentError(
+        f"{source} must return a hwprune.Task", given=f"it returned {type(made).__name__}"
+    )
+
+
+def _of_data(wish: TaskWish, data: DataWish | Data, guessed: list[str]) -> Task:
+    given = data if isinstance(data, Data) else read_data(data)
+    kind = wish.kind or _kind(given.targets)
+    if not wish.kind and kind != "classification":
+        guessed.append(f'kind = "{kind}", from the targets ([task] kind)')
+    if kind not in OF_DATA:
+        raise DeploymentError(
+            "what the network is for cannot be seen from its targets",
+            given=f"targets of type {type(given.targets).__name__}",
+            possible=f"[task] kind = {', '.join(KINDS)}, or [task] source or score and loss",
+        )
+    calibration = data.calibration if isinstance(data, DataWish) else 250
+    tensors = all(isinstance(items, Tensors) for items in given.parts.values())
+    return OF_DATA[kind](
+        given,
+        calibration=calibration,
+        remake=(lambda: _of_arrays(kind, given, calibration)) if tensors else None,
+    )
+
+
+def _kind(targets: Any) -> str:
+    if not isinstance(targets, torch.Tensor):
+        return ""
+    if targets.is_floating_point():
+        return "regression"
+    return {1: "classification", 2: "multilabel", 3: "segmentation"}.get(targets.ndim, "")
+
+
+def _of_inputs(wish: TaskWish, entries: Sequence[InputShape], guessed: list[str]) -> Task:
+    if not wish.inputs:
+        raise DeploymentError(
+            "nothing says what the network takes",
+            possible="[data], [task] source, or [task] inputs",
+            next_step="name inputs: a function, or files such as 'frames/*.png'",
+        )
+    if _is_function(wish.inputs):
+        function = load_function(wish.inputs, DeploymentError, what="inputs")
+        return of_function(function, name=wish.inputs)
+    if not entries:
+        raise DeploymentError(
+            "the shape of the network's input is not known",
+            given=wish.inputs,
+            next_step="say [network] input, such as [1, 3, 224, 224]",
+        )
+    files = FileInputs(
+        wish.inputs,
+        entries,
+        size=wish.size,
+        mean=wish.mean,
+        std=wish.std,
+        layout=wish.layout,
+    )
+    guessed += files.guessed
+    return Task(name="imitation", inputs=files.inputs, batches=files.pairs)
+
+
+def of_function(function: Callable[..., Any] | Iterable[Any], *, name: str = "inputs") -> Task:
+    """The task of a function `inputs(part, count)`, or of a list of batches.
+
+    A function that does not ask for the part, and a list, are set apart batch by batch: of four
+    batches one scores, one is looked at last, and two teach.
+    """
+    if not callable(function):
+        rows = list(function)
+        return Task(name=name, inputs=_dealt(lambda: rows))
+    parameters = inspect.signature(function).parameters
+    if len(parameters) >= 1 and next(iter(parameters)) == "part":
+        return Task(name=name, inputs=lambda part, count: call_with(function, part, count))
+    return Task(name=name, inputs=_dealt(lambda: call_with(function)))
+
+
+def _dealt(batches: Callable[[], Iterable[Any]]) -> Callable[[Part, int], Iterable[Any]]:
+    places = {"heldout": (0,), "final": (0,), "test": (1,), "train": (2, 3), "calibration": (2, 3)}
+
+    def inputs(part: Part, count: int) -> Iterable[Any]:
+        chosen = (b for number, b in enumerate(batches()) if number % 4 in places[part])
+        yield from first_items(chosen, count)
+
+    return inputs
+
+
+def _functions(wish: TaskWish) -> dict[str, Callable[..., Any]]:
+    return {
+        name: load_function(source, DeploymentError, what=f"{name} function")
+        for name in FUNCTIONS
+        if (source := getattr(wish, name)) and (name != "inputs" or _is_function(source))
+    }
+
+
+def _is_function(source: str) -> bool:
+    return source.rpartition(":")[2].isidentifier() and ":" in source
+
+
+def _identity(task: Task, wish: TaskWish) -> str:
+    """Of what is said of the task, the text of the user's files, and the first input."""
+    digest = hashlib.sha256(repr(wish).encode())
+    for source in (wish.source, *(getattr(wish, name) for name in FUNCTIONS)):
+        place = Path(source.rpartition(":")[0])
+        if source and place.suffix == ".py" and place.is_file():
+            digest.update(place.read_bytes())
+    for inputs in first_items(task.inputs("calibration", 4), 4):
+        for values in inputs:
+            digest.update(values.contiguous().numpy().data)
+    return f"{task.name} {digest.hexdigest()}"
+
+
+def remake_of(
+    wish: TaskWish,
+    data: DataWish | Data | None = None,
+    entries: Sequence[InputShape] = (),
+) -> Callable[[], Remake] | None:
+    """How another process makes the task of a wish; None where it cannot."""
+    if isinstance(data, Data):
+        return None
+    arguments = {
+        "wish": asdict(wish),
+        "data": None if data is None else asdict(data),
+        "entries": [asdict(entry) for entry in entries],
+    }
+    return lambda: Remake(factory="hwprune.task.load:made_again", arguments=arguments)
+
+
+def made_again(
+    wish: Mapping[str, Any],
+    data: Mapping[str, Any] | None,
+    entries: Sequence[Mapping[str, Any]],
+) -> Task:
+    """The task of a wish, from plain data."""
+    return load_task(
+        TaskWish(**wish),
+        None if data is None else DataWish(**data),
+        entries=[InputShape(**entry) for entry in entries],
+    ).task
+
+
+def _of_arrays(kind: str, data: Data, calibration: int) -> Remake:
+    """The parts as arrays, without the test part: nothing in another process can look at it."""
+    parts: dict[str, Any] = {}
+    for name in ("train", "heldout", "final"):
+        items = data.part(name)
+        assert isinstance(items, Tensors)
+        parts[name] = {
+            "inputs": [values.numpy() for values in items.inputs],
+            "targets": items.targets.numpy(),
+            "mean": items.normalise.mean,
+            "std": items.normalise.std,
+            "augment": items.augment,
+        }
+    arguments = {
+        "kind": kind,
+        "parts": parts,
+        "calibration": calibration,
+        "name": data.name,
+        "content_hash": data.content_hash,
+        "classes": data.classes,
+    }
+    return Remake(factory="hwprune.task.load:of_arrays", arguments=arguments)
+
+
+def of_arrays(
+    kind: str,
+    parts: Mapping[str, Mapping[str, Any]],
+    calibration: int,
+    name: str,
+    content_hash: str,
+    classes: int | None,
+) -> Task:
+    """A task of a kind from plain arrays."""
+
+    items = {
+        part: Tensors(
+            inputs=tuple(_tensor(values) for values in entry["inputs"]),
+            targets=_tensor(entry["targets"]),
+            normalise=Normalisation(mean=tuple(entry["mean"]), std=tuple(entry["std"])),
+            augment=entry["augment"],
+        )
+        for part, entry in parts.items()
+    }
+    items["calibration"] = items["train"]
+    data = Data(
+        name=name,
+        parts={part: items[part] for part in PARTS if part in items},
+        content_hash=content_hash,
+        classes=classes,
+    )
+    return OF_DATA[kind](data, calibration=calibration)
+
+
+def _tensor(array: np.ndarray) -> torch.Tensor:
+    with warnings.catch_warnings():
+        # Memory that processes share is read-only; nothing here writes to it.
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(array)
