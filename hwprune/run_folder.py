@@ -71,7 +71,11 @@ class RunFolder:
                 next_step="wait for it, stop it, or name another folder with --out",
             ) from None
         folder = cls(path, lock)
-        folder._agree_on(wish)
+        try:
+            folder._agree_on(wish)
+        except RunFolderError:
+            folder.close()
+            raise
         return folder
 
     def _agree_on(self, wish: Mapping[str, Any]) -> None:

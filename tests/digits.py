@@ -14,19 +14,59 @@ import torch
 
 from hwprune.channels.base import BaseNetwork, make_base
 from hwprune.finetune.trainer import train
-from hwprune.network.data import Data, load_data
+from hwprune.network.execution import EXACT, Execution
 from hwprune.network.source import load_network
 from hwprune.network.trace import trace
 from hwprune.recipe import Recipe
+from hwprune.task.classification import classification
+from hwprune.task.data import Data, load_data
+from hwprune.task.scoring import score_of
+from hwprune.task.task import Part, Task
 
 SHARED = Path(__file__).parent.parent.parent / "shared" / "data"
 CIFAR = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 
 
 @lru_cache(maxsize=1)
-def digits() -> Data:
+def digit_data() -> Data:
     """Scans of handwritten digits, split."""
     return load_data("sklearn:digits", heldout=300, augment="shift")
+
+
+@lru_cache(maxsize=1)
+def digits() -> Task:
+    """Reading them."""
+    return classification(digit_data())
+
+
+def images_of(data: Data, part: Part, count: int | None = None) -> torch.Tensor:
+    """The first inputs of a part, normalised: N C H W."""
+    return torch.cat([inputs for (inputs,) in data.inputs(part, count)])
+
+
+def labels_of(data: Data, part: Part) -> torch.Tensor:
+    """All labels of a part: N."""
+    return torch.cat([labels for _, labels in data.part(part).pairs(500)])
+
+
+def digit_images(part: Part, count: int | None = None) -> torch.Tensor:
+    """The first digits of a part, normalised: N 1 8 8."""
+    return images_of(digit_data(), part, count)
+
+
+def digit_example() -> torch.Tensor:
+    """One digit as a batch of 1."""
+    return digit_images("calibration", 1)
+
+
+def accuracy_of(
+    module: torch.nn.Module, task: Task, part: Part, execution: Execution = EXACT
+) -> float:
+    """A module's score, 0..1; a copy is placed, the module stays as it is."""
+    import copy
+
+    run = execution.run(execution.place(copy.deepcopy(module)))
+    return score_of(task, run, part).value
 
 
 def digits_module() -> torch.nn.Module:
@@ -42,7 +82,7 @@ def trained_digits_base() -> BaseNetwork:
     recipe = Recipe(epochs=5, batch_size=64, lr=0.05, bf16=False)
     with TemporaryDirectory() as folder:
         train(module, digits(), recipe, folder=Path(folder))
-    return make_base(trace(module, digits().example()))
+    return make_base(trace(module, digit_example()))
 
 
 @pytest.fixture(scope="session")

@@ -13,15 +13,18 @@ ROOT = Path(__file__).parent.parent
 BOARD = ROOT / "devices/hwprune_device"
 ROOMS = {
     "channels": set(),
-    "network": {"channels"},
-    "saliency": {"channels", "network"},
-    "finetune": {"channels", "network"},
+    "task": set(),
+    "workers": set(),
+    "network": {"channels", "task"},
+    "saliency": {"channels", "network", "task"},
+    "finetune": {"network", "task"},
     "search": set(),
     "farm": {"channels"},
     "report": set(),
     "testing": {"channels", "search", "farm"},
-    "pipeline": {"channels", "network", "saliency", "finetune", "search", "farm", "report"},
-    "cli": {"channels", "network", "farm", "report", "pipeline", "saliency", "finetune"},
+    "pipeline": {"channels", "task", "network", "saliency", "finetune", "search", "farm"}
+    | {"report", "workers"},
+    "cli": {"channels", "task", "network", "farm", "report", "pipeline", "saliency"},
 }
 ONLY_IN = {
     # A board that runs networks as torch imports these places, and nothing else does there.
@@ -30,8 +33,8 @@ ONLY_IN = {
         f"hwprune_device/runtimes/torchrt/{name}.py"
         for name in ("allocations", "modes", "module", "network", "process")
     }
-    | {"network", "saliency", "finetune", "search", "pipeline", "cli"},
-    "ray": {"farm", "search"},
+    | {"task", "network", "saliency", "finetune", "search", "pipeline", "cli"},
+    "ray": {"farm", "search", "workers"},
     "onnxruntime": {"hwprune_device/runtimes/onnxrt/session.py"},
     "tensorrt": {"hwprune_device/runtimes/trt/tensorrt.py"},
     # The survey imports what a board may have, only to tell whether that works.

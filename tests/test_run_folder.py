@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
 from hwprune.errors import RunFolderError
+from hwprune.run_book import KnownScore, RunBook
 from hwprune.run_folder import RunFolder, latest, next_free
-from hwprune.score_book import ScoreBook
 
 
 def test_a_finished_step_is_there_after_reopening(tmp_path):
@@ -64,11 +65,36 @@ def test_runs_of_one_name_are_numbered_and_the_newest_is_resumed(tmp_path):
     assert latest(tmp_path, "quick") == tmp_path / "quick-2"
 
 
-def test_scores_survive_reopening_and_splits_do_not_mix(tmp_path):
-    book = ScoreBook(tmp_path / "scores.sqlite")
-    book.put("heldout", (4, 8), 0.75)
+def test_a_folder_of_an_older_version_is_refused(tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "deployment.json").write_text(json.dumps({"format": 1, "wish": {}}))
+    with pytest.raises(RunFolderError, match="older hwprune"):
+        RunFolder.open(run, {}, resume=True)
+
+
+def test_scores_survive_reopening_and_parts_do_not_mix(tmp_path):
+    items = np.array([1, 0, 1], np.float32)
+    book = RunBook(tmp_path)
+    book.keep_score("heldout", (4, 8), KnownScore(value=2 / 3, share=0.5, items=items))
+    book.keep_score("heldout", (4, 8), KnownScore(value=0.75, items=items, of_shares={0.5: 0.7}))
+    book.keep_score("heldout", (2, 8), KnownScore(value=0.5, others={"recall": 0.4}))
     book.close()
-    book = ScoreBook(tmp_path / "scores.sqlite")
-    assert book.get("heldout", [4, 8]) == 0.75
-    assert book.get("final", (4, 8)) is None
-    assert book.get("heldout", (8, 4)) is None
+    book = RunBook(tmp_path)
+    found = book.score("heldout", [4, 8])
+    assert found.value == 0.75 and found.share == 1.0 and found.of_shares == {0.5: 0.7}
+    assert np.array_equal(found.items, items)
+    other = book.score("heldout", (2, 8))
+    assert other.items is None and other.others == {"recall": 0.4}
+    assert book.score("final", (4, 8)) is None
+    assert book.score("heldout", (8, 4)) is None
+
+
+def test_steps_are_kept_one_by_one(tmp_path):
+    """A step costs its own size, however many there are."""
+    folder = RunFolder.open(tmp_path / "run", {}, resume=False)
+    for number in range(300):
+        folder.finish(f"reading {number}", {"runs": list(range(50))})
+    assert folder.book.steps()[-1] == "reading 299"
+    assert folder.step("reading 7") == {"runs": list(range(50))}
+    folder.close()

@@ -36,7 +36,8 @@ def batches(subject: Subject, count: int, size: int) -> Iterator[Inputs]:
     subject.progress.begin(f"{subject.stage}, inputs", count)
     rest: list[torch.Tensor] = []
     for inputs in first_items(given, count):
-        rest = [torch.cat(pair) for pair in zip(rest, inputs, strict=True)] or list(inputs)
+        # What the last batch left over goes first.
+        rest = [torch.cat(pair) for pair in zip(rest, inputs, strict=True)] if rest else [*inputs]
         while len(rest[0]) >= size:
             yield tuple(values[:size] for values in rest)
             rest = [values[size:] for values in rest]

@@ -49,8 +49,8 @@ _NETWORK, _IMAGES = "network.onnx", "images.npz"
 
 def prepare(folder: Path, root: Path, weights: Path) -> None:
     """A ResNet-56 for CIFAR-10 with its weights, and the images that score it."""
-    from hwprune.network.data import load_data
     from hwprune.network.graph_source import load_graph
+    from hwprune.task.data import load_data
 
     source = load_graph(
         "hwprune.network.zoo:cifar_resnet56",

@@ -30,7 +30,6 @@ import torch
 import torch.nn.functional as F
 
 from hwprune.channels.base import BaseNetwork, make_base
-from hwprune.network.data import Data, load_data
 from hwprune.network.graph_module import to_module
 from hwprune.network.scorer import Scorer, make_scorer
 from hwprune.network.source import load_network
@@ -39,6 +38,7 @@ from hwprune.saliency.criteria import criterion_names
 from hwprune.saliency.ranking import rank
 from hwprune.saliency.registry import Subject
 from hwprune.saliency.sample import batches
+from hwprune.task.data import Data, load_data
 from tests.benchmarks.torch_pruning_groups import importance
 
 WEIGHTS = {"resnet20": "resnet20-12fca82f.th", "resnet56": "resnet56-4bfd9763.th"}

@@ -16,18 +16,18 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from hwprune.network.split import Split
 from torch import fx, nn
 
 from hwprune.channels.base import BaseNetwork, make_base
 from hwprune.finetune.training import Training
-from hwprune.network.data import Data
 from hwprune.network.execution import Execution, best_execution
 from hwprune.network.graph_module import to_module
 from hwprune.network.scorer import BATCH, Scorer
 from hwprune.network.source import load_network
-from hwprune.network.split import Split
 from hwprune.network.trace import trace
 from hwprune.recipe import Recipe
+from hwprune.task.data import Data
 from hwprune_device.cut import Cutter
 from hwprune_device.torch_graph.folding import fold_batchnorm
 

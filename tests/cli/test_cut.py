@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 import hwprune
 from hwprune.cli.app import app
 from hwprune.network.zoo import digits_cnn
-from tests.digits import digits
+from tests.digits import digit_images
 from tests.traced import relative, run_onnx
 
 NETWORK = ["hwprune.network.zoo:digits_cnn", "--input", "1x1x8x8"]
@@ -50,7 +50,7 @@ def test_half_a_network_in_a_folder(tmp_path):
 
 
 def test_an_onnx_file_alone_is_cut_by_what_it_answers_to_samples(file, tmp_path):
-    np.save(tmp_path / "samples.npy", digits().inputs("train", 64).numpy())
+    np.save(tmp_path / "samples.npy", digit_images("train", 64).numpy())
     out = tmp_path / "half"
     done = _cut(
         *(str(file), "--keep", "0.5", "--out", str(out), "--json", "--quiet"),

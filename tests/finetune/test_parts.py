@@ -1,14 +1,11 @@
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hwprune.finetune.average import WeightAverage
-from hwprune.finetune.loss import training_loss
 from hwprune.finetune.optimizer import learning_rate, make_optimizer
 from hwprune.recipe import Recipe
 from tests.digits import digits_module
@@ -34,33 +31,6 @@ def test_biases_and_batchnorm_do_not_decay():
         "conv" in names[id(p)] or "linear.weight" in names[id(p)] for p in decaying["params"]
     )
     assert {"bn1.weight", "bn1.bias", "linear.bias"} <= {names[id(p)] for p in steady["params"]}
-
-
-def test_loss_without_a_teacher_is_cross_entropy():
-    outputs, labels = torch.randn(8, 5), torch.arange(8) % 5
-    loss = training_loss(outputs, labels, None, Recipe(distillation=0.9))
-    assert loss == pytest.approx(torch.nn.functional.cross_entropy(outputs, labels).item())
-
-
-def test_agreeing_with_the_teacher_costs_nothing_in_the_soft_part():
-    outputs, labels = torch.randn(8, 5), torch.arange(8) % 5
-    recipe = Recipe(distillation=1.0, temperature=4.0)
-    assert training_loss(outputs, labels, outputs, recipe).item() == pytest.approx(0, abs=1e-5)
-    assert training_loss(outputs, labels, outputs.flip(1), recipe) > 0.1
-
-
-def test_soft_loss_is_the_divergence_of_softened_shares():
-    outputs, taught = torch.randn(1, 4), torch.randn(1, 4)
-    p = [x / 2 for x in taught[0].tolist()]
-    q = [x / 2 for x in outputs[0].tolist()]
-    total_p, total_q = sum(map(math.exp, p)), sum(map(math.exp, q))
-    expected = sum(
-        math.exp(a) / total_p * ((a - math.log(total_p)) - (b - math.log(total_q)))
-        for a, b in zip(p, q, strict=True)
-    )
-    recipe = Recipe(distillation=1.0, temperature=2.0)
-    loss = training_loss(outputs, torch.tensor([0]), taught, recipe)
-    assert loss.item() == pytest.approx(4 * expected, rel=1e-4)
 
 
 def test_weight_average_follows_slowly_and_can_go_on():

@@ -10,16 +10,13 @@ from hwprune.finetune.checkpoint import FILE
 from hwprune.finetune.history import read_history
 from hwprune.finetune.trainer import train
 from hwprune.finetune.training import Training
-from hwprune.network.accuracy import accuracy_of
 from hwprune.network.graph_module import to_module
 from hwprune.progress import Silent
 from hwprune.recipe import Recipe
 from hwprune_device.cut import Cutter
-from tests.digits import digits, digits_module
+from tests.digits import accuracy_of, digit_data, digits, digits_module
 
-SHORT = Recipe(
-    epochs=2, batch_size=64, lr=0.05, warmup_epochs=0.5, bf16=False, label_smoothing=0.1
-)
+SHORT = Recipe(epochs=2, batch_size=64, lr=0.05, warmup_epochs=0.5, bf16=False)
 
 
 @pytest.fixture(autouse=True)
@@ -64,7 +61,7 @@ def test_a_network_without_weights_learns_to_read_digits(tmp_path):
     epochs = train(module, digits(), replace(SHORT, epochs=5), folder=tmp_path, progress=heard)
     assert accuracy_of(module, digits(), "heldout") > 0.85
     assert [e.epoch for e in epochs] == [1, 2, 3, 4, 5] and epochs[-1].loss < epochs[0].loss
-    assert heard.steps == heard.total == 5 * (len(digits().train) // 64)
+    assert heard.steps == heard.total == 5 * (len(digit_data().part("train")) // 64)
     assert any("5/5" in note for note in heard.notes)
     assert read_history(tmp_path) == epochs
     assert not module.training and next(module.parameters()).is_contiguous()
@@ -76,7 +73,7 @@ def test_an_interrupted_training_ends_with_the_same_weights(ema, taught, tmp_pat
     teacher = to_module(trained_digits.onnx) if taught else None
     whole, broken = digits_module(), digits_module()
     train(whole, digits(), recipe, folder=tmp_path / "whole", teacher=teacher)
-    steps = len(digits().train) // recipe.batch_size
+    steps = len(digit_data().part("train")) // recipe.batch_size
     with pytest.raises(KeyboardInterrupt):
         train(
             broken,
@@ -163,26 +160,55 @@ def test_a_diverging_training_says_so(tmp_path):
 
 
 def test_a_users_function_trains_instead(tmp_path):
-    file = tmp_path / "mine.py"
-    file.write_text(
-        "import torch\n"
-        "def fit(module, data, teacher, progress, folder):\n"
-        "    (folder / 'been').touch()\n"
-        "    with torch.no_grad():\n"
-        "        module.linear.bias.fill_(3.0)\n"
-        "def fail(module, data, teacher, progress, folder): raise OSError('full')\n"
-    )
-    recipe = replace(SHORT, custom=f"{file}:fit", ema_decay=0.9)
+    def fit(module, teacher, recipe, folder):
+        (folder / "been").touch()
+        with torch.no_grad():
+            module.linear.bias.fill_(float(recipe.epochs))
+
+    task, recipe = replace(digits(), train=fit), replace(SHORT, epochs=3, ema_decay=0.9)
     module, again = digits_module(), digits_module()
-    (epoch,) = train(module, digits(), recipe, folder=tmp_path / "run")
+    (epoch,) = train(module, task, recipe, folder=tmp_path / "run")
     assert (tmp_path / "run" / "been").exists() and epoch.loss is None
     assert module.linear.bias.tolist() == [3.0] * 10
     (tmp_path / "run" / "been").unlink()
-    train(again, digits(), recipe, folder=tmp_path / "run")
+    train(again, task, recipe, folder=tmp_path / "run")
     assert same(module, again) and not (tmp_path / "run" / "been").exists()
+
+
+def test_a_users_function_that_fails_says_what_it_said(tmp_path):
+    def fail(module):
+        raise OSError("full")
+
     with pytest.raises(InputError, match="full"):
-        failing = replace(recipe, custom=f"{file}:fail")
-        train(digits_module(), digits(), failing, folder=tmp_path / "other")
+        train(digits_module(), replace(digits(), train=fail), SHORT, folder=tmp_path)
+
+
+def test_without_a_loss_the_unpruned_network_is_imitated(tmp_path, trained_digits):
+    widths = [max(2, width // 2) for width in trained_digits.plan.widths]
+    cut = to_module(Cutter(trained_digits.onnx, trained_digits.plan).cut_to(widths))
+    before = accuracy_of(cut, digits(), "heldout")
+    task = replace(digits(), loss=None, batches=None)
+    with pytest.raises(InputError, match="no network to imitate"):
+        train(cut, task, SHORT, folder=tmp_path / "alone")
+    teacher = to_module(trained_digits.onnx)
+    train(cut, task, replace(SHORT, epochs=4), folder=tmp_path / "taught", teacher=teacher)
+    assert accuracy_of(cut, digits(), "heldout") > max(0.8, before + 0.1)
+
+
+def test_batches_of_unknown_number_and_lists_of_targets_will_do(tmp_path):
+    def stream(part, size):
+        for (images,), labels in digit_data().pairs(part, size):
+            yield images, [{"label": int(label)} for label in labels]
+
+    def loss(outputs, targets):
+        wanted = torch.tensor([target["label"] for target in targets])
+        return torch.nn.functional.cross_entropy(outputs, wanted)
+
+    task = replace(digits(), batches=stream, loss=loss)
+    module, plain = digits_module(), digits_module()
+    train(module, task, SHORT, folder=tmp_path / "stream")
+    train(plain, digits(), SHORT, folder=tmp_path / "plain")
+    assert same(module, plain)
 
 
 def test_small_data_makes_one_batch(tmp_path):

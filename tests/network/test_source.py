@@ -7,7 +7,7 @@ from safetensors.torch import save_file
 from hwprune.errors import NetworkError
 from hwprune.network.source import load_network
 from hwprune.network.trace import trace
-from tests.digits import digits, digits_module
+from tests.digits import digit_example, digit_images, digits_module
 
 
 def test_torchvision_networks_get_the_datas_classes():
@@ -40,9 +40,9 @@ def test_weights_are_found_in_the_forms_that_training_scripts_leave(form, tmp_pa
 
 def test_an_onnx_file_is_a_network(tmp_path):
     module = digits_module().eval()
-    (tmp_path / "net.onnx").write_bytes(trace(module, digits().example()))
+    (tmp_path / "net.onnx").write_bytes(trace(module, digit_example()))
     again = load_network(str(tmp_path / "net.onnx"))
-    images = digits().inputs("test", 16)
+    images = digit_images("test", 16)
     with torch.no_grad():
         assert torch.allclose(again(images), module(images), atol=1e-4)
 

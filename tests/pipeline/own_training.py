@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from hwprune.network.data import Data
 from hwprune.progress import Progress
+from hwprune.task.data import Data
 
 NOTE = "trained-by-user.txt"
 

@@ -10,7 +10,7 @@ from hwprune.pipeline.board_form import COMPARED_INPUTS, board_form
 from hwprune_device.job import Target
 from hwprune_device.precision.quantized import is_quantized
 from hwprune_device.runtimes.onnxrt.runtime import OnnxRuntime
-from tests.digits import digits, trained_digits_base
+from tests.digits import digit_data, digit_images, digits, labels_of, trained_digits_base
 
 
 def test_a_board_in_floats_gets_the_network_and_some_images():
@@ -29,8 +29,8 @@ def test_int8_has_the_ranges_of_all_calibration_images():
     first = next(node for node in graph.graph.node if node.op_type == "QuantizeLinear")
     scales = {t.name: numpy_helper.to_array(t) for t in graph.graph.initializer}
     largest = float(scales[first.input[1]]) * 127
-    assert largest == np.float32(np.abs(digits().calibration).max())
-    images, labels = digits().split("test")
+    assert largest == np.float32(np.abs(digit_images("calibration", 250).numpy()).max())
+    images, labels = digit_images("test").numpy(), labels_of(digit_data(), "test").numpy()
     right = [
         (OnnxRuntime().execute(m, images).argmax(1) == labels).mean() for m in (model, form.model)
     ]
@@ -40,4 +40,4 @@ def test_int8_has_the_ranges_of_all_calibration_images():
 def test_where_tensorrt_finds_the_ranges_itself_it_gets_all_images():
     target = Target(runtime="trt", precision="int8", options={"calibration": "entropy"})
     form = board_form(trained_digits_base().onnx, target, digits())
-    assert not form.in_int8 and len(form.inputs) == len(digits().calibration)
+    assert not form.in_int8 and len(form.inputs) == len(digit_images("calibration", 250).numpy())

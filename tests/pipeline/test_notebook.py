@@ -11,7 +11,7 @@ from torch import nn
 import hwprune
 from hwprune.finetune.trainer import train
 from hwprune.recipe import Recipe
-from tests.digits import digits
+from tests.digits import digit_example, digits
 from tests.pipeline.own_training import NOTE
 
 
@@ -50,10 +50,10 @@ def pruned(model, tmp_path_factory):
             "out": tmp_path_factory.mktemp("runs") / "run",
         }
         before = copy.deepcopy(model.state_dict())
-        first = hwprune.prune(model, digits().example(), **wish)
+        first = hwprune.prune(model, digit_example(), **wish)
         for name, tensor in model.state_dict().items():
             assert torch.equal(tensor, before[name]), name
-        yield first, hwprune.prune(model, digits().example(), resume=True, **wish)
+        yield first, hwprune.prune(model, digit_example(), resume=True, **wish)
 
 
 def test_the_network_keeps_every_limit_and_is_the_one_that_load_gives(pruned, model):
@@ -62,7 +62,7 @@ def test_the_network_keeps_every_limit_and_is_the_one_that_load_gives(pruned, mo
     assert sum(p.numel() for p in first.module.parameters()) <= 0.6 * whole
     labels = {finding.label for finding in first.result.certificate.findings}
     assert labels == {"latency_ms", "params"}
-    images = digits().example().repeat(3, 1, 1, 1)
+    images = digit_example().repeat(3, 1, 1, 1)
     with torch.inference_mode():
         again = hwprune.load(first.folder).eval()(images)
         assert torch.equal(first.module.eval()(images), again)

@@ -14,7 +14,7 @@ import torch
 
 import hwprune
 from hwprune.network.graph_module import to_module
-from tests.digits import digits, trained_digits_base
+from tests.digits import digit_example, trained_digits_base
 
 WISH = """
 [network]
@@ -39,7 +39,7 @@ certificate_readings = 2
 def _pruned(folder: Path, finetune: str) -> tuple[Path, dict[str, Any]]:
     """Run folder and result of pruning the digits network as another exporter writes it."""
     torch.onnx.export(
-        *(to_module(trained_digits_base().onnx), (digits().example(),), folder / "digits.onnx"),
+        *(to_module(trained_digits_base().onnx), (digit_example(),), folder / "digits.onnx"),
         dynamo=False,
         opset_version=17,
         input_names=["image"],
@@ -68,7 +68,7 @@ def test_an_onnx_file_is_pruned_without_any_training_code(tmp_path):
     assert found["params"] < 0.9 * rows["unpruned"]["params"]
     assert found["accuracy_test"] > found["accuracy_heldout_before_finetune"] + 0.1
     with torch.inference_mode():
-        assert hwprune.load(run)(digits().example()).shape == (1, 10)
+        assert hwprune.load(run)(digit_example()).shape == (1, 10)
 
 
 @pytest.mark.heavy

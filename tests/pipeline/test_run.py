@@ -12,9 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from hwprune.task.classification import classification
+from hwprune.task.data import load_data
+from tests.digits import accuracy_of
 from tests.pipeline.deployments import command
 
-MOMENTS = ("training/", "scores.sqlite", "finetune/")
+MOMENTS = ("training/", "search/", "finetune/")
 """Parts of a run folder whose coming into being marks training, search and fine-tuning."""
 
 
@@ -64,14 +67,12 @@ def test_every_method_had_the_same_allowance(finished):
 
 def test_the_delivered_module_loads_without_the_users_class_and_scores_as_reported(finished):
     import hwprune
-    from hwprune.network.accuracy import accuracy_of
-    from hwprune.network.data import load_data
 
     out, _ = finished
-    data = load_data("sklearn:digits", heldout=300, calibration=250)
+    task = classification(load_data("sklearn:digits", heldout=300, calibration=250))
     rows = {row["name"]: row for row in json.loads((out / "result.json").read_text())["rows"]}
-    accuracy = accuracy_of(hwprune.load(out), data, "test")
-    assert accuracy == pytest.approx(rows["hwprune"]["accuracy_test"], abs=0.003)
+    accuracy = accuracy_of(hwprune.load(out), task, "test")
+    assert accuracy == pytest.approx(rows["hwprune"]["score_test"], abs=0.003)
 
 
 def test_the_onnx_file_gives_what_the_module_gives(finished):
@@ -134,7 +135,9 @@ def _finished_work(out: Path, store: Path) -> dict[str, list[str]]:
     """Everything that was finished, in order: readings, scores, and epochs by training."""
     work = {
         "readings": _rows(store, "SELECT reading_id FROM readings ORDER BY number"),
-        "scores": _rows(out / "scores.sqlite", "SELECT * FROM score ORDER BY rowid"),
+        "scores": _rows(
+            out / "run.sqlite", "SELECT widths FROM score WHERE share = 1 ORDER BY rowid"
+        ),
     }
     for history in out.rglob("history.jsonl"):
         work[str(history.relative_to(out))] = history.read_text().splitlines()

@@ -15,7 +15,7 @@ import pytest
 
 from hwprune.testing.scripted_tensorrt.plan import Plan
 from hwprune_device.runtimes.onnxrt.runtime import OnnxRuntime
-from tests.digits import digits
+from tests.digits import digit_images
 from tests.jetsons import jetson_profile
 from tests.pipeline.deployments import SMALL, command
 
@@ -48,7 +48,7 @@ def prune(folder: Path, *overrides: str) -> Run:
 
 
 def images(count: int) -> np.ndarray:
-    return digits().inputs("test", count).numpy()
+    return digit_images("test", count).numpy()
 
 
 def check_engine(run: Run, *, release: str, precision: str, error: float) -> None:

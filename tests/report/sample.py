@@ -7,6 +7,7 @@ import random
 
 from hwprune.candidate import Candidate
 from hwprune.evaluation import Evaluation, best_of
+from hwprune.metric import Metric
 from hwprune.report.agreement import Agreement, BoardAgreement
 from hwprune.report.certificate import Certificate
 from hwprune.report.result import (
@@ -37,7 +38,7 @@ def make_evaluations(method: str, *, count: int, seed: int) -> list[Evaluation]:
     for number in range(1, count + 1):
         drift = number / count if method == "policy" else 0.4
         latency = max(0.9, rng.gauss(3.2 - 1.0 * drift, 0.75 * (1.1 - 0.7 * drift)))
-        accuracy = 0.915 - 0.55 * math.exp(-1.1 * latency) + rng.gauss(0, 0.012) + 0.02 * drift
+        score = 0.915 - 0.55 * math.exp(-1.1 * latency) + rng.gauss(0, 0.012) + 0.02 * drift
         if number % 17 == 0:
             evaluations.append(make_failed(method, number))
             continue
@@ -46,7 +47,8 @@ def make_evaluations(method: str, *, count: int, seed: int) -> list[Evaluation]:
                 method=method,
                 number=number,
                 candidate=Candidate(widths=tuple(rng.randint(4, w) for w in WIDTHS)),
-                accuracy=min(0.93, accuracy),
+                score=min(0.93, score),
+                quality=min(0.93, score),
                 excess={"latency_ms": latency * 1.02 / LIMIT_MS - 1, "memory_mb": -0.3},
                 costs={"latency_ms": latency, "memory_mb": 0.6},
             )
@@ -60,7 +62,8 @@ def make_failed(method: str, number: int) -> Evaluation:
         method=method,
         number=number,
         candidate=Candidate(widths=KEPT),
-        accuracy=None,
+        score=None,
+        quality=None,
         excess={},
         costs={},
         failure=Failure(stage="crash", message="the child was killed by signal 9"),
@@ -73,8 +76,8 @@ def make_rows(certificate: Certificate) -> tuple[NetworkRow, ...]:
     return (
         NetworkRow(
             name="unpruned",
-            accuracy_test=0.9263,
-            accuracy_heldout_before_finetune=0.929,
+            score_test=0.9263,
+            score_heldout_before_finetune=0.929,
             latency_ms=4.70,
             low_ms=4.64,
             high_ms=4.76,
@@ -85,8 +88,8 @@ def make_rows(certificate: Certificate) -> tuple[NetworkRow, ...]:
         ),
         NetworkRow(
             name="uniform",
-            accuracy_test=0.9012,
-            accuracy_heldout_before_finetune=0.868,
+            score_test=0.9012,
+            score_heldout_before_finetune=0.868,
             latency_ms=2.31,
             low_ms=2.28,
             high_ms=2.34,
@@ -98,8 +101,8 @@ def make_rows(certificate: Certificate) -> tuple[NetworkRow, ...]:
         ),
         NetworkRow(
             name="hwprune",
-            accuracy_test=0.9188,
-            accuracy_heldout_before_finetune=0.895,
+            score_test=0.9188,
+            score_heldout_before_finetune=0.895,
             latency_ms=latency.value,
             low_ms=latency.low,
             high_ms=latency.high,
@@ -150,7 +153,7 @@ TIMINGS = Timings(
         "send": 0.0004,
         "build": 0.02,
         "time": 0.11,
-        "accuracy": 0.61,
+        "score": 0.61,
     },
     board_busy_share=0.71,
 )
@@ -165,9 +168,9 @@ AGREEMENT = Agreement(
             precision="fp16",
             error=2.4e-3,
             tolerance=1e-2,
-            accuracy=0.91,
-            accuracy_fp32=0.915,
-            images=1000,
+            score=0.91,
+            score_fp32=0.915,
+            share=0.1,
         ),
     ),
 )
@@ -212,6 +215,7 @@ def make_result(certificate: Certificate | None = None) -> Result:
     ]
     return Result(
         deployment=make_deployment(names),
+        metric=Metric(name="accuracy"),
         certificate=certificate,
         rows=make_rows(certificate),
         methods=tuple(make_method(name, evaluations) for name in names),
@@ -223,7 +227,7 @@ def make_result(certificate: Certificate | None = None) -> Result:
             FinetuneEpoch(
                 epoch=n,
                 loss=0.62 * math.exp(-n / 9) + 0.21,
-                accuracy_heldout=0.925 - 0.03 * math.exp(-n / 5),
+                score_heldout=0.925 - 0.03 * math.exp(-n / 5),
             )
             for n in range(1, 31)
         ),
@@ -268,7 +272,7 @@ def make_method(name: str, evaluations: list[Evaluation]) -> MethodRow:
         evaluations=len(mine),
         feasible=sum(e.feasible for e in mine),
         failed=sum(e.failure is not None for e in mine),
-        best_accuracy=best.accuracy if best else None,
+        best_score=best.score if best else None,
         best_at=best.number if best else None,
         seconds=60.0 + len(mine),
     )
@@ -282,13 +286,14 @@ def make_small_result() -> Result:
         deployment=DeploymentSummary(
             name="tiny",
             network="hwprune.network.zoo:digits_cnn",
-            data="sklearn:digits",
+            task="sklearn:digits",
             board="this-machine",
             budget=("latency_ms ≤ 50 %",),
             methods=("random",),
             evaluations=6,
             seed=1,
         ),
+        metric=Metric(name="accuracy"),
         certificate=certificate,
         rows=make_rows(certificate)[::2],
         methods=(make_method("random", evaluations),),

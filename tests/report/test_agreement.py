@@ -6,9 +6,11 @@ from dataclasses import asdict, replace
 
 import pytest
 
+from hwprune.metric import Metric
 from hwprune.report.agreement import Agreement, BoardAgreement, tolerance_of
 
 HALF = BoardAgreement(kind="orin", precision="fp16", error=2e-3, tolerance=1e-2)
+ACCURACY = Metric(name="accuracy")
 WHOLE = BoardAgreement(kind="pi", precision="fp32", error=1e-6, tolerance=1e-3)
 
 
@@ -35,16 +37,18 @@ def test_a_result_that_names_no_boards_is_judged_by_one_tolerance():
 
 
 def test_plain_data_and_back():
-    agreement = of(replace(HALF, accuracy=0.9, accuracy_fp32=0.91, images=360), WHOLE)
+    agreement = of(replace(HALF, score=0.9, score_fp32=0.91, share=0.3), WHOLE)
     assert Agreement.from_json(asdict(agreement)) == agreement
 
 
-def test_a_precision_that_costs_accuracy_is_a_doubt():
-    costly = replace(HALF, precision="int8", accuracy=0.90, accuracy_fp32=0.92, images=1000)
-    (doubt,) = of(costly, WHOLE).doubts
-    assert doubt.startswith("in int8 on orin the delivered network is right on 90.00 % of 1000")
-    assert doubt.endswith("in fp32 on 92.00 %")
-    assert of(replace(costly, accuracy=0.919), WHOLE).doubts == ()
+def test_a_precision_that_costs_the_task_is_a_doubt():
+    costly = replace(HALF, precision="int8", score=0.90, score_fp32=0.92)
+    (doubt,) = of(costly, WHOLE).doubts(ACCURACY)
+    assert doubt == "in int8 on orin the delivered network has accuracy 90.00 %, in fp32 92.00 %"
+    assert of(replace(costly, score=0.919), WHOLE).doubts(ACCURACY) == ()
+    error = Metric(name="error", higher_is_better=False, is_share=False)
+    assert of(replace(costly, score=3.1, score_fp32=3.0), WHOLE).doubts(error)
+    assert not of(replace(costly, score=2.9, score_fp32=3.0), WHOLE).doubts(error)
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,7 @@ def test_empty_charts_and_their_headings_are_left_out():
 
 
 def test_a_curve_of_one_epoch_still_draws():
-    one = (FinetuneEpoch(epoch=1, loss=0.5, accuracy_heldout=None),)
+    one = (FinetuneEpoch(epoch=1, loss=0.5, score_heldout=None),)
     html = render(replace(make_small_result(), finetune=one))
     assert "training loss" in html
 
@@ -123,9 +123,9 @@ def test_doubts_of_run_and_certificate_are_listed_once():
     assert html.count("<li>same</li>") == 1 and "<li>the base drifted</li>" in html
 
 
-def test_the_headline_without_accuracy_still_says_how_fast():
+def test_the_headline_without_a_score_still_says_how_fast():
     result = make_result()
-    rows = tuple(replace(row, accuracy_test=None) for row in result.rows)
+    rows = tuple(replace(row, score_test=None) for row in result.rows)
     assert headline(replace(result, rows=rows)) == "2.08× faster on quiet-board"
 
 

@@ -9,18 +9,18 @@ import torch
 from torch import nn
 
 from hwprune.channels.base import BaseNetwork, make_base
-from hwprune.network.data import Data
 from hwprune.network.graph_module import to_module, to_onnx
 from hwprune.network.trace import trace
 from hwprune.saliency.registry import Subject
-from tests.digits import digits
+from hwprune.task.task import Task
+from tests.digits import digit_images
 
 EXAMPLE = (1, 1, 8, 8)
 
 
-def subject(base: BaseNetwork, data: Data | None = None, seed: int = 0) -> Subject:
+def subject(base: BaseNetwork, task: Task | None = None, seed: int = 0) -> Subject:
     """What criteria are given."""
-    return Subject(module=to_module(base.onnx), plan=base.plan, data=data, seed=seed)
+    return Subject(module=to_module(base.onnx), plan=base.plan, task=task, seed=seed)
 
 
 _TRACED: dict[str, BaseNetwork] = {}
@@ -73,7 +73,7 @@ def plain_cnn(width: int = 8) -> nn.Sequential:
     )
     net.train()
     with torch.no_grad():
-        net(digits().inputs("train", 256))
+        net(digit_images("train", 256))
     return net.eval()
 
 

@@ -6,14 +6,14 @@ import torch
 from torch import nn
 
 from hwprune.saliency.kfac import kfac
-from tests.digits import digits
+from tests.digits import digit_images, digits
 from tests.saliency.subjects import subject, traced
 
 
 @pytest.mark.parametrize("norm", [False, True])
 def test_it_is_the_change_of_the_outputs_where_the_network_is_linear(norm):
     torch.manual_seed(0)
-    images = digits().inputs("train")
+    images = digit_images("train")
     layers = [nn.Flatten(), nn.Linear(64, 12), nn.Linear(12, 10)]
     if norm:
         layers.insert(2, nn.BatchNorm1d(12))

@@ -8,7 +8,7 @@ from torch import nn
 
 from hwprune.saliency.nnrelief import nnrelief
 from hwprune.saliency.observation import Observer
-from tests.digits import digits
+from tests.digits import digit_images, digits
 from tests.saliency.subjects import plain_cnn, subject, tokens, traced
 
 
@@ -17,7 +17,7 @@ def test_shares_of_a_linear_reader_are_those_of_the_paper():
     net = nn.Sequential(nn.Flatten(), nn.Linear(64, 6), nn.ReLU(), nn.Linear(6, 10))
     (scores,) = nnrelief(subject(traced(net), digits()))
     with torch.no_grad():
-        mean = net[:3](digits().inputs("train")).abs().mean(0)
+        mean = net[:3](digit_images("train")).abs().mean(0)
         flow = net[3].weight.abs() * mean
         share = flow / (flow.sum(1) + net[3].bias.abs())[:, None]
     assert scores == pytest.approx(share.sum(0).numpy(), rel=0.15)
@@ -28,7 +28,7 @@ def test_flow_through_a_convolution_is_the_norm_of_its_map(monkeypatch):
     base = traced(net)
     scores, _ = nnrelief(subject(base, digits()))
     with torch.no_grad():
-        mean = net[:3](digits().inputs("train")).abs().mean(0)
+        mean = net[:3](digit_images("train")).abs().mean(0)
         flow = torch.stack(
             [
                 F.conv2d(mean[None, c : c + 1], net[3].weight[:, c : c + 1].abs(), padding=1)[0]
@@ -58,7 +58,7 @@ def test_linear_layers_over_tokens_read_as_well():
     weight = given.module.get_parameter("down.weight").detach().abs()
     values = []
     (gelu,) = (n for n in given.module.graph.nodes if n.target is F.gelu)
-    Observer(given.module, {gelu: values.append}).run(digits().inputs("train"))
+    Observer(given.module, {gelu: values.append}).run(digit_images("train"))
     flow = weight * values[0].detach().abs().mean((0, 1))
     bias = given.module.get_parameter("down.bias").detach().abs()
     share = flow / (flow.sum(1) + bias)[:, None]

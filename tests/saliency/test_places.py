@@ -53,4 +53,4 @@ def test_tokens_have_their_channels_last():
 
 def test_a_module_that_is_no_twin_is_refused():
     with pytest.raises(NetworkError, match="cannot be observed"):
-        graph_module(Subject(module=plain_cnn(), plan=traced(plain_cnn()).plan, data=None, seed=0))
+        graph_module(Subject(module=plain_cnn(), plan=traced(plain_cnn()).plan, task=None, seed=0))

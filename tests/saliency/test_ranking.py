@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from hwprune.candidate import GroupChoice
 from hwprune.errors import InputError
-from hwprune.network.scorer import make_scorer
+from hwprune.network.scorer import Scorer
 from hwprune.saliency.criteria import CRITERIA
 from hwprune.saliency.ranking import Ranking, rank
 from hwprune.saliency.registry import Criterion
@@ -94,19 +94,14 @@ def test_an_unknown_criterion_says_which_there_are(trained_digits):
 
 
 def test_informed_rankings_beat_their_own_reverse(trained_digits):
-    images, labels = digits().split("heldout")
     widths = [max(1, round(0.7 * w)) for w in trained_digits.plan.widths]
+    base, plan = trained_digits.onnx, trained_digits.plan
     for name in ("l1", "taylor"):
         order = rank(trained_digits, digits(), name).order
         scores = [
-            make_scorer(
-                trained_digits.onnx,
-                trained_digits.plan.to_json(),
-                [units[::step] for units in order],
-                digits().calibration,
-                images,
-                labels,
-            )(widths)["accuracy"]
+            Scorer(base, plan, [units[::step] for units in order], task=digits())(
+                {"widths": widths}
+            )["value"]
             for step in (1, -1)
         ]
         assert scores[0] > scores[1] + 0.1, name

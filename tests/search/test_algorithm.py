@@ -44,11 +44,9 @@ def algorithm() -> Iterator[ConstrainedPPO]:
     made.stop()
 
 
-def outcomes(accuracy: np.ndarray, used: float) -> Outcomes:
-    count = len(accuracy)
-    return Outcomes(
-        accuracy=accuracy, used=np.full((count, 1), used), measured=np.ones(count, bool)
-    )
+def outcomes(quality: np.ndarray, used: float) -> Outcomes:
+    count = len(quality)
+    return Outcomes(quality=quality, used=np.full((count, 1), used), measured=np.ones(count, bool))
 
 
 def test_before_it_learned_the_policy_is_the_advice(algorithm):

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from hwprune.candidate import Candidate
 from hwprune.evaluation import Evaluation, best_of
+from hwprune.futures import done
 from hwprune.progress import Silent
 from hwprune.search.evaluator import Evaluator
 from hwprune.search.methods import METHODS
-from hwprune.search.problem import ROUNDS, Cost, Costs, SearchProblem
+from hwprune.search.problem import ROUNDS, SearchProblem
 from hwprune.search.uniform import divisions
 from hwprune.testing.synthetic_problem import SyntheticProblem
 
@@ -88,14 +89,15 @@ def test_sensitivity_finds_a_limit_that_sums_over_groups_point_away_from(boards)
     synthetic = SyntheticProblem(GROUPS, seed=0)
     whole = sum(synthetic.space.unpruned.widths)
 
-    def cost(candidates: Sequence[Candidate]) -> Costs:
-        futures: Costs = [Future() for _ in candidates]
-        for candidate, future in zip(candidates, futures, strict=True):
+    def evaluate(candidates: Sequence[Candidate]) -> list[Future[Evaluation]]:
+        futures = []
+        for candidate, known in zip(candidates, synthetic.evaluate(candidates), strict=True):
             used = 2 * sum(candidate.widths) / whole
-            future.set_result(Cost(excess={"latency_ms": used - 1}, costs={"latency_ms": used}))
+            costs = {"excess": {"latency_ms": used - 1}, "costs": {"latency_ms": used}}
+            futures.append(done(replace(known.result(), **costs)))
         return futures
 
-    problem = replace(synthetic.search_problem(128, boards=boards), cost=cost)
+    problem = replace(synthetic.search_problem(128, boards=boards), evaluate=evaluate)
     evaluator = Evaluator(problem)
     METHODS["sensitivity"](problem, evaluator, progress=Silent())
     assert sum(e.feasible for e in evaluator.evaluations("sensitivity")) > 5

@@ -105,6 +105,6 @@ def test_a_batch_is_measured_where_it_was_asked_and_believed_elsewhere():
         evaluation = found.get(tuple(row))
         assert outcomes.measured[i] == (evaluation is not None)
         if evaluation is not None:
-            assert outcomes.accuracy[i] == evaluation.accuracy
+            assert outcomes.quality[i] == evaluation.quality
             assert outcomes.used[i, 0] == 1 + evaluation.excess["latency_ms"]
-    assert np.isfinite(outcomes.accuracy).all() and np.isfinite(outcomes.used).all()
+    assert np.isfinite(outcomes.quality).all() and np.isfinite(outcomes.used).all()

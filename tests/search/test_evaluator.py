@@ -1,4 +1,4 @@
-"""The evaluator: joins accuracy and cost, counts for each method, asks nothing twice."""
+"""The evaluator: counts for each method, asks nothing twice."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from hwprune.candidate import Candidate
 from hwprune.evaluation import Evaluation
 from hwprune.progress import Silent
 from hwprune.search.evaluator import Evaluator
-from hwprune.search.problem import Cost
 from hwprune.search.turn import Turn
 from hwprune.testing.synthetic_problem import Difficulty, SyntheticProblem
 
@@ -27,11 +26,11 @@ def some(problem: SyntheticProblem, count: int) -> list[Candidate]:
     return [Candidate(widths=(16, 32, w)) for w in widths[:count]]
 
 
-def test_an_evaluation_tells_accuracy_and_excess():
-    problem, evaluator = make(accuracy_noise=0.0, latency_noise=0.0)
+def test_an_evaluation_tells_quality_and_excess():
+    problem, evaluator = make(quality_noise=0.0, latency_noise=0.0)
     (future,) = evaluator.submit("a", [problem.space.unpruned])
     evaluation = future.result(timeout=5)
-    assert evaluation.accuracy == pytest.approx(problem.base_accuracy)
+    assert evaluation.quality == pytest.approx(problem.base_quality)
     assert evaluation.excess["latency_ms"] == pytest.approx(1.0)
     assert not evaluation.feasible
 
@@ -91,7 +90,7 @@ def test_a_failure_is_an_evaluation_without_numbers():
     problem, evaluator = make(failing=1.0)
     evaluation = evaluator.submit("a", some(problem, 1))[0].result()
     assert evaluation.failure is not None
-    assert evaluation.accuracy is None
+    assert evaluation.quality is None
     assert not evaluation.feasible
 
 
@@ -99,12 +98,12 @@ def test_an_error_of_a_callable_reaches_who_waits():
     problem = SyntheticProblem(3, seed=0).search_problem(5)
 
     def broken(candidates):
-        futures: list[Future[Cost]] = [Future() for _ in candidates]
+        futures: list[Future[Evaluation]] = [Future() for _ in candidates]
         for future in futures:
             future.set_exception(OSError("the cable is out"))
         return futures
 
-    evaluator = Evaluator(dataclasses.replace(problem, cost=broken))
+    evaluator = Evaluator(dataclasses.replace(problem, evaluate=broken))
     with pytest.raises(OSError, match="cable"):
         evaluator.submit("a", [problem.space.unpruned])[0].result(timeout=5)
 

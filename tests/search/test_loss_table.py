@@ -18,9 +18,9 @@ def learned(problem: SyntheticProblem, count: int, *, harm: bool) -> float:
     given = problem.search_problem(10)
     chance = np.random.default_rng(0)
     widths = np.stack([chance.choice(g.choices, count + 200) for g in given.space.groups], axis=1)
-    truth = np.array([problem.true_accuracy(w) for w in widths])
+    truth = np.array([problem.true_quality(w) for w in widths])
     told = given.harm if harm else tuple(np.zeros(len(row)) for row in given.harm)
-    table = LossTable(given.space.groups, told, given.base_accuracy)
+    table = LossTable(given.space.groups, told, given.base_quality)
     table.fit(widths[:count], truth[:count])
     return rank_correlation(-table.predict(widths[count:]), truth[count:])
 

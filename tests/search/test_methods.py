@@ -58,7 +58,7 @@ def test_the_policy_and_the_scan_beat_random_and_uniform():
 
     def truly(method: str) -> float:
         best = best_of(searched(method, problem, 100))
-        return problem.true_accuracy(best.candidate.widths) if best else 0.0
+        return problem.true_quality(best.candidate.widths) if best else 0.0
 
     simple = max(truly("random"), truly("uniform"))
     assert truly("sensitivity") > simple

@@ -84,6 +84,6 @@ def test_what_is_kept_is_not_pickled(tmp_path):
 def test_the_history_counts_every_evaluation_and_never_loses_the_best():
     candidates, history = run(None)
     assert history[-1]["evaluations"] == len(candidates)
-    best = [step["best_accuracy"] for step in history if step["best_accuracy"]]
+    best = [step["best_quality"] for step in history if step["best_quality"]]
     assert best == sorted(best)
     assert all(m >= 0 for step in history for m in step["multipliers"].values())

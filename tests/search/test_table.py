@@ -29,8 +29,8 @@ def test_beliefs_of_unseen_candidates_are_near_the_truth():
     truth = np.array([1 + problem.true_excess(w) for w in unseen])
     believed = table.used(np.array(unseen))[:, 0]
     assert np.abs(believed - truth).mean() < 0.05
-    accuracy = np.array([problem.true_accuracy(w) for w in unseen])
-    assert np.corrcoef(table.accuracy(np.array(unseen)), accuracy)[0, 1] > 0.9
+    accuracy = np.array([problem.true_quality(w) for w in unseen])
+    assert np.corrcoef(table.quality(np.array(unseen)), accuracy)[0, 1] > 0.9
 
 
 def test_failures_teach_nothing_and_break_nothing():

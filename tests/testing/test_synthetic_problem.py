@@ -15,11 +15,11 @@ def test_no_candidate_within_the_budget_is_better_than_the_optimum(seed):
     optimum = problem.optimum().widths
     assert problem.true_excess(optimum) <= 0
     every = itertools.product(*(g.choices for g in problem.space.groups))
-    best = max(problem.true_accuracy(w) for w in every if problem.true_excess(w) <= 0)
-    assert problem.true_accuracy(optimum) == pytest.approx(best)
+    best = max(problem.true_quality(w) for w in every if problem.true_excess(w) <= 0)
+    assert problem.true_quality(optimum) == pytest.approx(best)
 
 
 def test_a_candidate_measured_twice_reads_the_same():
     problem = SyntheticProblem(4, seed=1)
-    first, second = (problem.accuracy([problem.space.unpruned])[0].result() for _ in range(2))
+    first, second = (problem.evaluate([problem.space.unpruned])[0].result() for _ in range(2))
     assert first == second

@@ -11,8 +11,8 @@ import torch
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from hwprune.network import zoo
-from hwprune.network.data import load_data
 from hwprune.network.trace import trace
+from hwprune.task.data import load_data
 from hwprune_device.precision.half import to_half
 from hwprune_device.precision.quantized import is_quantized, quantized_tensors, with_qdq
 from hwprune_device.runtimes import DENORMALS

@@ -6,8 +6,8 @@ import os
 
 import numpy as np
 import pytest
-
 from hwprune.farm.scorers import ScorerPool
+
 from hwprune_device.reading import Failure
 
 TABLE = np.arange(100) / 100

@@ -1,4 +1,4 @@
-"""The simulated board behaves as a farm does."""
+"""The simulated farm behaves as a farm does."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ import pytest
 
 from hwprune.candidate import Candidate
 from hwprune.farm.farm import Farm
-from hwprune.testing.simulated_board import SimulatedBoard, Staircase
+from hwprune.testing.simulated_farm import SimulatedFarm, Staircase
 from hwprune_device.reading import Failure, Reading
 
 WIDTHS = (64, 64, 64)
 
 
-def measure(board: SimulatedBoard, *widths: tuple[int, ...]) -> list:
-    return [f.result(10) for f in board.measure([Candidate(widths=w) for w in widths])]
+def measure(farm: SimulatedFarm, *widths: tuple[int, ...]) -> list:
+    return [f.result(10) for f in farm.measure([Candidate(widths=w) for w in widths])]
 
 
 def test_it_has_the_farms_face():
     for name, method in inspect.getmembers(Farm, inspect.isfunction):
         if not name.startswith("_"):
-            ours = inspect.signature(getattr(SimulatedBoard, name)).parameters
+            ours = inspect.signature(getattr(SimulatedFarm, name)).parameters
             wanted = [p for p in inspect.signature(method).parameters.values()]
             needed = [p.name for p in wanted if p.default is inspect.Parameter.empty]
             assert list(ours)[: len(needed)] == needed, name
@@ -35,7 +35,7 @@ def test_latency_is_a_staircase():
 
 
 def test_the_same_seed_gives_the_same_readings_and_asking_again_is_free():
-    first, second = SimulatedBoard(WIDTHS, seed=3), SimulatedBoard(WIDTHS, seed=3)
+    first, second = SimulatedFarm(WIDTHS, seed=3), SimulatedFarm(WIDTHS, seed=3)
     asked = [(16, 16, 16), (32, 64, 64)]
     assert measure(first, *asked) == measure(second, *asked)
     again = measure(first, *asked)
@@ -49,11 +49,11 @@ def test_the_same_seed_gives_the_same_readings_and_asking_again_is_free():
 
 
 def test_failures_and_delays_are_as_ordered():
-    board = SimulatedBoard(WIDTHS, delay_s=0.05, fails=lambda widths: widths[0] == 16)
+    farm = SimulatedFarm(WIDTHS, delay_s=0.05, fails=lambda widths: widths[0] == 16)
     start = time.monotonic()
-    bad, good = measure(board, (16, 16, 16), (32, 16, 16))
+    bad, good = measure(farm, (16, 16, 16), (32, 16, 16))
     assert time.monotonic() - start >= 0.1
     assert isinstance(bad, Failure)
     assert good.ratio == pytest.approx(Staircase().latency_ms((32, 16, 16)) / 0.82, rel=0.2)
-    assert board.timings()["candidates"] == 2
-    board.close()
+    assert farm.timings()["candidates"] == 2
+    farm.close()

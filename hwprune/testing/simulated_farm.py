@@ -1,4 +1,4 @@
-"""A simulated board: the farm's face over a staircase latency model, for tests of its callers.
+"""A simulated farm: a farm's face over a staircase latency model, for tests of its callers.
 
 Latency rises in steps of a block of channels, as real convolutions do on a processor with wide
 registers. It is no stand-in for a board: nothing in hwprune selects it by name.
@@ -41,7 +41,7 @@ class Staircase:
         return self.overhead_ms + self.block_ms * sum(products)
 
 
-class SimulatedBoard:
+class SimulatedFarm:
     """Answers like a farm of one board, in the order it is asked.
 
     Args:
@@ -50,6 +50,7 @@ class SimulatedBoard:
         noise: relative standard deviation of a reading.
         delay_s: seconds each candidate takes.
         fails: candidates that give a Failure.
+        lost: candidates while which the boards are gone for good.
         seed: of the noise.
     """
 
@@ -61,13 +62,18 @@ class SimulatedBoard:
         noise: float = 0.01,
         delay_s: float = 0.0,
         fails: Callable[[tuple[int, ...]], bool] = lambda widths: False,
+        lost: Callable[[tuple[int, ...]], bool] = lambda widths: False,
         seed: int = 0,
+        boards: int = 1,
     ) -> None:
         self._widths = tuple(widths)
         self._model = model or Staircase()
         self._noise = noise
         self._delay_s = delay_s
         self._fails = fails
+        self._lost = lost
+        self.boards = boards
+        self._base: BaseNetwork | None = None
         self._random = random.Random(seed)
         self._line = ThreadPoolExecutor(max_workers=1)
         self._known: dict[tuple[int, ...], Reading] = {}
@@ -77,12 +83,12 @@ class SimulatedBoard:
         """Candidates that were really measured, not served again."""
 
     def start(self) -> None:
-        """A simulated board is always there."""
+        """Simulated boards are always there."""
         self._started = time.monotonic()
 
     def place(self, base: BaseNetwork) -> None:
         """Take the widths of a network."""
-        self._widths = base.widths
+        self._base, self._widths = base, base.widths
 
     def calibrate(self) -> Outcome:
         """The unpruned network's reading."""
@@ -97,16 +103,16 @@ class SimulatedBoard:
         ask = [self._line.submit(self._fresh, candidate.widths) for _ in range(batches)]
         return [future.result() for future in ask]
 
-    def agree(self, model: bytes, inputs: np.ndarray) -> np.ndarray:
-        """The outputs of a network (N …), computed by ONNX's own reference evaluator."""
+    def run_network(self, model: bytes, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Outputs of a network, computed by ONNX's own reference evaluator."""
         import onnx
         from onnx.reference import ReferenceEvaluator
 
         evaluator = ReferenceEvaluator(onnx.load_model_from_string(model))
-        (output, *_) = evaluator.run(None, {evaluator.input_names[0]: inputs})
-        return np.asarray(output)
+        given = dict(zip(evaluator.input_names, inputs, strict=True))
+        return [np.asarray(output) for output in evaluator.run(None, given)]
 
-    def engine(self, model: bytes, inputs: np.ndarray) -> None:
+    def engine(self, model: bytes, inputs: Sequence[np.ndarray]) -> None:
         """None: a simulated board makes no engines."""
 
     def timings(self) -> dict[str, float]:
@@ -159,9 +165,17 @@ class SimulatedBoard:
         time.sleep(self._delay_s)
         self._busy_s += self._delay_s
         self.measured += 1
+        if self._lost(widths):
+            return Failure(stage="lost", message="simulated power cut")
         if self._fails(widths):
-            return Failure(stage="run", message="simulated failure", architecture=str(widths))
+            return Failure(
+                stage="run", message="simulated failure", architecture=self._name(widths)
+            )
         return self._reading(widths)
+
+    def _name(self, widths: tuple[int, ...]) -> str:
+        """The candidate's architecture; without a network its widths."""
+        return str(widths) if self._base is None else self._base.architecture_of(widths)
 
     def _reading(self, widths: tuple[int, ...]) -> Reading:
         nominal = self._model.latency_ms(self._widths)
@@ -173,7 +187,7 @@ class SimulatedBoard:
         weights = sum(a * b for a, b in zip((3, *widths[:-1]), widths, strict=True)) * 36 / 1e6
         return Reading(
             reading_id=f"simulated-{self.measured}",
-            architecture=str(widths),
+            architecture=self._name(widths),
             target={"runtime": "simulated", "threads": 1},
             batch_id=f"simulated-{self.measured}",
             taken_at="2026-01-01T00:00:00+00:00",
