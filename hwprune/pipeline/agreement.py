@@ -42,7 +42,7 @@ def agree(bench: Workbench, model: bytes, forms: Mapping[str, BoardForm]) -> Agr
     boards = []
     for kind, form in forms.items():
         precision = bench.prepared.targets[kind].precision
-        output = bench.fleet.farms[kind].agree(form.model, form.inputs)
+        output = bench.fleet.farms[kind].run_network(form.model, (form.inputs,))[0]
         boards.append(
             BoardAgreement(
                 kind=kind,
@@ -96,7 +96,7 @@ def _accuracies(
     right = fp32 = 0
     for at in range(0, len(images), each):
         part, wanted = images[at : at + each], labels[at : at + each]
-        right += int((farm.agree(form.model, part).argmax(1) == wanted).sum())
+        right += int((farm.run_network(form.model, (part,))[0].argmax(1) == wanted).sum())
         fp32 += int((_outputs(module, part).argmax(1) == wanted).sum())
     count = len(images)
     return {"accuracy": right / count, "accuracy_fp32": fp32 / count, "images": count}

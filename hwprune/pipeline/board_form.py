@@ -55,5 +55,5 @@ def quantised(model: bytes, images: np.ndarray) -> bytes:
     from hwprune_device.runtimes.ranges import observe_ranges
 
     graph = onnx.load_model_from_string(model)
-    batches = (images[at : at + _RANGES_BATCH] for at in range(0, len(images), _RANGES_BATCH))
+    batches = ((images[at : at + _RANGES_BATCH],) for at in range(0, len(images), _RANGES_BATCH))
     return with_qdq(graph, observe_ranges(graph, batches)).SerializeToString()

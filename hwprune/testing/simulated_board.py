@@ -97,16 +97,16 @@ class SimulatedBoard:
         ask = [self._line.submit(self._fresh, candidate.widths) for _ in range(batches)]
         return [future.result() for future in ask]
 
-    def agree(self, model: bytes, inputs: np.ndarray) -> np.ndarray:
-        """The outputs of a network (N …), computed by ONNX's own reference evaluator."""
+    def run_network(self, model: bytes, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """All outputs of a network, computed by ONNX's own reference evaluator."""
         import onnx
         from onnx.reference import ReferenceEvaluator
 
         evaluator = ReferenceEvaluator(onnx.load_model_from_string(model))
-        (output, *_) = evaluator.run(None, {evaluator.input_names[0]: inputs})
-        return np.asarray(output)
+        given = dict(zip(evaluator.input_names, inputs, strict=True))
+        return [np.asarray(output) for output in evaluator.run(None, given)]
 
-    def engine(self, model: bytes, inputs: np.ndarray) -> None:
+    def engine(self, model: bytes, inputs: Sequence[np.ndarray]) -> None:
         """None: a simulated board makes no engines."""
 
     def timings(self) -> dict[str, float]:
