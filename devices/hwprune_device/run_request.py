@@ -6,37 +6,40 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from hwprune_device.arrays import unpack
 from hwprune_device.frame import Frame
 from hwprune_device.job import Target
+from hwprune_device.last_model import LastModel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRequest:
     """What the frames `run` and `engine` ask for."""
 
-    body: bytes = field(repr=False)
-    model_bytes: int
-    inputs: np.ndarray
-    """N C H W."""
+    model: bytes = field(repr=False)
+    """ONNX, weights inside."""
+    inputs: list[np.ndarray] = field(repr=False)
+    """One an input of the graph, in its order; N first."""
     target: Target
 
-    @property
-    def model(self) -> bytes:
-        """ONNX, weights inside; a copy, so that only the child that runs it holds it twice."""
-        return self.body[: self.model_bytes]
-
     @classmethod
-    def of(cls, frame: Frame) -> RunRequest:
-        """As a frame tells it.
+    def of(cls, frame: Frame, last: LastModel) -> RunRequest | None:
+        """As a frame tells it; None where its network did not come along and is not the last.
+
+        A network that came along is the last one from now on.
 
         Raises:
             KeyError, TypeError, ValueError: the frame makes no sense.
         """
-        header, size = frame.header, int(frame.header["model_bytes"])
-        values = np.frombuffer(frame.body[size:], dtype=header["dtype"])
+        header, body = frame.header, memoryview(frame.body)
+        size, wanted_id = int(header["model_bytes"]), str(header["model_id"])
+        if size:
+            last.put(wanted_id, bytes(body[:size]))
+        model = last.get(wanted_id)
+        if model is None:
+            return None
         return cls(
-            body=frame.body,
-            model_bytes=size,
-            inputs=values.reshape(header["shape"]),
+            model=model,
+            inputs=unpack(header["arrays"], body[size:]),
             target=Target(**header["target"]),
         )

@@ -9,9 +9,8 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from hwprune_device import PROTOCOL, __version__
+from hwprune_device.arrays import pack
 from hwprune_device.bases import Bases
 from hwprune_device.bounded_folder import BoundedFolder
 from hwprune_device.conditions import gpu
@@ -20,6 +19,7 @@ from hwprune_device.conditions.gpu_presence import has_gpu, on_gpu
 from hwprune_device.frame import Frame, write_frame
 from hwprune_device.inbox import Inbox
 from hwprune_device.job import Job, Target
+from hwprune_device.last_model import LastModel
 from hwprune_device.lease import lease
 from hwprune_device.measurement.account import Place
 from hwprune_device.measurement.batch import BatchRun
@@ -66,6 +66,7 @@ class Supervisor:
             if name in self._runtimes:
                 self._runtime(name)
         self._bases = Bases(kept)
+        self._last = LastModel()
         self._board = {**fingerprint(cores), **_gpu_there()}
         self._last_beat = 0.0
 
@@ -144,22 +145,24 @@ class Supervisor:
             BatchRun(job, place, self._send, inbox=self._inbox, beat=self._beat).run()
 
     def _run(self, frame: Frame) -> None:
-        """Run a network with its own weights on given inputs (N C H W) and send its output."""
-        asked = RunRequest.of(frame)
+        """Run a network with its own weights on given inputs and send all its outputs."""
+        asked = self._asked(frame)
+        if asked is None:
+            return
         runtime = self._runtime(asked.target.runtime)
 
         def work(report: Report, marker: Marker) -> None:
             marker.note(NOBODY, "run")
-            found = runtime.execute(asked.model, asked.inputs, asked.target)
-            output = np.ascontiguousarray(found)
-            head = {"kind": "output", "shape": list(output.shape), "dtype": output.dtype.str}
-            report(head, output.tobytes())
+            told, body = pack(runtime.run_network(asked.model, asked.inputs, asked.target))
+            report({"kind": "outputs", "arrays": told}, body)
 
-        self._answer(work, asked.target, "run", "output")
+        self._answer(work, asked.target, "run", "outputs")
 
     def _engine(self, frame: Frame) -> None:
         """Send the engine that `run` runs a network on; built now, where it was not kept."""
-        asked = RunRequest.of(frame)
+        asked = self._asked(frame)
+        if asked is None:
+            return
         runtime = self._runtime(asked.target.runtime)
         if not isinstance(runtime, Compiling):
             raise ValueError(f"runtime '{asked.target.runtime}' makes no engines")
@@ -170,6 +173,13 @@ class Supervisor:
             report({"kind": "engine", "facts": dict(found.facts)}, found.data)
 
         self._answer(work, asked.target, "engine", "engine")
+
+    def _asked(self, frame: Frame) -> RunRequest | None:
+        """What shall run; None, which the head was told, where it must send the network too."""
+        asked = RunRequest.of(frame, self._last)
+        if asked is None:
+            self._send({"kind": "unknown_model", "model_id": frame.header["model_id"]})
+        return asked
 
     def _answer(
         self, work: Callable[[Report, Marker], None], target: Target, asked: str, wanted: str

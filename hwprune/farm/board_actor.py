@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -73,16 +74,16 @@ class BoardActor:
         base = self._bases.get(job.base_id)
         return None if base is None else self._session.measure(job, base)
 
-    def execute(self, model: bytes, inputs: np.ndarray) -> np.ndarray:
-        """Run a network with its own weights on inputs (N C H W).
+    def run_network(self, model: bytes, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Run a network with its own weights: all its outputs, for one array an input (N first).
 
         Raises:
             BoardError: the board cannot.
         """
-        return self._session.execute(model, inputs)
+        return self._session.run_network(model, inputs)
 
-    def engine(self, model: bytes, inputs: np.ndarray) -> EngineFile | None:
-        """The engine that `execute` runs a network on; None where the runtime makes none.
+    def engine(self, model: bytes, inputs: Sequence[np.ndarray]) -> EngineFile | None:
+        """The engine that `run_network` runs on; None where the runtime makes none.
 
         Raises:
             BoardError: the board cannot.

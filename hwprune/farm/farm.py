@@ -136,20 +136,19 @@ class Farm:
         futures = [self._kind.room.join(key, candidate, fresh=True) for _ in range(batches)]
         return [future.result() for future in futures]
 
-    def agree(self, model: bytes, inputs: np.ndarray) -> np.ndarray:
-        """Output (N …) of a real network on real inputs (N C H W), computed by a board.
+    def run_network(self, model: bytes, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """All outputs of a real network, computed by a board, for one array an input (N first).
+
+        Arrays come in the order of the graph; outputs in fp16 and bf16 come as float32. Who asks
+        again for the same network does not send it again.
 
         Raises:
             BoardError: no board can.
         """
-        return self._of_any(lambda link: link.execute(model, inputs))
+        return self._of_any(lambda link: link.run_network(model, inputs))
 
-    def run_network(self, model: bytes, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Shim."""
-        return [self.agree(model, inputs[0])]
-
-    def engine(self, model: bytes, inputs: np.ndarray) -> tuple[str, EngineFile] | None:
-        """The engine that `agree` ran the network on, and the board whose it is.
+    def engine(self, model: bytes, inputs: Sequence[np.ndarray]) -> tuple[str, EngineFile] | None:
+        """The engine that `run_network` ran on, and the board whose it is.
 
         None where the boards' runtime makes no engines.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -41,6 +41,7 @@ class BoardLink:
         self._lock = threading.Lock()
         self._bases: dict[str, BaseNetwork] = {}
         self._actor: Any = None
+        self._last_model, self._last_model_ref = b"", None
 
     def start(self) -> tuple[Hello, str]:
         """Reach the board, by a new actor if there is none; what it is, and its conditions key.
@@ -79,22 +80,29 @@ class BoardLink:
             return Batch(outcomes=tuple(lost), timings={}, loss=loss)
         return batch
 
-    def execute(self, model: bytes, inputs: np.ndarray) -> np.ndarray:
-        """Run a network on the board.
+    def run_network(self, model: bytes, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Run a network on the board: all its outputs, for one array an input (N first).
 
         Raises:
             BoardError: the board cannot.
         """
-        return self._call(lambda: self._actor.execute.remote(model, inputs), self._run_limit_s)
+        kept = self._kept(model)
+        return self._call(lambda: self._actor.run_network.remote(kept, inputs), self._run_limit_s)
 
-    def engine(self, model: bytes, inputs: np.ndarray) -> EngineFile | None:
-        """The engine that `execute` runs a network on; None where the runtime makes none.
+    def engine(self, model: bytes, inputs: Sequence[np.ndarray]) -> EngineFile | None:
+        """The engine that `run_network` runs on; None where the runtime makes none.
 
         Raises:
             BoardError: the board cannot.
         """
-        limit_s = self._run_limit_s + _FETCH_S
-        return self._call(lambda: self._actor.engine.remote(model, inputs), limit_s)
+        kept, limit_s = self._kept(model), self._run_limit_s + _FETCH_S
+        return self._call(lambda: self._actor.engine.remote(kept, inputs), limit_s)
+
+    def _kept(self, model: bytes) -> Any:
+        """A network in Ray's store, which brings it to the actor's node once for many calls."""
+        if self._last_model_ref is None or self._last_model != model:
+            self._last_model, self._last_model_ref = model, ray.put(model)
+        return self._last_model_ref
 
     @property
     def _run_limit_s(self) -> float:

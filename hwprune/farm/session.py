@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -18,9 +18,11 @@ from hwprune.errors import BoardError
 from hwprune.farm.connections import connect
 from hwprune.farm.connections.connection import Connection, ConnectionLostError
 from hwprune.farm.hello import Hello, board_error, hello_of
+from hwprune_device.arrays import pack, unpack
 from hwprune_device.conditions.fingerprint import conditions_key
 from hwprune_device.frame import Frame
 from hwprune_device.job import Job
+from hwprune_device.last_model import model_id
 from hwprune_device.reading import Failure, Reading
 from hwprune_device.runtimes import EngineFile
 
@@ -72,6 +74,8 @@ class BoardSession:
         self._connection = connection or connect(board, arguments)
         self._hello: Hello | None = None
         self._placed: set[str] = set()
+        self._last_model = ""
+        """Content hash of the network that this supervisor was sent last."""
         self._at_work: list[int] = []
 
     def open(self) -> Hello:
@@ -83,6 +87,7 @@ class BoardSession:
         if self._hello is None:
             self._connection.open()
             self._placed.clear()
+            self._last_model = ""
             try:
                 frame = self._connection.receive(_HELLO_S)
             except ConnectionLostError as error:
@@ -137,21 +142,26 @@ class BoardSession:
         )
         return Batch(outcomes=whole, timings=timings, loss=loss)
 
-    def execute(self, model: bytes, inputs: np.ndarray) -> np.ndarray:
-        """Run a network with its own weights on inputs (N C H W); its first output (N …).
+    def run_network(self, model: bytes, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Run a network with its own weights: all its outputs, for one array an input (N first).
+
+        The board keeps the network for the next call.
 
         Raises:
             BoardError: the board does not answer, or cannot run the network.
+            ValueError: inputs that are neither numbers nor truth values.
         """
         self.open()
         answer = self._ask_to_run("run", model, inputs)
-        if answer.kind != "output":
+        if answer.kind != "outputs":
             raise self._error("cannot run the network", str(answer.header.get("message", "")))
-        output = np.frombuffer(answer.body, dtype=answer.header["dtype"])
-        return output.reshape(answer.header["shape"])
+        try:
+            return unpack(answer.header["arrays"], answer.body)
+        except (KeyError, TypeError, ValueError) as error:
+            raise self._error("gave outputs that cannot be read", str(error)) from error
 
-    def engine(self, model: bytes, inputs: np.ndarray) -> EngineFile | None:
-        """The engine that `execute` runs a network on; None where the runtime makes none.
+    def engine(self, model: bytes, inputs: Sequence[np.ndarray]) -> EngineFile | None:
+        """The engine that `run_network` runs on; None where the runtime makes none.
 
         Raises:
             BoardError: the board does not answer, or cannot build the network.
@@ -164,18 +174,24 @@ class BoardSession:
             raise self._error("cannot give the network's engine", said)
         return EngineFile(data=answer.body, facts=answer.header["facts"])
 
-    def _ask_to_run(self, kind: str, model: bytes, inputs: np.ndarray) -> Frame:
-        """Send a whole network and inputs for it (N C H W); the board's answer."""
-        inputs = np.ascontiguousarray(inputs)
+    def _ask_to_run(self, kind: str, model: bytes, inputs: Sequence[np.ndarray]) -> Frame:
+        """Send inputs, and before them the network, unless it is there; the board's answer."""
+        told, body = pack(inputs)
+        wanted = model_id(model)
         head = {
             "kind": kind,
             "target": asdict(self.board.target),
-            "model_bytes": len(model),
-            "shape": list(inputs.shape),
-            "dtype": inputs.dtype.str,
+            "model_id": wanted,
+            "arrays": told,
         }
         try:
-            self._connection.send(head, model + inputs.tobytes())
+            if self._last_model == wanted:
+                self._connection.send({**head, "model_bytes": 0}, body)
+                answer = self._answer()
+                if answer.kind != "unknown_model":
+                    return answer
+            self._connection.send({**head, "model_bytes": len(model)}, model + body)
+            self._last_model = wanted
             return self._answer()
         except ConnectionLostError as error:
             self.close()

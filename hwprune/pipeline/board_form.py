@@ -71,5 +71,5 @@ def quantised(model: bytes, inputs: Sequence[np.ndarray]) -> bytes:
 
     graph = onnx.load_model_from_string(model)
     starts = range(0, len(inputs[0]), _RANGES_BATCH)
-    batches = (inputs[0][at : at + _RANGES_BATCH] for at in starts)
+    batches = (tuple(values[at : at + _RANGES_BATCH] for values in inputs) for at in starts)
     return with_qdq(graph, observe_ranges(graph, batches)).SerializeToString()

@@ -32,7 +32,7 @@ def deliver_engines(bench: Workbench, forms: Mapping[str, BoardForm]) -> tuple[E
     """
     rows = []
     for kind, form in forms.items():
-        found = bench.fleet.farms[kind].engine(form.model, form.inputs[0])
+        found = bench.fleet.farms[kind].engine(form.model, form.inputs)
         if found is not None:
             several = len(forms) > 1
             name = f"model-{_plain(kind)}.engine" if several else "model.engine"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sys
 import time
@@ -36,6 +37,8 @@ _RUNNING = (
 )
 _SINCE_10 = ("--skipInference", "--builderOptimizationLevel")
 _PRECISIONS = ("--fp16", "--int8")
+_INPUT = re.compile(r"('[^']+'|[^,:]+):([^,]+)")
+"""A name, in quotes where it has a colon or a comma in it, and a file."""
 _FLAGS = {
     # The flags of 8.5, 10.3 and 11.0 that matter here, from their source and migration guides.
     8: (*_BUILDING, *_RUNNING, *_PRECISIONS, "--buildOnly"),
@@ -158,12 +161,14 @@ def _infer(graph: bytes, given: dict[str, str]) -> None:
     from onnx.reference import ReferenceEvaluator
 
     model = onnx.load_model_from_string(graph)
-    entry = model.graph.input[0]
-    name, _, file = given["--loadInputs"].rpartition(":")
-    assert name.strip("'") == entry.name, (name, entry.name)
-    shape = [dim.dim_value for dim in entry.type.tensor_type.shape.dim]
-    values = np.frombuffer(Path(file).read_bytes(), np.float32).reshape(shape)
-    found = ReferenceEvaluator(model).run(None, {entry.name: values})
+    files = {n.strip("'"): f for n, f in _INPUT.findall(given["--loadInputs"])}
+    values = {}
+    for entry in model.graph.input:
+        kind = entry.type.tensor_type
+        dtype = onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)
+        read = np.frombuffer(Path(files[entry.name]).read_bytes(), dtype)
+        values[entry.name] = read.reshape([dim.dim_value for dim in kind.shape.dim])
+    found = ReferenceEvaluator(model).run(None, values)
     written = [
         {
             "name": output.name,

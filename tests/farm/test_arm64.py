@@ -133,8 +133,8 @@ def test_memory_is_what_it_is_on_this_machine(session, here, target, widths):
 
 
 def test_outputs_are_those_of_this_machine(session, here):
-    far = session.execute(base_network().onnx, images())
-    near = here.execute(base_network().onnx, images())
+    (far,) = session.run_network(base_network().onnx, [images()])
+    (near,) = here.run_network(base_network().onnx, [images()])
     assert np.abs(far - near).max() < 1e-4
 
 
@@ -148,7 +148,7 @@ def test_networks_that_crash_or_hang_cost_nobody_else_a_reading(tmp_path):
     with BoardSession(replace(BOARD, python=str(python))) as session:
         work = job_of((8, 8, 8), (CRASHES, 8, 8), (HANGS, 8, 8), (4, 8, 8), timeout_s=10.0)
         outcomes = session.measure(work, base_network()).outcomes
-        assert session.execute(base_network().onnx, images()).shape == (5, 10)
+        assert session.run_network(base_network().onnx, [images()])[0].shape == (5, 10)
     assert [getattr(o, "stage", "read") for o in outcomes] == ["read", "crash", "timeout", "read"]
     assert "SIGSEGV" in outcomes[1].message
 
@@ -192,7 +192,7 @@ def test_by_ssh_it_is_the_same_board(session, tmp_path):
             assert far.conditions_key == session.conditions_key
             outcomes = far.measure(job_of((8, 8, 8), (4, 8, 8)), base_network()).outcomes
             assert all(isinstance(outcome, Reading) for outcome in outcomes)
-            output = far.execute(base_network().onnx, images())
+            (output,) = far.run_network(base_network().onnx, [images()])
         assert np.array_equal(output, session.execute(base_network().onnx, images()))
     finally:
         rig.close()

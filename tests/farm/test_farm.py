@@ -20,6 +20,14 @@ from hwprune_device.job import Protocol, Target
 from hwprune_device.reading import Failure, Reading
 from tests.farm.base import base_network
 from tests.farm.board_python import board_python
+from tests.hwprune_device.networks import (
+    CLASSES,
+    LENGTH,
+    WIDTH,
+    heard_and_read,
+    heard_and_read_inputs,
+    signals,
+)
 
 BOARD = replace(this_machine(), protocol=Protocol(rounds=5, max_rounds=5, precision_pct=50.0))
 
@@ -104,13 +112,25 @@ def test_fresh_readings_come_from_processes_of_their_own_and_are_kept(farm, stor
 
 def test_the_board_runs_a_network_with_its_weights(farm):
     inputs = np.random.default_rng(0).standard_normal((2, 3, 16, 16)).astype(np.float32)
-    assert farm.agree(base_network().onnx, inputs).shape == (2, 10)
+    (output,) = farm.run_network(base_network().onnx, [inputs])
+    assert output.shape == (2, 10)
     with pytest.raises(BoardError):
-        farm.agree(b"no network", inputs)
+        farm.run_network(b"no network", [inputs])
+
+
+def test_the_board_gives_all_outputs_for_all_inputs_however_often(farm):
+    model, inputs = heard_and_read(), heard_and_read_inputs(3)
+    first, again = farm.run_network(model, inputs), farm.run_network(model, inputs)
+    assert [output.shape for output in first] == [(3, CLASSES), (3,), (3, WIDTH, LENGTH)]
+    assert np.array_equal(first[0].argmax(1), first[1])
+    for one, other in zip(first, again, strict=True):
+        assert np.array_equal(one, other)
+    (other,) = farm.run_network(signals(), inputs[:1])
+    assert other.shape == (3, CLASSES)
 
 
 def test_a_runtime_without_engines_gives_none(farm):
-    assert farm.engine(base_network().onnx, np.zeros((1, 3, 16, 16), np.float32)) is None
+    assert farm.engine(base_network().onnx, [np.zeros((1, 3, 16, 16), np.float32)]) is None
 
 
 def test_the_timetable_adds_up(farm):

@@ -51,7 +51,9 @@ def test_a_candidate_is_read_on_every_kind(fleet):
 
 def test_every_kind_runs_a_network_with_its_weights(fleet):
     inputs = np.random.default_rng(0).standard_normal((2, 3, 16, 16)).astype(np.float32)
-    outputs = {k: farm.agree(base_network().onnx, inputs) for k, farm in fleet.farms.items()}
+    outputs = {
+        k: farm.run_network(base_network().onnx, [inputs])[0] for k, farm in fleet.farms.items()
+    }
     assert set(outputs) == {ONE.name, "slow"}
     np.testing.assert_allclose(outputs["slow"], outputs[ONE.name], rtol=1e-3, atol=1e-5)
 

@@ -54,27 +54,27 @@ def test_who_gets_into_trouble_does_so_alone(farm: Farm):
 
 def test_the_engine_is_the_one_that_gave_the_outputs(farm: Farm):
     model = base_network().onnx
-    output = farm.agree(model, INPUTS)
-    found = farm.engine(model, INPUTS)
+    (output,) = farm.run_network(model, [INPUTS])
+    found = farm.engine(model, [INPUTS])
     assert found is not None
     board, engine = found
     assert board == "orin"
     assert engine.facts["sha256"] == hashlib.sha256(engine.data).hexdigest()
     assert engine.facts["build"]["cached"] is True
-    again = OnnxRuntime().execute(Plan.from_bytes(engine.data).model, INPUTS)
+    (again,) = OnnxRuntime().run_network(Plan.from_bytes(engine.data).model, [INPUTS])
     np.testing.assert_allclose(again, output, rtol=1e-3, atol=1e-5)
 
 
 def test_a_network_without_an_engine_is_a_board_error(farm: Farm):
     with pytest.raises(BoardError, match="cannot give the network's engine"):
-        farm.engine(b"no network", INPUTS)
+        farm.engine(b"no network", [INPUTS])
 
 
 def test_a_board_that_was_lost_gives_the_engine_when_it_is_back(farm: Farm, tmp_path: Path):
     model = base_network().onnx
-    before = farm.engine(model, INPUTS)
+    before = farm.engine(model, [INPUTS])
     os.kill(_supervisor(tmp_path), signal.SIGKILL)
-    after = farm.engine(model, INPUTS)
+    after = farm.engine(model, [INPUTS])
     assert before is not None and after is not None
     assert before[1].data == after[1].data
 

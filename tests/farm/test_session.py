@@ -10,9 +10,11 @@ import time
 from dataclasses import replace
 
 import numpy as np
+import onnxruntime
 import pytest
 
 from hwprune.board import Board, this_machine
+from hwprune.channels.base import make_base
 from hwprune.errors import BoardError
 from hwprune.farm.connections.connection import ConnectionLostError
 from hwprune.farm.connections.local import LocalConnection
@@ -21,7 +23,17 @@ from hwprune_device.frame import encode
 from hwprune_device.job import Job, Protocol, Target
 from hwprune_device.reading import Failure, Reading
 from tests.farm.base import base_network
-from tests.hwprune_device.chain import QUICK, job, name
+from tests.hwprune_device.chain import QUICK, chain, job, name
+from tests.hwprune_device.networks import (
+    LENGTH,
+    WIDTH,
+    heard_and_read,
+    heard_and_read_inputs,
+    numbers,
+    rows,
+    signals,
+    with_mean,
+)
 
 BOARD = replace(this_machine(), protocol=QUICK)
 SLOW = Protocol(rounds=10**6, max_rounds=10**6, cap_s=2.0)
@@ -32,6 +44,16 @@ def job_of(*widths, protocol: Protocol = QUICK) -> Job:
     return replace(
         job(widths, protocol=protocol), base_id=base.base_id, base_architecture=base.architecture
     )
+
+
+class Counting(LocalConnection):
+    """A connection that counts the bytes which go to the board."""
+
+    sent = 0
+
+    def send(self, header, body=b"") -> None:
+        self.sent += len(encode(header, body))
+        super().send(header, body)
 
 
 @pytest.fixture(scope="module")
@@ -63,11 +85,74 @@ def test_a_job_without_candidates_is_a_reading_of_the_base(session):
 
 def test_a_network_runs_with_its_own_weights(session):
     inputs = np.random.default_rng(0).standard_normal((3, 3, 16, 16)).astype(np.float32)
-    output = session.execute(base_network().onnx, inputs)
+    (output,) = session.run_network(base_network().onnx, [inputs])
     assert output.shape == (3, 10)
     with pytest.raises(BoardError, match="cannot run the network"):
-        session.execute(b"no network", inputs)
-    assert session.execute(base_network().onnx, inputs).shape == (3, 10)
+        session.run_network(b"no network", [inputs])
+    (again,) = session.run_network(base_network().onnx, [inputs])
+    assert np.array_equal(again, output)
+
+
+@pytest.mark.parametrize("runtime", ["onnxrt", "torch"])
+def test_networks_of_several_inputs_are_measured_and_run(runtime: str):
+    """A signal N x C x L and words N x L; a signal alone; rows N x L."""
+    target = Target(runtime=runtime, options={"device": "cpu"} if runtime == "torch" else {})
+    taken = heard_and_read_inputs(3)
+    models = {
+        heard_and_read(names=("scores", "likeliest")): taken,
+        signals(): taken[:1],
+        rows(): [numbers(3, LENGTH)],
+    }
+    with BoardSession(replace(BOARD, target=target)) as session:
+        for model, inputs in models.items():
+            base = make_base(model)
+            assert base.widths == (WIDTH,)
+            work = job([(WIDTH // 2,), (WIDTH,)], widths=base.widths, target=target)
+            half, whole = session.measure(replace(work, base_id=base.base_id), base).outcomes
+            assert isinstance(half, Reading) and isinstance(whole, Reading), (half, whole)
+            assert half.memory.weights_mb < whole.memory.weights_mb
+            found = session.run_network(model, inputs)
+            direct = onnxruntime.InferenceSession(model)
+            names = [entry.name for entry in direct.get_inputs()]
+            wanted = direct.run(None, dict(zip(names, inputs, strict=True)))
+            for one, other in zip(found, wanted, strict=True):
+                assert one.dtype == other.dtype
+                np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
+def bytes_to_run(session: BoardSession, connection: Counting, inputs: list[np.ndarray]) -> int:
+    """What goes to the board for one run of the base network."""
+    before = connection.sent
+    (output,) = session.run_network(base_network().onnx, inputs)
+    assert output.shape == (len(inputs[0]), 10)
+    return connection.sent - before
+
+
+def test_a_network_is_sent_once_for_many_runs_and_again_to_a_new_supervisor():
+    connection, inputs = Counting(BOARD), [np.ones((2, 3, 16, 16), np.float32)]
+    model, around = len(base_network().onnx), inputs[0].nbytes + 1000
+    with BoardSession(BOARD, connection) as session:
+        assert bytes_to_run(session, connection, inputs) > model
+        assert bytes_to_run(session, connection, inputs) < around < model
+        session.run_network(chain((8, 8, 8)), inputs)
+        assert bytes_to_run(session, connection, inputs) > model
+        os.kill(connection.pid, signal.SIGKILL)
+        with pytest.raises(BoardError, match="was lost while it ran a network"):
+            session.run_network(base_network().onnx, inputs)
+        assert bytes_to_run(session, connection, inputs) > model
+        # A supervisor that came without the session's knowledge says that it has no such network.
+        connection.close()
+        connection.open()
+        assert connection.receive(30).kind == "hello"
+        assert bytes_to_run(session, connection, inputs) > model + inputs[0].nbytes
+        assert bytes_to_run(session, connection, inputs) < around
+
+
+def test_what_cannot_be_put_together_names_the_output(session):
+    with pytest.raises(BoardError, match="output 'mean' of shape"):
+        session.run_network(with_mean(batch=2), [numbers(3, LENGTH)])
+    with pytest.raises(ValueError, match="array 0 holds"):
+        session.run_network(rows(), [np.array(["words"])])
 
 
 def test_a_supervisor_that_is_killed_is_a_loss_that_names_who_was_at_work():
@@ -111,16 +196,6 @@ def test_a_python_that_cannot_run_the_supervisor_is_told_with_its_last_words():
     nobody = Board(name="b", python="/nowhere/python3")
     with pytest.raises(BoardError, match="cannot be started"):
         BoardSession(nobody).open()
-
-
-class Counting(LocalConnection):
-    """A connection that counts the bytes which go to the board."""
-
-    sent = 0
-
-    def send(self, header, body=b"") -> None:
-        self.sent += len(encode(header, body))
-        super().send(header, body)
 
 
 def bytes_to_measure(board: Board) -> int:
@@ -183,8 +258,6 @@ def test_nothing_of_the_shell_reaches_the_board(monkeypatch):
 
 def test_a_board_that_runs_networks_as_torch():
     """From the zip in memory, as on any board."""
-    import onnxruntime
-
     target = Target(runtime="torch", options={"device": "cpu"})
     with BoardSession(replace(BOARD, target=target)) as session:
         assert session.open().runtimes["torch"]["name"] == "torch"
@@ -193,6 +266,6 @@ def test_a_board_that_runs_networks_as_torch():
         assert isinstance(half, Reading) and isinstance(whole, Reading), (half, whole)
         assert half.memory.weights_mb < whole.memory.weights_mb
         images = np.random.default_rng(1).standard_normal((3, 3, 16, 16)).astype(np.float32)
-        output = session.execute(base_network().onnx, images)
+        (output,) = session.run_network(base_network().onnx, [images])
     expected = onnxruntime.InferenceSession(base_network().onnx).run(None, {"x": images})[0]
     np.testing.assert_allclose(output, expected, rtol=1e-4, atol=1e-4)

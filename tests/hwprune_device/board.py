@@ -13,8 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
+from hwprune_device.arrays import pack, unpack
 from hwprune_device.frame import Frame, encode, read_frames, write_frame
 from hwprune_device.job import Job, Target
+from hwprune_device.last_model import model_id
 from hwprune_device.plan import CutPlan
 from hwprune_device.reading import Failure, Reading
 
@@ -54,11 +56,11 @@ class Board:
         self.send(head, zlib.compress(model))
         assert self.answer().kind == "placed"
 
-    def run(self, model: bytes, inputs: np.ndarray, target: Target, kind: str = "run") -> Frame:
-        """What a whole network gives for inputs (N C H W), or its engine."""
-        head = {"kind": kind, "target": asdict(target), "model_bytes": len(model)}
-        shape = {"shape": list(inputs.shape), "dtype": inputs.dtype.str}
-        self.send({**head, **shape}, model + inputs.tobytes())
+    def run(
+        self, model: bytes, inputs: Sequence[np.ndarray], target: Target, kind: str = "run"
+    ) -> Frame:
+        """What a whole network gives for its inputs, or its engine."""
+        self.send(*run_frame(model, inputs, target, kind))
         return self.answer()
 
     def measure(self, job: Job) -> dict[str, Reading | Failure]:
@@ -71,6 +73,21 @@ class Board:
         assert frame.kind == "done", frame
         self.done = dict(frame.header)
         return outcomes
+
+
+def run_frame(
+    model: bytes, inputs: Sequence[np.ndarray], target: Target, kind: str = "run"
+) -> tuple[dict, bytes]:
+    """Header and body of a request that brings its network along."""
+    told, body = pack(inputs)
+    head = {"kind": kind, "target": asdict(target), "model_id": model_id(model), "arrays": told}
+    return {**head, "model_bytes": len(model)}, model + body
+
+
+def outputs(frame: Frame) -> list[np.ndarray]:
+    """The arrays that a network gave."""
+    assert frame.kind == "outputs", frame.header
+    return unpack(frame.header["arrays"], frame.body)
 
 
 def _outcome(frame: Frame) -> Reading | Failure:

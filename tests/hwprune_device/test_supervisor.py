@@ -15,7 +15,7 @@ import pytest
 from hwprune_device import PROTOCOL
 from hwprune_device.job import Protocol, Target
 from hwprune_device.reading import Failure, Reading
-from tests.hwprune_device.board import ROOT, Board, running
+from tests.hwprune_device.board import ROOT, Board, outputs, run_frame, running
 from tests.hwprune_device.chain import QUICK, WIDTHS, chain, job, name, plan
 
 
@@ -92,14 +92,30 @@ def test_a_target_the_runtime_cannot_do_is_named(board: Board, target: Target, s
 
 def test_a_real_network_runs_with_its_own_weights(board: Board):
     inputs = np.random.default_rng(1).standard_normal((5, 3, 16, 16)).astype(np.float32)
-    model = chain()
-    head = {"kind": "run", "target": {}, "model_bytes": len(model)}
-    shape = {"shape": list(inputs.shape), "dtype": inputs.dtype.str}
-    board.send({**head, **shape}, model + inputs.tobytes())
-    answer = board.answer()
-    output = np.frombuffer(answer.body, answer.header["dtype"]).reshape(answer.header["shape"])
-    expected = onnxruntime.InferenceSession(model).run(None, {"x": inputs})[0]
+    (output,) = outputs(board.run(chain(), [inputs], Target()))
+    expected = onnxruntime.InferenceSession(chain()).run(None, {"x": inputs})[0]
     np.testing.assert_allclose(output, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_last_network_need_not_be_sent_again(board: Board):
+    inputs = np.random.default_rng(1).standard_normal((2, 3, 16, 16)).astype(np.float32)
+    (first,) = outputs(board.run(chain(), [inputs], Target()))
+    head, body = run_frame(chain(), [inputs], Target())
+    alone = {**head, "model_bytes": 0}, body[len(chain()) :]
+    board.send(*alone)
+    (again,) = outputs(board.answer())
+    assert np.array_equal(first, again)
+    # Only the last is kept, and one that is not here has to be sent.
+    board.run(chain((8, 8, 8)), [inputs], Target())
+    board.send(*alone)
+    answer = board.answer()
+    assert (answer.kind, answer.header["model_id"]) == ("unknown_model", head["model_id"])
+
+
+def test_a_network_that_is_not_the_one_that_was_announced_is_refused(board: Board):
+    head, body = run_frame(chain(), [np.zeros((1, 3, 16, 16), np.float32)], Target())
+    board.send(head, body[:1000] + b"?" + body[1001:])
+    assert "was announced as" in board.answer().header["message"]
 
 
 def test_requests_without_sense_are_answered_and_survived(board: Board):
@@ -107,11 +123,14 @@ def test_requests_without_sense_are_answered_and_survived(board: Board):
     assert board.answer().kind == "error"
     board.send({"kind": "place", "base_id": "broken", "plan": plan().to_json()}, b"no zlib")
     assert board.answer().kind == "error"
-    head = {"kind": "run", "target": {}, "model_bytes": 4, "shape": [1], "dtype": "<f4"}
-    board.send(head, b"none" + b"\0" * 4)
+    head, body = run_frame(b"none", [np.zeros(1, np.float32)], Target())
+    board.send(head, body)
     assert "run" in board.answer().header["message"]
-    board.send({**head, "kind": "engine"}, b"none" + b"\0" * 4)
+    board.send({**head, "kind": "engine"}, body)
     assert "runtime 'onnxrt' makes no engines" in board.answer().header["message"]
+    for wrong in ({"arrays": []}, {"model_bytes": 3}, {"target": {"runtime": "abacus"}}):
+        board.send({**head, **wrong}, body)
+        assert board.answer().kind == "error"
     assert board.hello.header["engines"] == []
     unplaced = {**job([WIDTHS]).to_json(), "base_id": "elsewhere"}
     board.send({"kind": "measure", "job": unplaced})

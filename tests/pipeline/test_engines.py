@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,7 @@ class OneEngine:
 
     found: EngineFile | None
 
-    def engine(self, model: bytes, inputs: np.ndarray) -> tuple[str, EngineFile] | None:
+    def engine(self, model: bytes, inputs: Sequence[np.ndarray]) -> tuple[str, EngineFile] | None:
         return None if self.found is None else ("orin-2", self.found)
 
 

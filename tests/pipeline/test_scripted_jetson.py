@@ -64,9 +64,11 @@ def check_engine(run: Run, *, release: str, precision: str, error: float) -> Non
     (read,) = [r for r in run.json("result.json")["engines"]]
     assert read == row
     inputs = images(4)
-    wanted = OnnxRuntime().execute((run.folder / "model.onnx").read_bytes(), inputs)
+    (wanted,) = OnnxRuntime().run_network((run.folder / "model.onnx").read_bytes(), [inputs])
     model = Plan.from_bytes(run.engine).model
-    found = np.concatenate([OnnxRuntime().execute(model, inputs[n : n + 1]) for n in range(4)])
+    found = np.concatenate(
+        [OnnxRuntime().run_network(model, [inputs[n : n + 1]])[0] for n in range(4)]
+    )
     assert np.abs(found - wanted).max() <= error * np.abs(wanted).max()
 
 
@@ -112,8 +114,8 @@ def test_int8_is_delivered_with_the_ranges_of_real_images(tmp_path: Path, releas
     assert 0 < agreement["error"] <= agreement["tolerance"] == 0.1
     assert agreement["accuracy"] == pytest.approx(agreement["accuracy_fp32"], abs=0.03)
     quantised = (run.folder / "model.int8.onnx").read_bytes()
-    found = OnnxRuntime().execute(quantised, images(4))
-    wanted = OnnxRuntime().execute((run.folder / "model.onnx").read_bytes(), images(4))
+    (found,) = OnnxRuntime().run_network(quantised, [images(4)])
+    (wanted,) = OnnxRuntime().run_network((run.folder / "model.onnx").read_bytes(), [images(4)])
     assert 0 < np.abs(found - wanted).max() <= 0.1 * np.abs(wanted).max()
 
 

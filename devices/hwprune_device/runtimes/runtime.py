@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -100,12 +100,18 @@ class Runtime(Protocol):
             Exception: whatever the runtime raises; a build that fails is a failure of the network.
         """
 
-    def execute(
-        self, model: bytes, inputs: np.ndarray, target: Target | None = None
-    ) -> np.ndarray:
-        """First output (N …) of a network for a batch of inputs (N C H W).
+    def run_network(
+        self, model: bytes, inputs: Sequence[np.ndarray], target: Target | None = None
+    ) -> list[np.ndarray]:
+        """Every output of a network, in its order, for inputs in its order (N first).
 
+        Outputs in fp16 and bf16 come as float32. A network of fixed batch runs as often as needed.
         Without a target on the runtime's defaults.
+
+        Raises:
+            ValueError: other inputs than the network takes, or an output without a batch axis of a
+                network that cannot run all items at once.
+            Exception: as `load`.
         """
 
 
@@ -122,8 +128,8 @@ class EngineFile:
 class Compiling(Protocol):
     """A runtime whose engines can be taken away; an addition to Runtime."""
 
-    def engine(self, model: bytes, inputs: np.ndarray, target: Target) -> EngineFile:
-        """The very engine that `execute` runs the network on, with these inputs (N C H W).
+    def engine(self, model: bytes, inputs: Sequence[np.ndarray], target: Target) -> EngineFile:
+        """The very engine that `run_network` runs the network on, with these inputs.
 
         Raises:
             Exception: as `Runtime.load`.

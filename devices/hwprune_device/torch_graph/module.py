@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from keyword import iskeyword
 
 import onnx
 from torch import fx
@@ -34,8 +36,9 @@ def module_of(model: bytes) -> fx.GraphModule:
     buffers = {p.key: p.value for p in proto.metadata_props}.get(BUFFERS_KEY, "[]")
     shapes = value_shapes(proto)
     twin = Twin(proto.graph, set(json.loads(buffers)), {k: len(v) for k, v in shapes.items()})
-    for value in proto.graph.input:
-        twin.set(value.name, twin.fx.placeholder(_identifier(value.name)))
+    inputs = [value.name for value in proto.graph.input]
+    for name, argument in zip(inputs, _arguments(inputs), strict=True):
+        twin.set(name, twin.fx.placeholder(argument))
     for node in proto.graph.node:
         _emit(twin, node)
     outputs = [twin.get(value.name) for value in proto.graph.output]
@@ -57,5 +60,7 @@ def _emit(twin: Twin, node: onnx.NodeProto) -> None:
         twin.set(name, value)
 
 
-def _identifier(name: str) -> str:
-    return name if name.isidentifier() else "input"
+def _arguments(names: Sequence[str]) -> Sequence[str]:
+    """What forward calls the inputs: their own names, where all of them can be arguments."""
+    usable = all(n.isidentifier() and not iskeyword(n) and n != "self" for n in names)
+    return names if usable else [f"input_{position}" for position in range(len(names))]

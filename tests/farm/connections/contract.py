@@ -22,9 +22,10 @@ from hwprune.farm.connections import connect
 from hwprune.farm.connections.connection import Connection, ConnectionLostError
 from hwprune.farm.session import BoardSession
 from hwprune_device.frame import Frame
-from hwprune_device.job import Protocol
+from hwprune_device.job import Protocol, Target
 from hwprune_device.reading import Reading
 from tests.farm.base import base_network
+from tests.hwprune_device.board import outputs, run_frame
 from tests.hwprune_device.chain import QUICK, job
 
 HELLO_S = 60.0
@@ -61,12 +62,9 @@ def run_doubling(connection: Connection, megabytes: int) -> None:
     """Send numbers of that size through a network that doubles them, and look at what returns."""
     values = np.random.default_rng(0).standard_normal((megabytes, 1, 512, 512)).astype("<f4")
     model = _doubling_network()
-    head = {"kind": "run", "target": {}, "model_bytes": len(model)}
-    head |= {"shape": list(values.shape), "dtype": "<f4"}
-    connection.send(head, model + values.tobytes())
-    output = answer(connection)
-    assert output.kind == "output", output.header
-    assert np.array_equal(np.frombuffer(output.body, "<f4"), 2 * values.ravel())
+    connection.send(*run_frame(model, [values], Target()))
+    (output,) = outputs(answer(connection))
+    assert np.array_equal(output, 2 * values)
 
 
 def is_gone(pid: int) -> bool:

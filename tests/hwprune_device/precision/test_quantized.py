@@ -181,7 +181,7 @@ def test_what_cannot_be_quantised_is_said():
 
 def test_pairs_go_with_half_precision():
     base = chain()
-    ranges = observe_ranges(base, [weights(2, 3, 8, 8, seed=s) for s in range(3)])
+    ranges = observe_ranges(base, [[weights(2, 3, 8, 8, seed=s)] for s in range(3)])
     half = sound(to_half(with_qdq(base, ranges), "fp16"))
     found = types(half)
     for node in kinds(half.graph, "Conv"):
@@ -223,7 +223,7 @@ def test_int8_with_observed_ranges_costs_a_trained_network_little(
     base = onnx.load_model_from_string(trace(module.eval(), torch.zeros(2, 3, 32, 32)))
     data = load_data("torchvision:CIFAR10", root=str(cifar_root), **CIFAR)
     images, labels = (part[:500] for part in data.split("test"))
-    ranges = observe_ranges(base, [data.calibration])
+    ranges = observe_ranges(base, [[data.calibration]])
     name = base.graph.input[0].name
 
     def correct(given: ModelProto) -> int:

@@ -99,7 +99,7 @@ def test_output_comes_back_and_transfers_are_timed(cuda: Cuda):
 
     made = network(cuda, 8, latency="transfers")
     try:
-        output = made.infer(np.ones((1, 3, 16, 16), np.float32))
+        output = made.infer({"x": np.ones((1, 3, 16, 16), np.float32)})["y"]
         assert output[0, 0] == pytest.approx(spinning.spin_ms(8) * 1e6)
     finally:
         made.close()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from hwprune_device.memory import weight_bytes
 from hwprune_device.reading import Memory
 from hwprune_device.resident import PeakWatch
 from hwprune_device.runtimes import unheard
+from hwprune_device.runtimes.inputs import in_batches
 from hwprune_device.runtimes.one_node import one_node
 from hwprune_device.runtimes.onnxrt import profile
 from hwprune_device.runtimes.onnxrt import session as library
@@ -70,7 +72,7 @@ class OnnxRuntime:
         On the CPU whatever the targets will ask for: CUDA does not survive a fork, so it must not
         be touched before a child does.
         """
-        self.execute(one_node(), np.ones(1, np.float32))
+        self.run_network(one_node(), [np.ones(1, np.float32)])
 
     def load(
         self,
@@ -88,23 +90,16 @@ class OnnxRuntime:
         with library.memory_errors():
             return OnnxNetwork(model, target, free, denormals=self._denormals)
 
-    def execute(
-        self, model: bytes, inputs: np.ndarray, target: Target | None = None
-    ) -> np.ndarray:
-        """First output of the network; a network of fixed batch runs as often as needed."""
+    def run_network(
+        self, model: bytes, inputs: Sequence[np.ndarray], target: Target | None = None
+    ) -> list[np.ndarray]:
+        """Every output of the network; one of fixed batch runs as often as needed."""
         wanted = target or Target(options={"denormals": self._denormals})
         with library.memory_errors():
             ready = library.prepared(model, wanted)
             session = library.open_session(ready, *library.settings(wanted, self._denormals))
-            entry = session.get_inputs()[0]
-            fixed = (
-                entry.shape[0] if entry.shape and isinstance(entry.shape[0], int) else len(inputs)
-            )
-            parts = [
-                session.run(None, {entry.name: inputs[at : at + fixed]})[0]
-                for at in range(0, len(inputs), max(1, fixed))
-            ]
-        return np.concatenate(parts)
+            infer = partial(library.infer, session)
+            return in_batches(infer, inputs, library.interface_of(session))
 
 
 class OnnxNetwork:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import onnxruntime as ort
 
 from hwprune_device.job import Target
 from hwprune_device.runtimes.inputs import input_values
+from hwprune_device.runtimes.interface import Entry, Interface
 from hwprune_device.runtimes.onnxrt import precision
 from hwprune_device.runtimes.onnxrt.options import ONNXRT, provider_key
 from hwprune_device.runtimes.onnxrt.profile import CPU
@@ -26,8 +27,12 @@ _OUT_OF_MEMORY = ("Failed to allocate memory", "bad_alloc", "BFCArena", "Cannot 
 _NUMPY = {
     "tensor(float)": "float32",
     "tensor(float16)": "float16",
+    "tensor(double)": "float64",
     "tensor(int64)": "int64",
     "tensor(int32)": "int32",
+    "tensor(int8)": "int8",
+    "tensor(uint8)": "uint8",
+    "tensor(bool)": "bool",
 }
 Provider = tuple[str, Mapping[str, str]]
 _THREADS_OPTION = {"openvino": "num_of_threads", "xnnpack": "intra_op_num_threads"}
@@ -100,16 +105,38 @@ def open_session(
     return session
 
 
+def interface_of(session: ort.InferenceSession) -> Interface:
+    """What a session's network takes and gives."""
+    inputs = (
+        Entry(
+            name=entry.name,
+            type=_NUMPY.get(entry.type, entry.type),
+            # Where any size will do it gives a name, or None.
+            shape=tuple(size or "" for size in entry.shape),
+        )
+        for entry in session.get_inputs()
+    )
+    return Interface(
+        inputs=tuple(inputs), outputs=tuple(value.name for value in session.get_outputs())
+    )
+
+
+def infer(session: ort.InferenceSession, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """All outputs for inputs in the network's order."""
+    names = [entry.name for entry in session.get_inputs()]
+    return list(session.run(None, dict(zip(names, inputs, strict=True))))
+
+
 def bound(session: ort.InferenceSession, target: Target) -> ort.IOBinding:
     """Inputs for a session where it reads them, and places for its outputs."""
     binding = session.io_binding()
     random = np.random.default_rng(0)
-    for entry in session.get_inputs():
-        kind = _NUMPY.get(entry.type, entry.type)
-        values = input_values(entry.name, entry.shape, kind, target, random)
+    interface = interface_of(session)
+    for entry in interface.inputs:
+        values = input_values(entry.name, entry.shape, entry.type, target, random)
         binding.bind_ortvalue_input(entry.name, ort.OrtValue.ortvalue_from_numpy(values))
-    for entry in session.get_outputs():
-        binding.bind_output(entry.name, "cpu")
+    for name in interface.outputs:
+        binding.bind_output(name, "cpu")
     return binding
 
 

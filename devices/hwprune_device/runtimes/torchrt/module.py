@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import onnx
 import torch
 from torch import fx, nn
 
 from hwprune_device.job import Target
 from hwprune_device.runtimes.inputs import input_values
+from hwprune_device.runtimes.interface import Interface
 from hwprune_device.torch_graph.folding import fold_batchnorm
 from hwprune_device.torch_graph.module import module_of
 
@@ -24,15 +23,6 @@ DTYPES = {
 }
 _MAPS = 4
 """Axes of a tensor that has a memory layout to choose: N C H W."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """An input; its type as numpy writes it."""
-
-    name: str
-    type: str
-    shape: tuple[int | str, ...]
 
 
 def ready_module(
@@ -59,15 +49,8 @@ def ready_module(
     return module
 
 
-def entries(model: bytes, free: Mapping[str, int]) -> list[Entry]:
-    """The inputs of a network; `free` gives sizes to symbolic dimensions by name."""
-    graph = onnx.load_model_from_string(model).graph
-    weights = {tensor.name for tensor in graph.initializer}
-    return [_entry(value, free) for value in graph.input if value.name not in weights]
-
-
 def feeds(
-    inputs: list[Entry], target: Target, options: Mapping[str, Any], device: str
+    interface: Interface, target: Target, options: Mapping[str, Any], device: str
 ) -> tuple[torch.Tensor, ...]:
     """What a network is fed while it is timed, where it will be read from.
 
@@ -76,7 +59,8 @@ def feeds(
     """
     random = np.random.default_rng(0)
     values = (
-        input_values(entry.name, entry.shape, entry.type, target, random) for entry in inputs
+        input_values(entry.name, entry.shape, entry.type, target, random)
+        for entry in interface.inputs
     )
     return tuple(placed(torch.from_numpy(value), target, options, device) for value in values)
 
@@ -85,7 +69,7 @@ def placed(
     values: torch.Tensor, target: Target, options: Mapping[str, Any], device: str
 ) -> torch.Tensor:
     """A tensor on the device, floats in the target's number type, maps in its layout."""
-    if values.is_floating_point():
+    if values.is_floating_point() and DTYPES[target.precision] != torch.float32:
         values = values.to(DTYPES[target.precision])
     values = values.to(device)
     if options["channels_last"] and values.dim() == _MAPS:
@@ -120,13 +104,3 @@ def _drop_identities(module: fx.GraphModule) -> None:
             node.replace_all_uses_with(node.args[0])
             module.graph.erase_node(node)
     module.recompile()
-
-
-def _entry(value: onnx.ValueInfoProto, free: Mapping[str, int]) -> Entry:
-    tensor = value.type.tensor_type
-    shape = tuple(
-        dim.dim_value if dim.HasField("dim_value") else free.get(dim.dim_param, dim.dim_param)
-        for dim in tensor.shape.dim
-    )
-    kind = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type).name
-    return Entry(name=value.name, type=kind, shape=shape)

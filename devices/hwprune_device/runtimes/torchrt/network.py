@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import onnx
 import torch
 
 from hwprune_device.job import Target
 from hwprune_device.reading import Memory
 from hwprune_device.resident import PeakWatch
+from hwprune_device.runtimes.inputs import in_batches
+from hwprune_device.runtimes.interface import interface_of
 from hwprune_device.runtimes.torchrt.allocations import (
     cpu_peak_bytes,
     cuda_peak_bytes,
     release_cached,
 )
 from hwprune_device.runtimes.torchrt.modes import MODES, compile_whole
-from hwprune_device.runtimes.torchrt.module import (
-    entries,
-    feeds,
-    placed,
-    ready_module,
-    weight_bytes,
-)
+from hwprune_device.runtimes.torchrt.module import feeds, placed, ready_module, weight_bytes
 from hwprune_device.runtimes.torchrt.options import TORCH
 from hwprune_device.runtimes.torchrt.process import (
     check_cuda,
@@ -61,7 +58,8 @@ class TorchNetwork:
                 self._ended = torch.cuda.Event(enable_timing=True)
             with torch.no_grad():
                 module = ready_module(model, target, options, device)
-                self._inputs = feeds(entries(model, free), target, options, device)
+                interface = interface_of(onnx.load_model_from_string(model), free)
+                self._inputs = feeds(interface, target, options, device)
             with torch.inference_mode():
                 self._prepared = MODES[options["mode"]](module, self._inputs)
             self._weights_bytes = weight_bytes(module)
@@ -134,31 +132,33 @@ class TorchNetwork:
         """Whether no output overflowed; fp16 ends at 65504."""
         with torch.inference_mode():
             outputs = self._prepared.call()
-        parts = outputs if isinstance(outputs, tuple) else (outputs,)
-        return all(bool(part.isfinite().all()) for part in parts)
+        return all(bool(part.isfinite().all()) for part in _leaves(outputs))
 
 
-def outputs_of(model: bytes, inputs: np.ndarray, target: Target, *, device: str) -> np.ndarray:
-    """First output of a network for a batch of inputs; floats come back as float32.
+def outputs_of(
+    model: bytes, inputs: Sequence[np.ndarray], target: Target, *, device: str
+) -> list[np.ndarray]:
+    """Every output of a network for inputs in its order (N first).
 
-    A network of fixed batch runs as often as needed. A captured graph runs the kernels of eager
-    mode, so that is what runs here for it.
+    A captured graph runs the kernels of eager mode, so that is what runs here for it.
+
+    Raises:
+        ValueError: as `in_batches`.
     """
-    options = TORCH.of(target)
+    options, interface = TORCH.of(target), interface_of(onnx.load_model_from_string(model))
     with torch_errors(device), torch.inference_mode():
         _start(target, options, device)
         with torch.inference_mode(False), torch.no_grad():
             module: Callable[..., Any] = ready_module(model, target, options, device)
         if options["mode"] == "inductor":
             module = compile_whole(module)  # type: ignore[arg-type]
-        first = entries(model, {})[0].shape[:1]
-        fixed = first[0] if first and isinstance(first[0], int) else len(inputs)
-        parts = []
-        for at in range(0, len(inputs), max(1, fixed)):
-            chunk = torch.from_numpy(np.array(inputs[at : at + fixed]))
-            result = module(placed(chunk, target, options, device))
-            parts.append(_numpy(result[0] if isinstance(result, tuple) else result))
-    return np.concatenate(parts)
+
+        def infer(part: list[np.ndarray]) -> list[np.ndarray]:
+            tensors = (torch.from_numpy(np.array(values)) for values in part)
+            found = module(*(placed(tensor, target, options, device) for tensor in tensors))
+            return [_numpy(tensor) for tensor in _leaves(found)]
+
+        return in_batches(infer, inputs, interface)
 
 
 def _start(target: Target, options: Mapping[str, Any], device: str) -> None:
@@ -167,6 +167,16 @@ def _start(target: Target, options: Mapping[str, Any], device: str) -> None:
     ready_process(target, options)
 
 
+def _leaves(outputs: Any) -> Iterator[torch.Tensor]:
+    """The tensors of what a module gave, in their order."""
+    if isinstance(outputs, torch.Tensor):
+        yield outputs
+        return
+    for part in outputs.values() if isinstance(outputs, Mapping) else outputs:
+        yield from _leaves(part)
+
+
 def _numpy(tensor: torch.Tensor) -> np.ndarray:
-    tensor = tensor.float() if tensor.is_floating_point() else tensor
+    # numpy has no bf16.
+    tensor = tensor.float() if tensor.dtype == torch.bfloat16 else tensor
     return tensor.cpu().numpy()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import importlib.util
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,7 +77,7 @@ class TorchRuntime:
         # The profiler that tells memory talks of itself else.
         os.environ.setdefault("KINETO_LOG_LEVEL", "99")
         target = Target(runtime="torch", options={"device": "cpu"})
-        self.execute(one_node(), np.ones(1, np.float32), target)
+        self.run_network(one_node(), [np.ones(1, np.float32)], target)
 
     def load(
         self,
@@ -98,10 +98,10 @@ class TorchRuntime:
 
         return TorchNetwork(model, self._checked(target), free, device=self.device(target))
 
-    def execute(
-        self, model: bytes, inputs: np.ndarray, target: Target | None = None
-    ) -> np.ndarray:
-        """First output of the network; a network of fixed batch runs as often as needed."""
+    def run_network(
+        self, model: bytes, inputs: Sequence[np.ndarray], target: Target | None = None
+    ) -> list[np.ndarray]:
+        """Every output of the network; one of fixed batch runs as often as needed."""
         from hwprune_device.runtimes.torchrt.network import outputs_of
 
         wanted = self._checked(target or Target(runtime="torch"))

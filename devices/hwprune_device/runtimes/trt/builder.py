@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -48,13 +48,13 @@ class Build:
 
 
 def recipe_for(
-    precision: str, options: Mapping[str, Any], inputs: np.ndarray | None = None
+    precision: str, options: Mapping[str, Any], inputs: Sequence[np.ndarray] | None = None
 ) -> Recipe:
     """How a target's engines are built; `inputs` are those that ranges of int8 are found on."""
     ranges_from = ""
     if options["calibration"] != "qdq" and inputs is not None:
         # Else an engine with made-up ranges, good for times alone, would be taken for this one.
-        ranges_from = hashlib.sha256(inputs.tobytes()).hexdigest()[:16]
+        ranges_from = hashlib.sha256(b"".join(v.tobytes() for v in inputs)).hexdigest()[:16]
     return Recipe(
         precision=precision,
         level=options["builder_level"],

@@ -10,7 +10,8 @@ import onnx
 
 from hwprune_device.job import Target
 from hwprune_device.runtimes.cuda import Cuda
-from hwprune_device.runtimes.inputs import input_values
+from hwprune_device.runtimes.inputs import input_values, parts_of
+from hwprune_device.runtimes.interface import interface_of
 from hwprune_device.runtimes.trt.callbacks import Batches
 from hwprune_device.runtimes.trt.tensorrt import Recipe
 
@@ -20,11 +21,11 @@ _MADE_UP = 2
 
 @contextmanager
 def calibration_batches(
-    cuda: Cuda, graph: bytes, recipe: Recipe, batch: int, inputs: np.ndarray | None
+    cuda: Cuda, graph: bytes, recipe: Recipe, batch: int, inputs: Sequence[np.ndarray] | None
 ) -> Iterator[Batches | None]:
     """What the builder asks for; None where it need not calibrate.
 
-    `inputs` (N C H W) feed the first input of the network.
+    `inputs` (N first) feed those of the network, in its order.
     """
     if recipe.calibration == "qdq" or recipe.precision != "int8":
         yield None
@@ -52,24 +53,13 @@ def calibration_batches(
         yield Batches(size=batch, following=following)
 
 
-def _sets(graph: bytes, batch: int, inputs: np.ndarray | None) -> list[list[np.ndarray]]:
+def _sets(graph: bytes, batch: int, inputs: Sequence[np.ndarray] | None) -> list[list[np.ndarray]]:
     """Values of all inputs of the network, batch by batch."""
-    model = onnx.load_model_from_string(graph)
-    weights = {tensor.name for tensor in model.graph.initializer}
-    entries = [entry for entry in model.graph.input if entry.name not in weights]
-    random = np.random.default_rng(0)
-    count = _MADE_UP if inputs is None else max(1, len(inputs) // batch)
-    sets = []
-    for number in range(count):
-        values = [_values(entry, batch, random) for entry in entries]
-        if inputs is not None and len(inputs) >= batch:
-            values[0] = inputs[number * batch : (number + 1) * batch]
-        sets.append(values)
-    return sets
-
-
-def _values(entry: onnx.ValueInfoProto, batch: int, random: np.random.Generator) -> np.ndarray:
-    kind = entry.type.tensor_type
-    shape = [dim.dim_value for dim in kind.shape.dim]
-    dtype = onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)
-    return input_values(entry.name, shape, dtype, Target(batch=batch), random)
+    if inputs is not None:
+        return list(parts_of(inputs, batch))
+    random, target = np.random.default_rng(0), Target(batch=batch)
+    entries = interface_of(onnx.load_model_from_string(graph)).inputs
+    return [
+        [input_values(entry.name, entry.shape, entry.type, target, random) for entry in entries]
+        for _ in range(_MADE_UP)
+    ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import onnx
@@ -19,13 +19,13 @@ def graph_for(
     precision: str,
     calibration: str,
     strongly_typed: bool,
-    inputs: np.ndarray | None = None,
+    inputs: Sequence[np.ndarray] | None = None,
 ) -> bytes:
     """A network as this generation of TensorRT wants it, with sizes for its symbolic dimensions.
 
     int8 becomes QuantizeLinear and DequantizeLinear in the graph, unless the builder shall find
-    the ranges itself. Ranges come from `inputs` (N C H W); without them they are made up, which
-    is right for times and wrong for outputs.
+    the ranges itself. Ranges come from `inputs` (N first, one array an input); without them they
+    are made up, which is right for times and wrong for outputs.
 
     Raises:
         ValueError: this generation cannot do it.
@@ -57,7 +57,10 @@ def symbols(model: bytes) -> list[str]:
 
 
 def _quantised(
-    graph: onnx.ModelProto, calibration: str, strongly_typed: bool, inputs: np.ndarray | None
+    graph: onnx.ModelProto,
+    calibration: str,
+    strongly_typed: bool,
+    inputs: Sequence[np.ndarray] | None,
 ) -> onnx.ModelProto:
     if is_quantized(graph):
         return graph
@@ -68,15 +71,7 @@ def _quantised(
                 "graph: calibration = qdq"
             )
         return graph
-    ranges = None if inputs is None else observe_ranges(graph, [_filled(inputs, graph)])
-    return with_qdq(graph, ranges)
-
-
-def _filled(inputs: np.ndarray, graph: onnx.ModelProto) -> np.ndarray:
-    """The inputs in whole batches of the network; the last is filled up with what is there."""
-    dims = graph.graph.input[0].type.tensor_type.shape.dim[:1]
-    batch = max([1, *(dim.dim_value for dim in dims)])
-    return np.concatenate([inputs, inputs[-1:].repeat(-len(inputs) % batch, 0)])
+    return with_qdq(graph, None if inputs is None else observe_ranges(graph, [inputs]))
 
 
 def _typed(graph: onnx.ModelProto, precision: str) -> onnx.ModelProto:

@@ -122,11 +122,12 @@ class TrtNetwork:
         """Inferences in a run."""
         return int(self._engine.tensors_in[0].shape[0])
 
-    def infer(self, inputs: np.ndarray) -> np.ndarray:
-        """First output (N …) for inputs (N C H W) of the engine's batch."""
-        self._host[self._engine.tensors_in[0].name][...] = inputs
+    def infer(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Outputs by name, for inputs by name of the engine's batch."""
+        for tensor in self._engine.tensors_in:
+            self._host[tensor.name][...] = inputs[tensor.name]
         self._run(transfers=True)
-        return self._host[self._engine.tensors_out[0].name].copy()
+        return {t.name: self._host[t.name].copy() for t in self._engine.tensors_out}
 
     def close(self) -> None:
         """Give everything back."""

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
 import numpy as np
+import onnx
 
 from hwprune_device.estimate import Clock
 from hwprune_device.job import Target
 from hwprune_device.owner import cache_folder
 from hwprune_device.runtimes import EngineFile, unheard
 from hwprune_device.runtimes.cuda import Cuda, driver_version, load_driver
-from hwprune_device.runtimes.inputs import in_batches
+from hwprune_device.runtimes.inputs import in_batches, item_count
+from hwprune_device.runtimes.interface import Interface, interface_of
 from hwprune_device.runtimes.patience import patience_s
 from hwprune_device.runtimes.trt.builder import Build, EngineBuilder, recipe_for
 from hwprune_device.runtimes.trt.calibration import calibration_batches
@@ -26,6 +29,9 @@ from hwprune_device.runtimes.trt.graph import graph_for, symbols
 from hwprune_device.runtimes.trt.network import TrtNetwork
 from hwprune_device.runtimes.trt.options import TRT
 from hwprune_device.runtimes.trt.tensorrt import TensorRT
+
+_MOST_AT_ONCE = 64
+"""Items in a run where no target says how many."""
 
 
 class TrtRuntime:
@@ -104,33 +110,46 @@ class TrtRuntime:
                 return self._typical(graph, target, options, alive)
             return self._ready(graph, target, options, alive)
 
-    def execute(
-        self, model: bytes, inputs: np.ndarray, target: Target | None = None
-    ) -> np.ndarray:
-        """First output of the network; the engine's batch is the target's, filled up at the end.
+    def run_network(
+        self, model: bytes, inputs: Sequence[np.ndarray], target: Target | None = None
+    ) -> list[np.ndarray]:
+        """Every output of the network; the engine's batch is the target's, or the network's own.
 
         With int8 and no quantisation in the graph, ranges are taken from `inputs`.
         """
-        wanted = target or Target(runtime="trt", batch=min(64, max(1, len(inputs))))
-        with self._executing(model, inputs, wanted) as network:
-            return in_batches(network.infer, inputs, network.batch)
+        interface = interface_of(onnx.load_model_from_string(model))
+        count = item_count(inputs, interface)
+        wanted = target or Target(runtime="trt", batch=min(_MOST_AT_ONCE, count))
+        names = [entry.name for entry in interface.inputs]
+        with self._executing(model, inputs, _of_batch(wanted, interface)) as network:
 
-    def engine(self, model: bytes, inputs: np.ndarray, target: Target) -> EngineFile:
-        """The engine that `execute` runs; from the folder of engines, where it was built before.
+            def infer(part: list[np.ndarray]) -> list[np.ndarray]:
+                found = network.infer(dict(zip(names, part, strict=True)))
+                return [found[name] for name in interface.outputs]
+
+            return in_batches(infer, inputs, interface, network.batch)
+
+    def engine(self, model: bytes, inputs: Sequence[np.ndarray], target: Target) -> EngineFile:
+        """The engine of `run_network`; from the folder of engines, where it was built before.
 
         Raises:
             MemoryError, TimeoutError, TrtError, ValueError: as `load`.
         """
-        with self._executing(model, inputs, target) as network:
+        interface = interface_of(onnx.load_model_from_string(model))
+        item_count(inputs, interface)
+        wanted = _of_batch(target, interface)
+        with self._executing(model, inputs, wanted) as network:
             return engine_file(
                 network,
                 self._context(spin=True),
                 tensorrt=self._library.version,
-                target=target,
+                target=wanted,
             )
 
     @contextmanager
-    def _executing(self, model: bytes, inputs: np.ndarray, target: Target) -> Iterator[TrtNetwork]:
+    def _executing(
+        self, model: bytes, inputs: Sequence[np.ndarray], target: Target
+    ) -> Iterator[TrtNetwork]:
         """A network with its own weights, ready to run."""
         options = TRT.of(target)
         free = dict.fromkeys(symbols(model), target.batch)
@@ -154,7 +173,7 @@ class TrtRuntime:
         target: Target,
         free: Mapping[str, int],
         options: Mapping[str, Any],
-        inputs: np.ndarray | None = None,
+        inputs: Sequence[np.ndarray] | None = None,
     ) -> bytes:
         return graph_for(
             model,
@@ -171,7 +190,7 @@ class TrtRuntime:
         target: Target,
         options: Mapping[str, Any],
         alive: Callable[[], None],
-        inputs: np.ndarray | None = None,
+        inputs: Sequence[np.ndarray] | None = None,
     ) -> TrtNetwork:
         """A network that can run, from a kept engine where there is one that still loads."""
         build = self._build(graph, target, options, alive, inputs)
@@ -190,7 +209,7 @@ class TrtRuntime:
         target: Target,
         options: Mapping[str, Any],
         alive: Callable[[], None],
-        inputs: np.ndarray | None = None,
+        inputs: Sequence[np.ndarray] | None = None,
         *,
         fresh: bool = False,
     ) -> Build:
@@ -245,3 +264,8 @@ class TrtRuntime:
         if self._cuda is None:
             self._cuda = Cuda(spin=spin, driver=self._driver, library=self._driver_library)
         return self._cuda
+
+
+def _of_batch(target: Target, interface: Interface) -> Target:
+    """The target with the network's own batch, where that is fixed."""
+    return replace(target, batch=interface.fixed_batch or target.batch)

@@ -188,25 +188,29 @@ class TrtexecNetwork:
         """Median time of an inference of the last run."""
         return median(self._times_ms) if self._times_ms else None
 
-    def infer(self, entry: str, result: str, inputs: np.ndarray) -> np.ndarray:
-        """Output `result` (N …) for inputs (N C H W) of the engine's batch at `entry`."""
-        given, made = self._folder / "inputs", self._folder / "outputs.json"
-        given.write_bytes(np.ascontiguousarray(inputs).tobytes())
-        # A colon parts the name from the file.
-        quoted = f"'{entry}'" if ":" in entry else entry
+    def infer(
+        self, inputs: Mapping[str, np.ndarray], outputs: Mapping[str, np.dtype]
+    ) -> list[np.ndarray]:
+        """The outputs, whose names and types are given, for inputs of the engine's batch."""
+        made, given = self._folder / "outputs.json", []
+        for number, (name, values) in enumerate(inputs.items()):
+            file = self._folder / f"input-{number}"
+            file.write_bytes(values.tobytes())
+            # A colon parts the name from the file, and a comma one input from the next.
+            given.append(f"'{name}':{file}" if {":", ","} & set(name) else f"{name}:{file}")
         self._start(
-            f"--loadInputs={quoted}:{given}",
+            f"--loadInputs={','.join(given)}",
             f"--exportOutput={made}",
             "--iterations=1",
             "--warmUp=0",
             transfers=True,
         )
-        values = outputs_of(made)
-        if result not in values:
+        found = outputs_of(made)
+        if missing := [name for name in outputs if name not in found]:
             raise TrtexecError(
-                f"trtexec wrote no output '{result}'; it wrote: {', '.join(values)}"
+                f"trtexec wrote no output '{missing[0]}'; it wrote: {', '.join(found)}"
             )
-        return values[result]
+        return [found[name].astype(kind) for name, kind in outputs.items()]
 
     def close(self) -> None:
         """Delete the engine's file."""

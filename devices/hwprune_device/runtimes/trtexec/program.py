@@ -149,15 +149,15 @@ def times_ms(file: Path, *, latency: str, warmup_ms: float) -> list[float]:
 
 
 def outputs_of(file: Path) -> dict[str, np.ndarray]:
-    """Each output by its name, from what `--exportOutput` wrote.
+    """Each output by its name, from what `--exportOutput` wrote; numbers as they stand there.
 
     Raises:
         TrtexecError: there is no such file.
     """
     try:
         return {
-            entry["name"]: np.array(entry["values"], np.float32).reshape(
-                [int(size) for size in entry["dimensions"].split("x")]
+            entry["name"]: np.array(entry["values"]).reshape(
+                [int(size) for size in entry["dimensions"].split("x") if size]
             )
             for entry in json.loads(file.read_text())
         }

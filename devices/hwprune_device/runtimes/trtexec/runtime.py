@@ -8,23 +8,25 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import numpy as np
 import onnx
+from onnx.helper import tensor_dtype_to_np_dtype
 
 from hwprune_device.bounded_folder import BoundedFolder
 from hwprune_device.conditions.sysfs import UNAVAILABLE
 from hwprune_device.estimate import Clock
 from hwprune_device.job import Target
 from hwprune_device.owner import cache_folder
+from hwprune_device.precision.tensors import element_types
 from hwprune_device.runtimes import unheard
-from hwprune_device.runtimes.inputs import in_batches
+from hwprune_device.runtimes.inputs import in_batches, item_count
+from hwprune_device.runtimes.interface import interface_of
 from hwprune_device.runtimes.patience import patience_s
-from hwprune_device.runtimes.trt.graph import graph_for
+from hwprune_device.runtimes.trt.graph import graph_for, symbols
 from hwprune_device.runtimes.trtexec.network import Engine, TrtexecNetwork, build, build_flags
 from hwprune_device.runtimes.trtexec.options import TRTEXEC
 from hwprune_device.runtimes.trtexec.program import Trtexec, TrtexecError
@@ -88,21 +90,26 @@ class TrtexecRuntime:
         graph = self._graph(model, target, free)
         return self._ready(graph, target, options, alive)
 
-    def execute(
-        self, model: bytes, inputs: np.ndarray, target: Target | None = None
-    ) -> np.ndarray:
-        """First output of the network; with int8 ranges are taken from `inputs`."""
-        graph = onnx.load_model_from_string(model).graph
-        firsts = _firsts(graph)
-        fixed = firsts[0].dim_value if firsts else 0
-        size = fixed or min(_LARGEST_BATCH, max(1, len(inputs)))
+    def run_network(
+        self, model: bytes, inputs: Sequence[np.ndarray], target: Target | None = None
+    ) -> list[np.ndarray]:
+        """Every output of the network; with int8 ranges are taken from `inputs`."""
+        proto = onnx.load_model_from_string(model)
+        interface, types = interface_of(proto), element_types(proto.graph)
+        count = item_count(inputs, interface)
+        size = interface.fixed_batch or min(_LARGEST_BATCH, count)
         wanted = replace(target or Target(runtime="trtexec"), batch=size)
-        options = TRTEXEC.of(wanted)
-        free = {dim.dim_param: size for dim in firsts if dim.dim_param}
-        network = self._ready(self._graph(model, wanted, free, inputs), wanted, options, unheard)
-        names = graph.input[0].name, graph.output[0].name
+        free = dict.fromkeys(symbols(model), size)
+        graph = self._graph(model, wanted, free, inputs)
+        network = self._ready(graph, wanted, TRTEXEC.of(wanted), unheard)
+        names = [entry.name for entry in interface.inputs]
+        outputs = {n: tensor_dtype_to_np_dtype(types[n]) for n in interface.outputs}
+
+        def infer(part: list[np.ndarray]) -> list[np.ndarray]:
+            return network.infer(dict(zip(names, part, strict=True)), outputs)
+
         try:
-            return in_batches(partial(network.infer, *names), inputs, size)
+            return in_batches(infer, inputs, interface, size)
         finally:
             network.close()
 
@@ -111,7 +118,7 @@ class TrtexecRuntime:
         model: bytes,
         target: Target,
         free: Mapping[str, int],
-        inputs: np.ndarray | None = None,
+        inputs: Sequence[np.ndarray] | None = None,
     ) -> bytes:
         return graph_for(
             model,
@@ -155,9 +162,3 @@ class TrtexecRuntime:
         self._kept.put(name, engine.pack())
         self._kept.put(timings, learnt)
         return TrtexecNetwork(self._program, engine, options)
-
-
-def _firsts(graph: onnx.GraphProto) -> list[onnx.TensorShapeProto.Dimension]:
-    """First dimensions of the inputs."""
-    dims = (entry.type.tensor_type.shape.dim for entry in graph.input)
-    return [dim[0] for dim in dims if dim]

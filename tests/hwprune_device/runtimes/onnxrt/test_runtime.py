@@ -97,7 +97,8 @@ def squared_bits(denormals: str) -> float:
     code = (
         "import sys, numpy as np; from hwprune_device.runtimes import make_runtime\n"
         "model = sys.stdin.buffer.read(); runtime = make_runtime('onnxrt'); runtime.warm()\n"
-        "print(float(runtime.execute(model, np.full(1, 1e-20, np.float32)).view(np.uint32)[0]))"
+        "(squared,) = runtime.run_network(model, [np.full(1, 1e-20, np.float32)])\n"
+        "print(float(squared.view(np.uint32)[0]))"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "devices"), DENORMALS: denormals}
     done = subprocess.run(
@@ -174,8 +175,9 @@ def test_what_openvino_leaves_to_the_cpu_is_counted():
 def test_a_target_can_be_given_for_an_output_too():
     inputs = np.random.default_rng(1).standard_normal((2, 3, 16, 16)).astype(np.float32)
     runtime = OnnxRuntime("keep")
-    plain = runtime.execute(chain(), inputs, Target(options=KEEP))
+    (plain,) = runtime.run_network(chain(), [inputs], Target(options=KEEP))
     target = Target(options={**KEEP, "optimization": "none", "spinning": False})
-    np.testing.assert_allclose(runtime.execute(chain(), inputs, target), plain, rtol=1e-3)
+    (found,) = runtime.run_network(chain(), [inputs], target)
+    np.testing.assert_allclose(found, plain, rtol=1e-3)
     with pytest.raises(ValueError, match="provider nobody"):
-        runtime.execute(chain(), inputs, Target(options={**KEEP, "provider": "nobody"}))
+        runtime.run_network(chain(), [inputs], Target(options={**KEEP, "provider": "nobody"}))

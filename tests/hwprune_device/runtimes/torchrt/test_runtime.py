@@ -19,7 +19,7 @@ from hwprune_device.reading import Failure, Reading
 from hwprune_device.runtimes import make_runtime
 from hwprune_device.runtimes.torchrt.options import TORCH
 from hwprune_device.runtimes.torchrt.runtime import TorchRuntime
-from tests.hwprune_device.board import ROOT, Board, running
+from tests.hwprune_device.board import ROOT, Board, outputs, running
 from tests.hwprune_device.chain import WIDTHS, chain, job, name, plan
 from tests.hwprune_device.measurement.test_batch import endless_below
 
@@ -114,13 +114,13 @@ def test_a_gpu_that_is_not_there_is_a_failure_and_no_reading_of_the_cpu(board: B
 )
 def test_outputs_are_onnx_runtime_s(options: dict):
     model = with_batchnorm(chain())
-    output = TorchRuntime().execute(model, IMAGES, target(**options))
+    (output,) = TorchRuntime().run_network(model, [IMAGES], target(**options))
     np.testing.assert_allclose(output, by_onnxruntime(model), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize(("precision", "error"), [("fp16", 0.01), ("bf16", 0.05)])
 def test_outputs_in_half_precision_are_as_near_as_it_can_be(precision: str, error: float):
-    output = TorchRuntime().execute(chain(), IMAGES, target(precision=precision))
+    (output,) = TorchRuntime().run_network(chain(), [IMAGES], target(precision=precision))
     expected = by_onnxruntime(chain())
     assert output.dtype == np.float32
     assert np.abs(output - expected).max() < error * np.abs(expected).max()
@@ -130,18 +130,13 @@ def test_a_network_of_fixed_batch_runs_as_often_as_needed():
     proto = onnx.load_model_from_string(chain())
     for value in (*proto.graph.input, *proto.graph.output):
         value.type.tensor_type.shape.dim[0].dim_value = 1
-    output = TorchRuntime().execute(proto.SerializeToString(), IMAGES, target())
+    (output,) = TorchRuntime().run_network(proto.SerializeToString(), [IMAGES], target())
     np.testing.assert_allclose(output, by_onnxruntime(chain()), rtol=1e-4, atol=1e-4)
 
 
 def test_a_board_runs_a_network_with_its_own_weights(board: Board):
-    model, wanted = chain(), {"runtime": "torch", "options": {"device": "cpu"}}
-    head = {"kind": "run", "target": wanted, "model_bytes": len(model)}
-    board.send({**head, "shape": list(IMAGES.shape), "dtype": "<f4"}, model + IMAGES.tobytes())
-    answer = board.answer()
-    assert answer.kind == "output", answer.header
-    output = np.frombuffer(answer.body, answer.header["dtype"]).reshape(answer.header["shape"])
-    np.testing.assert_allclose(output, by_onnxruntime(model), rtol=1e-4, atol=1e-4)
+    (output,) = outputs(board.run(chain(), [IMAGES], target()))
+    np.testing.assert_allclose(output, by_onnxruntime(chain()), rtol=1e-4, atol=1e-4)
 
 
 def threads_in_a_child() -> int:
@@ -235,7 +230,7 @@ def test_compiled_networks_run_and_agree(board: Board):
     outcomes = board.measure(job(widths, target=target(mode="inductor")))
     assert all(isinstance(o, Reading) for o in outcomes.values()), outcomes
     assert len(outcomes) == len(widths)
-    output = TorchRuntime().execute(chain(), IMAGES, target(mode="inductor"))
+    (output,) = TorchRuntime().run_network(chain(), [IMAGES], target(mode="inductor"))
     np.testing.assert_allclose(output, by_onnxruntime(chain()), rtol=1e-4, atol=1e-4)
 
 

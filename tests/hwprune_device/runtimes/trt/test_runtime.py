@@ -24,6 +24,7 @@ from hwprune_device.runtimes.trt.callbacks import TrtError
 from hwprune_device.runtimes.trt.network import TrtNetwork
 from hwprune_device.runtimes.trt.runtime import TrtRuntime
 from tests.hwprune_device.chain import chain
+from tests.hwprune_device.networks import heard_and_read, heard_and_read_inputs
 
 VERSIONS = ("10.3", "10.7", "10.13", "11.4")
 MODEL = chain((8, 8, 8))
@@ -78,8 +79,8 @@ def images(count: int) -> np.ndarray:
 @pytest.mark.parametrize(("precision", "error"), [("fp32", 1e-5), ("tf32", 1e-5), ("fp16", 2e-2)])
 def test_outputs_are_those_of_onnx_runtime(make: Make, version: str, precision: str, error: float):
     target = Target(runtime="trt", precision=precision)
-    found = make(version).runtime.execute(MODEL, images(5), target)
-    wanted = OnnxRuntime().execute(MODEL, images(5))
+    (found,) = make(version).runtime.run_network(MODEL, [images(5)], target)
+    (wanted,) = OnnxRuntime().run_network(MODEL, [images(5)])
     assert found.shape == wanted.shape
     assert np.abs(found - wanted).max() <= error * np.abs(wanted).max()
 
@@ -121,10 +122,22 @@ def test_an_engine_with_ranges_of_real_inputs_is_not_one_with_made_up_ranges(mak
     target = Target(runtime="trt", precision="int8", options={"calibration": "entropy"})
     make("10.13").load("int8", calibration="entropy").close()
     bench = make("10.13")
-    bench.runtime.execute(MODEL, images(2), target)
-    same = bench.runtime.engine(MODEL, images(2), target)
-    other = bench.runtime.engine(MODEL, images(3), target)
+    bench.runtime.run_network(MODEL, [images(2)], target)
+    same = bench.runtime.engine(MODEL, [images(2)], target)
+    other = bench.runtime.engine(MODEL, [images(3)], target)
     assert (same.facts["build"]["cached"], other.facts["build"]["cached"]) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("version", "calibration"), [("10.13", "entropy"), ("10.13", "qdq"), ("11.4", "qdq")]
+)
+def test_int8_takes_its_ranges_from_all_inputs(make: Make, version: str, calibration: str):
+    options = {"calibration": calibration}
+    target = Target(runtime="trt", precision="int8", batch=2, options=options)
+    model, inputs = heard_and_read(names=("scores",)), heard_and_read_inputs(5)
+    (found,) = make(version).runtime.run_network(model, inputs, target)
+    (wanted,) = OnnxRuntime().run_network(model, inputs)
+    assert np.abs(found - wanted).max() <= 0.05 * np.abs(wanted).max()
 
 
 def test_an_engine_is_built_once(make: Make):

@@ -15,12 +15,11 @@ from hwprune.testing.jetson_runtime import RELEASE
 from hwprune.testing.scripted_tensorrt.plan import Plan
 from hwprune.testing.staircase import staircase_ms
 from hwprune.testing.tensorrt_surface import releases
-from hwprune_device.frame import Frame
 from hwprune_device.job import Target
 from hwprune_device.reading import Failure, Reading
 from hwprune_device.runtimes.onnxrt.runtime import OnnxRuntime
 from hwprune_device.runtimes.trt.graph import graph_for
-from tests.hwprune_device.board import Board, running
+from tests.hwprune_device.board import Board, outputs, running
 from tests.hwprune_device.chain import QUICK, WIDTHS, chain, job, name, plan
 from tests.hwprune_device.runtimes.trt import troubled_jetson as troubled
 
@@ -134,31 +133,27 @@ def test_engines_are_kept_for_the_next_supervisor(board: Board, cache: Path, rea
 IMAGES = np.random.default_rng(1).standard_normal((5, 3, 16, 16)).astype(np.float32)
 
 
-def outputs(frame: Frame) -> np.ndarray:
-    assert frame.kind == "output", frame.header
-    return np.frombuffer(frame.body, frame.header["dtype"]).reshape(frame.header["shape"])
-
-
 @pytest.mark.parametrize("batch", [1, 2])
 @pytest.mark.parametrize("precision", ["fp16", "int8"])
 def test_the_engine_is_the_one_whose_outputs_were_given(board: Board, batch: int, precision: str):
     assert "trt" in board.hello.header["engines"]
     wanted = replace(target(), precision=precision, batch=batch)
-    found = outputs(board.run(chain((8, 9, 10)), IMAGES, wanted))
-    answer = board.run(chain((8, 9, 10)), IMAGES, wanted, "engine")
+    (found,) = outputs(board.run(chain((8, 9, 10)), [IMAGES], wanted))
+    answer = board.run(chain((8, 9, 10)), [IMAGES], wanted, "engine")
     facts, engine = answer.header["facts"], Plan.from_bytes(answer.body)
     assert facts["build"]["cached"] is True
     assert facts["sha256"] == hashlib.sha256(answer.body).hexdigest()
-    padded = np.concatenate([IMAGES, np.zeros_like(IMAGES[:1])])
+    padded = np.concatenate([IMAGES, IMAGES[-1:]])
     again = [
-        OnnxRuntime().execute(engine.model, padded[at : at + batch]) for at in range(0, 5, batch)
+        OnnxRuntime().run_network(engine.model, [padded[at : at + batch]])[0]
+        for at in range(0, 5, batch)
     ]
     scale = np.abs(found).max()
     np.testing.assert_allclose(found / scale, np.concatenate(again)[:5] / scale, atol=2e-2)
 
 
 def test_an_engine_tells_what_it_is_good_for(board: Board):
-    answer = board.run(chain((8, 9, 10)), IMAGES, replace(target(), batch=2), "engine")
+    answer = board.run(chain((8, 9, 10)), [IMAGES], replace(target(), batch=2), "engine")
     facts = answer.header["facts"]
     assert (facts["gpu"], facts["compute_capability"], facts["tensorrt"]) == (
         "Orin",
@@ -176,7 +171,7 @@ def test_an_engine_tells_what_it_is_good_for(board: Board):
 
 
 def test_a_network_that_cannot_be_built_has_no_engine_and_says_why(board: Board):
-    answer = board.run(b"no network", IMAGES, target(), "engine")
+    answer = board.run(b"no network", [IMAGES], target(), "engine")
     assert answer.kind == "error"
     assert answer.header["message"].startswith("engine: ")
 

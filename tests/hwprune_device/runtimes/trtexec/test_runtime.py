@@ -269,12 +269,12 @@ def test_an_engine_of_another_device_is_built_again(program):
 
 def test_outputs_are_those_of_the_network(program):
     inputs = np.random.default_rng(1).standard_normal((3, 3, 16, 16)).astype(np.float32)
-    expected = OnnxRuntime("keep").execute(chain(), inputs, keeping())
-    found = make_runtime("trtexec").execute(chain(), inputs)
+    (expected,) = OnnxRuntime("keep").run_network(chain(), [inputs], keeping())
+    (found,) = make_runtime("trtexec").run_network(chain(), [inputs])
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
     program.play(TrtexecScript(version="11.0.0"))
-    half = make_runtime("trtexec").execute(
-        chain(), inputs, Target(runtime="trtexec", precision="fp16")
+    (half,) = make_runtime("trtexec").run_network(
+        chain(), [inputs], Target(runtime="trtexec", precision="fp16")
     )
     np.testing.assert_allclose(half, expected, atol=0.02 * np.abs(expected).max())
 
@@ -284,8 +284,8 @@ def test_a_network_of_a_fixed_batch_is_run_as_often_as_needed(program):
     for entry in (*model_.graph.input, *model_.graph.output):
         entry.type.tensor_type.shape.dim[0].dim_value = 2
     inputs = np.random.default_rng(1).standard_normal((3, 3, 16, 16)).astype(np.float32)
-    found = make_runtime("trtexec").execute(model_.SerializeToString(), inputs)
-    expected = OnnxRuntime("keep").execute(chain(), inputs, keeping())
+    (found,) = make_runtime("trtexec").run_network(model_.SerializeToString(), [inputs])
+    (expected,) = OnnxRuntime("keep").run_network(chain(), [inputs], keeping())
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
     assert len(program.runs) == 2
 
