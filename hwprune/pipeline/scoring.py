@@ -233,5 +233,6 @@ def paired(items: np.ndarray, reference: Sequence[float] | np.ndarray) -> tuple[
     difference = np.asarray(items, float) - np.asarray(reference[: len(items)], float)
     count = len(difference)
     largest = float(np.abs(difference).max(initial=0.0)) or 1.0
-    variance = (np.square(difference).sum() + largest**2) / (count + 1) - difference.mean() ** 2
-    return float(difference.mean()), math.sqrt(max(variance, 0.0) / count)
+    mean = float(difference.mean())
+    variance = (float(np.square(difference - mean).sum()) + largest**2) / (count + 1)
+    return mean, math.sqrt(variance / count)

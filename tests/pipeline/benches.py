@@ -24,7 +24,7 @@ from hwprune.pipeline.workbench import Workbench
 from hwprune.run_folder import RunFolder
 from hwprune.saliency.ranking import rank
 from hwprune.task.task import Task
-from hwprune.testing.simulated_farm import SimulatedFarm
+from hwprune.testing.simulated_farm import SimulatedFarm, Staircase
 from hwprune.workers.pool import WorkerPool
 from hwprune.workers.worker import LocalWorker
 
@@ -40,6 +40,11 @@ def base() -> BaseNetwork:
         layers += [nn.Conv2d(before, 32, 3, padding=1), nn.ReLU()]
     net = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(32, 4))
     return make_base(trace(net.eval(), torch.zeros(1, 1, 8, 8)))
+
+
+def farm(**keys: Any) -> SimulatedFarm:
+    """Boards on which four channels are a step."""
+    return SimulatedFarm(model=Staircase(block=4, overhead_ms=0.02, block_ms=0.005), **keys)
 
 
 def wider_is_better(widths: tuple[int, ...]) -> float:
@@ -74,7 +79,7 @@ def make_bench(
     **search: Any,
 ) -> Workbench:
     """A workbench whose boards and scorers answer at once."""
-    farms = farms or {"here": SimulatedFarm()}
+    farms = farms or {"here": farm()}
     boards = tuple(_board(kind) for kind in farms)
     deployment = Deployment(
         name="simulated",
@@ -101,8 +106,8 @@ def make_bench(
         space=search_space(deployment, base()),
     )
     folder = RunFolder.open(tmp_path / "run", {}, resume=(tmp_path / "run").exists())
-    for farm in farms.values():
-        farm.place(base())
+    for boards_of_kind in farms.values():
+        boards_of_kind.place(base())
     work = scores or Scores(wider_is_better)
     pool = WorkerPool([LocalWorker(lambda: work)])
     return Workbench(

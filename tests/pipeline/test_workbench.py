@@ -13,7 +13,7 @@ from hwprune.pipeline.contest import hold
 from hwprune.progress import Silent
 from hwprune.testing.simulated_farm import SimulatedFarm, Staircase
 from hwprune_device.reading import Failure
-from tests.pipeline.benches import Scores, make_bench, wider_is_better
+from tests.pipeline.benches import Scores, farm, make_bench, wider_is_better
 
 HALF = Candidate(widths=(16, 16, 16))
 WHOLE = Candidate(widths=(32, 32, 32))
@@ -37,22 +37,22 @@ def test_a_limit_on_what_the_board_does_not_tell_ends_the_run(tmp_path):
 
 
 def test_an_unpruned_network_that_cannot_be_measured_ends_the_run(tmp_path):
-    farm = SimulatedFarm(fails=lambda widths: True)
+    given = farm(fails=lambda widths: True)
     with pytest.raises(BoardError, match="unpruned network could not be measured"):
-        bounded(tmp_path, farms={"here": farm})
+        bounded(tmp_path, farms={"here": given})
 
 
 def test_boards_that_are_gone_end_a_search_and_not_a_candidate(tmp_path):
-    farm = SimulatedFarm(lost=lambda widths: widths == HALF.widths)
-    bench = bounded(tmp_path, farms={"here": farm})
+    given = farm(lost=lambda widths: widths == HALF.widths)
+    bench = bounded(tmp_path, farms={"here": given})
     bench.refer_to_unpruned()
     with pytest.raises(BoardError, match="boards are gone"):
         bench.evaluate([HALF])[0].result(10)
 
 
 def test_a_candidate_that_fails_on_the_board_is_an_evaluation(tmp_path):
-    farm = SimulatedFarm(fails=lambda widths: widths == HALF.widths)
-    bench = bounded(tmp_path, farms={"here": farm})
+    given = farm(fails=lambda widths: widths == HALF.widths)
+    bench = bounded(tmp_path, farms={"here": given})
     bench.refer_to_unpruned()
     evaluation = bench.evaluate([HALF])[0].result(10)
     assert evaluation.failure.message == "simulated failure" and not evaluation.feasible
@@ -75,7 +75,7 @@ def test_a_score_that_fails_is_an_evaluation_and_for_the_unpruned_network_an_err
 
 
 def test_every_kind_of_board_has_the_budget_to_keep(tmp_path):
-    farms = {"slow": SimulatedFarm(model=Staircase(block=8)), "fast": SimulatedFarm()}
+    farms = {"slow": SimulatedFarm(model=Staircase(block=2, block_ms=0.002)), "fast": farm()}
     bench = bounded(tmp_path, farms=farms)
     bench.refer_to_unpruned()
     evaluation = bench.evaluate([HALF])[0].result(10)
@@ -95,8 +95,8 @@ def test_a_method_s_list_is_gone_down_until_enough_keep_the_budget(tmp_path):
     """What was lucky in the search is not delivered."""
     bench = bounded(tmp_path, methods=("random",))
     bench.refer_to_unpruned()
-    farm = bench.fleet.farms["here"]
-    honest = farm.remeasure
+    boards = bench.fleet.farms["here"]
+    honest = boards.remeasure
     seen = []
 
     def unlucky(candidate, batches):
@@ -105,7 +105,7 @@ def test_a_method_s_list_is_gone_down_until_enough_keep_the_budget(tmp_path):
             return [Failure(stage="run", message="it broke")]
         return honest(candidate, batches)
 
-    farm.remeasure = unlucky
+    boards.remeasure = unlucky
     contest = hold(bench, Silent())
     assert len(contest.finalists) == 3
     assert [f.passed for f in contest.finalists].count(True) == 2

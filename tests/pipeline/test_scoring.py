@@ -1,0 +1,179 @@
+"""Scoring in shares: what it saves, and what it must not get wrong."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import Future
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hwprune.candidate import Candidate
+from hwprune.futures import done
+from hwprune.metric import Metric
+from hwprune.pipeline.scoring import RISK, SHARES, Scoring, Z, paired
+from hwprune.run_book import RunBook
+from hwprune.workers.pool import WorkerPool
+from hwprune.workers.worker import LocalWorker
+from hwprune_device.reading import Failure
+from tests.pipeline.benches import Scores
+
+GOOD, POOR, LIKE = (Candidate(widths=(w,)) for w in (30, 10, 29))
+SCORE = {(30,): 0.9, (10,): 0.4, (29,): 0.9, (32,): 0.95}
+
+
+@pytest.fixture
+def scores():
+    return Scores(lambda widths: SCORE[widths])
+
+
+def scoring_of(scores, folder, **keys) -> Scoring:
+    pool = WorkerPool([LocalWorker(lambda: scores)])
+    scoring = Scoring(pool, RunBook(folder), Metric(name="accuracy"), **{"shares": True, **keys})
+    scoring.start_reference(scoring.whole(Candidate(widths=(32,)), "heldout").result(10))
+    return scoring
+
+
+def raced(scoring, candidate, over):
+    return scoring.raced(candidate, done(over)).result(10)
+
+
+def test_what_is_clearly_worse_than_the_best_is_given_up_early(scores, tmp_path):
+    scoring = scoring_of(scores, tmp_path)
+    best = raced(scoring, GOOD, False)
+    scoring.refer_to(best)
+    poor = raced(scoring, POOR, False)
+    assert best.share == 1.0 and poor.share == SHARES[0]
+    assert poor.value == pytest.approx(SCORE[POOR.widths], abs=0.1)
+
+
+def test_what_is_as_good_as_the_best_is_scored_to_the_end(scores, tmp_path):
+    scoring = scoring_of(scores, tmp_path)
+    scoring.refer_to(raced(scoring, GOOD, False))
+    assert raced(scoring, LIKE, False).share == 1.0
+
+
+def test_before_anything_keeps_the_budget_nothing_is_given_up_for_being_worse(scores, tmp_path):
+    assert raced(scoring_of(scores, tmp_path), POOR, False).share == 1.0
+
+
+def test_what_is_over_its_budget_is_scored_as_far_as_methods_need(scores, tmp_path):
+    scoring = scoring_of(scores, tmp_path)
+    far, near = raced(scoring, POOR, True), raced(scoring, LIKE, True)
+    assert far.share == SHARES[0] < near.share <= 0.5
+
+
+def test_what_could_not_be_measured_is_not_scored_to_the_end(scores, tmp_path):
+    assert raced(scoring_of(scores, tmp_path), POOR, None).share < 1.0
+
+
+def test_while_the_cost_is_not_known_others_come_first(tmp_path):
+    gate, asked = threading.Event(), []
+
+    class Held(Scores):
+        def __call__(self, wish, progress):
+            gate.wait(10)
+            asked.append((wish["widths"][0], wish["share"]))
+            return super().__call__(wish, progress)
+
+    gate.set()
+    scoring = scoring_of(Held(lambda widths: SCORE[widths]), tmp_path)
+    gate.clear()
+    asked.clear()
+    unknown: Future[bool] = Future()
+    first = scoring.raced(LIKE, unknown)
+    second = scoring.raced(GOOD, done(False))
+    gate.set()
+    second.result(10)
+    assert [share for width, share in asked if width == 29] in ([SHARES[0]], [])
+    unknown.set_result(True)
+    assert first.result(10).share < 1.0
+
+
+def test_a_method_that_finds_nothing_better_gets_the_rest_of_a_score(scores, tmp_path):
+    scoring = scoring_of(scores, tmp_path)
+    scoring.refer_to(raced(scoring, GOOD, False))
+    assert raced(scoring, POOR, False).share < 1.0
+    scoring.start_race()
+    scores.asked.clear()
+    assert raced(scoring, POOR, False).share == 1.0
+    assert [share for _, share in scores.asked] == list(SHARES[1:])
+
+
+def test_what_was_scored_to_the_end_is_never_scored_again(scores, tmp_path):
+    scoring = scoring_of(scores, tmp_path)
+    raced(scoring, GOOD, False)
+    scores.asked.clear()
+    again = scoring_of(scores, tmp_path)
+    assert raced(again, GOOD, True).share == 1.0 and not scores.asked
+
+
+def test_a_task_that_scores_all_or_nothing_is_asked_once(scores, tmp_path):
+    scoring = scoring_of(scores, tmp_path, shares=False)
+    assert raced(scoring, POOR, True).share == 1.0
+    assert [share for _, share in scores.asked] == [1.0, 1.0]
+
+
+def test_without_numbers_by_item_only_what_is_over_is_given_up(tmp_path):
+    class Whole(Scores):
+        def __call__(self, wish, progress):
+            return super().__call__(wish, progress) | {"items": None}
+
+    scoring = scoring_of(Whole(lambda widths: SCORE[widths]), tmp_path)
+    scoring.refer_to(raced(scoring, GOOD, False))
+    assert raced(scoring, LIKE, False).share == 1.0
+    assert raced(scoring, POOR, True).share == 0.25
+
+
+def test_an_easy_share_is_taken_for_what_it_is(tmp_path):
+    """The first items are easier than the rest, for every network."""
+
+    class Easy(Scores):
+        def __call__(self, wish, progress):
+            answer = super().__call__(wish, progress)
+            return answer | {"value": answer["value"] + 0.05 * (1 - wish["share"])}
+
+    scoring = scoring_of(Easy(lambda widths: SCORE[widths], items=80_000), tmp_path)
+    scoring.refer_to(raced(scoring, GOOD, False))
+    poor = raced(scoring, POOR, False)
+    assert poor.share < 1.0 and poor.value == pytest.approx(SCORE[POOR.widths], abs=0.01)
+
+
+def test_a_scorer_that_fails_is_a_failure(tmp_path):
+    def broken(widths):
+        if widths != (32,):
+            raise ValueError("bad cut")
+        return 0.9
+
+    failure = raced(scoring_of(Scores(broken), tmp_path), GOOD, False)
+    assert isinstance(failure, Failure) and "bad cut" in failure.message
+
+
+@pytest.mark.parametrize("kind", ["hits", "scores"])
+def test_what_is_as_good_is_given_up_no_more_often_than_stated(kind):
+    """Candidates that are right as often, on other items; looked at after each share."""
+    chance, items, given_up, trials = np.random.default_rng(7), 1000, 0, 4000
+    for _ in range(trials):
+        if kind == "hits":
+            best = (chance.random(items) < 0.9).astype(float)
+            flips = chance.random(items) < 0.1
+            other = np.where(flips, (chance.random(items) < 0.9).astype(float), best)
+        else:
+            best = chance.beta(8, 2, items)
+            other = best + chance.normal(0, 0.1, items)
+        for share in SHARES[:-1]:
+            count = int(share * items)
+            mean, error = paired(other[:count], best)
+            if mean + Z * error < 0:
+                given_up += 1
+                break
+    assert given_up / trials <= RISK * 1.3
+
+
+@settings(max_examples=50)
+@given(st.lists(st.floats(-1, 1), min_size=1, max_size=60))
+def test_a_paired_difference_never_claims_to_be_certain(items):
+    mean, error = paired(items, np.zeros(100))
+    assert mean == pytest.approx(np.mean(items), abs=1e-9) and error > 0
