@@ -10,6 +10,8 @@ class Recipe:
     """SGD with momentum on a cosine schedule, with optional distillation, EMA and bf16."""
 
     epochs: int = 10
+    least_steps: int = 0
+    """More epochs where these are fewer steps: a few hundred inputs are passed over in no time."""
     batch_size: int = 128
     lr: float = 0.05
     """Peak learning rate, reached after the warm-up."""

@@ -37,9 +37,9 @@ def make_optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.SGD:
     )
 
 
-def learning_rate(step: int, steps_per_epoch: int, recipe: Recipe) -> float:
+def learning_rate(step: int, steps_per_epoch: int, epochs: int, recipe: Recipe) -> float:
     """Learning rate of a step (0-based): linear warm-up, then a cosine down to nearly 0."""
-    total = steps_per_epoch * recipe.epochs
+    total = steps_per_epoch * epochs
     warmup = min(round(steps_per_epoch * recipe.warmup_epochs), total - 1)
     if step < warmup:
         return recipe.lr * (step + 1) / warmup

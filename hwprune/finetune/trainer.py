@@ -55,7 +55,7 @@ def train(
 
 
 def _by_recipe(training: Training, progress: Progress, stage: str) -> None:
-    epochs = training.recipe.epochs
+    epochs = training.all_epochs
     progress.begin(stage, epochs * training.steps)
     if training.epochs:
         done = len(training.epochs)

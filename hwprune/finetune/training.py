@@ -87,6 +87,13 @@ class Training:
         """Steps of an epoch."""
         return self._pass.steps
 
+    @property
+    def all_epochs(self) -> int:
+        """How many there will be."""
+        if self.recipe.epochs == 0:
+            return 0
+        return max(self.recipe.epochs, -(-self.recipe.least_steps // self.steps))
+
     def _placed_teacher(self, teacher: nn.Module) -> nn.Module:
         """A copy that only infers, as fast as it can: it runs at every step."""
         copied = self.execution.place(copy.deepcopy(teacher)).eval()
@@ -130,7 +137,7 @@ class Training:
             epoch=number + 1,
             loss=loss,
             score=self.score(),
-            lr=learning_rate((number + 1) * self.steps - 1, self.steps, self.recipe),
+            lr=self._rate((number + 1) * self.steps - 1),
             seconds=time.monotonic() - began,
         )
         self.epochs.append(epoch)
@@ -168,12 +175,15 @@ class Training:
         self.module.to(device="cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]
         self.module.eval()
 
+    def _rate(self, step: int) -> float:
+        return learning_rate(step, self.steps, self.all_epochs, self.recipe)
+
     def _one_pass(self, step: int, on_step: Callable[[], None]) -> float:
         self.module.train()
         total = torch.zeros((), device=self.execution.device)
         for number, (inputs, targets) in enumerate(self._pass):
             for group in self._optimizer.param_groups:
-                group["lr"] = learning_rate(step + number, self.steps, self.recipe)
+                group["lr"] = self._rate(step + number)
             total += self._step(inputs, targets)
             if self._average is not None:
                 self._average.update(self.module)

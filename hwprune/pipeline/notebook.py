@@ -13,6 +13,7 @@ from hwprune.data_wish import DataWish
 from hwprune.deployment import Deployment, NetworkWish, SearchWish, parse_budget
 from hwprune.errors import DeploymentError
 from hwprune.floor import parse_floor
+from hwprune.pipeline.wish import IMITATION
 from hwprune.progress import Progress, Silent
 from hwprune.recipe import Recipe
 from hwprune.report.result import Result
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
     from hwprune.metric import Metric
     from hwprune.task.data import Data
     from hwprune.task.task import Task
-
-EPOCHS_WITHOUT_TARGETS = 3
-"""Of fine-tuning that imitates, where nothing is said: a user with a few frames waits minutes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +126,7 @@ def prune(
 
 
 def _recipe(task: Task) -> dict[str, Any]:
-    return {"distillation": 0.5} if task.loss else {"epochs": EPOCHS_WITHOUT_TARGETS}
+    return {"distillation": 0.5} if task.loss else dict(IMITATION)
 
 
 def _task(

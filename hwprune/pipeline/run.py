@@ -65,6 +65,9 @@ def run(
     check(deployment)
     # An absent data set or network is said before a run folder is made.
     supplies = look_up(deployment, given or Given(), network=not resume)
+    for words in supplies.guessed:
+        progress.begin("guessed", None)
+        progress.end(words)
     folder = RunFolder.open(where, wish_of(deployment), resume=resume)
     try:
         begun = folder.step("begun") or folder.finish(

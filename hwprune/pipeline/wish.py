@@ -7,6 +7,9 @@ from typing import Any
 
 from hwprune.errors import DeploymentError
 
+IMITATION = {"epochs": 3, "least_steps": 400, "batch_size": 16, "lr": 0.01}
+"""The recipe of fine-tuning on a few inputs; --set finetune.… changes it."""
+
 
 def wish_of_model(
     model: str,
@@ -56,6 +59,8 @@ def wish_of_model(
         "board": {"profile": board},
         "budget": budget,
     }
+    if inputs:
+        wish["finetune"] = dict(IMITATION)
     return wish | ({"data": {"source": data}} if data else {})
 
 

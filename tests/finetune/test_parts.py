@@ -15,7 +15,7 @@ from tests.digits import digits_module
 @given(st.integers(1, 40), st.integers(1, 30), st.floats(0, 5))
 def test_learning_rate_rises_to_its_peak_and_falls_to_nearly_nothing(steps, epochs, warmup):
     recipe = Recipe(epochs=epochs, lr=0.1, warmup_epochs=warmup)
-    rates = [learning_rate(s, steps, recipe) for s in range(steps * epochs)]
+    rates = [learning_rate(s, steps, epochs, recipe) for s in range(steps * epochs)]
     peak = rates.index(max(rates))
     assert max(rates) == pytest.approx(0.1) and min(rates) > 0
     assert rates[: peak + 1] == sorted(rates[: peak + 1])
