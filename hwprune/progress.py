@@ -15,6 +15,9 @@ class Progress(Protocol):
     def advance(self, count: int = 1, note: str = "") -> None:
         """Steps of the current stage are done; `note` says what is worth seeing now."""
 
+    def skip(self, count: int, note: str = "") -> None:
+        """Steps were done before, or came from memory: the time left does not follow from them."""
+
     def end(self, note: str = "") -> None:
         """The stage is over; `note` says what came out of it."""
 
@@ -26,6 +29,9 @@ class Silent:
         """Nothing is shown."""
 
     def advance(self, count: int = 1, note: str = "") -> None:
+        """Nothing is shown."""
+
+    def skip(self, count: int, note: str = "") -> None:
         """Nothing is shown."""
 
     def end(self, note: str = "") -> None:
@@ -40,7 +46,7 @@ class SideBySide:
         self._stage = stage
         self._waiting = count
         self._total: int | None = 0
-        self._early = 0
+        self._early = self._known = 0
         self._lock = threading.Lock()
 
     def named(self, name: str) -> Progress:
@@ -55,6 +61,7 @@ class SideBySide:
             self._total = (self._total or 0) + (total or 0) if known else None
             if self._waiting == 0:
                 self._progress.begin(self._stage, self._total)
+                self._progress.skip(self._known)
                 self._progress.advance(self._early)
 
     def advanced(self, count: int, note: str) -> None:
@@ -64,6 +71,14 @@ class SideBySide:
                 self._early += count
                 return
         self._progress.advance(count, note)
+
+    def skipped(self, count: int, note: str) -> None:
+        """Steps of one of them were done before."""
+        with self._lock:
+            if self._waiting > 0:
+                self._known += count
+                return
+        self._progress.skip(count, note)
 
 
 class _Named:
@@ -80,6 +95,10 @@ class _Named:
     def advance(self, count: int = 1, note: str = "") -> None:
         """Steps are done."""
         self._together.advanced(count, f"{self._name}: {note}" if note else "")
+
+    def skip(self, count: int, note: str = "") -> None:
+        """Steps were done before."""
+        self._together.skipped(count, f"{self._name}: {note}" if note else "")
 
     def end(self, note: str = "") -> None:
         """It is over; the stage goes on with the others."""

@@ -7,8 +7,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
+from hwprune.cli.pace import Pace
 from hwprune.report.figures import seconds
 
 if TYPE_CHECKING:
@@ -34,46 +35,50 @@ class LineProgress:
         self._clock = clock
         self._lock = threading.RLock()
         self._stage = ""
-        self._total: int | None = None
-        self._done = 0
-        self._started = self._spoke = 0.0
+        self._pace = Pace(None, clock)
+        self._spoke = 0.0
 
     def begin(self, stage: str, total: int | None) -> None:
         """A stage starts; one that is still open is over."""
         with self._lock:
             if self._stage:
                 self.end()
-            self._stage, self._total, self._done = stage, total, 0
-            self._started = self._spoke = self._clock()
+            self._stage, self._pace = stage, Pace(total, self._clock)
+            self._spoke = self._clock()
             self._say(f"{stage} …")
 
     def advance(self, count: int = 1, note: str = "") -> None:
         """Steps are done; said only if the last line is old enough."""
         with self._lock:
-            self._done += count
-            if self._clock() - self._spoke >= self._every_s:
-                self._spoke = self._clock()
-                self._say("  ".join(part for part in (self._state(), note) if part))
+            self._pace.advance(count)
+            self._state(note)
+
+    def skip(self, count: int, note: str = "") -> None:
+        """Steps were done before."""
+        with self._lock:
+            self._pace.skip(count)
+            self._state(note)
 
     def end(self, note: str = "") -> None:
         """The stage is over."""
         with self._lock:
             if self._stage:
-                took = seconds(self._clock() - self._started)
+                took = seconds(self._pace.took_s)
                 self._say("  ".join(p for p in (f"{self._stage}: done in {took}", note) if p))
                 self._stage = ""
 
     def close(self) -> None:
         """Nothing is left to tidy."""
 
-    def _state(self) -> str:
-        if not self._total:
-            return f"{self._stage}: {self._done}"
-        state = f"{self._stage}: {self._done}/{self._total}"
-        if 0 < self._done < self._total:
-            left = (self._clock() - self._started) / self._done * (self._total - self._done)
-            state += f"  ETA {seconds(left)}"
-        return state
+    def _state(self, note: str) -> None:
+        """Say where the stage stands, if the last line is old enough."""
+        if self._clock() - self._spoke < self._every_s:
+            return
+        self._spoke = self._clock()
+        pace = self._pace
+        state = f"{self._stage}: {pace.done}" + (f"/{pace.total}" if pace.total else "")
+        eta = "" if pace.left_s is None else f"ETA {seconds(pace.left_s)}"
+        self._say("  ".join(part for part in (state, eta, note) if part))
 
     def _say(self, text: str) -> None:
         print(text, file=self._stream, flush=True)
@@ -89,8 +94,7 @@ class BarProgress:
             bars.TextColumn("[bold]{task.description}"),
             bars.BarColumn(bar_width=24),
             bars.MofNCompleteColumn(),
-            bars.TextColumn("ETA"),
-            bars.TimeRemainingColumn(compact=True),
+            bars.TextColumn("{task.fields[eta]}"),
             bars.TextColumn("{task.fields[note]}", markup=False),
             console=console,
             transient=True,
@@ -99,26 +103,36 @@ class BarProgress:
         self._lock = threading.RLock()
         self._task: bars.TaskID | None = None
         self._stage = ""
-        self._started = 0.0
+        self._pace = Pace(None)
 
     def begin(self, stage: str, total: int | None) -> None:
         """A stage starts; one that is still open is over."""
         with self._lock:
             if self._task is not None:
                 self.end()
-            self._stage, self._started = stage, time.monotonic()
-            self._task = self._bars.add_task(_escape(stage), total=total, note="")
+            self._stage, self._pace = stage, Pace(total)
+            self._task = self._bars.add_task(_escape(stage), total=total, note="", eta="")
             self._bars.start()
 
     def advance(self, count: int = 1, note: str = "") -> None:
         """Steps are done; the last note stays until there is another."""
         with self._lock:
-            if self._task is None:
-                return
-            if note:
-                self._bars.update(self._task, advance=count, note=note)
-            else:
-                self._bars.advance(self._task, count)
+            self._pace.advance(count)
+            self._draw(count, note)
+
+    def skip(self, count: int, note: str = "") -> None:
+        """Steps were done before."""
+        with self._lock:
+            self._pace.skip(count)
+            self._draw(count, note)
+
+    def _draw(self, count: int, note: str) -> None:
+        if self._task is None:
+            return
+        left = self._pace.left_s
+        fields: dict[str, Any] = {"note": note} if note else {}
+        eta = "" if left is None else f"ETA {seconds(left)}"
+        self._bars.update(self._task, advance=count, eta=eta, **fields)
 
     def end(self, note: str = "") -> None:
         """The stage is over."""
@@ -128,7 +142,7 @@ class BarProgress:
             self._bars.remove_task(self._task)
             self._bars.stop()
             self._task = None
-            took = seconds(time.monotonic() - self._started)
+            took = seconds(self._pace.took_s)
             said = f"  {_escape(note)}" if note else ""
             self._bars.console.print(
                 f"[green]✓[/] [bold]{_escape(self._stage)}[/] [dim]{took}[/]{said}",

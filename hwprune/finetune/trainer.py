@@ -59,7 +59,7 @@ def _by_recipe(training: Training, progress: Progress, stage: str) -> None:
     progress.begin(stage, epochs * training.steps)
     if training.epochs:
         done = len(training.epochs)
-        progress.advance(done * training.steps, f"going on after epoch {done}")
+        progress.skip(done * training.steps, f"going on after epoch {done}")
     text = training.task.metric.text
     while len(training.epochs) < epochs:
         epoch = training.run_epoch(progress.advance)

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from hwprune.candidate import Candidate
+from hwprune.errors import HwpruneError
 from hwprune.futures import done
 from hwprune.metric import Metric
 from hwprune.progress import Silent
@@ -165,7 +166,11 @@ class _Way:
             "part": self._part,
             "share": self._left[0],
         }
-        answer: dict[str, Any] | Failure = worker.call(wish, Silent())
+        try:
+            answer: dict[str, Any] | Failure = worker.call(wish, Silent())
+        except HwpruneError as error:
+            # A task that cannot score this candidate may score the next.
+            return Failure(stage="run", message=f"{error.happened}: {error.given}")
         return answer
 
     def _stepped(self, future: Future[Any]) -> None:

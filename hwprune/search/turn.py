@@ -22,6 +22,8 @@ class Turn:
         """Resolved ones, in the order asked for."""
         self._resolved: set[int] = set()
         self._under_way: list[Future[Evaluation]] = []
+        self._known: set[int] = set()
+        """Numbers of those that came from memory at once."""
         self._evaluator = evaluator
         self._progress = progress
 
@@ -50,7 +52,9 @@ class Turn:
 
     def submit(self, candidates: Sequence[Candidate]) -> list[Future[Evaluation]]:
         """Start evaluating; what goes beyond the allowance must not be asked for."""
-        return self._evaluator.submit(self.method, candidates)
+        futures = self._evaluator.submit(self.method, candidates)
+        self._known |= {f.result().number for f in futures if f.done() and not f.exception()}
+        return futures
 
     def resolve(self, futures: Sequence[Future[Evaluation]]) -> list[Evaluation]:
         """Wait for evaluations; progress hears of each once, results keep their order."""
@@ -61,7 +65,8 @@ class Turn:
             if evaluation.number not in self._resolved:
                 self._resolved.add(evaluation.number)
                 insort(self.evaluations, evaluation, key=lambda e: e.number)
-                self._progress.advance(1, self._note())
+                known = evaluation.number in self._known
+                (self._progress.skip if known else self._progress.advance)(1, self._note())
         return results
 
     def ask(self, candidates: Sequence[Candidate]) -> list[Evaluation]:

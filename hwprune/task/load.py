@@ -73,6 +73,9 @@ def load_task(
     if own or wish.metric:
         # The kind alone would not make it again.
         task = replace(task, **own, remake=None)
+    if "score" in own or "loss" in own:
+        # Outputs are what these functions make of them.
+        task = replace(task, check=None, output_kinds=())
     if wish.metric:
         task = replace(
             task,
@@ -104,6 +107,15 @@ def _of_source(source: str) -> Task:
 
 def _of_data(wish: TaskWish, data: DataWish | Data, guessed: list[str]) -> Task:
     given = data if isinstance(data, Data) else read_data(data)
+    if not wish.kind and (wish.score or wish.loss):
+        return Task(
+            name=given.name,
+            inputs=given.inputs,
+            batches=given.pairs,
+            calibration=data.calibration if isinstance(data, DataWish) else 250,
+            classes=given.classes,
+            identity=given.content_hash,
+        )
     kind = wish.kind or _kind(given.targets)
     if not wish.kind and kind != "classification":
         guessed.append(f'kind = "{kind}", from the targets ([task] kind)')

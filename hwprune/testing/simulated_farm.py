@@ -124,6 +124,7 @@ class SimulatedFarm:
         return {
             **quiet,
             "time": busy,
+            "busy": busy,
             "idle": span - busy,
             "busy_share": share,
             "candidates": self.measured,

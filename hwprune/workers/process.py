@@ -52,8 +52,8 @@ class Process:
     def call(self, item: Any) -> Iterator[tuple[str, Any]]:
         """What the object says of its progress while it works, and at last its answer.
 
-        Yields ("begin" | "advance" | "end", arguments), then one of ("answer", …), ("error", parts
-        of an HwpruneError) and ("failed", traceback).
+        Yields ("begin" | "advance" | "skip" | "end", arguments), then one of ("answer", …),
+        ("error", parts of an HwpruneError) and ("failed", traceback).
         """
         said: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
 
@@ -89,6 +89,10 @@ class _Said:
     def advance(self, count: int = 1, note: str = "") -> None:
         """Steps are done."""
         self._events.put(("advance", (count, note)))
+
+    def skip(self, count: int, note: str = "") -> None:
+        """Steps were done before."""
+        self._events.put(("skip", (count, note)))
 
     def end(self, note: str = "") -> None:
         """The stage is over."""

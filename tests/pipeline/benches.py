@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,15 @@ from hwprune.deployment import Deployment, NetworkWish, SearchWish, parse_budget
 from hwprune.farm.fleet import Fleet
 from hwprune.metric import Metric
 from hwprune.network.trace import trace
-from hwprune.pipeline.head import Head
-from hwprune.pipeline.prepare import Prepared, search_space
+from hwprune.pipeline.contest import hold
+from hwprune.pipeline.delivery import deliver
+from hwprune.pipeline.evidence import gather, result_of
+from hwprune.pipeline.head import Head, scorer_pool
+from hwprune.pipeline.prepare import Given, Prepared, look_up, prepare, search_space
 from hwprune.pipeline.scoring import Scoring
-from hwprune.pipeline.workbench import Workbench
+from hwprune.pipeline.workbench import Workbench, scoring_of
+from hwprune.progress import Silent
+from hwprune.report.result import Result
 from hwprune.run_folder import RunFolder
 from hwprune.saliency.ranking import rank
 from hwprune.task.task import Task
@@ -120,6 +126,30 @@ def make_bench(
 
 
 def _board(kind: str) -> Board:
-    from dataclasses import replace
-
     return replace(this_machine(), name=kind, kind=kind)
+
+
+def simulated_run(deployment: Deployment, folder: Path, given: Given | None = None) -> Result:
+    """A whole run of the pipeline, real but for its boards: looked up to the last finding."""
+    supplies = look_up(deployment, given or Given(board=this_machine()), network=True)
+    opened = RunFolder.open(folder, {}, resume=False)
+    prepared = prepare(supplies, opened, Silent())
+    (kind,) = prepared.kinds
+    boards = SimulatedFarm(model=Staircase(block=2, block_ms=0.002))
+    boards.place(prepared.base)
+    head = Head(prepared.boards)
+    # In this process: what starts workers has tests of its own.
+    local = replace(prepared, task=replace(prepared.task, remake=None))
+    bench = Workbench(
+        local,
+        opened,
+        fleet=Fleet({kind: boards}),  # type: ignore[arg-type]
+        scoring=scoring_of(local, opened, scorer_pool(local, head)),
+        head=head,
+    )
+    bench.bound(Silent())
+    contest = hold(bench, Silent())
+    delivered = deliver(bench, contest, Silent())
+    evidence = gather(bench, contest, delivered, Silent())
+    opened.close()
+    return result_of(bench, contest, delivered, evidence, commands=(), started_at="", step_s={})

@@ -1,0 +1,119 @@
+"""What was refused once because it is no image classification goes through the whole pipeline."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from hwprune.data_wish import DataWish
+from hwprune.deployment import Deployment, NetworkWish, SearchWish, parse_budget
+from hwprune.errors import DeploymentError, NetworkError
+from hwprune.recipe import Recipe
+from hwprune.task_wish import TaskWish
+from tests.pipeline.benches import simulated_run
+
+HERE = "tests.pipeline.strange_tasks"
+
+
+def wish(network: str, data: str = "", **task: Any) -> Deployment:
+    recipe = Recipe(epochs=1, batch_size=32, lr=0.01, bf16=False)
+    return Deployment(
+        name="strange",
+        network=NetworkWish(source=f"{HERE}:{network}", trained=True),
+        task=TaskWish(**task),
+        data=DataWish(source=f"{HERE}:{data}", heldout=30, calibration=20) if data else None,
+        boards=(),
+        budget=parse_budget({"latency_ms": "75 %"}),
+        search=SearchWish(evaluations=4, methods=("random",), finalists=1),
+        training=recipe,
+        finetune=recipe,
+        certificate_readings=2,
+    )
+
+
+def functions(kind: str) -> dict[str, str]:
+    return {"score": f"{HERE}:{kind}_score", "loss": f"{HERE}:{kind}_loss"}
+
+
+CASES = {
+    "masks N H W": (wish("segmenter", "masks"), "IoU"),
+    "key points": (wish("keypoints_net", "keypoints"), "mean error"),
+    "a number": (wish("scalar_net", "scalars"), "mean error"),
+    "many labels": (wish("labels_net", "labels"), "F1"),
+    "sound N 1 1600": (wish("audio_net", "audio"), "accuracy"),
+    "boxes": (
+        wish(
+            *("boxes_net", "boxes"),
+            **functions("boxes"),
+            metric="box error",
+            lower_is_better=True,
+            any_number=True,
+        ),
+        "box error",
+    ),
+    "a dict of outputs": (
+        wish("dict_net", "three_classes", metric="accuracy", **functions("dict")),
+        "accuracy",
+    ),
+    "a tuple of outputs": (
+        wish("tuple_net", "three_classes", metric="accuracy", **functions("tuple")),
+        "accuracy",
+    ),
+    "a dict, trained by hand": (
+        wish(
+            *("dict_net", "three_classes"),
+            metric="accuracy",
+            train=f"{HERE}:train_by_hand",
+            **functions("dict"),
+        ),
+        "accuracy",
+    ),
+    "masks, trained by hand": (
+        wish("segmenter", "masks", train=f"{HERE}:train_by_hand"),
+        "IoU",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_it_is_searched_trained_delivered_and_scored_in_its_own_metric(name, tmp_path):
+    import hwprune
+
+    torch.set_num_threads(1)
+    deployment, metric = CASES[name]
+    result = simulated_run(deployment, tmp_path / "run")
+    rows = {row.name: row for row in result.rows}
+    assert result.metric.name == metric
+    assert rows["hwprune"].params < rows["unpruned"].params
+    assert all(row.score_test is not None for row in result.rows)
+    assert result.agreement is not None and result.agreement.holds
+    assert result.passed
+    loaded = hwprune.load(tmp_path / "run")
+    shape = (2, 1, 1600) if "sound" in name else (2, 3, 16, 16)
+    outputs = loaded(torch.zeros(shape))
+    assert isinstance(outputs, dict) == ("dict" in name)
+    assert isinstance(outputs, tuple) == ("tuple" in name)
+
+
+def test_a_floor_that_is_missed_is_said(tmp_path):
+    deployment, _ = CASES["key points"]
+    from dataclasses import replace
+
+    strict = replace(deployment, task=replace(deployment.task, at_least=1e-9))
+    result = simulated_run(strict, tmp_path / "run")
+    assert result.floor is not None and not result.floor.reached
+    assert "is not at most 1e-09" in result.floor.words(result.metric)
+
+
+def test_targets_that_tell_nothing_are_refused_with_what_is_possible(tmp_path):
+    with pytest.raises(DeploymentError, match="cannot be seen from its targets") as raised:
+        simulated_run(wish("boxes_net", "boxes"), tmp_path / "run")
+    assert "segmentation" in raised.value.possible
+
+
+def test_outputs_that_do_not_fit_are_refused_before_any_work(tmp_path):
+    with pytest.raises(NetworkError, match="does not fit"):
+        simulated_run(wish("scalar_net", "keypoints"), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
