@@ -31,7 +31,8 @@ def regression(
 
 
 def _rate(outputs: torch.Tensor, targets: torch.Tensor) -> Mapping[str, torch.Tensor]:
-    error = (_like(outputs.cpu(), targets) - targets.cpu()).abs().flatten(1).mean(1)
+    gap = _like(outputs.cpu(), targets) - targets.cpu()
+    error = gap.abs().reshape(len(gap), -1).mean(1)
     return {"mean error": error}
 
 
