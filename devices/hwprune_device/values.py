@@ -1,4 +1,4 @@
-"""Shapes of every value of a graph, inferred without its weights."""
+"""Shapes of every value of a graph, inferred without its weights, and notes on the graph."""
 
 from __future__ import annotations
 
@@ -10,6 +10,11 @@ BUFFERS_KEY = "hwprune.buffers"
 """Model metadata: JSON list of the initializers that were buffers, not parameters."""
 Shape = tuple[int | str, ...]
 """Sizes by axis; a symbolic one, such as the batch, is its name."""
+
+
+def metadata(model: onnx.ModelProto) -> dict[str, str]:
+    """The notes that a model carries, by key."""
+    return {entry.key: entry.value for entry in model.metadata_props}
 
 
 def weightless(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import itertools
 import json
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import onnx
@@ -19,7 +20,8 @@ from torch import nn
 from hwprune.channels.canonical import canonical
 from hwprune.errors import NetworkError
 from hwprune.network.simplify import simplified
-from hwprune_device.values import BUFFERS_KEY
+from hwprune_device.output_structure import leaves_of, record_structure, structure_of
+from hwprune_device.values import BUFFERS_KEY, metadata
 
 Example = torch.Tensor | Sequence[torch.Tensor]
 """What a network is run on once: one tensor, or one for each argument."""
@@ -30,7 +32,8 @@ def trace(module: nn.Module, example_input: Example) -> bytes:
 
     The batch axis is symbolic where the module allows it, so one graph runs at batch 1 on a board
     and at batch N in torch. BatchNorm nodes stay; initializers are named by state_dict keys, nodes
-    by the module they come from. Dropout does nothing at inference and is not in the graph.
+    by the module they come from. Dropout does nothing at inference and is not in the graph. The
+    metadata says how outputs are arranged (in a dict, nested), so that the torch twin's are too.
 
     Args:
         module: any torch module of tensors in and tensors out; it is not changed.
@@ -43,6 +46,7 @@ def trace(module: nn.Module, example_input: Example) -> bytes:
     still = copy.deepcopy(module).cpu().eval().to(memory_format=torch.contiguous_format)
     given = (example_input,) if isinstance(example_input, torch.Tensor) else tuple(example_input)
     examples = tuple(example.detach().cpu().contiguous() for example in given)
+    structures = _flatten_outputs(still)
     try:
         program = _export(still, examples)
     except Exception as error:
@@ -57,6 +61,8 @@ def trace(module: nn.Module, example_input: Example) -> bytes:
     _name_by_module(model)
     proto = canonical(ir.to_proto(model))
     _remember_buffers(proto, still)
+    for structure in structures:
+        record_structure(proto, structure)
     onnx.checker.check_model(proto)
     return bytes(proto.SerializeToString())
 
@@ -134,4 +140,27 @@ def _name_by_module(model: ir.Model) -> None:
 def _remember_buffers(proto: onnx.ModelProto, module: nn.Module) -> None:
     known = {tensor.name for tensor in proto.graph.initializer}
     names = [name for name, _ in module.named_buffers() if name in known]
-    onnx.helper.set_model_props(proto, {BUFFERS_KEY: json.dumps(names)})
+    onnx.helper.set_model_props(proto, {**metadata(proto), BUFFERS_KEY: json.dumps(names)})
+
+
+def _flatten_outputs(module: nn.Module) -> list[Any]:
+    """Let a module give its outputs in a flat tuple, in place.
+
+    The exporter knows few arrangements, and outputs of a graph have none. The list returned gets
+    the structure that was there when the module runs; it stays empty where that has no words.
+    """
+    forward: Callable[..., Any] = module.forward
+    found: list[Any] = []
+
+    @functools.wraps(forward)
+    def flat(*inputs: Any, **named: Any) -> Any:
+        outputs = forward(*inputs, **named)
+        leaves = leaves_of(outputs)
+        if not leaves or not all(isinstance(leaf, torch.Tensor) for leaf in leaves):
+            return outputs  # the exporter says what it makes of them
+        with contextlib.suppress(TypeError):
+            found[:] = [structure_of(outputs)]
+        return tuple(leaves)
+
+    module.forward = flat
+    return found

@@ -12,6 +12,7 @@ from hwprune.errors import DeliveryError
 from hwprune.pipeline.board_form import BoardForm, board_form
 from hwprune.pipeline.workbench import Workbench
 from hwprune.report.agreement import Agreement, BoardAgreement, tolerance_of
+from hwprune_device.output_structure import leaves_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -107,7 +108,7 @@ def _outputs(module: nn.Module, inputs: np.ndarray) -> np.ndarray:
     import torch
 
     with torch.inference_mode():
-        return np.asarray(module(torch.from_numpy(inputs)).numpy())
+        return np.asarray(leaves_of(module(torch.from_numpy(inputs)))[0].numpy())
 
 
 def _difference(reference: np.ndarray, other: np.ndarray) -> float:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import keyword
+from collections.abc import Iterable
 
 import onnx
 from torch import fx
 
+from hwprune_device.output_structure import arranged, recorded_structure
 from hwprune_device.torch_graph.ops import EMITS
 from hwprune_device.torch_graph.twin import Twin
-from hwprune_device.values import BUFFERS_KEY, value_shapes
+from hwprune_device.values import BUFFERS_KEY, metadata, value_shapes
+
+_TAKEN = {"self", "torch", "device", "inf", "nan"}
+"""Words that have a meaning of their own in the code that fx writes."""
 
 
 class UnknownOperatorError(ValueError):
@@ -24,6 +30,9 @@ class UnknownOperatorError(ValueError):
 def module_of(model: bytes) -> fx.GraphModule:
     """An ONNX graph as a torch module that computes, trains and moves like any other.
 
+    Its arguments have the names of the graph's inputs, as far as Python has such names, and its
+    outputs are arranged as those of the module that was traced.
+
     Args:
         model: ONNX bytes in canonical form, as a trace, a base network or a cut has it.
 
@@ -31,15 +40,16 @@ def module_of(model: bytes) -> fx.GraphModule:
         UnknownOperatorError: the graph has an op that torch's side does not know.
     """
     proto = onnx.load_model_from_string(model)
-    buffers = {p.key: p.value for p in proto.metadata_props}.get(BUFFERS_KEY, "[]")
+    buffers = metadata(proto).get(BUFFERS_KEY, "[]")
     shapes = value_shapes(proto)
     twin = Twin(proto.graph, set(json.loads(buffers)), {k: len(v) for k, v in shapes.items()})
-    for value in proto.graph.input:
-        twin.set(value.name, twin.fx.placeholder(_identifier(value.name)))
+    names = [value.name for value in proto.graph.input]
+    for name, argument in zip(names, _arguments(twin, names), strict=True):
+        twin.set(name, argument)
     for node in proto.graph.node:
         _emit(twin, node)
     outputs = [twin.get(value.name) for value in proto.graph.output]
-    twin.fx.output(outputs[0] if len(outputs) == 1 else tuple(outputs))
+    twin.fx.output(arranged(outputs, recorded_structure(proto)))
     return fx.GraphModule(twin.root, twin.fx).eval()
 
 
@@ -57,5 +67,22 @@ def _emit(twin: Twin, node: onnx.NodeProto) -> None:
         twin.set(name, value)
 
 
-def _identifier(name: str) -> str:
-    return name if name.isidentifier() else "input"
+def _arguments(twin: Twin, names: Iterable[str]) -> list[fx.Node]:
+    """Arguments of the module, called as the inputs are where Python and fx have room for that."""
+    nodes = [twin.fx.placeholder(name) for name in names]
+    # The nodes' own names are legal, and no two the same.
+    taken = {node.name for node in nodes}
+    for node in nodes:
+        name = str(node.target)
+        if not _can_be_argument(name) or (name != node.name and name in taken):
+            node.target = node.name
+    return nodes
+
+
+def _can_be_argument(name: str) -> bool:
+    return (
+        name.isidentifier()
+        and name.isascii()
+        and not keyword.iskeyword(name)
+        and name not in _TAKEN
+    )

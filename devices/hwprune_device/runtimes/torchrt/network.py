@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from hwprune_device.job import Target
+from hwprune_device.output_structure import leaves_of
 from hwprune_device.reading import Memory
 from hwprune_device.resident import PeakWatch
 from hwprune_device.runtimes.torchrt.allocations import (
@@ -134,8 +135,7 @@ class TorchNetwork:
         """Whether no output overflowed; fp16 ends at 65504."""
         with torch.inference_mode():
             outputs = self._prepared.call()
-        parts = outputs if isinstance(outputs, tuple) else (outputs,)
-        return all(bool(part.isfinite().all()) for part in parts)
+        return all(bool(part.isfinite().all()) for part in leaves_of(outputs))
 
 
 def outputs_of(model: bytes, inputs: np.ndarray, target: Target, *, device: str) -> np.ndarray:
@@ -157,7 +157,7 @@ def outputs_of(model: bytes, inputs: np.ndarray, target: Target, *, device: str)
         for at in range(0, len(inputs), max(1, fixed)):
             chunk = torch.from_numpy(np.array(inputs[at : at + fixed]))
             result = module(placed(chunk, target, options, device))
-            parts.append(_numpy(result[0] if isinstance(result, tuple) else result))
+            parts.append(_numpy(leaves_of(result)[0]))
     return np.concatenate(parts)
 
 
