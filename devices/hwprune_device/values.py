@@ -8,6 +8,8 @@ from onnx import shape_inference
 
 BUFFERS_KEY = "hwprune.buffers"
 """Model metadata: JSON list of the initializers that were buffers, not parameters."""
+SHARED_KEY = "hwprune.shared"
+"""Model metadata: JSON lists of names that lead to the same module or parameter."""
 Shape = tuple[int | str, ...]
 """Sizes by axis; a symbolic one, such as the batch, is its name."""
 

@@ -9,7 +9,7 @@ import itertools
 import json
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 import onnx
@@ -21,7 +21,8 @@ from hwprune.channels.canonical import canonical
 from hwprune.errors import NetworkError
 from hwprune.network.simplify import simplified
 from hwprune_device.output_structure import leaves_of, record_structure, structure_of
-from hwprune_device.values import BUFFERS_KEY, metadata
+from hwprune_device.torch_graph.twin import is_state_key
+from hwprune_device.values import BUFFERS_KEY, SHARED_KEY, is_weight, metadata
 
 Example = torch.Tensor | Sequence[torch.Tensor]
 """What a network is run on once: one tensor, or one for each argument."""
@@ -57,10 +58,13 @@ def trace(module: nn.Module, example_input: Example) -> bytes:
             possible="tensors in, tensors out, no branch that depends on data",
             next_step="run torch.export.export(module, (input,)) to see where tracing stops",
         ) from error
-    model = simplified(program.model, _weights(still))
+    weights = _weights(still)
+    model = simplified(program.model, weights)
     _name_by_module(model)
     proto = canonical(ir.to_proto(model))
+    _mark_constants(proto, weights)
     _remember_buffers(proto, still)
+    _remember_shared(proto, still)
     for structure in structures:
         record_structure(proto, structure)
     onnx.checker.check_model(proto)
@@ -137,10 +141,36 @@ def _name_by_module(model: ir.Model) -> None:
         node.name = f"{module}/{node.op_type}" if module else node.op_type
 
 
+def _mark_constants(proto: onnx.ModelProto, weights: Collection[str]) -> None:
+    """Float tensors that were worked out, such as masks, get names that no parameter can have."""
+    new = {
+        tensor.name: f"constant/{tensor.name}"
+        for tensor in proto.graph.initializer
+        if is_weight(tensor) and is_state_key(tensor.name) and tensor.name not in weights
+    }
+    for tensor in proto.graph.initializer:
+        tensor.name = new.get(tensor.name, tensor.name)
+    for node in proto.graph.node:
+        node.input[:] = [new.get(name, name) for name in node.input]
+
+
 def _remember_buffers(proto: onnx.ModelProto, module: nn.Module) -> None:
     known = {tensor.name for tensor in proto.graph.initializer}
     names = [name for name, _ in module.named_buffers() if name in known]
     onnx.helper.set_model_props(proto, {**metadata(proto), BUFFERS_KEY: json.dumps(names)})
+
+
+def _remember_shared(proto: onnx.ModelProto, module: nn.Module) -> None:
+    """Names that lead to one module or parameter, modules first."""
+    names: dict[int, list[str]] = {}
+    for name, part in itertools.chain(
+        (entry for entry in module.named_modules(remove_duplicate=False) if entry[1].state_dict()),
+        module.named_parameters(remove_duplicate=False),
+    ):
+        names.setdefault(id(part), []).append(name)
+    shared = [group for group in names.values() if len(group) > 1]
+    if shared:
+        onnx.helper.set_model_props(proto, {**metadata(proto), SHARED_KEY: json.dumps(shared)})
 
 
 def _flatten_outputs(module: nn.Module) -> list[Any]:

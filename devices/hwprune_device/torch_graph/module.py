@@ -10,9 +10,10 @@ import onnx
 from torch import fx
 
 from hwprune_device.output_structure import arranged, recorded_structure
+from hwprune_device.torch_graph.network_module import NetworkModule
 from hwprune_device.torch_graph.ops import EMITS
 from hwprune_device.torch_graph.twin import Twin
-from hwprune_device.values import BUFFERS_KEY, metadata, value_shapes
+from hwprune_device.values import BUFFERS_KEY, SHARED_KEY, metadata, value_shapes
 
 _TAKEN = {"self", "torch", "device", "inf", "nan"}
 """Words that have a meaning of their own in the code that fx writes."""
@@ -27,7 +28,7 @@ class UnknownOperatorError(ValueError):
         super().__init__(f"the network cannot be rebuilt in torch: {said} (node '{node}')")
 
 
-def module_of(model: bytes) -> fx.GraphModule:
+def module_of(model: bytes) -> NetworkModule:
     """An ONNX graph as a torch module that computes, trains and moves like any other.
 
     Its arguments have the names of the graph's inputs, as far as Python has such names, and its
@@ -40,9 +41,9 @@ def module_of(model: bytes) -> fx.GraphModule:
         UnknownOperatorError: the graph has an op that torch's side does not know.
     """
     proto = onnx.load_model_from_string(model)
-    buffers = metadata(proto).get(BUFFERS_KEY, "[]")
-    shapes = value_shapes(proto)
-    twin = Twin(proto.graph, set(json.loads(buffers)), {k: len(v) for k, v in shapes.items()})
+    notes = metadata(proto)
+    ranks = {name: len(shape) for name, shape in value_shapes(proto).items()}
+    twin = Twin(proto.graph, set(json.loads(notes.get(BUFFERS_KEY, "[]"))), ranks)
     names = [value.name for value in proto.graph.input]
     for name, argument in zip(names, _arguments(twin, names), strict=True):
         twin.set(name, argument)
@@ -50,7 +51,11 @@ def module_of(model: bytes) -> fx.GraphModule:
         _emit(twin, node)
     outputs = [twin.get(value.name) for value in proto.graph.output]
     twin.fx.output(arranged(outputs, recorded_structure(proto)))
-    return fx.GraphModule(twin.root, twin.fx).eval()
+    module = NetworkModule(twin.root, twin.fx)
+    module.keep_constants(twin.constants)
+    for names in json.loads(notes.get(SHARED_KEY, "[]")):
+        module.share(names)
+    return module.eval()
 
 
 def _emit(twin: Twin, node: onnx.NodeProto) -> None:
