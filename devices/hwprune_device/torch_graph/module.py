@@ -15,7 +15,7 @@ from hwprune_device.torch_graph.ops import EMITS
 from hwprune_device.torch_graph.twin import Twin
 from hwprune_device.values import BUFFERS_KEY, SHARED_KEY, metadata, value_shapes
 
-_TAKEN = {"self", "torch", "device", "inf", "nan"}
+_TAKEN = {"torch", "device", "inf", "nan"}
 """Words that have a meaning of their own in the code that fx writes."""
 
 
@@ -74,8 +74,8 @@ def _emit(twin: Twin, node: onnx.NodeProto) -> None:
 
 def _arguments(twin: Twin, names: Iterable[str]) -> list[fx.Node]:
     """Arguments of the module, called as the inputs are where Python and fx have room for that."""
-    nodes = [twin.fx.placeholder(name) for name in names]
-    # The nodes' own names are legal, and no two the same.
+    nodes = [twin.fx.placeholder("self_" if name == "self" else name) for name in names]
+    # fx has given the nodes names that are legal, and no two the same.
     taken = {node.name for node in nodes}
     for node in nodes:
         name = str(node.target)
