@@ -47,8 +47,9 @@ BOARD_ROOMS = {
     | {"reading", "resident"},
     "precision": set(),
     "runtimes": {"precision", "torch_graph", "conditions.gpu_presence", "conditions.sysfs"}
-    | {"bounded_folder", "estimate", "job", "memory", "owner", "reading", "resident"},
-    "torch_graph": {"values"},
+    | {"bounded_folder", "estimate", "job", "memory", "output_structure", "owner", "reading"}
+    | {"resident"},
+    "torch_graph": {"output_structure", "values"},
 }
 """What a board's rooms may import of the package beside themselves."""
 MEASURES = "supervisor.py"

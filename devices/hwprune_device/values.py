@@ -1,4 +1,4 @@
-"""Shapes of every value of a graph, inferred without its weights."""
+"""Shapes of every value of a graph, inferred without its weights, and notes on the graph."""
 
 from __future__ import annotations
 
@@ -8,8 +8,15 @@ from onnx import shape_inference
 
 BUFFERS_KEY = "hwprune.buffers"
 """Model metadata: JSON list of the initializers that were buffers, not parameters."""
+SHARED_KEY = "hwprune.shared"
+"""Model metadata: JSON lists of names that lead to the same module or parameter."""
 Shape = tuple[int | str, ...]
 """Sizes by axis; a symbolic one, such as the batch, is its name."""
+
+
+def metadata(model: onnx.ModelProto) -> dict[str, str]:
+    """The notes that a model carries, by key."""
+    return {entry.key: entry.value for entry in model.metadata_props}
 
 
 def weightless(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -50,7 +50,8 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     from safetensors.torch import save_file
 
     tensors = {
-        f"{part}/{name}": tensor.detach().cpu().contiguous()
+        # A copy each: weights that are shared share memory, which safetensors refuses.
+        f"{part}/{name}": tensor.detach().cpu().contiguous().clone()
         for part in _PARTS
         for name, tensor in getattr(checkpoint, part).items()
     }

@@ -1,9 +1,6 @@
-"""Calls of networks with any number of inputs and outputs."""
+"""Inputs for networks with any number of them."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
 
@@ -30,14 +27,3 @@ def random_inputs(
             numbers = torch.randint(0, _WORDS, shape, generator=generator)
             inputs.append(numbers.to(getattr(torch, entry.dtype)))
     return tuple(inputs)
-
-
-def tensors(outputs: Any) -> list[torch.Tensor]:
-    """All tensors of what a module returned, in order; dictionaries in the order of their keys."""
-    if isinstance(outputs, torch.Tensor):
-        return [outputs]
-    if isinstance(outputs, Mapping):
-        return [tensor for value in outputs.values() for tensor in tensors(value)]
-    if isinstance(outputs, Sequence) and not isinstance(outputs, str):
-        return [tensor for value in outputs for tensor in tensors(value)]
-    return []

@@ -17,12 +17,13 @@ from torch import nn
 from hwprune.channels.architecture import architecture_hash
 from hwprune.channels.base import BaseNetwork, make_base
 from hwprune.errors import NetworkError
-from hwprune.network.calls import random_inputs, tensors
+from hwprune.network.calls import random_inputs
 from hwprune.network.gate_record import GateRecord, GateRecords
 from hwprune.network.graph_module import to_module
 from hwprune.network.silencing import silenced_module
 from hwprune.width_limit import matches
 from hwprune_device.cut import Cutter
+from hwprune_device.output_structure import leaves_of
 from hwprune_device.plan import CutPlan
 
 _TOLERANCE = 1e-5
@@ -91,7 +92,7 @@ class Trial:
             with torch.no_grad():
                 cut = to_module(Cutter(self._weights, plan).cut(keep)).double()
                 silent = silenced_module(self._weights, plan, keep).double()
-                return _relative(tensors(cut(*self._inputs)), tensors(silent(*self._inputs)))
+                return _relative(leaves_of(cut(*self._inputs)), leaves_of(silent(*self._inputs)))
         except (RuntimeError, NetworkError):
             # Shapes that do not fit: the cut is wrong.
             return float("inf")
@@ -190,8 +191,8 @@ def _compare_with_module(base: BaseNetwork, module: nn.Module) -> None:
     inputs = random_inputs(base, seed=0)
     training, parameter = module.training, next(module.parameters(), torch.empty(0))
     with torch.no_grad():
-        expected = tensors(module.eval()(*(data.to(parameter.device) for data in inputs)))
-        given = tensors(to_module(base.onnx)(*inputs))
+        expected = leaves_of(module.eval()(*(data.to(parameter.device) for data in inputs)))
+        given = leaves_of(to_module(base.onnx)(*inputs))
     module.train(training)
     error = _relative(given, [tensor.cpu() for tensor in expected])
     if not error <= _TRACE_TOLERANCE:

@@ -10,7 +10,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from hwprune.errors import NetworkError
-from hwprune_device.values import as_written, is_weight
+from hwprune_device.values import as_written, is_weight, metadata
 
 _TYPE = onnx.TensorProto.DataType
 
@@ -25,7 +25,7 @@ def graph_to_json(proto: onnx.ModelProto) -> dict[str, Any]:
     return {
         "ir_version": proto.ir_version,
         "opsets": {opset.domain: opset.version for opset in proto.opset_import},
-        "metadata": {entry.key: entry.value for entry in proto.metadata_props},
+        "metadata": metadata(proto),
         "inputs": [_value_to_json(value) for value in graph.input],
         "outputs": [_value_to_json(value) for value in graph.output],
         "nodes": [_node_to_json(node) for node in graph.node],

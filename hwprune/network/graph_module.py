@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 import numpy as np
 import onnx
 import torch
 from onnx import numpy_helper
-from torch import fx, nn
+from torch import nn
 
 from hwprune.errors import NetworkError
 from hwprune_device.torch_graph.module import UnknownOperatorError, module_of
+from hwprune_device.torch_graph.network_module import NetworkModule
 from hwprune_device.torch_graph.ops import EMITS
 from hwprune_device.values import is_weight
 
 
-def to_module(model: bytes) -> fx.GraphModule:
+def to_module(model: bytes) -> NetworkModule:
     """An ONNX graph as a torch module that computes, trains and moves like any other.
 
     Convolutions, linear layers and BatchNorms are real nn layers at the dotted paths of their
     weights, so state_dict keys equal the user's. BatchNorm is alive: train() and eval() matter.
     Dropout vanishes when a network is traced, so it is not here. Any batch size, device, memory
-    format or autocast type works.
+    format or autocast type works. Outputs are arranged as the user's module arranges them, but a
+    dataclass, or a mapping of any other kind, is a plain dict, and a named tuple a plain one.
 
     Args:
         model: ONNX bytes in canonical form, as a trace, a base network or a cut has it.
@@ -40,6 +39,22 @@ def to_module(model: bytes) -> fx.GraphModule:
             possible=", ".join(sorted(EMITS)),
             next_step="add its torch twin to hwprune_device/torch_graph/ops",
         ) from error
+
+
+def users_module(model: bytes) -> NetworkModule:
+    """The module of `to_module` as users get it: it can be traced again, and pickled.
+
+    Raises:
+        NetworkError: as in `to_module`.
+    """
+    module = to_module(model)
+    for node in module.graph.nodes:
+        if node.op == "call_function" and node.target.__module__.startswith("hwprune_device."):
+            # fx's mark of functions that a tracer records and does not enter. fx never lets go of
+            # code with such marks, so the thousands of candidates of a search go without.
+            node.meta["is_wrapped"] = True
+    module.recompile()
+    return module
 
 
 def to_onnx(module: nn.Module, template: bytes) -> bytes:
@@ -78,8 +93,3 @@ def _expect_constant(tensor: onnx.TensorProto) -> None:
             f"the module has no weight '{tensor.name}', which the graph needs",
             next_step="give a module made by to_module or cut_module from the same base network",
         )
-
-
-def arranged_as(model: bytes, outputs: Sequence[torch.Tensor]) -> Any:
-    """A graph's outputs as its module gives them: one alone, or as they were told apart."""
-    return outputs[0] if len(outputs) == 1 else tuple(outputs)

@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn.modules.conv import _ConvNd
 
 from hwprune.network.graph_module import to_module
-from hwprune_device.values import BUFFERS_KEY
+from hwprune_device.values import BUFFERS_KEY, metadata
 
 EPSILON = 1e-5
 _BATCH = 64
@@ -48,8 +48,9 @@ def with_norms(model: bytes, images: np.ndarray) -> bytes:
     copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
     del proto.graph.node[:]
     proto.graph.node.extend(copies)
-    known = {entry.key: entry.value for entry in proto.metadata_props}.get(BUFFERS_KEY, "[]")
-    helper.set_model_props(proto, {BUFFERS_KEY: json.dumps([*json.loads(known), *buffers])})
+    known = metadata(proto)
+    buffers = [*json.loads(known.get(BUFFERS_KEY, "[]")), *buffers]
+    helper.set_model_props(proto, {**known, BUFFERS_KEY: json.dumps(buffers)})
     return bytes(proto.SerializeToString())
 
 

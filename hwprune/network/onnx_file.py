@@ -14,7 +14,7 @@ from onnx import version_converter
 from hwprune.channels.canonical import canonical
 from hwprune.errors import NetworkError
 from hwprune.network.simplify import simplified
-from hwprune_device.values import BUFFERS_KEY, is_weight
+from hwprune_device.values import BUFFERS_KEY, is_weight, metadata
 
 OLDEST = 13
 """Opset from which axes and sizes are inputs everywhere, as the analysis reads them."""
@@ -135,7 +135,7 @@ def _name_weights(proto: onnx.ModelProto) -> None:
             node.input[position] = renamed.get(name, name)
     for name, new in renamed.items():
         weights[name].name = new
-    onnx.helper.set_model_props(proto, {BUFFERS_KEY: json.dumps(buffers)})
+    onnx.helper.set_model_props(proto, {**metadata(proto), BUFFERS_KEY: json.dumps(buffers)})
 
 
 def _is_key(name: str, role: str) -> bool:

@@ -25,7 +25,7 @@ from hwprune.channels.architecture import architecture_hash
 from hwprune.channels.base import BaseNetwork
 from hwprune.errors import NetworkError
 from hwprune.network.graph_json import graph_from_json, graph_to_json
-from hwprune.network.graph_module import to_module
+from hwprune.network.graph_module import users_module
 from hwprune_device.values import is_weight
 
 FORMAT = "hwprune-network"
@@ -82,7 +82,7 @@ def load_package(folder: Path) -> nn.Module:
     Raises:
         NetworkError: files are missing, do not fit each other, or come from a newer hwprune.
     """
-    return to_module(read_package(folder))
+    return users_module(read_package(folder))
 
 
 def read_package(folder: Path) -> bytes:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import itertools
 import json
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 import onnx
@@ -19,7 +20,9 @@ from torch import nn
 from hwprune.channels.canonical import canonical
 from hwprune.errors import NetworkError
 from hwprune.network.simplify import simplified
-from hwprune_device.values import BUFFERS_KEY
+from hwprune_device.output_structure import leaves_of, record_structure, structure_of
+from hwprune_device.torch_graph.twin import is_state_key
+from hwprune_device.values import BUFFERS_KEY, SHARED_KEY, is_weight, metadata
 
 Example = torch.Tensor | Sequence[torch.Tensor]
 """What a network is run on once: one tensor, or one for each argument."""
@@ -30,7 +33,8 @@ def trace(module: nn.Module, example_input: Example) -> bytes:
 
     The batch axis is symbolic where the module allows it, so one graph runs at batch 1 on a board
     and at batch N in torch. BatchNorm nodes stay; initializers are named by state_dict keys, nodes
-    by the module they come from. Dropout does nothing at inference and is not in the graph.
+    by the module they come from. Dropout does nothing at inference and is not in the graph. The
+    metadata says how outputs are arranged (in a dict, nested), so that the torch twin's are too.
 
     Args:
         module: any torch module of tensors in and tensors out; it is not changed.
@@ -43,6 +47,7 @@ def trace(module: nn.Module, example_input: Example) -> bytes:
     still = copy.deepcopy(module).cpu().eval().to(memory_format=torch.contiguous_format)
     given = (example_input,) if isinstance(example_input, torch.Tensor) else tuple(example_input)
     examples = tuple(example.detach().cpu().contiguous() for example in given)
+    structures = _flatten_outputs(still)
     try:
         program = _export(still, examples)
     except Exception as error:
@@ -53,10 +58,15 @@ def trace(module: nn.Module, example_input: Example) -> bytes:
             possible="tensors in, tensors out, no branch that depends on data",
             next_step="run torch.export.export(module, (input,)) to see where tracing stops",
         ) from error
-    model = simplified(program.model, _weights(still))
+    weights = _weights(still)
+    model = simplified(program.model, weights)
     _name_by_module(model)
     proto = canonical(ir.to_proto(model))
+    _mark_constants(proto, weights)
     _remember_buffers(proto, still)
+    _remember_shared(proto, still)
+    for structure in structures:
+        record_structure(proto, structure)
     onnx.checker.check_model(proto)
     return bytes(proto.SerializeToString())
 
@@ -131,7 +141,56 @@ def _name_by_module(model: ir.Model) -> None:
         node.name = f"{module}/{node.op_type}" if module else node.op_type
 
 
+def _mark_constants(proto: onnx.ModelProto, weights: Collection[str]) -> None:
+    """Float tensors that were worked out, such as masks, get names that no parameter can have."""
+    new = {
+        tensor.name: f"constant/{tensor.name}"
+        for tensor in proto.graph.initializer
+        if is_weight(tensor) and is_state_key(tensor.name) and tensor.name not in weights
+    }
+    for tensor in proto.graph.initializer:
+        tensor.name = new.get(tensor.name, tensor.name)
+    for node in proto.graph.node:
+        node.input[:] = [new.get(name, name) for name in node.input]
+
+
 def _remember_buffers(proto: onnx.ModelProto, module: nn.Module) -> None:
     known = {tensor.name for tensor in proto.graph.initializer}
     names = [name for name, _ in module.named_buffers() if name in known]
-    onnx.helper.set_model_props(proto, {BUFFERS_KEY: json.dumps(names)})
+    onnx.helper.set_model_props(proto, {**metadata(proto), BUFFERS_KEY: json.dumps(names)})
+
+
+def _remember_shared(proto: onnx.ModelProto, module: nn.Module) -> None:
+    """Names that lead to one module or parameter, modules first."""
+    names: dict[int, list[str]] = {}
+    for name, part in itertools.chain(
+        (entry for entry in module.named_modules(remove_duplicate=False) if entry[1].state_dict()),
+        module.named_parameters(remove_duplicate=False),
+    ):
+        names.setdefault(id(part), []).append(name)
+    shared = [group for group in names.values() if len(group) > 1]
+    if shared:
+        onnx.helper.set_model_props(proto, {**metadata(proto), SHARED_KEY: json.dumps(shared)})
+
+
+def _flatten_outputs(module: nn.Module) -> list[Any]:
+    """Let a module give its outputs in a flat tuple, in place.
+
+    The exporter knows few arrangements, and outputs of a graph have none. The list returned gets
+    the structure that was there when the module runs; it stays empty where that has no words.
+    """
+    forward: Callable[..., Any] = module.forward
+    found: list[Any] = []
+
+    @functools.wraps(forward)
+    def flat(*inputs: Any, **named: Any) -> Any:
+        outputs = forward(*inputs, **named)
+        leaves = leaves_of(outputs)
+        if not leaves or not all(isinstance(leaf, torch.Tensor) for leaf in leaves):
+            return outputs  # the exporter says what it makes of them
+        with contextlib.suppress(TypeError):
+            found[:] = [structure_of(outputs)]
+        return tuple(leaves)
+
+    module.forward = flat
+    return found

@@ -7,11 +7,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import onnx
 
 from hwprune.errors import DeliveryError
 from hwprune.pipeline.board_form import Arrays, BoardForm, board_form
 from hwprune.pipeline.workbench import Workbench
 from hwprune.report.agreement import Agreement, BoardAgreement, tolerance_of
+from hwprune_device.output_structure import arranged, leaves_of, recorded_structure
 
 if TYPE_CHECKING:
     from torch import nn
@@ -93,21 +95,25 @@ def _scores(bench: Workbench, kind: str, model: bytes, form: BoardForm) -> dict[
     if whole.items is not None and takes_share(task.score):
         share = min(1.0, TESTED_ITEMS / len(whole.items))
     exact = whole if share == 1.0 else score_of(task, module, "test", share)
-    run = board_run(bench, kind, form.model)
+    run = board_run(
+        bench, kind, form.model, recorded_structure(onnx.load_model_from_string(model))
+    )
     own = score_of(task, run, "test", share)
     return {"score": own.value, "score_fp32": exact.value, "share": share}
 
 
-def board_run(bench: Workbench, kind: str, model: bytes) -> Callable[..., Any]:
-    """A network on a board, called as a task's score function calls a module."""
-    import torch
+def board_run(bench: Workbench, kind: str, model: bytes, structure: Any) -> Callable[..., Any]:
+    """A network on a board, called as a task's score function calls a module.
 
-    from hwprune.network.graph_module import arranged_as
+    Args:
+        structure: how its outputs are arranged, see `output_structure`.
+    """
+    import torch
 
     def run(*inputs: Any) -> Any:
         arrays = tuple(np.asarray(values) for values in inputs)
         outputs = bench.fleet.farms[kind].run_network(model, arrays)
-        return arranged_as(model, [torch.from_numpy(np.array(array)) for array in outputs])
+        return arranged([torch.from_numpy(np.array(array)) for array in outputs], structure)
 
     return run
 
@@ -115,11 +121,10 @@ def board_run(bench: Workbench, kind: str, model: bytes) -> Callable[..., Any]:
 def _outputs(module: nn.Module, inputs: Arrays) -> list[np.ndarray]:
     """Outputs (N …) in torch."""
     import torch
-    from torch.utils._pytree import tree_leaves
 
     with torch.inference_mode():
         outputs = module(*(torch.from_numpy(values) for values in inputs))
-    return [np.asarray(values.numpy()) for values in tree_leaves(outputs)]
+    return [np.asarray(values.numpy()) for values in leaves_of(outputs)]
 
 
 def _difference(reference: Sequence[np.ndarray], other: Sequence[np.ndarray]) -> float:

@@ -36,7 +36,7 @@ def input_axes(module: nn.Module, plan: CutPlan) -> Iterator[InputAxis]:
     A grouped convolution, where each output reads a part of the inputs, is left out: in a
     depthwise one a channel has a single reader, itself.
     """
-    parameters = dict(module.named_parameters())
+    parameters = dict(module.named_parameters(remove_duplicate=False))
     for cut in plan.axes:
         parameter = parameters.get(cut.initializer)
         if parameter is None or parameter.ndim < 2:

@@ -9,11 +9,13 @@ import numpy as np
 import torch
 from torch import fx
 
+from hwprune.errors import NetworkError
 from hwprune.saliency.output_axes import GroupScores
 from hwprune.saliency.places import Place, graph_module, written_places
 from hwprune.saliency.registry import Subject
 from hwprune.saliency.sample import batches
 from hwprune.task.items import Inputs
+from hwprune_device.output_structure import leaves_of
 
 BATCH = 32
 
@@ -81,10 +83,12 @@ def with_gradients(
     inputs: Inputs,
     generator: torch.Generator,
 ) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """By place its value, and the gradient there of the outputs along a random direction.
+    """By place its value, and the gradient there of the outputs along random directions.
 
-    The direction is normal and drawn for each image, so the mean square of the gradient is that of
-    all outputs together. Channels are on axis 1 of both.
+    Channels are on axis 1 of both.
+
+    Raises:
+        NetworkError: no output has a gradient.
     """
     values: dict[fx.Node, torch.Tensor] = {}
 
@@ -92,13 +96,35 @@ def with_gradients(
         return lambda value: values.update({node: value})
 
     outputs = Observer(graph, {place.node: watch(place.node) for place in places}).run(*inputs)
-    direction = torch.randn(outputs.shape, generator=generator)
     at = [values[place.node] for place in places]
-    found = torch.autograd.grad((outputs * direction).sum(), at, allow_unused=True)
+    found = torch.autograd.grad(along_directions(outputs, generator), at, allow_unused=True)
     return [
         (p.channels(z.detach()), p.channels(torch.zeros_like(z) if g is None else g))
         for p, z, g in zip(places, at, found, strict=True)
     ]
+
+
+def along_directions(outputs: Any, generator: torch.Generator) -> torch.Tensor:
+    """The outputs along random directions, as one number to differentiate.
+
+    A direction is normal and drawn for each image and each output, so the mean square of a
+    gradient is that of all outputs together. Outputs that are no floats, or hang on no weight, are
+    left out.
+
+    Raises:
+        NetworkError: no output has a gradient.
+    """
+    sloping = [leaf for leaf in leaves_of(outputs) if leaf.requires_grad]
+    if not sloping:
+        raise NetworkError(
+            "no output of the network has a gradient",
+            given=", ".join(str(leaf.dtype) for leaf in leaves_of(outputs)),
+            possible="a float output that weights have a part in",
+            next_step="take a criterion that looks at weights alone, such as l1",
+        )
+    return torch.stack(
+        [(leaf * torch.randn(leaf.shape, generator=generator)).sum() for leaf in sloping]
+    ).sum()
 
 
 def by_channel_means(

@@ -36,7 +36,7 @@ class OutputAxis:
 
 def output_axes(module: nn.Module, plan: CutPlan) -> Iterator[OutputAxis]:
     """Every parameter axis that writes a group, in the plan's order; reading axes are left out."""
-    parameters = dict(module.named_parameters())
+    parameters = dict(module.named_parameters(remove_duplicate=False))
     by_name: dict[str, list[AxisCut]] = {}
     for cut in plan.axes:
         layer = cut.initializer.rpartition(".")[0]

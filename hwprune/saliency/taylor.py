@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from hwprune.saliency.observation import along_directions
 from hwprune.saliency.output_axes import GroupScores, OutputAxis, output_axes
 from hwprune.saliency.registry import Subject, criterion
 from hwprune.saliency.sample import batches
@@ -30,6 +31,7 @@ def taylor(subject: Subject) -> list[np.ndarray]:
 
     Raises:
         DataError: the subject has no task.
+        NetworkError: no output has a gradient.
     """
     axes = _gates(list(output_axes(subject.module, subject.plan)))
     generator = torch.Generator().manual_seed(subject.seed)
@@ -57,13 +59,10 @@ def _gates(axes: list[OutputAxis]) -> list[OutputAxis]:
 def _effects(
     subject: Subject, axes: list[OutputAxis], inputs: Inputs, generator: torch.Generator
 ) -> dict[str, torch.Tensor]:
-    """Σ weight * gradient by layer and channel, for one batch and one random direction."""
+    """Σ weight * gradient by layer and channel, for one batch and random directions."""
     module = subject.module.eval()
-    outputs = module(*inputs)
-    direction = torch.randn(outputs.shape, generator=generator)
-    gradients = torch.autograd.grad(
-        (outputs * direction).sum(), [axis.parameter for axis in axes], allow_unused=True
-    )
+    change = along_directions(module(*inputs), generator)
+    gradients = torch.autograd.grad(change, [axis.parameter for axis in axes], allow_unused=True)
     effects: dict[str, torch.Tensor] = {}
     for axis, gradient in zip(axes, gradients, strict=True):
         known = gradient if gradient is not None else torch.zeros_like(axis.parameter)

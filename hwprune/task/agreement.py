@@ -17,12 +17,12 @@ import numpy as np
 import onnx
 import torch
 import torch.nn.functional as F
-from torch.utils._pytree import tree_leaves
 
 from hwprune.metric import Metric
 from hwprune.task.items import as_inputs, first_items
 from hwprune.task.score import Score
 from hwprune.task.task import OutputKind, Part, Run, Task
+from hwprune_device.output_structure import leaves_of
 
 ITEMS = 500
 """Compared at most; on so many an agreement of 95 % is known to 1 point."""
@@ -67,7 +67,7 @@ class Agreement:
         rows: list[list[torch.Tensor]] = []
         for number, inputs in enumerate(first_items(self.inputs(part, count), count)):  # type: ignore[arg-type]
             wanted = taught.outputs(number, inputs)
-            given = [value.float() for value in tree_leaves(run(*inputs))]
+            given = [value.float() for value in leaves_of(run(*inputs))]
             rows.append(
                 [
                     _agreement(one, other, kind, spread)
@@ -119,7 +119,7 @@ class Taught:
         return self._run(inputs)
 
     def _run(self, inputs: tuple[torch.Tensor, ...]) -> list[torch.Tensor]:
-        return [value.float() for value in tree_leaves(self._teacher(*inputs))]
+        return [value.float() for value in leaves_of(self._teacher(*inputs))]
 
 
 def _agreement(
@@ -141,7 +141,7 @@ def imitation_loss(
     Scores of classes: T² KL at temperature T (Hinton et al. 2015). Other values: the mean square
     difference as a share of the taught values' variance.
     """
-    pairs = zip(tree_leaves(outputs), tree_leaves(taught), kinds, strict=True)
+    pairs = zip(leaves_of(outputs), leaves_of(taught), kinds, strict=True)
     losses = [
         _soft(one.float(), other.float(), temperature)
         if kind == "classes"

@@ -15,7 +15,6 @@ from torch import nn
 
 from hwprune.channels.base import BaseNetwork, make_base
 from hwprune.errors import NetworkError
-from hwprune.network.calls import tensors
 from hwprune.network.cut_module import cut_module
 from hwprune.network.detector import cuttable_part, example_of
 from hwprune.network.gate import check_cut
@@ -23,6 +22,7 @@ from hwprune.network.graph_module import to_module
 from hwprune.network.silencing import silenced_module
 from hwprune.network.trace import trace
 from hwprune_device.cut import Cutter
+from hwprune_device.output_structure import leaves_of
 from tests.traced import random_keep, randomise_norms, relative
 from tests.unusual import UNUSUAL
 
@@ -92,8 +92,8 @@ def test_any_cut_computes_what_the_silenced_network_computes(name: str, seed: in
     given = _run(model, this.inputs)
     with torch.inference_mode():
         silent = silenced_module(this.base.onnx, this.base.plan, keep)
-        assert _worst(given, tensors(silent(*this.inputs))) < 1e-5
-        assert _worst(given, tensors(to_module(model)(*this.inputs))) < 1e-5
+        assert _worst(given, leaves_of(silent(*this.inputs))) < 1e-5
+        assert _worst(given, leaves_of(to_module(model)(*this.inputs))) < 1e-5
 
 
 @pytest.mark.parametrize("name", sorted(set(UNUSUAL) - IN_CODE))
@@ -103,7 +103,7 @@ def test_the_cut_module_computes_the_same(name: str) -> None:
     cut = cut_module(this.module, this.base.plan, keep, example=this.inputs)
     model = Cutter(this.base.onnx, this.base.plan).cut(keep)
     with torch.inference_mode():
-        assert _worst(_run(model, this.inputs), tensors(cut(*this.inputs))) < 1e-5
+        assert _worst(_run(model, this.inputs), leaves_of(cut(*this.inputs))) < 1e-5
 
 
 @pytest.mark.parametrize("name", sorted(IN_CODE - {"tied"}))
@@ -162,11 +162,11 @@ def test_every_torchvision_family_is_cut_exactly(name: str) -> None:
         keep = random_keep(base, seed, least=0.3)
         model = Cutter(base.onnx, base.plan).cut(keep)
         with torch.inference_mode():
-            expected = tensors(silenced_module(base.onnx, base.plan, keep)(*inputs))
+            expected = leaves_of(silenced_module(base.onnx, base.plan, keep)(*inputs))
             assert _worst(_run(model, inputs), expected) < 1e-5
             if name not in FAMILIES_IN_CODE:
                 cut = cut_module(part, base.plan, keep)
-                assert _worst(_run(model, inputs), tensors(cut(*inputs))) < 1e-5
+                assert _worst(_run(model, inputs), leaves_of(cut(*inputs))) < 1e-5
         widths = [len(units) for units in keep]
         assert base.cost_model.params(widths) < base.cost_model.params(base.widths)
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from keyword import iskeyword
+import keyword
+from collections.abc import Iterable
 
 import onnx
 from torch import fx
 
+from hwprune_device.output_structure import arranged, recorded_structure
+from hwprune_device.torch_graph.network_module import NetworkModule
 from hwprune_device.torch_graph.ops import EMITS
 from hwprune_device.torch_graph.twin import Twin
-from hwprune_device.values import BUFFERS_KEY, value_shapes
+from hwprune_device.values import BUFFERS_KEY, SHARED_KEY, metadata, value_shapes
+
+_TAKEN = {"torch", "device", "inf", "nan"}
+"""Words that have a meaning of their own in the code that fx writes."""
 
 
 class UnknownOperatorError(ValueError):
@@ -23,8 +28,11 @@ class UnknownOperatorError(ValueError):
         super().__init__(f"the network cannot be rebuilt in torch: {said} (node '{node}')")
 
 
-def module_of(model: bytes) -> fx.GraphModule:
+def module_of(model: bytes) -> NetworkModule:
     """An ONNX graph as a torch module that computes, trains and moves like any other.
+
+    Its arguments have the names of the graph's inputs, as far as Python has such names, and its
+    outputs are arranged as those of the module that was traced.
 
     Args:
         model: ONNX bytes in canonical form, as a trace, a base network or a cut has it.
@@ -33,17 +41,21 @@ def module_of(model: bytes) -> fx.GraphModule:
         UnknownOperatorError: the graph has an op that torch's side does not know.
     """
     proto = onnx.load_model_from_string(model)
-    buffers = {p.key: p.value for p in proto.metadata_props}.get(BUFFERS_KEY, "[]")
-    shapes = value_shapes(proto)
-    twin = Twin(proto.graph, set(json.loads(buffers)), {k: len(v) for k, v in shapes.items()})
-    inputs = [value.name for value in proto.graph.input]
-    for name, argument in zip(inputs, _arguments(inputs), strict=True):
-        twin.set(name, twin.fx.placeholder(argument))
+    notes = metadata(proto)
+    ranks = {name: len(shape) for name, shape in value_shapes(proto).items()}
+    twin = Twin(proto.graph, set(json.loads(notes.get(BUFFERS_KEY, "[]"))), ranks)
+    names = [value.name for value in proto.graph.input]
+    for name, argument in zip(names, _arguments(twin, names), strict=True):
+        twin.set(name, argument)
     for node in proto.graph.node:
         _emit(twin, node)
     outputs = [twin.get(value.name) for value in proto.graph.output]
-    twin.fx.output(outputs[0] if len(outputs) == 1 else tuple(outputs))
-    return fx.GraphModule(twin.root, twin.fx).eval()
+    twin.fx.output(arranged(outputs, recorded_structure(proto)))
+    module = NetworkModule(twin.root, twin.fx)
+    module.keep_constants(twin.constants)
+    for names in json.loads(notes.get(SHARED_KEY, "[]")):
+        module.share(names)
+    return module.eval()
 
 
 def _emit(twin: Twin, node: onnx.NodeProto) -> None:
@@ -60,7 +72,22 @@ def _emit(twin: Twin, node: onnx.NodeProto) -> None:
         twin.set(name, value)
 
 
-def _arguments(names: Sequence[str]) -> Sequence[str]:
-    """What forward calls the inputs: their own names, where all of them can be arguments."""
-    usable = all(n.isidentifier() and not iskeyword(n) and n != "self" for n in names)
-    return names if usable else [f"input_{position}" for position in range(len(names))]
+def _arguments(twin: Twin, names: Iterable[str]) -> list[fx.Node]:
+    """Arguments of the module, called as the inputs are where Python and fx have room for that."""
+    nodes = [twin.fx.placeholder("self_" if name == "self" else name) for name in names]
+    # fx has given the nodes names that are legal, and no two the same.
+    taken = {node.name for node in nodes}
+    for node in nodes:
+        name = str(node.target)
+        if not _can_be_argument(name) or (name != node.name and name in taken):
+            node.target = node.name
+    return nodes
+
+
+def _can_be_argument(name: str) -> bool:
+    return (
+        name.isidentifier()
+        and name.isascii()
+        and not keyword.iskeyword(name)
+        and name not in _TAKEN
+    )

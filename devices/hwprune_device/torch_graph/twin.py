@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -34,6 +35,8 @@ class Twin:
         self._parts: dict[str, tuple[object, ...]] = {}
         self.lists: set[str] = set()
         """Values that are lists of plain numbers when the module runs: shapes, on no device."""
+        self.constants: list[str] = []
+        """Names, in the root, of tensors that are no weights."""
         self.weights: dict[str, torch.Tensor] = {}
         self._literals: dict[str, np.ndarray] = {}
         for tensor in graph.initializer:
@@ -117,6 +120,7 @@ class Twin:
         place = f"_constant_{len(self._values)}"
         self._values[place] = self.fx.get_attr(place)
         self.root.register_buffer(place, torch.from_numpy(np.array(array)), persistent=False)
+        self.constants.append(place)
         return self._values[place]
 
     def _attribute(self, name: str) -> fx.Node:
@@ -141,7 +145,7 @@ def is_state_key(name: str) -> bool:
     Modules may be called anything (RegNet has a `block1-0`); paths of nodes have slashes.
     """
     leaf = name.rpartition(".")[2]
-    made_up = name.startswith("val_") or leaf.startswith("lifted_tensor_")
+    made_up = re.fullmatch(r"val_\d+", name) or leaf.startswith("lifted_tensor_")
     return bool(leaf) and not made_up and not {"/", ":"} & set(name)
 
 

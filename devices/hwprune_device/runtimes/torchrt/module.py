@@ -14,6 +14,7 @@ from hwprune_device.runtimes.inputs import input_values
 from hwprune_device.runtimes.interface import Interface
 from hwprune_device.torch_graph.folding import fold_batchnorm
 from hwprune_device.torch_graph.module import module_of
+from hwprune_device.torch_graph.network_module import NetworkModule
 
 DTYPES = {
     "fp32": torch.float32,
@@ -27,7 +28,7 @@ _MAPS = 4
 
 def ready_module(
     model: bytes, target: Target, options: Mapping[str, Any], device: str
-) -> fx.GraphModule:
+) -> NetworkModule:
     """The torch module of a network as a target runs it.
 
     Weights are cast once for fp16 and bf16, as a network is delivered. Autocast instead would keep
@@ -77,9 +78,9 @@ def placed(
     return values.contiguous()
 
 
-def weight_bytes(module: nn.Module) -> int:
-    """Bytes of all parameters and buffers; what several share counts once."""
-    tensors = [*module.parameters(), *module.buffers()]
+def weight_bytes(module: NetworkModule) -> int:
+    """Bytes of all parameters, buffers and constants; what several share counts once."""
+    tensors = [*module.parameters(), *module.buffers(), *module.constants()]
     return sum(
         {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in tensors}.values()
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import onnx
 import torch
 
 from hwprune_device.job import Target
+from hwprune_device.output_structure import leaves_of
 from hwprune_device.reading import Memory
 from hwprune_device.resident import PeakWatch
 from hwprune_device.runtimes.inputs import in_batches
@@ -132,7 +133,7 @@ class TorchNetwork:
         """Whether no output overflowed; fp16 ends at 65504."""
         with torch.inference_mode():
             outputs = self._prepared.call()
-        return all(bool(part.isfinite().all()) for part in _leaves(outputs))
+        return all(bool(part.isfinite().all()) for part in leaves_of(outputs))
 
 
 def outputs_of(
@@ -156,7 +157,7 @@ def outputs_of(
         def infer(part: list[np.ndarray]) -> list[np.ndarray]:
             tensors = (torch.from_numpy(np.array(values)) for values in part)
             found = module(*(placed(tensor, target, options, device) for tensor in tensors))
-            return [_numpy(tensor) for tensor in _leaves(found)]
+            return [_numpy(tensor) for tensor in leaves_of(found)]
 
         return in_batches(infer, inputs, interface)
 
@@ -165,15 +166,6 @@ def _start(target: Target, options: Mapping[str, Any], device: str) -> None:
     if device == "cuda":
         check_cuda()
     ready_process(target, options)
-
-
-def _leaves(outputs: Any) -> Iterator[torch.Tensor]:
-    """The tensors of what a module gave, in their order."""
-    if isinstance(outputs, torch.Tensor):
-        yield outputs
-        return
-    for part in outputs.values() if isinstance(outputs, Mapping) else outputs:
-        yield from _leaves(part)
 
 
 def _numpy(tensor: torch.Tensor) -> np.ndarray:
