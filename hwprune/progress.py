@@ -39,14 +39,13 @@ class Silent:
 
 
 class SideBySide:
-    """Several pieces of work under one heading: their steps add up, their notes carry names."""
+    """Equal pieces of work under one heading: their steps add up, their notes carry names."""
 
     def __init__(self, progress: Progress, stage: str, count: int) -> None:
-        self._progress = progress
+        self.progress = progress
         self._stage = stage
-        self._waiting = count
-        self._total: int | None = 0
-        self._early = self._known = 0
+        self._count = count
+        self._begun = False
         self._lock = threading.Lock()
 
     def named(self, name: str) -> Progress:
@@ -54,31 +53,11 @@ class SideBySide:
         return _Named(self, name)
 
     def begun(self, total: int | None) -> None:
-        """One of them knows how many steps it has; when all do, the stage begins."""
+        """One of them knows how many steps it has; the others have as many."""
         with self._lock:
-            self._waiting -= 1
-            known = self._total is not None and total is not None
-            self._total = (self._total or 0) + (total or 0) if known else None
-            if self._waiting == 0:
-                self._progress.begin(self._stage, self._total)
-                self._progress.skip(self._known)
-                self._progress.advance(self._early)
-
-    def advanced(self, count: int, note: str) -> None:
-        """Steps of one of them are done."""
-        with self._lock:
-            if self._waiting > 0:
-                self._early += count
-                return
-        self._progress.advance(count, note)
-
-    def skipped(self, count: int, note: str) -> None:
-        """Steps of one of them were done before."""
-        with self._lock:
-            if self._waiting > 0:
-                self._known += count
-                return
-        self._progress.skip(count, note)
+            if not self._begun:
+                self._begun = True
+                self.progress.begin(self._stage, None if total is None else total * self._count)
 
 
 class _Named:
@@ -94,11 +73,11 @@ class _Named:
 
     def advance(self, count: int = 1, note: str = "") -> None:
         """Steps are done."""
-        self._together.advanced(count, f"{self._name}: {note}" if note else "")
+        self._together.progress.advance(count, f"{self._name}: {note}" if note else "")
 
     def skip(self, count: int, note: str = "") -> None:
         """Steps were done before."""
-        self._together.skipped(count, f"{self._name}: {note}" if note else "")
+        self._together.progress.skip(count, f"{self._name}: {note}" if note else "")
 
     def end(self, note: str = "") -> None:
         """It is over; the stage goes on with the others."""

@@ -17,6 +17,7 @@ from hwprune.task.agreement import completed
 from hwprune.task.task import Remake, Task
 
 RESULT = "model.onnx"
+LOG = "worker.log"
 
 
 class Finetuner:
@@ -26,9 +27,13 @@ class Finetuner:
         task: with a score.
         teacher: the unpruned network as ONNX; None to train without one.
         recipe: the same for all.
+        own_process: what libraries and the user's code print goes to a file in the folder.
     """
 
-    def __init__(self, task: Task, teacher: bytes | None, recipe: Recipe) -> None:
+    def __init__(
+        self, task: Task, teacher: bytes | None, recipe: Recipe, *, own_process: bool = False
+    ) -> None:
+        self._own_process = own_process
         self._task = task
         self._teacher = teacher
         self._recipe = recipe
@@ -42,6 +47,9 @@ class Finetuner:
             HwpruneError: see `trainer.train`.
         """
         folder, network = Path(wish["folder"]), wish["onnx"]
+        folder.mkdir(parents=True, exist_ok=True)
+        if self._own_process:
+            _print_into(folder / LOG)
         module = to_module(network)
         train(
             module,
@@ -70,4 +78,12 @@ def make_finetuner(
     """A fine-tuner from plain data, for a process of its own; see `make_scorer`."""
     unpruned = EXACT.run(EXACT.place(to_module(teacher)))
     own = completed(task_again(Remake(**task)), unpruned, kinds, names)  # type: ignore[arg-type]
-    return Finetuner(own, teacher, Recipe(**recipe))
+    return Finetuner(own, teacher, Recipe(**recipe), own_process=True)
+
+
+def _print_into(file: Path) -> None:
+    """Have everything that this process prints from now on in a file."""
+    log = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.close(log)

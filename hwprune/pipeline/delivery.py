@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hwprune.errors import DeliveryError
+from hwprune.finetune.finetuner import LOG
 from hwprune.pipeline.agreement import agree, board_forms
 from hwprune.pipeline.board_form import BoardForm
 from hwprune.pipeline.contest import Contest, Finalist
@@ -97,11 +98,19 @@ def finetune_side_by_side(
         if isinstance(model, Failure):
             raise DeliveryError(
                 f"the network '{name}' could not be fine-tuned",
-                given=model.message.strip().splitlines()[-1] if model.message else model.stage,
-                next_step="mend that and go on with --resume: the search is kept",
+                given=_last_words(folder / name, model),
+                next_step=f"see {folder / name / LOG}; then go on with --resume",
             )
     progress.end(f"{len(models)} networks")
     return models
+
+
+def _last_words(folder: Path, failure: Failure) -> str:
+    """What a training said before it ended."""
+    said = failure.message.strip().splitlines()[-1:]
+    if failure.stage == "lost" and (folder / LOG).is_file():
+        said += (folder / LOG).read_text(errors="replace").strip().splitlines()[-3:]
+    return " | ".join(said) or failure.stage
 
 
 def _made_worse(bench: Workbench, name: str, finalist: Finalist) -> bool:

@@ -50,7 +50,11 @@ class WorkerPool:
         *,
         here: bool = False,
     ) -> WorkerPool:
-        """One process for each share of the cores; see `ProcessWorker`."""
+        """One process for each share of the cores; see `ProcessWorker`.
+
+        Args:
+            here: it works on this machine's files, so what it does is not done again by itself.
+        """
         import ray
 
         from hwprune.workers.process import ProcessWorker
@@ -58,7 +62,8 @@ class WorkerPool:
         held = ray.put(dict(arguments))
         # Our own small cluster has a CPU for each; in a user's, Ray may spread them.
         cpus = 1 if not here and ray.cluster_resources().get("CPU", 0) > len(shares) else 0
-        return cls([ProcessWorker(factory, held, s, cpus=cpus, here=here) for s in shares])
+        more: dict[str, Any] = {"cpus": cpus, "here": here, "attempts": 1 if here else 3}
+        return cls([ProcessWorker(factory, held, share, **more) for share in shares])
 
     def submit(self, job: Job, *, rank: Callable[[], float] = _first_come) -> Future[Any]:
         """A future of what the job returns; of those that wait the lowest rank is next.

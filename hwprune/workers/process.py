@@ -22,8 +22,6 @@ from hwprune.progress import Progress
 from hwprune_device.reading import Failure
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-_ATTEMPTS = 3
-"""An item whose process died is handed to a new one twice."""
 
 
 class Process:
@@ -107,6 +105,7 @@ class ProcessWorker:
         arguments: a Ray object: plain data, numpy arrays, bytes.
         cores: what it is pinned to, a thread each; none leaves that to the system.
         here: on this node of the cluster, whose files it reads and writes.
+        attempts: how many processes an item is handed to, one after another dying on it.
     """
 
     def __init__(
@@ -117,7 +116,9 @@ class ProcessWorker:
         *,
         cpus: int = 0,
         here: bool = False,
+        attempts: int = 3,
     ) -> None:
+        self._attempts = attempts
         self._factory = factory
         self._arguments = arguments
         self._cores = list(cores)
@@ -130,7 +131,7 @@ class ProcessWorker:
     def call(self, item: Any, progress: Progress) -> Any:
         """See `Worker.call`."""
         died = ""
-        for _ in range(_ATTEMPTS):
+        for _ in range(self._attempts):
             try:
                 broken = self._start()
                 if broken:
@@ -144,7 +145,7 @@ class ProcessWorker:
             except Exception as error:
                 # An item that cannot be sent, an answer that cannot be read, a cluster that left.
                 return Failure(stage="run", message=f"{type(error).__name__}: {error}")
-        return Failure(stage="lost", message=f"its process died {_ATTEMPTS} times: {died}")
+        return Failure(stage="lost", message=f"its process died {self._attempts} times: {died}")
 
     def end(self) -> None:
         """End the process."""

@@ -1,4 +1,4 @@
-"""Objects for scorer processes, as factories name them."""
+"""Objects for worker processes, as factories name them."""
 
 from __future__ import annotations
 
@@ -9,12 +9,23 @@ from typing import Any
 
 import numpy as np
 
+from hwprune.errors import DataError
+
 
 def make_scorer(*, table: np.ndarray, folder: str) -> Any:
     """Looks items up in a table; some items are trouble."""
     threads = os.environ["OMP_NUM_THREADS"]
 
-    def score(item: Any) -> Any:
+    def score(item: Any, progress: Any) -> Any:
+        if item == "steps":
+            progress.begin("count", 3)
+            progress.skip(1, "known")
+            progress.advance(1, "one")
+            progress.advance(1, "two")
+            progress.end("all")
+            return "done"
+        if item == "refuse":
+            raise DataError("no such picture", given="cat.png", next_step="draw it")
         if item == "where":
             return os.getpid(), sorted(os.sched_getaffinity(0)), threads
         if item == "raise":
