@@ -20,7 +20,7 @@ from hwprune.recipe import Recipe
 from hwprune.task.load import load_task
 from hwprune.task_wish import TaskWish
 from hwprune_device.cut import Cutter
-from tests.digits import accuracy_of, trained_digits  # noqa: F401
+from tests.digits import accuracy_of
 from tests.pipeline.benches import make_bench
 
 SHORT = Recipe(epochs=2, batch_size=64, lr=0.03, bf16=False, distillation=0.5)
@@ -54,7 +54,7 @@ def bench_of(base, folder, recipe=SHORT, **task):
 
 
 @pytest.fixture(scope="module")
-def cuts(trained_digits):  # noqa: F811
+def cuts(trained_digits):
     cutter = Cutter(trained_digits.onnx, trained_digits.plan)
     widths = trained_digits.plan.widths
     return {
@@ -63,7 +63,7 @@ def cuts(trained_digits):  # noqa: F811
     }
 
 
-def test_two_networks_are_tuned_as_this_process_would(cluster, cuts, trained_digits, tmp_path):  # noqa: F811
+def test_two_networks_are_tuned_as_this_process_would(cluster, cuts, trained_digits, tmp_path):
     bench, heard = bench_of(trained_digits, tmp_path), Heard()
     models = finetune_side_by_side(bench, cuts, heard)
     task, folder = bench.prepared.task, bench.folder.path / "finetune"
@@ -83,7 +83,7 @@ def test_two_networks_are_tuned_as_this_process_would(cluster, cuts, trained_dig
         assert models["half"] == to_onnx(module, cuts["half"])
 
 
-def test_an_error_in_a_process_is_the_same_error_here(cluster, cuts, trained_digits, tmp_path):  # noqa: F811
+def test_an_error_in_a_process_is_the_same_error_here(cluster, cuts, trained_digits, tmp_path):
     bench = bench_of(trained_digits, tmp_path, replace(SHORT, lr=1e9, distillation=0.0))
     with pytest.raises(InputError, match="the training loss is no longer a number"):
         finetune_side_by_side(bench, {"half": cuts["half"]}, Silent())
@@ -93,7 +93,7 @@ def test_a_process_that_dies_is_an_error_that_names_its_log(
     cluster,
     cuts,
     trained_digits,
-    tmp_path,  # noqa: F811
+    tmp_path,
 ):
     (tmp_path / "mine.py").write_text(
         "import os\ndef die(module):\n    print('out of luck', flush=True)\n    os._exit(9)\n"
