@@ -15,7 +15,7 @@ from typing import Any
 import onnx
 import onnx_ir as ir
 import torch
-from torch import nn
+from torch import fx, nn
 
 from hwprune.channels.canonical import canonical
 from hwprune.errors import NetworkError
@@ -47,9 +47,9 @@ def trace(module: nn.Module, example_input: Example) -> bytes:
     still = copy.deepcopy(module).cpu().eval().to(memory_format=torch.contiguous_format)
     given = (example_input,) if isinstance(example_input, torch.Tensor) else tuple(example_input)
     examples = tuple(example.detach().cpu().contiguous() for example in given)
-    structures = _flatten_outputs(still)
+    flat, structures = _with_flat_outputs(still)
     try:
-        program = _export(still, examples)
+        program = _export(flat, examples)
     except Exception as error:
         shapes = ", ".join(str(tuple(example.shape)) for example in examples)
         raise NetworkError(
@@ -173,11 +173,11 @@ def _remember_shared(proto: onnx.ModelProto, module: nn.Module) -> None:
         onnx.helper.set_model_props(proto, {**metadata(proto), SHARED_KEY: json.dumps(shared)})
 
 
-def _flatten_outputs(module: nn.Module) -> list[Any]:
-    """Let a module give its outputs in a flat tuple, in place.
+def _with_flat_outputs(module: nn.Module) -> tuple[nn.Module, list[Any]]:
+    """The module, changed in place so that its outputs are a flat tuple; and their structure.
 
-    The exporter knows few arrangements, and outputs of a graph have none. The list returned gets
-    the structure that was there when the module runs; it stays empty where that has no words.
+    The exporter knows few arrangements, and outputs of a graph have none. The structure is put
+    into the list when the module runs, unless it has keys that cannot be written down.
     """
     forward: Callable[..., Any] = module.forward
     found: list[Any] = []
@@ -192,5 +192,10 @@ def _flatten_outputs(module: nn.Module) -> list[Any]:
             found[:] = [structure_of(outputs)]
         return tuple(leaves)
 
+    if isinstance(module, fx.GraphModule):
+        # torch.export interprets such a module's graph and calls no forward.
+        parts, module = module, nn.Module()
+        module._parameters, module._buffers = parts._parameters, parts._buffers
+        module._modules = parts._modules
     module.forward = flat
-    return found
+    return module, found

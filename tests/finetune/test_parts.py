@@ -4,8 +4,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
 from hwprune.finetune.average import WeightAverage
+from hwprune.finetune.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from hwprune.finetune.optimizer import learning_rate, make_optimizer
 from hwprune.recipe import Recipe
 from tests.digits import digits_module
@@ -49,3 +51,16 @@ def test_weight_average_follows_slowly_and_can_go_on():
     other.update(module)
     average.update(module)
     assert torch.equal(other.state["weight"], average.state["weight"])
+
+
+def test_a_checkpoint_holds_weights_that_layers_share(tmp_path):
+    module = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
+    module[1].weight = module[0].weight
+    weights = module.state_dict()
+    save_checkpoint(
+        tmp_path,
+        Checkpoint(identity="one", epochs=(), weights=weights, momentum={}, average={}),
+    )
+    known = load_checkpoint(tmp_path, "one")
+    assert known.weights.keys() == weights.keys()
+    assert all(torch.equal(known.weights[name], weights[name]) for name in weights)

@@ -38,6 +38,17 @@ def test_loaded_network_is_the_saved_one(name: str, tmp_path: Path) -> None:
     assert (tmp_path / "model.onnx").read_bytes() == model
 
 
+def test_loaded_network_is_pickled_and_traced_again_whatever_its_operators(tmp_path: Path) -> None:
+    """Shortcuts by slices and pads are functions of ours, which a tracer must not enter."""
+    _save(tmp_path, "cifar_resnet20")
+    network, example = load_package(tmp_path), traced("cifar_resnet20").example
+    torch.save(network, tmp_path / "whole.pt")
+    pickled = torch.load(tmp_path / "whole.pt", weights_only=False)
+    with torch.no_grad():
+        for again in (pickled, torch.fx.symbolic_trace(network)):
+            assert torch.equal(again(example), network(example))
+
+
 def test_architecture_can_be_read_by_a_person(tmp_path: Path) -> None:
     _save(tmp_path)
     text = (tmp_path / "architecture.json").read_text()

@@ -15,6 +15,7 @@ from onnx import helper
 
 from hwprune_device.job import Protocol, Target
 from hwprune_device.measurement.fork import Watch, run_in_child
+from hwprune_device.output_structure import record_structure
 from hwprune_device.reading import Failure, Reading
 from hwprune_device.runtimes import make_runtime
 from hwprune_device.runtimes.torchrt.options import TORCH
@@ -115,6 +116,23 @@ def test_a_gpu_that_is_not_there_is_a_failure_and_no_reading_of_the_cpu(board: B
 def test_outputs_are_onnx_runtime_s(options: dict):
     model = with_batchnorm(chain())
     (output,) = TorchRuntime().run_network(model, [IMAGES], target(**options))
+    np.testing.assert_allclose(output, by_onnxruntime(model), rtol=1e-4, atol=1e-4)
+
+
+def arranged(model: bytes) -> bytes:
+    """A network whose module gives a dict, in which its only output is nested."""
+    proto = onnx.load_model_from_string(model)
+    record_structure(proto, {"dict": [["none", None], ["found", {"list": [{}]}]]})
+    return proto.SerializeToString()
+
+
+def test_a_network_that_gives_a_dict_is_measured_and_gives_its_first_output():
+    model = arranged(chain())
+    with running() as board:
+        board.place(model, plan())
+        (outcome,) = board.measure(job([WIDTHS], target=target())).values()
+    assert isinstance(outcome, Reading) and outcome.conditions["outputs_finite"] is True, outcome
+    output = TorchRuntime().execute(model, IMAGES, target())
     np.testing.assert_allclose(output, by_onnxruntime(model), rtol=1e-4, atol=1e-4)
 
 
