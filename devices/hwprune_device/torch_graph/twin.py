@@ -76,7 +76,8 @@ class Twin:
         tensor = self.weights.get(name)
         if tensor is not None and tensor.numel() == 1:
             return float(tensor)
-        return self._literals[name].item() if name in self._literals else None
+        literal = self._literals.get(name)
+        return literal.item() if literal is not None and literal.size == 1 else None
 
     def call(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> fx.Node:
         """An fx node that calls a function."""

@@ -152,6 +152,9 @@ _TYPES = {
     onnx.TensorProto.DOUBLE: torch.float64,
     onnx.TensorProto.INT64: torch.int64,
     onnx.TensorProto.INT32: torch.int32,
+    onnx.TensorProto.INT16: torch.int16,
+    onnx.TensorProto.INT8: torch.int8,
+    onnx.TensorProto.UINT8: torch.uint8,
     onnx.TensorProto.BOOL: torch.bool,
 }
 
@@ -159,4 +162,7 @@ _TYPES = {
 @twin_of("Cast")
 def cast(twin: Twin, node: onnx.NodeProto) -> fx.Node:
     """Tensor.to of a type."""
-    return twin.call(torch.Tensor.to, twin.get(node.input[0]), _TYPES[attributes(node)["to"]])
+    kind = attributes(node)["to"]
+    if kind not in _TYPES:
+        raise NotImplementedError(f"{node.name} casts to {onnx.TensorProto.DataType.Name(kind)}")
+    return twin.call(torch.Tensor.to, twin.get(node.input[0]), _TYPES[kind])

@@ -62,21 +62,24 @@ def conv(twin: Twin, node: onnx.NodeProto) -> fx.Node:
 
 @twin_of("ConvTranspose")
 def conv_transpose(twin: Twin, node: onnx.NodeProto) -> fx.Node:
-    """F.conv_transposeNd over the weight as a parameter."""
+    """F.conv_transposeNd over the weight as a parameter; uneven padding is cropped after it."""
     values = attributes(node)
     axes = twin.weights[node.input[1]].dim() - 2
-    pads = even_pads(values.get("pads", [0] * 2 * axes))
-    if pads is None:
-        raise NotImplementedError(f"uneven pads of {node.name}")
-    return twin.call(
+    if values.get("auto_pad", "NOTSET") not in ("NOTSET", "VALID") or "output_shape" in values:
+        raise NotImplementedError(f"{node.name} tells its pads by a size")
+    pads = values.get("pads", [0] * 2 * axes)
+    both = [min(pair) for pair in zip(pads[:axes], pads[axes:], strict=True)]
+    out = twin.call(
         _TRANSPOSED[axes],
-        *(twin.get(name) for name in node.input),
+        *(twin.get(name) for name in node.input if name),
         stride=list(values.get("strides", [1] * axes)),
-        padding=pads,
+        padding=both,
         output_padding=list(values.get("output_padding", [0] * axes)),
         groups=int(values.get("group", 1)),
         dilation=list(values.get("dilations", [1] * axes)),
     )
+    more = [size - even for size, even in zip(pads, [*both, *both], strict=True)]
+    return twin.call(F.pad, out, torch_pads([-size for size in more])) if any(more) else out
 
 
 @twin_of("BatchNormalization")

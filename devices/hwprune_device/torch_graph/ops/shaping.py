@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, cast
 
 import onnx
@@ -34,17 +35,23 @@ def onnx_slice(
 def reshape(twin: Twin, node: onnx.NodeProto) -> fx.Node:
     """Tensor.reshape, or flatten where it is one."""
     target = _known(twin, node, 1)
-    if target == [0, -1]:
+    if target == [0, -1] and twin.rank(node.input[0]) > 1:
         return twin.call(torch.flatten, twin.get(node.input[0]), 1)
     return twin.call(onnx_reshape, twin.get(node.input[0]), target)
 
 
 @twin_of("Flatten")
 def flatten(twin: Twin, node: onnx.NodeProto) -> fx.Node:
-    """torch.flatten from axis 1."""
-    if int(attributes(node).get("axis", 1)) != 1:
-        raise NotImplementedError(f"{node.name} flattens from another axis than 1")
-    return twin.call(torch.flatten, twin.get(node.input[0]), 1)
+    """torch.flatten from axis 1, or the axes before and after another one."""
+    axis = int(attributes(node).get("axis", 1))
+    if axis == 1:
+        return twin.call(torch.flatten, twin.get(node.input[0]), 1)
+    return twin.call(onnx_flatten, twin.get(node.input[0]), axis)
+
+
+def onnx_flatten(data: torch.Tensor, axis: int) -> torch.Tensor:
+    """A matrix: rows along the axes before this one, columns along it and those after."""
+    return data.reshape(math.prod(data.shape[:axis]), math.prod(data.shape[axis:]))
 
 
 @twin_of("Transpose")

@@ -1,0 +1,65 @@
+"""Torch computes what ONNX Runtime computes, operator by operator, where the two speak apart."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from hwprune.channels.base import make_base
+from hwprune.errors import NetworkError
+from hwprune.network.gate import check_cut
+from hwprune.network.graph_module import to_module
+from tests.channels.small_graphs import conv_net, parsed
+from tests.traced import relative, run_onnx
+
+CASES = {
+    "average, uneven pads": "z = AveragePool<kernel_shape=[3,2], strides=[2,1],"
+    " pads=[1,0,0,1]>(a)",
+    "average that counts uneven pads": "z = AveragePool<kernel_shape=[3,2], pads=[1,0,0,1],"
+    " count_include_pad=1>(a)",
+    "maximum of narrow windows in wide pads": "z = MaxPool<kernel_shape=[3,3], pads=[2,2,2,2]>(a)",
+    "transposed, uneven pads": "z = ConvTranspose<pads=[0,1,2,1], strides=[2,2],"
+    " output_padding=[1,0]>(a, mid.weight)",
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_windows_are_those_of_the_runtime(case: str) -> None:
+    shapes = {"mid.weight": (8, 8, 3, 4)} if "mid" in CASES[case] else {}
+    model = conv_net(CASES[case], {**shapes, "last.weight": (4, 8, 1, 1)})
+    base = make_base(model)
+    data = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        assert relative(to_module(base.onnx)(data).numpy(), run_onnx(model, data)) < 1e-5
+    assert {g.name for g in base.plan.groups} >= {"first"}
+    assert check_cut(base) == ()
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        "z = AveragePool<kernel_shape=[2,2], dilations=[2,2]>(a)",
+        'z = MaxPool<kernel_shape=[3,3], dilations=[2,2], auto_pad="SAME_UPPER">(a)',
+    ],
+)
+def test_windows_that_torch_does_not_know_are_refused(case: str) -> None:
+    base = make_base(conv_net(case, {"last.weight": (4, 8, 1, 1)}))
+    with pytest.raises(NetworkError, match="cannot be rebuilt in torch"):
+        to_module(base.onnx)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "y = Flatten<axis=2>(x)",
+        "y = Flatten<axis=0>(x)",
+        "y = Flatten<axis=-1>(x)",
+        "o = Constant<value_ints=[1,2,3]>() a = ReduceSum<keepdims=0>(x, o)"
+        " s = Constant<value_ints=[-1,1]>() y = Reshape(a, s)",
+    ],
+)
+def test_rows_and_columns_are_those_of_the_runtime(body: str) -> None:
+    base = make_base(parsed(f"g (float[N,6,2,3] x) => (float[M,K] y) {{ {body} }}"))
+    data = torch.randn(4, 6, 2, 3, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        assert relative(to_module(base.onnx)(data).numpy(), run_onnx(base.onnx, data)) < 1e-6
