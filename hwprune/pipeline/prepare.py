@@ -219,7 +219,8 @@ def _onnx(deployment: Deployment, data: Data) -> bytes:
 
     shape = deployment.network.input
     model = read_network(Path(deployment.network.source), [shape] if shape else [])
-    return with_norms(model, data.calibration)
+    images = data.calibration
+    return with_norms(model, ((images[k : k + 64],) for k in range(0, len(images), 64)))
 
 
 def _load_network(deployment: Deployment, data: Data) -> nn.Module:

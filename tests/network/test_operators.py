@@ -36,14 +36,15 @@ def test_windows_are_those_of_the_runtime(case: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "case",
+    ("case", "channels"),
     [
-        "z = AveragePool<kernel_shape=[2,2], dilations=[2,2]>(a)",
-        'z = MaxPool<kernel_shape=[3,3], dilations=[2,2], auto_pad="SAME_UPPER">(a)',
+        ("z = AveragePool<kernel_shape=[2,2], dilations=[2,2]>(a)", 8),
+        ('z = MaxPool<kernel_shape=[3,3], dilations=[2,2], auto_pad="SAME_UPPER">(a)', 8),
+        ("k = GlobalAveragePool(a) z = Conv(a, k)", 1),
     ],
 )
-def test_windows_that_torch_does_not_know_are_refused(case: str) -> None:
-    base = make_base(conv_net(case, {"last.weight": (4, 8, 1, 1)}))
+def test_what_torch_does_not_know_is_refused_by_name(case: str, channels: int) -> None:
+    base = make_base(conv_net(case, {"last.weight": (4, channels, 1, 1)}))
     with pytest.raises(NetworkError, match="cannot be rebuilt in torch"):
         to_module(base.onnx)
 
@@ -63,3 +64,10 @@ def test_rows_and_columns_are_those_of_the_runtime(body: str) -> None:
     data = torch.randn(4, 6, 2, 3, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         assert relative(to_module(base.onnx)(data).numpy(), run_onnx(base.onnx, data)) < 1e-6
+
+
+def test_casts_to_floats_do_not_blunt_the_gate() -> None:
+    body = "i = Cast<to=7>(a) f = Cast<to=1>(i) b = Cast<to=1>(a) z = Add(b, f)"
+    base = make_base(conv_net(body, {"last.weight": (4, 8, 1, 1)}))
+    assert base.plan.widths == (8,)
+    assert check_cut(base) == ()

@@ -70,6 +70,13 @@ class Twin:
         tensor = self.weights.get(name)
         return None if tensor is None else [as_written(x) for x in tensor.reshape(-1).tolist()]
 
+    def weight(self, node: onnx.NodeProto, position: int) -> torch.Tensor:
+        """An input that has to be a constant of floats: a kernel, a scale."""
+        name = node.input[position]
+        if name not in self.weights:
+            raise NotImplementedError(f"{node.name} computes its input {position}")
+        return self.weights[name]
+
     def scalar(self, node: onnx.NodeProto, position: int) -> float | None:
         """A constant scalar input; None where it is absent or no scalar."""
         name = node.input[position] if position < len(node.input) else ""
