@@ -16,6 +16,7 @@ from hwprune.channels.canonical import canonical
 from hwprune.errors import NetworkError
 from hwprune.network.free_batch import with_free_batch
 from hwprune.network.input_shapes import set_shapes
+from hwprune.network.layer_norms import with_layer_norms
 from hwprune.network.simplify import simplified
 from hwprune_device.values import BUFFERS_KEY, is_weight
 
@@ -37,9 +38,10 @@ _ROLES: Mapping[str, tuple[str, ...]] = {
 def read_network(path: Path, shapes: Sequence[Sequence[int]] = ()) -> bytes:
     """An ONNX file, from any exporter, in the form that the analysis and the torch twin take.
 
-    Shapes that are computed are worked out, weights get names like a module's
-    (`layer1.0.conv1.weight`, after their nodes), operators of old opsets are converted. Outputs
-    stay the same.
+    Shapes that are computed are worked out, layer norms that were written out are one node again,
+    weights get names like a module's (`layer1.0.conv1.weight`, after their nodes), operators of old
+    opsets are converted, and a batch of 1 becomes any batch where that can be shown. Outputs stay
+    the same.
 
     Args:
         path: the file; weights may lie beside it as external data.
@@ -76,7 +78,7 @@ def imported(proto: onnx.ModelProto, shapes: Sequence[Sequence[int]] = ()) -> by
     try:
         if opset < OLDEST:
             proto = version_converter.convert_version(proto, OLDEST)
-        proto = _worked_out(proto)
+        proto = with_layer_norms(_worked_out(proto))
         _name_weights(proto)
         onnx.checker.check_model(proto)
     except Exception as error:  # converter and optimiser raise whatever they meet

@@ -11,7 +11,7 @@ from hwprune.channels.base import make_base
 from hwprune.network.gate import trusted_base
 from hwprune.network.onnx_file import read_network
 from tests.channels.small_graphs import parsed
-from tests.network.test_onnx_file import shuffled
+from tests.network.test_onnx_file import exported, shuffled
 from tests.traced import relative, run_onnx
 from tests.unusual import Encoder, GroupNormed, TorchEncoder, UNet, Waves
 
@@ -39,18 +39,6 @@ class _Mixing(nn.Module):
         return self.out(x) / (1 + x.square().mean())
 
 
-def _file(module: nn.Module, data: torch.Tensor, path, **axes):  # type: ignore[no-untyped-def]
-    torch.onnx.export(
-        *(module.eval(), (data,), path),
-        dynamo=False,
-        opset_version=17,
-        input_names=["input"],
-        output_names=["output"],
-        dynamic_axes=axes or None,
-    )
-    return path
-
-
 IMAGES = torch.randn(3, 3, 16, 16, generator=torch.Generator().manual_seed(0))
 FREE = {
     "views of channels": (shuffled, IMAGES),
@@ -66,7 +54,7 @@ FREE = {
 def test_a_batch_of_one_becomes_any_batch(name: str, tmp_path) -> None:
     make, data = FREE[name]
     torch.manual_seed(0)
-    path = _file(make(), data[:1], tmp_path / "net.onnx")
+    path = exported(make(), tmp_path / "net.onnx", 17, data=data[:1], dynamic_axes=None)
     base, left, record = trusted_base(read_network(path))
     assert [entry.any_batch for entry in base.inputs] == [True]
     alone = [run_onnx(path.read_bytes(), item) for item in data.split(1)]
@@ -78,7 +66,7 @@ def test_a_batch_of_one_becomes_any_batch(name: str, tmp_path) -> None:
 @pytest.mark.parametrize("make", [_ClassToken, _Mixing, TorchEncoder])
 def test_a_batch_that_cannot_be_freed_stays_as_it_is(make, tmp_path) -> None:
     data = IMAGES[:, 0, :8, :6]
-    path = _file(make(), data[:1], tmp_path / "net.onnx")
+    path = exported(make(), tmp_path / "net.onnx", 17, data=data[:1], dynamic_axes=None)
     base = make_base(read_network(path))
     assert [(entry.any_batch, entry.shape) for entry in base.inputs] == [(False, (1, 8, 6))]
     assert relative(run_onnx(base.onnx, data[:1]), run_onnx(path.read_bytes(), data[:1])) < 1e-5

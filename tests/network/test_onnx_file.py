@@ -38,7 +38,7 @@ def shuffled() -> nn.Module:
 IMAGES = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 
 
-def _exported(module: nn.Module, path, opset: int, **more):  # type: ignore[no-untyped-def]
+def exported(module: nn.Module, path, opset: int, **more):  # type: ignore[no-untyped-def]
     data = more.pop("data", IMAGES)
     batch = more.pop("dynamic_axes", {"input": {0: "N"}, "output": {0: "N"}})
     torch.onnx.export(
@@ -65,7 +65,7 @@ def resnet(tmp_path_factory):
 @pytest.mark.parametrize("opset", [11, 13, 17])
 def test_an_older_exporters_file_has_the_same_groups_and_outputs(resnet, opset):
     module, folder = resnet
-    path = _exported(module, folder / f"{opset}.onnx", opset)
+    path = exported(module, folder / f"{opset}.onnx", opset)
     base, left, record = trusted_base(read_network(path))
     assert left == () and record.worst_error < 1e-8
     assert sorted(base.plan.widths) == sorted(traced("cifar_resnet20").base.plan.widths)
@@ -75,7 +75,7 @@ def test_an_older_exporters_file_has_the_same_groups_and_outputs(resnet, opset):
 @pytest.mark.filterwarnings("ignore")
 def test_weights_have_names_and_the_cut_network_learns(resnet):
     module, folder = resnet
-    path = _exported(module, folder / "learn.onnx", 17)
+    path = exported(module, folder / "learn.onnx", 17)
     base = make_base(read_network(path))
     cut = Cutter(base.onnx, base.plan).cut(random_keep(base, 1, least=0.5))
     twin = to_module(cut).train()
@@ -106,7 +106,7 @@ def test_weights_have_names_and_the_cut_network_learns(resnet):
 )
 def test_shapes_that_a_file_computes_are_worked_out(make, data, widths, tmp_path):
     torch.manual_seed(0)
-    path = _exported(make(), tmp_path / "net.onnx", 17, data=data)
+    path = exported(make(), tmp_path / "net.onnx", 17, data=data)
     base, left, record = trusted_base(read_network(path))
     assert left == () and record.candidates == 3
     assert widths <= set(base.plan.widths)
@@ -171,7 +171,7 @@ class _Grid(nn.Module):
 @pytest.mark.filterwarnings("ignore")
 def test_a_grid_that_the_file_computes_is_a_constant(tmp_path):
     sizes = {"input": {0: "N", 2: "H", 3: "W"}, "output": {0: "N"}}
-    path = _exported(_Grid(), tmp_path / "grid.onnx", 17, dynamic_axes=sizes)
+    path = exported(_Grid(), tmp_path / "grid.onnx", 17, dynamic_axes=sizes)
     base, left, record = trusted_base(read_network(path, [(1, 3, 32, 32)]))
     kinds = {node.op_type for node in onnx.load_model_from_string(base.onnx).graph.node}
     assert kinds == {"Conv", "Relu", "Add", "Reshape"}
