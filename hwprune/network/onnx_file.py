@@ -39,8 +39,8 @@ def read_network(path: Path, shapes: Sequence[Sequence[int]] = ()) -> bytes:
     """An ONNX file, from any exporter, in the form that the analysis and the torch twin take.
 
     Shapes that are computed are worked out, layer norms that were written out are one node again,
-    weights get names like a module's (`layer1.0.conv1.weight`, after their nodes), operators of old
-    opsets are converted, and a batch of 1 becomes any batch where that can be shown. Outputs stay
+    weights get names like a module's (`layer1.0.conv1.weight`, after their nodes), operators of
+    old opsets are converted, a batch of 1 becomes any batch where that can be shown. Outputs stay
     the same.
 
     Args:
