@@ -41,6 +41,17 @@ def test_windows_are_those_of_the_runtime(case: str) -> None:
         ("z = AveragePool<kernel_shape=[2,2], dilations=[2,2]>(a)", 8),
         ('z = MaxPool<kernel_shape=[3,3], dilations=[2,2], auto_pad="SAME_UPPER">(a)', 8),
         ("k = GlobalAveragePool(a) z = Conv(a, k)", 1),
+        ("i = Constant<value_ints=[0,1,2,3]>() m = ReduceMax<keepdims=0>(a, i) z = Clip(a, m)", 8),
+        (
+            "p = Constant<value_ints=[0,0,1,1,0,0,1,1]>() i = Constant<value_ints=[0,1,2,3]>()"
+            " m = ReduceMax<keepdims=0>(a, i) z = Pad(a, p, m)",
+            8,
+        ),
+        (
+            "k = Constant<value_ints=[1,8,4,4]>()"
+            ' z = Resize<mode="linear", antialias=1>(a, , , k)',
+            8,
+        ),
     ],
 )
 def test_what_torch_does_not_know_is_refused_by_name(case: str, channels: int) -> None:
@@ -64,6 +75,30 @@ def test_rows_and_columns_are_those_of_the_runtime(body: str) -> None:
     data = torch.randn(4, 6, 2, 3, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         assert relative(to_module(base.onnx)(data).numpy(), run_onnx(base.onnx, data)) < 1e-6
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "y = Slice(x, all, none, axes, back)",
+        "p = Constant<value_ints=[1,0,2,3]>() q = Constant<value_ints=[3,1]>() y = Pad(x, p, , q)",
+        "q = Constant<value_ints=[-1,-2]>() y = Unsqueeze(x, q)",
+        "q = Constant<value_ints=[-1,0]>() u = Unsqueeze(x, q) r = Constant<value_ints=[-1,0]>()"
+        " y = Squeeze(u, r)",
+        "y = Clip(x)",
+    ],
+)
+def test_places_are_those_of_the_runtime(body: str) -> None:
+    rows = (
+        "all = Constant<value_ints=[-1, 5]>() none = Constant<value_ints=[-2147483647, 1]>()"
+        " axes = Constant<value_ints=[1, 3]>() back = Constant<value_ints=[-2, -1]>() "
+    )
+    body = rows + body if "Slice" in body else body
+    model = parsed(f"g (float[N,6,2,3] x) => (float y) {{ {body} }}")
+    base = make_base(model)
+    data = torch.randn(4, 6, 2, 3, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        assert relative(to_module(base.onnx)(data).numpy(), run_onnx(model, data)) == 0
 
 
 def test_casts_to_floats_do_not_blunt_the_gate() -> None:

@@ -106,6 +106,11 @@ def identity(twin: Twin, node: onnx.NodeProto) -> fx.Node:
 def clip(twin: Twin, node: onnx.NodeProto) -> fx.Node:
     """torch.clamp, or relu6 where it is one: that has the faster backward."""
     low, high = twin.scalar(node, 1), twin.scalar(node, 2)
+    for position, limit in ((1, low), (2, high)):
+        if limit is None and any(node.input[position : position + 1]):
+            raise NotImplementedError(f"{node.name} computes its limits")
+    if low is None and high is None:
+        return twin.get(node.input[0])
     if (low, high) == (0.0, 6.0):
         return twin.call(F.relu6, twin.get(node.input[0]))
     return twin.call(torch.clamp, twin.get(node.input[0]), low, high)
@@ -132,6 +137,8 @@ def activation(twin: Twin, node: onnx.NodeProto) -> fx.Node:
                 torch.mul, twin.call(torch.clamp, data, max=0.0), twin.get(node.input[1])
             )
             return twin.call(torch.add, twin.call(F.relu, data), slope)
+        case "Swish" if values.get("alpha", 1.0) != 1.0:
+            raise NotImplementedError(f"{node.name} bends by {values['alpha']}")
         case "Swish":
             return twin.call(F.silu, data)
         case _:
