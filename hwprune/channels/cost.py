@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 
 from hwprune.channels.walk import attribute
+from hwprune.errors import NetworkError
 from hwprune.layer import ChannelCount, Layer
 from hwprune_device.plan import STAYS, AxisCut, CutPlan
 from hwprune_device.values import Shape, is_weight, value_shapes
@@ -221,15 +222,25 @@ def _origins(model: onnx.ModelProto) -> dict[str, str]:
 
 
 def _conv_uses(node: onnx.NodeProto, shapes: dict[str, Shape]) -> int:
-    return math.prod(int(size) for size in shapes[node.output[0]][2:])
+    return _places(node, shapes.get(node.output[0], ("?",) * 3)[2:])
 
 
 def _conv_transpose_uses(node: onnx.NodeProto, shapes: dict[str, Shape]) -> int:
-    return math.prod(int(size) for size in shapes[node.input[0]][2:])
+    return _places(node, shapes.get(node.input[0], ("?",) * 3)[2:])
 
 
 def _product_uses(node: onnx.NodeProto, shapes: dict[str, Shape]) -> int:
-    return math.prod(int(size) for size in shapes[node.output[0]][:-1])
+    return _places(node, shapes.get(node.output[0], ("?",) * 2)[:-1])
+
+
+def _places(node: onnx.NodeProto, sizes: Shape) -> int:
+    if not all(isinstance(size, int) for size in sizes):
+        raise NetworkError(
+            "the cost of a layer cannot be told: the size of what it puts out is not known",
+            given=f"{node.op_type} '{node.name}', {' x '.join(map(str, sizes))} places",
+            next_step="export the network with fixed sizes",
+        )
+    return math.prod(int(size) for size in sizes)
 
 
 _USES = {

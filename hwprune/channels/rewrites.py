@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from hwprune.channels.pads import write_pads
 from hwprune.channels.shape_values import shape_values
 from hwprune_device.values import Shape, value_shapes
 
@@ -184,6 +185,16 @@ class Rewriter:
         node.input.extend(["", name])
         return [node]
 
+    def pads(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
+        """Padding named by a word becomes numbers."""
+        sizes = self._known(node.input[0])
+        kernel = next((a.ints for a in node.attribute if a.name == "kernel_shape"), None)
+        if kernel is None and len(node.input) > 1:
+            kernel = (self._known(node.input[1]) or [])[2:]
+        if sizes is not None and kernel:
+            write_pads(node, sizes[2:], kernel)
+        return [node]
+
     def gather(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
         """GatherND of whole rows becomes Gather."""
         indices = self._array(node, 1)
@@ -263,6 +274,7 @@ _FORMS: dict[str, Callable[[Rewriter, onnx.NodeProto], list[onnx.NodeProto]]] = 
     "Expand": Rewriter.expand,
     **dict.fromkeys(("Add", "Sub", "Mul", "Div", "Max", "Min", "Pow"), Rewriter.broadcast),
     "Resize": Rewriter.resize,
+    **dict.fromkeys(("Conv", "ConvTranspose", "AveragePool", "MaxPool", "LpPool"), Rewriter.pads),
     "GatherND": Rewriter.gather,
     "ScatterND": Rewriter.scatter,
 }

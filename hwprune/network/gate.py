@@ -18,6 +18,7 @@ from hwprune.channels.architecture import architecture_hash
 from hwprune.channels.base import BaseNetwork, make_base
 from hwprune.errors import NetworkError
 from hwprune.network.calls import random_inputs
+from hwprune.network.double import in_double
 from hwprune.network.gate_record import GateRecord, GateRecords
 from hwprune.network.graph_module import to_module
 from hwprune.network.silencing import silenced_module
@@ -90,8 +91,8 @@ class Trial:
         plan = self._base.plan
         try:
             with torch.no_grad():
-                cut = to_module(Cutter(self._weights, plan).cut(keep)).double()
-                silent = silenced_module(self._weights, plan, keep).double()
+                cut = in_double(to_module(Cutter(self._weights, plan).cut(keep)))
+                silent = in_double(silenced_module(self._weights, plan, keep))
                 return _relative(leaves_of(cut(*self._inputs)), leaves_of(silent(*self._inputs)))
         except (RuntimeError, NetworkError):
             # Shapes that do not fit: the cut is wrong.

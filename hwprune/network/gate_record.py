@@ -13,7 +13,7 @@ from hwprune.channels.base import BaseNetwork
 from hwprune.run_folder import write_json
 from hwprune.user_cache import user_cache
 
-VERSION = 1
+VERSION = 2
 """Of the gate's checks: a record of another version is not read."""
 
 

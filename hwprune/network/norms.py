@@ -1,107 +1,149 @@
 """Puts BatchNorm back into a network whose exporter folded it into the convolutions.
 
 A cut shifts what every later layer sees. With BatchNorm alive that is mended by a few hundred
-images before a candidate is scored, and fine-tuning is steady; folded, neither is so.
+inputs before a candidate is scored, and fine-tuning is steady; folded, neither is so.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import onnx
 import torch
 from onnx import helper, numpy_helper
 from torch import nn
-from torch.nn.modules.conv import _ConvNd
 
+from hwprune.errors import DataError
 from hwprune.network.graph_module import to_module
+from hwprune.network.norm_places import norm_places
 from hwprune_device.values import BUFFERS_KEY, metadata
 
 EPSILON = 1e-5
-_BATCH = 64
+_LEAVES = ("weight", "bias", "running_mean", "running_var")
+Batch = tuple[np.ndarray, ...]
+"""One array for each input of a network, in order; N first."""
 
 
-def with_norms(model: bytes, images: np.ndarray) -> bytes:
-    """The same network with a BatchNorm behind every convolution; outputs stay the same.
+def with_norms(model: bytes, batches: Iterable[Batch]) -> bytes:
+    """The same network with BatchNorm behind its convolutions; outputs stay the same.
 
-    Scale and shift of a new BatchNorm undo its own statistics, which are those of the images.
-    A network that has a BatchNorm already, or no convolution, is given back as it is.
+    Scale and shift of a new BatchNorm undo its own statistics, which are those of the inputs.
+    Where one belongs: `norm_places`. A network with no such place is given back as it is.
 
     Args:
         model: ONNX with named weights, as `read_network` gives it.
-        images: N C H W float32, normalised.
+        batches: as the network takes them, normalised. They are read once, one after another; a
+            network of one fixed batch is fed that many items at a time.
+
+    Raises:
+        DataError: no batches, or not one whole batch for a network of a fixed one.
     """
     proto = onnx.load_model_from_string(model)
-    kinds = {node.op_type for node in proto.graph.node}
-    if "BatchNormalization" in kinds or "Conv" not in kinds:
+    places = {node.output[0] for node in norm_places(proto)}
+    if not places:
         return model
-    found = _statistics(model, images)
-    outputs = {value.name for value in proto.graph.output}
-    nodes, buffers = [], []
+    nodes, paths = [], []
     for node in proto.graph.node:
-        path = node.input[1].rpartition(".")[0] if node.op_type == "Conv" else ""
         nodes.append(node)
-        if path in found and node.output[0] not in outputs:
-            nodes.append(_norm(proto, node, path, *found[path]))
-            buffers += [f"{path}_norm.running_mean", f"{path}_norm.running_var"]
+        if node.output[0] in places:
+            paths.append(_free_path(proto, node))
+            nodes.append(_neutral_norm(proto, node, paths[-1]))
     copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
     del proto.graph.node[:]
     proto.graph.node.extend(copies)
     known = metadata(proto)
+    buffers = [f"{path}.{leaf}" for path in paths for leaf in _LEAVES[2:]]
     buffers = [*json.loads(known.get(BUFFERS_KEY, "[]")), *buffers]
     helper.set_model_props(proto, {**known, BUFFERS_KEY: json.dumps(buffers)})
+    _fill(proto, paths, batches)
     return bytes(proto.SerializeToString())
 
 
-def _norm(
-    proto: onnx.ModelProto, conv: onnx.NodeProto, path: str, mean: np.ndarray, var: np.ndarray
-) -> onnx.NodeProto:
-    """A BatchNorm between a convolution and all that read it; its weights join the graph."""
-    name = f"{path}_norm"
-    values = {
-        "weight": np.sqrt(var + EPSILON),
-        "bias": mean,
-        "running_mean": mean,
-        "running_var": var,
-    }
-    for leaf, array in values.items():
-        tensor = numpy_helper.from_array(array.astype(np.float32), f"{name}.{leaf}")
+def _free_path(proto: onnx.ModelProto, conv: onnx.NodeProto) -> str:
+    """`layer1.conv_norm` behind `layer1.conv`; a convolution used twice has two norms."""
+    taken = {tensor.name for tensor in proto.graph.initializer}
+    stem = f"{conv.input[1].rpartition('.')[0]}_norm"
+    path, number = stem, 1
+    while f"{path}.weight" in taken:
+        number += 1
+        path = f"{stem}_{number}"
+    return path
+
+
+def _neutral_norm(proto: onnx.ModelProto, conv: onnx.NodeProto, path: str) -> onnx.NodeProto:
+    """A BatchNorm that changes nothing, between a convolution and all that read it."""
+    weight = next(t for t in proto.graph.initializer if t.name == conv.input[1])
+    wide = weight.dims[0]
+    if conv.op_type == "ConvTranspose":
+        groups = next((a.i for a in conv.attribute if a.name == "group"), 1)
+        wide = weight.dims[1] * groups
+    kind = helper.tensor_dtype_to_np_dtype(weight.data_type)
+    for leaf, number in zip(_LEAVES, ((1 + EPSILON) ** 0.5, 0, 0, 1), strict=True):
+        tensor = numpy_helper.from_array(np.full(wide, number, kind), f"{path}.{leaf}")
         proto.graph.initializer.append(tensor)
     result = conv.output[0]
     conv.output[0] = f"{result}/unnormalised"
     return helper.make_node(
         "BatchNormalization",
-        [conv.output[0], *(f"{name}.{leaf}" for leaf in values)],
+        [conv.output[0], *(f"{path}.{leaf}" for leaf in _LEAVES)],
         [result],
-        name=f"{name}/BatchNormalization",
+        name=f"{path}/BatchNormalization",
         epsilon=EPSILON,
     )
 
 
-def _statistics(model: bytes, images: np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Mean and variance by channel of what each convolution puts out, by its path."""
-    module = to_module(model)
-    sums: dict[str, torch.Tensor] = {}
-    counts: dict[str, int] = {}
+def _fill(proto: onnx.ModelProto, paths: Sequence[str], batches: Iterable[Batch]) -> None:
+    """Give each BatchNorm the statistics of what it sees, and scale and shift that undo them."""
+    found = _statistics(proto, paths, batches)
+    tensors = {tensor.name: tensor for tensor in proto.graph.initializer}
+    for path in paths:
+        mean, var = found[path]
+        for leaf, array in zip(_LEAVES, (np.sqrt(var + EPSILON), mean, mean, var), strict=True):
+            tensor = tensors[f"{path}.{leaf}"]
+            kind = helper.tensor_dtype_to_np_dtype(tensor.data_type)
+            tensor.CopyFrom(numpy_helper.from_array(array.astype(kind), tensor.name))
 
-    def watch(path: str, layer: nn.Module) -> None:
-        def add(_: nn.Module, __: object, value: torch.Tensor) -> None:
-            rows = value.double().transpose(0, 1).flatten(1)
+
+def _statistics(
+    proto: onnx.ModelProto, paths: Sequence[str], batches: Iterable[Batch]
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Mean and variance by channel of what comes to each of these layers."""
+    module = to_module(bytes(proto.SerializeToString()))
+    sums: dict[str, torch.Tensor] = {}
+    counts = dict.fromkeys(paths, 0)
+
+    def watch(path: str) -> None:
+        def add(_: nn.Module, given: tuple[torch.Tensor, ...]) -> None:
+            rows = given[0].double().transpose(0, 1).flatten(1)
             moments = torch.stack([rows.sum(1), rows.square().sum(1)])
             sums[path] = sums.get(path, torch.zeros(())) + moments
-            counts[path] = counts.get(path, 0) + rows.shape[1]
+            counts[path] += rows.shape[1]
 
-        layer.register_forward_hook(add)
+        module.get_submodule(path).register_forward_pre_hook(add)
 
-    for path, layer in module.named_modules():
-        if isinstance(layer, _ConvNd):
-            watch(path, layer)
+    for path in paths:
+        watch(path)
     with torch.inference_mode():
-        for part in torch.from_numpy(images).split(_BATCH):
-            module(part)
+        for batch in _as_taken(proto, batches):
+            module(*map(torch.from_numpy, batch))
+    if not sums:
+        raise DataError("no inputs to put BatchNorm back with", possible="one whole batch or more")
     found = {}
     for path, total in sums.items():
         mean, square = (total / counts[path]).numpy()
         found[path] = (mean, np.maximum(square - mean**2, 0.0))
     return found
+
+
+def _as_taken(proto: onnx.ModelProto, batches: Iterable[Batch]) -> Iterator[Batch]:
+    """The batches in the sizes that the network takes: any, or the one that it was written for."""
+    dims = proto.graph.input[0].type.tensor_type.shape.dim
+    size = dims[0].dim_value if len(dims) else 0
+    for batch in batches:
+        if not size:
+            yield batch
+            continue
+        for start in range(0, len(batch[0]) - size + 1, size):
+            yield tuple(array[start : start + size] for array in batch)

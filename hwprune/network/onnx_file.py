@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +14,9 @@ from onnx import version_converter
 
 from hwprune.channels.canonical import canonical
 from hwprune.errors import NetworkError
+from hwprune.network.free_batch import with_free_batch
+from hwprune.network.input_shapes import set_shapes
+from hwprune.network.layer_norms import with_layer_norms
 from hwprune.network.simplify import simplified
 from hwprune_device.values import BUFFERS_KEY, is_weight, metadata
 
@@ -34,9 +38,10 @@ _ROLES: Mapping[str, tuple[str, ...]] = {
 def read_network(path: Path, shapes: Sequence[Sequence[int]] = ()) -> bytes:
     """An ONNX file, from any exporter, in the form that the analysis and the torch twin take.
 
-    Shapes that are computed are worked out, weights get names like a module's
-    (`layer1.0.conv1.weight`, after their nodes), operators of old opsets are converted. Outputs
-    stay the same.
+    Shapes that are computed are worked out, layer norms that were written out are one node again,
+    weights get names like a module's (`layer1.0.conv1.weight`, after their nodes), operators of
+    old opsets are converted, a batch of 1 becomes any batch where that can be shown. Outputs stay
+    the same.
 
     Args:
         path: the file; weights may lie beside it as external data.
@@ -65,14 +70,15 @@ def imported(proto: onnx.ModelProto, shapes: Sequence[Sequence[int]] = ()) -> by
     Raises:
         NetworkError: shapes do not fit, or an operator cannot be converted.
     """
-    _set_shapes(proto, shapes)
+    set_shapes(proto, shapes)
+    for node in proto.graph.node:
+        # TensorFlow Lite names a layer after all that was fused into it; its own name is last.
+        node.name = node.name.rpartition(";")[2]
     opset = next((o.version for o in proto.opset_import if o.domain in ("", "ai.onnx")), 0)
     try:
         if opset < OLDEST:
             proto = version_converter.convert_version(proto, OLDEST)
-        weights = [tensor.name for tensor in proto.graph.initializer if is_weight(tensor)]
-        proto = ir.to_proto(simplified(ir.from_proto(proto), weights))
-        proto = canonical(proto)
+        proto = with_layer_norms(_worked_out(proto))
         _name_weights(proto)
         onnx.checker.check_model(proto)
     except Exception as error:  # converter and optimiser raise whatever they meet
@@ -81,33 +87,20 @@ def imported(proto: onnx.ModelProto, shapes: Sequence[Sequence[int]] = ()) -> by
             given=f"opset {opset}",
             next_step="see whether onnx.checker.check_model takes it; or export it anew",
         ) from error
-    return bytes(proto.SerializeToString())
+    return with_free_batch(bytes(proto.SerializeToString()))
 
 
-def _set_shapes(proto: onnx.ModelProto, shapes: Sequence[Sequence[int]]) -> None:
-    weights = {tensor.name for tensor in proto.graph.initializer}
-    inputs = [value for value in proto.graph.input if value.name not in weights]
-    if len(shapes) > len(inputs):
-        raise NetworkError(
-            "more shapes than inputs",
-            given=f"{len(shapes)} shapes",
-            possible=", ".join(value.name for value in inputs),
-        )
-    for value, sizes in zip(inputs, shapes, strict=False):
-        dims = value.type.tensor_type.shape.dim
-        fits = len(dims) == len(sizes) and all(
-            not dim.dim_value or dim.dim_value == size
-            for dim, size in zip(dims, sizes, strict=True)
-        )
-        if not fits:
-            known = "x".join(str(dim.dim_value or dim.dim_param or "?") for dim in dims)
-            raise NetworkError(
-                f"the shape does not fit the input '{value.name}'",
-                given="x".join(map(str, sizes)),
-                possible=known,
-            )
-        for dim, size in list(zip(dims, sizes, strict=True))[1:]:
-            dim.dim_value = size
+def _worked_out(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """The model in canonical form, with all that no input has a part in made a constant."""
+    floats = [tensor for tensor in proto.graph.initializer if is_weight(tensor)]
+    # A number alone is no layer's weight, but may be the step of a grid.
+    weights = {tensor.name for tensor in floats if math.prod(tensor.dims) > 1}
+    proto = canonical(ir.to_proto(simplified(ir.from_proto(proto), weights)))
+    known = {tensor.name for tensor in proto.graph.initializer} - weights
+    if any(node.input and known.issuperset(node.input) for node in proto.graph.node):
+        # Sizes that the canonical form wrote out are what a detector's grid is made of.
+        proto = canonical(ir.to_proto(simplified(ir.from_proto(proto), weights)))
+    return proto
 
 
 def _name_weights(proto: onnx.ModelProto) -> None:

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from hwprune.board import Board, find_board
 from hwprune.candidate import GroupChoice, SearchSpace
 from hwprune.channels.base import BaseNetwork, make_base
@@ -278,7 +276,7 @@ def _with_norms(supplies: Supplies) -> bytes:
     assert supplies.onnx is not None
     task = supplies.task
     known = first_items(task.inputs("calibration", task.calibration), task.calibration)
-    return with_norms(supplies.onnx, np.concatenate([v[0].numpy() for v in known]))
+    return with_norms(supplies.onnx, (tuple(v.numpy() for v in inputs) for inputs in known))
 
 
 def _load_network(wish: NetworkWish, task: Task) -> nn.Module:

@@ -253,6 +253,18 @@ STAY = {
         {"last.weight": (4, 3, 1, 1)},
         "picks channels by number",
     ),
+    "channels turned into height": (
+        "s = Constant<value_ints=[0, 1, 8, 64]>() b = Reshape(a, s) c = Conv(b, mid.weight)"
+        " t = Constant<value_ints=[0, 8, 8, 8]>() z = Reshape(c, t)",
+        {"mid.weight": (1, 1, 1, 1), "last.weight": (4, 8, 1, 1)},
+        "slides over channels",
+    ),
+    "channels turned into a batch": (
+        "s = Constant<value_ints=[-1, 1, 8, 8]>() b = Reshape(a, s) c = Conv(b, mid.weight)"
+        " t = Constant<value_ints=[-1, 8, 8, 8]>() z = Reshape(c, t)",
+        {"mid.weight": (1, 1, 1, 1), "last.weight": (4, 8, 1, 1)},
+        "takes channels for a batch",
+    ),
     "kernel made from the input": (
         "b = GlobalAveragePool(a) z = Conv(a, b)",
         {"last.weight": (4, 1, 1, 1)},

@@ -78,3 +78,34 @@ def test_unnamed_nodes_are_named_after_their_weight() -> None:
         _canonical(conv_net("z = Relu(a)", {"last.weight": (4, 8, 1, 1)}))
     ).graph
     assert [node.name for node in graph.node] == ["first/Conv", "Relu", "last/Conv"]
+
+
+def test_pads_are_written_as_numbers_and_outputs_stay() -> None:
+    body = (
+        'p = MaxPool<kernel_shape=[3,2], strides=[2,2], auto_pad="SAME_UPPER">(a)'
+        ' q = AveragePool<kernel_shape=[2,2], auto_pad="SAME_LOWER">(p)'
+        ' r = Conv<auto_pad="SAME_UPPER", strides=[2,3]>(q, mid.weight)'
+        ' s = ConvTranspose<auto_pad="SAME_LOWER", strides=[3,2]>(r, up.weight)'
+        " z = ConvTranspose<output_shape=[11,9], strides=[2,2]>(s, more.weight)"
+    )
+    shapes = {
+        "mid.weight": (6, 8, 4, 3),
+        "up.weight": (6, 5, 4, 5),
+        "more.weight": (5, 8, 2, 3),
+        "last.weight": (4, 8, 1, 1),
+    }
+    model = conv_net(body, shapes)
+    graph = onnx.load_model_from_string(_canonical(model)).graph
+    words = {a.name for node in graph.node for a in node.attribute}
+    assert not words & {"auto_pad", "output_shape"}
+    assert all("pads" in {a.name for a in n.attribute} for n in graph.node[1:-1])
+    data = torch.randn(2, 3, 8, 8)
+    assert (run_onnx(_canonical(model), data) == run_onnx(model, data)).all()
+
+
+def test_pads_that_runtimes_disagree_about_stay_a_word() -> None:
+    body = 'z = MaxPool<kernel_shape=[3,3], dilations=[2,2], auto_pad="SAME_UPPER">(a)'
+    model = conv_net(body, {"last.weight": (4, 8, 1, 1)})
+    graph = onnx.load_model_from_string(_canonical(model)).graph
+    pool = next(node for node in graph.node if node.op_type == "MaxPool")
+    assert "auto_pad" in {a.name for a in pool.attribute}

@@ -9,9 +9,11 @@ from torch import nn
 
 from hwprune.channels.base import make_base
 from hwprune.channels.cost import FEATURES
+from hwprune.errors import NetworkError
 from hwprune.layer import channels
 from hwprune.network.cut_module import cut_module
 from hwprune.network.trace import trace
+from tests.channels.small_graphs import parsed
 from tests.traced import NETWORKS, random_keep, traced
 from tests.unusual import UNUSUAL
 
@@ -96,3 +98,10 @@ def test_linear_layers_over_tokens_count_once_a_token() -> None:
     counted.clear()
     module(words)
     assert base.cost_model.macs(base.widths) == sum(counted)
+
+
+def test_a_size_that_hangs_on_the_input_is_no_cost() -> None:
+    body = "i = NonZero(x) t = Transpose(i) f = Cast<to=1>(t) y = MatMul(f, w)"
+    base = make_base(parsed(f"g (float[N,6] x) => (float[M,4] y) {{ {body} }}", {"w": (2, 4)}))
+    with pytest.raises(NetworkError, match="the size of what it puts out is not known"):
+        base.cost_model.macs(base.widths)

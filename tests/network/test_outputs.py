@@ -22,8 +22,9 @@ from hwprune.network.graph_module import to_module, to_onnx
 from hwprune.network.norms import with_norms
 from hwprune.network.onnx_file import read_network
 from hwprune.network.package import load_package, save_package
-from hwprune.network.recalibration import recalibrate_onnx
+from hwprune.network.recalibration import recalibrate_task
 from hwprune.network.trace import trace
+from hwprune.task.task import Task
 from hwprune_device.cut import Cutter
 from hwprune_device.output_structure import OUTPUTS_KEY, leaves_of, structure_of
 from hwprune_device.values import metadata
@@ -147,9 +148,9 @@ def test_the_arrangement_outlives_all_that_is_done_to_a_graph(tmp_path: Path) ->
     images = torch.randn(8, 3, 8, 8)
     expected = structure_of(FORMS["nested"](images, images))
     plain = trace(Formed("nested", norm=False), images)
-    normed = with_norms(plain, images.numpy())
+    normed = with_norms(plain, [(images.numpy(),)])
     assert normed != plain
-    settled = recalibrate_onnx(normed, images.numpy())
+    settled = recalibrate_task(normed, Task(inputs=lambda part, count: [images]))
     again = to_onnx(to_module(settled).train(), settled)
     (tmp_path / "net.onnx").write_bytes(again)
     read = read_network(tmp_path / "net.onnx")

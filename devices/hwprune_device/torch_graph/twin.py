@@ -73,13 +73,21 @@ class Twin:
         tensor = self.weights.get(name)
         return None if tensor is None else [as_written(x) for x in tensor.reshape(-1).tolist()]
 
+    def weight(self, node: onnx.NodeProto, position: int) -> torch.Tensor:
+        """An input that has to be a constant of floats: a kernel, a scale."""
+        name = node.input[position]
+        if name not in self.weights:
+            raise NotImplementedError(f"{node.name} computes its input {position}")
+        return self.weights[name]
+
     def scalar(self, node: onnx.NodeProto, position: int) -> float | None:
         """A constant scalar input; None where it is absent or no scalar."""
         name = node.input[position] if position < len(node.input) else ""
         tensor = self.weights.get(name)
         if tensor is not None and tensor.numel() == 1:
             return float(tensor)
-        return self._literals[name].item() if name in self._literals else None
+        literal = self._literals.get(name)
+        return literal.item() if literal is not None and literal.size == 1 else None
 
     def call(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> fx.Node:
         """An fx node that calls a function."""

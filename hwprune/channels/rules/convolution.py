@@ -18,6 +18,8 @@ def conv(walk: Walk, node: onnx.NodeProto) -> None:
         walk.freeze_all(list(node.input), f"{node.name} computes its own kernel")
         return
     _tie_bias(walk, node, out)
+    freeze_places(walk, node)
+    walk.freeze(walk.axis(data, 0), f"{node.name} takes channels for a batch")
     read = walk.axis(data, 1)
     if int(attribute(node, "group", 1)) == 1:
         inside = walk.axis(weight, 1)
@@ -37,6 +39,8 @@ def conv_transpose(walk: Walk, node: onnx.NodeProto) -> None:
     if inside is None:
         walk.freeze_all(list(node.input), f"{node.name} computes its own kernel")
         return
+    freeze_places(walk, node)
+    walk.freeze(walk.axis(data, 0), f"{node.name} takes channels for a batch")
     read, groups = walk.axis(data, 1), int(attribute(node, "group", 1))
     walk.tie(read, inside, f"input of {node.name}")
     if groups == 1:
@@ -50,6 +54,12 @@ def conv_transpose(walk: Walk, node: onnx.NodeProto) -> None:
     _tie_bias(walk, node, out)
     walk.writers.append((node.name, out))
     walk.give(node.output[0], (None, out, *(None,) * (walk.rank(weight) - 2)))
+
+
+def freeze_places(walk: Walk, node: onnx.NodeProto) -> None:
+    """Channels that a reshape or transpose put where height or width is: windows span them."""
+    for labels in walk.axes(node.input[0])[2:]:
+        walk.freeze(labels, f"{node.name} slides over channels")
 
 
 def _tie_bias(walk: Walk, node: onnx.NodeProto, out: Labels) -> None:

@@ -122,6 +122,8 @@ def _reshapes(
 ) -> Places:
     """A factor that stays an axis is followed; one that is merged or split is lost sight of."""
     before, after = walk.shapes[name], walk.shapes[node.output[0]]
+    if not all(isinstance(size, int) for size in (*before, *after)):
+        return {}
     moved = {}
     for sources, targets in blocks([int(size) for size in before], [int(size) for size in after]):
         wide = [axis for axis in sources if before[axis] != 1]

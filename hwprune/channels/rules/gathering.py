@@ -6,6 +6,7 @@ import numpy as np
 import onnx
 
 from hwprune.channels.atoms import Labels
+from hwprune.channels.rules.convolution import freeze_places
 from hwprune.channels.rules.registry import rule
 from hwprune.channels.walk import Literal, Walk, attribute
 
@@ -91,6 +92,7 @@ def _count(
 def depth_to_space(walk: Walk, node: onnx.NodeProto) -> None:
     """N C*b*b H W -> N C H*b W*b: the b*b channels that make one go together."""
     labels = walk.axes(node.input[0])
+    freeze_places(walk, node)
     block = int(attribute(node, "blocksize", 1))
     whole = labels[1]
     out = None
@@ -106,6 +108,7 @@ def depth_to_space(walk: Walk, node: onnx.NodeProto) -> None:
 def space_to_depth(walk: Walk, node: onnx.NodeProto) -> None:
     """N C H W -> N b*b*C H/b W/b: every channel recurs b*b times."""
     labels = walk.axes(node.input[0])
+    freeze_places(walk, node)
     times = int(attribute(node, "blocksize", 1)) ** 2
     out = None if labels[1] is None else np.tile(labels[1], times)
     walk.give(node.output[0], (labels[0], out, None, None))
@@ -114,6 +117,7 @@ def space_to_depth(walk: Walk, node: onnx.NodeProto) -> None:
 @rule("GridSample", "RoiAlign")
 def sample(walk: Walk, node: onnx.NodeProto) -> None:
     """x N C H W, sampled at given places: channels pass."""
+    freeze_places(walk, node)
     walk.give(node.output[0], (None, walk.axis(node.input[0], 1), None, None))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import onnx
 
 from hwprune.channels.atoms import Labels
+from hwprune.channels.rules.convolution import freeze_places
 from hwprune.channels.rules.registry import rule
 from hwprune.channels.walk import Walk, attribute
 
@@ -15,6 +16,7 @@ def pool(walk: Walk, node: onnx.NodeProto) -> None:
     labels = walk.axes(node.input[0])
     if len(node.output) > 1 and node.output[1]:
         walk.freeze_all([node.input[0]], f"{node.name} gives positions")
+    freeze_places(walk, node)
     walk.give(node.output[0], (*labels[:2], *(None,) * (len(labels) - 2)))
 
 

@@ -106,6 +106,11 @@ def identity(twin: Twin, node: onnx.NodeProto) -> fx.Node:
 def clip(twin: Twin, node: onnx.NodeProto) -> fx.Node:
     """torch.clamp, or relu6 where it is one: that has the faster backward."""
     low, high = twin.scalar(node, 1), twin.scalar(node, 2)
+    for position, limit in ((1, low), (2, high)):
+        if limit is None and any(node.input[position : position + 1]):
+            raise NotImplementedError(f"{node.name} computes its limits")
+    if low is None and high is None:
+        return twin.get(node.input[0])
     if (low, high) == (0.0, 6.0):
         return twin.call(F.relu6, twin.get(node.input[0]))
     return twin.call(torch.clamp, twin.get(node.input[0]), low, high)
@@ -132,6 +137,8 @@ def activation(twin: Twin, node: onnx.NodeProto) -> fx.Node:
                 torch.mul, twin.call(torch.clamp, data, max=0.0), twin.get(node.input[1])
             )
             return twin.call(torch.add, twin.call(F.relu, data), slope)
+        case "Swish" if values.get("alpha", 1.0) != 1.0:
+            raise NotImplementedError(f"{node.name} bends by {values['alpha']}")
         case "Swish":
             return twin.call(F.silu, data)
         case _:
@@ -152,6 +159,9 @@ _TYPES = {
     onnx.TensorProto.DOUBLE: torch.float64,
     onnx.TensorProto.INT64: torch.int64,
     onnx.TensorProto.INT32: torch.int32,
+    onnx.TensorProto.INT16: torch.int16,
+    onnx.TensorProto.INT8: torch.int8,
+    onnx.TensorProto.UINT8: torch.uint8,
     onnx.TensorProto.BOOL: torch.bool,
 }
 
@@ -159,4 +169,7 @@ _TYPES = {
 @twin_of("Cast")
 def cast(twin: Twin, node: onnx.NodeProto) -> fx.Node:
     """Tensor.to of a type."""
-    return twin.call(torch.Tensor.to, twin.get(node.input[0]), _TYPES[attributes(node)["to"]])
+    kind = attributes(node)["to"]
+    if kind not in _TYPES:
+        raise NotImplementedError(f"{node.name} casts to {onnx.TensorProto.DataType.Name(kind)}")
+    return twin.call(torch.Tensor.to, twin.get(node.input[0]), _TYPES[kind])

@@ -46,6 +46,8 @@ def resize(twin: Twin, node: onnx.NodeProto) -> fx.Node:
     """F.interpolate of height and width."""
     values, rank = attributes(node), twin.rank(node.input[0])
     mode, place = values.get("mode", "nearest"), values.get(_PLACE, "half_pixel")
+    if values.get("antialias", 0) or values.get("exclude_outside", 0):
+        raise NotImplementedError(f"{node.name} weighs pixels as torch does not")
     if mode == "nearest" and (place, values.get("nearest_mode")) == ("asymmetric", "floor"):
         options: dict[str, Any] = {"mode": "nearest"}
     elif mode in ("linear", "cubic") and place in _ALIGNED:

@@ -30,7 +30,7 @@ def conv(twin: Twin, node: onnx.NodeProto) -> fx.Node:
     """nn.ConvNd; uneven padding becomes an F.pad before it."""
     values = attributes(node)
     weight_name, bias_name = node.input[1], node.input[2] if len(node.input) > 2 else ""
-    weight = twin.weights[weight_name]
+    weight = twin.weight(node, 1)
     axes = weight.dim() - 2
     data = twin.get(node.input[0])
     pads = even_pads(values.get("pads", [0] * 2 * axes))
@@ -62,21 +62,24 @@ def conv(twin: Twin, node: onnx.NodeProto) -> fx.Node:
 
 @twin_of("ConvTranspose")
 def conv_transpose(twin: Twin, node: onnx.NodeProto) -> fx.Node:
-    """F.conv_transposeNd over the weight as a parameter."""
+    """F.conv_transposeNd over the weight as a parameter; uneven padding is cropped after it."""
     values = attributes(node)
-    axes = twin.weights[node.input[1]].dim() - 2
-    pads = even_pads(values.get("pads", [0] * 2 * axes))
-    if pads is None:
-        raise NotImplementedError(f"uneven pads of {node.name}")
-    return twin.call(
+    axes = twin.weight(node, 1).dim() - 2
+    if values.get("auto_pad", "NOTSET") not in ("NOTSET", "VALID") or "output_shape" in values:
+        raise NotImplementedError(f"{node.name} tells its pads by a size")
+    pads = values.get("pads", [0] * 2 * axes)
+    both = [min(pair) for pair in zip(pads[:axes], pads[axes:], strict=True)]
+    out = twin.call(
         _TRANSPOSED[axes],
-        *(twin.get(name) for name in node.input),
+        *(twin.get(name) for name in node.input if name),
         stride=list(values.get("strides", [1] * axes)),
-        padding=pads,
+        padding=both,
         output_padding=list(values.get("output_padding", [0] * axes)),
         groups=int(values.get("group", 1)),
         dilation=list(values.get("dilations", [1] * axes)),
     )
+    more = [size - even for size, even in zip(pads, [*both, *both], strict=True)]
+    return twin.call(F.pad, out, torch_pads([-size for size in more])) if any(more) else out
 
 
 @twin_of("BatchNormalization")
@@ -86,7 +89,7 @@ def batch_norm(twin: Twin, node: onnx.NodeProto) -> fx.Node:
     scale, bias, mean, var = node.input[1:5]
     path = _path(mean)
     affine = scale == f"{path}.weight"
-    size = twin.weights[mean].shape[0]
+    size = twin.weight(node, 3).shape[0]
     rank = twin.rank(node.input[0])
 
     def make() -> nn.Module:
@@ -112,7 +115,7 @@ def layer_norm(twin: Twin, node: onnx.NodeProto) -> fx.Node:
     """nn.LayerNorm at the path of its weight, or the function over weights that have no path."""
     values, weight_name = attributes(node), node.input[1]
     bias_name = node.input[2] if len(node.input) > 2 else ""
-    weight, eps = twin.weights[weight_name], float(values.get("epsilon", 1e-5))
+    weight, eps = twin.weight(node, 1), float(values.get("epsilon", 1e-5))
     first = int(values.get("axis", -1)) % twin.rank(node.input[0])
     if weight.dim() != twin.rank(node.input[0]) - first:
         raise NotImplementedError(f"{node.name} has a scale of other axes than it normalises")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import onnx
@@ -38,11 +38,12 @@ _REDUCTIONS: dict[str, Callable[..., Any]] = {
 
 @twin_of("MaxPool")
 def max_pool(twin: Twin, node: onnx.NodeProto) -> fx.Node:
-    """F.max_poolNd; uneven padding is padded with minus infinity first."""
+    """F.max_poolNd; padding that it does not take is padded with minus infinity first."""
     values, data = attributes(node), twin.get(node.input[0])
     axes = len(values["kernel_shape"])
+    _expect_written(node, values)
     pads = values.get("pads", [0] * 2 * axes)
-    even = even_pads(pads)
+    even = _taken_pads(pads, values["kernel_shape"])
     if even is None:
         data = twin.call(F.pad, data, torch_pads(pads), value=float("-inf"))
         even = [0] * axes
@@ -59,21 +60,46 @@ def max_pool(twin: Twin, node: onnx.NodeProto) -> fx.Node:
 
 @twin_of("AveragePool")
 def average_pool(twin: Twin, node: onnx.NodeProto) -> fx.Node:
-    """F.avg_poolNd."""
-    values = attributes(node)
-    axes = len(values["kernel_shape"])
-    even = even_pads(values.get("pads", [0] * 2 * axes))
-    if even is None:
-        raise NotImplementedError(f"uneven pads of {node.name}")
-    return twin.call(
-        _AVERAGES[axes],
-        twin.get(node.input[0]),
-        list(values["kernel_shape"]),
-        list(values.get("strides", [1] * axes)),
-        even,
-        bool(values.get("ceil_mode", 0)),
-        bool(values.get("count_include_pad", 0)),
-    )
+    """F.avg_poolNd; padding that it does not take is padded with zeros first."""
+    values, data = attributes(node), twin.get(node.input[0])
+    kernel = list(values["kernel_shape"])
+    axes = len(kernel)
+    _expect_written(node, values)
+    pads, ceil = values.get("pads", [0] * 2 * axes), bool(values.get("ceil_mode", 0))
+    strides, counted = list(values.get("strides", [1] * axes)), values.get("count_include_pad", 0)
+    if set(values.get("dilations", ())) - {1}:
+        raise NotImplementedError(f"{node.name} averages places that lie apart")
+    even = _taken_pads(pads, kernel)
+    if even is not None:
+        return twin.call(_AVERAGES[axes], data, kernel, strides, even, ceil, bool(counted))
+    if ceil:
+        raise NotImplementedError(f"{node.name} pads unevenly and rounds up")
+    around = torch_pads(pads)
+    return twin.call(average_padded, data, around, kernel, strides, bool(counted))
+
+
+def average_padded(
+    data: torch.Tensor, pads: list[int], kernel: list[int], strides: list[int], counted: bool
+) -> torch.Tensor:
+    """Averages with any padding before and after; `counted` says that its zeros count."""
+    function = _AVERAGES[len(kernel)]
+    sums = function(F.pad(data, pads), kernel, strides)
+    if counted:
+        return sums
+    there = data.new_ones((1, 1, *data.shape[2:]))
+    return sums / function(F.pad(there, pads), kernel, strides)
+
+
+def _taken_pads(pads: Sequence[int], kernel: Sequence[int]) -> list[int] | None:
+    """Padding as torch's pooling takes it: the same at both ends, at most half a window."""
+    even = even_pads(pads)
+    fits = even is not None and all(2 * pad <= k for pad, k in zip(even, kernel, strict=True))
+    return even if fits else None
+
+
+def _expect_written(node: onnx.NodeProto, values: Mapping[str, Any]) -> None:
+    if values.get("auto_pad", "NOTSET") not in ("NOTSET", "VALID"):
+        raise NotImplementedError(f"auto_pad {values['auto_pad']} of {node.name}")
 
 
 @twin_of("GlobalAveragePool", "GlobalMaxPool")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, cast
 
 import onnx
@@ -23,10 +24,14 @@ def onnx_reshape(data: torch.Tensor, target: list[int]) -> torch.Tensor:
 def onnx_slice(
     data: torch.Tensor, starts: list[int], ends: list[int], axes: list[int], steps: list[int]
 ) -> torch.Tensor:
-    """data[start:end:step] along each axis; steps are positive."""
+    """data[start:end:step] along each axis; a negative step walks from the end."""
     places: list[Any] = [slice(None)] * data.dim()
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
-        places[axis] = slice(start, None if end >= _FAR else end, step)
+        if step > 0:
+            places[axis] = slice(start, None if end >= _FAR else end, step)
+            continue
+        walked = list(range(data.shape[axis])[start:end:step])
+        data = data.index_select(axis, torch.tensor(walked, device=data.device))
     return data[tuple(places)]
 
 
@@ -34,17 +39,23 @@ def onnx_slice(
 def reshape(twin: Twin, node: onnx.NodeProto) -> fx.Node:
     """Tensor.reshape, or flatten where it is one."""
     target = _known(twin, node, 1)
-    if target == [0, -1]:
+    if target == [0, -1] and twin.rank(node.input[0]) > 1:
         return twin.call(torch.flatten, twin.get(node.input[0]), 1)
     return twin.call(onnx_reshape, twin.get(node.input[0]), target)
 
 
 @twin_of("Flatten")
 def flatten(twin: Twin, node: onnx.NodeProto) -> fx.Node:
-    """torch.flatten from axis 1."""
-    if int(attributes(node).get("axis", 1)) != 1:
-        raise NotImplementedError(f"{node.name} flattens from another axis than 1")
-    return twin.call(torch.flatten, twin.get(node.input[0]), 1)
+    """torch.flatten from axis 1, or the axes before and after another one."""
+    axis = int(attributes(node).get("axis", 1))
+    if axis == 1:
+        return twin.call(torch.flatten, twin.get(node.input[0]), 1)
+    return twin.call(onnx_flatten, twin.get(node.input[0]), axis)
+
+
+def onnx_flatten(data: torch.Tensor, axis: int) -> torch.Tensor:
+    """A matrix: rows along the axes before this one, columns along it and those after."""
+    return data.reshape(math.prod(data.shape[:axis]), math.prod(data.shape[axis:]))
 
 
 @twin_of("Transpose")
@@ -58,11 +69,14 @@ def transpose(twin: Twin, node: onnx.NodeProto) -> fx.Node:
 @twin_of("Squeeze", "Unsqueeze")
 def squeeze(twin: Twin, node: onnx.NodeProto) -> fx.Node:
     """Axes of size 1 come or go."""
-    axes = sorted(twin.ints(node, 1) or attributes(node).get("axes", ()))
-    if node.op_type == "Squeeze":
-        return twin.call(torch.squeeze, twin.get(node.input[0]), list(axes))
+    axes = twin.ints(node, 1) or attributes(node).get("axes")
+    if not axes:
+        raise NotImplementedError(f"{node.name} names no axes")
     data = twin.get(node.input[0])
-    for axis in axes:
+    if node.op_type == "Squeeze":
+        return twin.call(torch.squeeze, data, list(axes))
+    rank = twin.rank(node.input[0]) + len(axes)
+    for axis in sorted(int(axis) % rank for axis in axes):
         data = twin.call(torch.unsqueeze, data, axis)
     return data
 
@@ -127,15 +141,28 @@ def slice_(twin: Twin, node: onnx.NodeProto) -> fx.Node:
 @twin_of("Pad")
 def pad(twin: Twin, node: onnx.NodeProto) -> fx.Node:
     """F.pad."""
-    pads, values = _known(twin, node, 1), attributes(node)
-    modes = {"constant": "constant", "reflect": "reflect", "edge": "replicate"}
-    mode = modes[values.get("mode", "constant")]
-    number = twin.scalar(node, 2) or 0.0
-    options = {"value": number} if mode == "constant" else {}
+    pads, mode = _known(twin, node, 1), attributes(node).get("mode", "constant")
+    number = twin.scalar(node, 2)
+    if mode not in _PADS or (number is None and any(node.input[2:3])):
+        raise NotImplementedError(f"{node.name} pads by {mode}, or with a number it computes")
+    if any(node.input[3:4]):
+        pads = _on_all_axes(pads, _known(twin, node, 3), twin.rank(node.input[0]))
+    options = {"value": number or 0.0} if mode == "constant" else {}
     ordered = torch_pads(pads)
     while len(ordered) > 2 and ordered[-2:] == [0, 0]:
         ordered = ordered[:-2]
-    return twin.call(F.pad, twin.get(node.input[0]), ordered, mode=mode, **options)
+    return twin.call(F.pad, twin.get(node.input[0]), ordered, mode=_PADS[mode], **options)
+
+
+_PADS = {"constant": "constant", "reflect": "reflect", "edge": "replicate"}
+
+
+def _on_all_axes(pads: list[int], axes: list[int], rank: int) -> list[int]:
+    """Begins and ends of all axes, from those of some."""
+    whole = [0] * 2 * rank
+    for k, axis in enumerate(axes):
+        whole[axis % rank], whole[axis % rank + rank] = pads[k], pads[k + len(axes)]
+    return whole
 
 
 @twin_of("Expand")
