@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from hwprune.budget import Budget, Constraint
     from hwprune.errors import HwpruneError
     from hwprune.network.package import load_package as load
+    from hwprune.network.whole_detector import detector_with
     from hwprune.pipeline.notebook import Pruned, prune
     from hwprune_device.reading import Failure, Reading
 
@@ -22,6 +23,7 @@ __all__ = [
     "Pruned",
     "Reading",
     "__version__",
+    "detector_with",
     "load",
     "prune",
 ]
@@ -33,6 +35,7 @@ _HOMES = {
     "HwpruneError": "hwprune.errors:HwpruneError",
     "Pruned": "hwprune.pipeline.notebook:Pruned",
     "Reading": "hwprune_device.reading:Reading",
+    "detector_with": "hwprune.network.whole_detector:detector_with",
     "load": "hwprune.network.package:load_package",
     "prune": "hwprune.pipeline.notebook:prune",
 }
