@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from hwprune.errors import HwpruneError
     from hwprune.metric import Metric
     from hwprune.network.package import load_package as load
+    from hwprune.network.whole_detector import detector_with
     from hwprune.pipeline.notebook import Pruned, prune
     from hwprune.task.score import Score
     from hwprune.task.task import Task
@@ -28,6 +29,7 @@ __all__ = [
     "Score",
     "Task",
     "__version__",
+    "detector_with",
     "load",
     "prune",
 ]
@@ -42,6 +44,7 @@ _HOMES = {
     "Reading": "hwprune_device.reading:Reading",
     "Score": "hwprune.task.score:Score",
     "Task": "hwprune.task.task:Task",
+    "detector_with": "hwprune.network.whole_detector:detector_with",
     "load": "hwprune.network.package:load_package",
     "prune": "hwprune.pipeline.notebook:prune",
 }

@@ -29,7 +29,11 @@ class OneStage(nn.Module):
 
     def forward(self, images: torch.Tensor) -> Any:
         """Images N 3 H W, normalised and of the detector's size."""
-        return self.head(_levels(self.backbone(images)))
+        return self.head(self.levels(images))
+
+    def levels(self, images: torch.Tensor) -> list[torch.Tensor]:
+        """The feature maps that the head takes, finest first."""
+        return _levels(self.backbone(images))
 
 
 class TwoStage(nn.Module):
