@@ -12,8 +12,8 @@ import torch
 from torch import nn
 
 from hwprune.errors import NetworkError
-from hwprune.network.calls import tensors
 from hwprune.network.detector import OneStage, cuttable_part
+from hwprune_device.output_structure import leaves_of
 
 _IMAGES = "network_images"
 """Attribute of the first stand-in map: the images, on their way from backbone to head."""
@@ -72,7 +72,7 @@ class _RawOutputs:
 
     def named(self, outputs: Any) -> dict[str, torch.Tensor]:
         """A network's outputs by their names in the head."""
-        given = tensors(outputs)
+        given = leaves_of(outputs)
         names = list(outputs) if isinstance(outputs, Mapping) else list(self.shapes)
         found = dict(zip(names, given, strict=False))
         shapes = {name: tuple(tensor.shape[1:]) for name, tensor in found.items()}
