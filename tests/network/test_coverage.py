@@ -16,7 +16,7 @@ from torch import nn
 from hwprune.channels.base import BaseNetwork, make_base
 from hwprune.errors import NetworkError
 from hwprune.network.cut_module import cut_module
-from hwprune.network.detector import cuttable_part, example_of
+from hwprune.network.detector import cuttable_part, example_of_part
 from hwprune.network.gate import check_cut
 from hwprune.network.graph_module import to_module
 from hwprune.network.silencing import silenced_module
@@ -135,7 +135,7 @@ def torchvision_part(name: str):  # type: ignore[no-untyped-def]
         if isinstance(layer, nn.Linear) and not layer.weight.any():
             # A head that starts at zero would agree with anything.
             nn.init.normal_(layer.weight, std=0.02)
-    return part, example_of(part, images)
+    return part, example_of_part(part, (images,))
 
 
 FAMILIES_IN_CODE = {"shufflenet_v2_x1_0", "vit_b_32", "swin_t", "swin_v2_t", "maxvit_t"}
@@ -178,7 +178,7 @@ def test_a_cut_of_a_detectors_part_is_a_cut_of_the_detector() -> None:
     torch.manual_seed(0)
     detector = detection.ssdlite320_mobilenet_v3_large(weights=None, weights_backbone=None).eval()
     part = cuttable_part(detector)
-    base = make_base(trace(part, example_of(part, torch.randn(2, 3, 320, 320))))
+    base = make_base(trace(part, example_of_part(part, (torch.randn(2, 3, 320, 320),))))
     keep = random_keep(base, 1, least=0.5)
     cut = cut_module(detector, base.plan, keep)
     before, after = (sum(p.numel() for p in m.parameters()) for m in (detector, cut))
