@@ -1,0 +1,120 @@
+"""What scoring in shares saves, and whether the network that a search finds is as good.
+
+    python -m tests.benchmarks.bench_shares DEPLOYMENT.toml [--seeds 5] [--evaluations 60]
+        [--methods sensitivity policy] [--set section.key=value]
+
+Every seed is searched twice, with shares and without, by the same methods and allowance; scores are
+real, boards are simulated by multiply-accumulates, so that nothing else takes time. Prints a row a
+seed: seconds of scoring, their ratio, candidates by the share they were scored on, and the score
+of the network found on the finalists' items, before fine-tuning.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from hwprune.channels.base import BaseNetwork
+from hwprune.deployment import Deployment, load_deployment
+from hwprune.farm.fleet import Fleet
+from hwprune.pipeline.contest import hold
+from hwprune.pipeline.head import Head, scorer_pool
+from hwprune.pipeline.prepare import Given, Prepared, look_up, prepare
+from hwprune.pipeline.scoring import Scoring
+from hwprune.pipeline.workbench import Workbench
+from hwprune.progress import Silent
+from hwprune.run_folder import RunFolder
+from hwprune.testing.simulated_farm import SimulatedFarm
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Macs:
+    """A latency that follows the multiply-accumulates."""
+
+    base: BaseNetwork
+
+    def latency_ms(self, widths: Sequence[int]) -> float:
+        """Milliseconds, without noise."""
+        return 0.05 + self.base.cost_model.macs(widths) / 1e7
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What one search took and found."""
+
+    seconds: float
+    shares: Counter[float]
+    score: float
+
+
+def search(prepared: Prepared, deployment: Deployment, folder: Path, *, shares: bool) -> Found:
+    """One search, by all methods of the deployment."""
+    run = RunFolder.open(folder, {}, resume=False)
+    here = replace(prepared, deployment=deployment, task=replace(prepared.task, remake=None))
+    boards = SimulatedFarm(model=Macs(base=prepared.base), seed=deployment.search.seed)  # type: ignore[arg-type]
+    boards.place(prepared.base)
+    head = Head(here.boards)
+    pool = scorer_pool(here, head)
+    scoring = Scoring(pool, run.book, here.task.metric, shares=shares)
+    (kind,) = here.kinds
+    bench = Workbench(here, run, fleet=Fleet({kind: boards}), scoring=scoring, head=head)  # type: ignore[dict-item]
+    bench.bound(Silent())
+    contest = hold(bench, Silent())
+    pool.close()
+    run.close()
+    counts = Counter(e.share for e in contest.evaluations if e.failure is None)
+    return Found(seconds=scoring.seconds, shares=counts, score=contest.winner.final or 0.0)
+
+
+def main() -> None:
+    """Print one row a seed, and the medians."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("deployment", type=Path)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--evaluations", type=int, default=60)
+    parser.add_argument("--methods", nargs="+", default=["sensitivity", "policy"])
+    parser.add_argument("--set", action="append", default=[])
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    wish = load_deployment(asked.deployment, asked.set)
+    ratios, differences = [], []
+    with tempfile.TemporaryDirectory() as scratch:
+        place = Path(scratch)
+        base = RunFolder.open(place / "base", {}, resume=False)
+        prepared = prepare(look_up(wish, Given(), network=True), base, Silent())
+        text = prepared.task.metric.text
+        print("| seed | whole s | shares s | saved | scored on | found, whole | found, shares |")
+        print("|---|---|---|---|---|---|---|")
+        for seed in range(asked.seeds):
+            wanted = replace(
+                wish.search, evaluations=asked.evaluations, methods=tuple(asked.methods), seed=seed
+            )
+            deployment = replace(wish, search=wanted, certificate_readings=2)
+            whole, part = (
+                search(prepared, deployment, place / f"{seed} {shares}", shares=shares)
+                for shares in (False, True)
+            )
+            ratios.append(whole.seconds / part.seconds)
+            differences.append(part.score - whole.score)
+            counts = ", ".join(f"{share:g}: {n}" for share, n in sorted(part.shares.items()))
+            print(
+                f"| {seed} | {whole.seconds:.1f} | {part.seconds:.1f} | {ratios[-1]:.2f}x "
+                f"| {counts} | {text(whole.score)} | {text(part.score)} |",
+                flush=True,
+            )
+    spread = statistics.stdev(differences) / len(differences) ** 0.5 if asked.seeds > 1 else 0.0
+    print(
+        f"median {statistics.median(ratios):.2f}x saved; found with shares less found whole: "
+        f"{statistics.mean(differences):+.4f} ± {spread:.4f} (standard error, n = {asked.seeds})"
+    )
+
+
+if __name__ == "__main__":
+    main()
