@@ -9,7 +9,7 @@ from typing import Any
 
 from hwprune.finetune.trainer import train
 from hwprune.network.execution import EXACT
-from hwprune.network.graph_module import to_module, to_onnx
+from hwprune.network.graph_module import to_module, to_onnx, users_module
 from hwprune.network.scorer import task_again
 from hwprune.progress import Progress
 from hwprune.recipe import Recipe
@@ -50,7 +50,8 @@ class Finetuner:
         folder.mkdir(parents=True, exist_ok=True)
         if self._own_process:
             _print_into(folder / LOG)
-        module = to_module(network)
+        # The user's own framework may save, trace or wrap what it trains.
+        module = to_module(network) if self._task.train is None else users_module(network)
         train(
             module,
             self._task,

@@ -30,7 +30,7 @@ from hwprune.finetune.optimizer import (
     momentum_buffers,
     restore_momentum,
 )
-from hwprune.network.execution import best_execution
+from hwprune.network.execution import best_execution, lay_out
 from hwprune.recipe import Recipe
 from hwprune.task.agreement import imitation_loss
 from hwprune.task.items import as_inputs
@@ -66,7 +66,7 @@ class Training:
         self.execution = best_execution(recipe.bf16)
         self.epochs: list[Epoch] = []
         self._pass = OnePass(task, recipe.batch_size)
-        module.to(device=self.execution.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        lay_out(module.to(self.execution.device))
         self._optimizer = make_optimizer(module, recipe)
         # A user's own training function knows nothing of the average.
         decay = None if task.train else recipe.ema_decay

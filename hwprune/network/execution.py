@@ -31,7 +31,7 @@ class Execution:
 
         BatchNorm keeps float32 parameters and statistics: sums over a batch need the digits.
         """
-        module.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        lay_out(module.to(self.device))
         if self.bf16:
             for layer in module.modules():
                 if not isinstance(layer, nn.modules.batchnorm._BatchNorm):
@@ -61,6 +61,12 @@ class Execution:
             return tree_map(_plain, outputs)
 
         return run
+
+
+def lay_out(module: nn.Module) -> None:
+    """Bring a module's weights to channels_last, unless some are of three axes of space."""
+    if all(weight.ndim < 5 for weight in module.parameters()):
+        module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def _type_of(values: torch.Tensor, dtype: torch.dtype) -> torch.dtype:
