@@ -66,7 +66,7 @@ class Execution:
 def lay_out(module: nn.Module) -> None:
     """Bring a module's weights to channels_last, unless some are of three axes of space."""
     if all(weight.ndim < 5 for weight in module.parameters()):
-        module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        module.to(memory_format=torch.channels_last)
 
 
 def _type_of(values: torch.Tensor, dtype: torch.dtype) -> torch.dtype:

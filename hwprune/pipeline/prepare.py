@@ -107,6 +107,12 @@ def look_up(deployment: Deployment, given: Given, *, network: bool) -> Supplies:
     if module is None and onnx is None and network:
         module = _load_network(wish, task)
     example = given.example or example_of(task)
+    if wish.input and tuple(example[0].shape[1:]) != wish.input[1:]:
+        raise NetworkError(
+            "network.input does not fit the task's inputs",
+            given=f"network.input {list(wish.input)}, inputs {list(example[0].shape)}",
+            next_step="leave it out, or give inputs of that shape",
+        )
     if module is not None:
         module = cuttable_part(module)
         example = example_of_part(module, example)

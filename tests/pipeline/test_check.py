@@ -23,8 +23,8 @@ from tests.pipeline.deployments import QUICKSTART
         ("network.source=torchvision:resnet19", "resnet19"),
         ("network.source=no.such:thing", "no.such"),
         ("data.source=sklearn:faces", "faces"),
-        ("network.input=[1, 3, 32, 32]", "does not fit the data"),
-        ("network.source=hwprune.network.zoo:cifar_resnet20", "does not run on the data"),
+        ("network.input=[1, 3, 32, 32]", "does not fit the task"),
+        ("network.source=hwprune.network.zoo:cifar_resnet20", "does not run on the task"),
         ("board.profile=absent.toml", "absent.toml"),
     ],
 )
