@@ -11,7 +11,8 @@ from torch import nn
 import hwprune
 from hwprune.finetune.trainer import train
 from hwprune.recipe import Recipe
-from tests.digits import digit_example, digits
+from tests.digits import digit_example, digit_images, digits
+from tests.pipeline import own_training
 from tests.pipeline.own_training import NOTE
 
 
@@ -43,10 +44,11 @@ def pruned(model, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HWPRUNE_STORE", str(store))
         wish = {
-            "data": digits(),
+            "score": own_training.score,
+            "train": own_training.train,
+            "inputs": own_training.inputs,
             "budget": {"latency_ms": "75 %", "params": "60 %"},
             "search": {"evaluations": 8, "methods": ["random", "uniform"], "finalists": 1},
-            "finetune": {"custom": "tests.pipeline.own_training:train"},
             "out": tmp_path_factory.mktemp("runs") / "run",
         }
         before = copy.deepcopy(model.state_dict())
@@ -76,7 +78,7 @@ def test_the_users_own_function_trained_it(pruned):
 def test_the_result_tells_where_a_candidates_time_went(pruned):
     first, _ = pruned
     timings = first.result.timings
-    stages = ("propose", "send", "cut", "build", "warm", "time", "accuracy")
+    stages = ("propose", "send", "cut", "build", "warm", "time", "score")
     assert tuple(timings.candidate_s) == stages
     assert all(seconds > 0 for seconds in timings.candidate_s.values())
     assert 0 < (timings.board_busy_share or 0) <= 1
@@ -87,3 +89,43 @@ def test_a_finished_run_that_is_resumed_gives_the_same_evidence(pruned):
     assert again.result.certificate.findings == first.result.certificate.findings
     assert again.result.rows == first.result.rows
     assert again.result.timings.candidate_s == first.result.timings.candidate_s
+
+
+def test_functions_of_a_cell_are_called_in_this_process(model, tmp_path, monkeypatch):
+    """What no other process can import."""
+    import os
+
+    monkeypatch.setenv("HWPRUNE_STORE", str(tmp_path / "readings.sqlite"))
+    called = []
+
+    def score(run):
+        called.append(os.getpid())
+        return own_training.score(run, "heldout")
+
+    pruned = hwprune.prune(
+        model,
+        digit_example(),
+        score=score,
+        inputs=[digit_images("train", 64)[k : k + 8] for k in range(0, 64, 8)],
+        metric=hwprune.Metric(name="right"),
+        at_least="1 %",
+        budget={"params": "70 %"},
+        search={"evaluations": 3, "methods": ["uniform"], "finalists": 1},
+        finetune={"epochs": 1, "lr": 0.001},
+        out=tmp_path / "run",
+    )
+    assert set(called) == {os.getpid()}
+    assert pruned.result.metric.name == "right" and pruned.passed
+    assert pruned.result.floor is not None and pruned.result.floor.reached
+
+
+def test_a_task_and_data_are_not_given_together(model, tmp_path):
+    with pytest.raises(hwprune.HwpruneError, match="not both"):
+        hwprune.prune(
+            model,
+            digit_example(),
+            task=digits(),
+            data="sklearn:digits",
+            budget={"params": "50 %"},
+            out=tmp_path / "run",
+        )
