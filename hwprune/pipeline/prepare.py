@@ -250,12 +250,24 @@ def _base(supplies: Supplies, folder: RunFolder, progress: Progress) -> BaseNetw
         module=module,
         records=user_records(),
     )
+    _refuse_fixed_batch(base)
     file.write_bytes(base.onnx)
     found = {"ignore": list(ignore), "architecture": base.architecture, "gate": record.to_json()}
     folder.finish("trace", found)
     left = f", {len(ignore)} left whole" if ignore else ""
     progress.end(f"{len(base.plan.groups)} channel groups{left}")
     return base
+
+
+def _refuse_fixed_batch(base: BaseNetwork) -> None:
+    fixed = [entry for entry in base.inputs if not entry.any_batch]
+    if fixed:
+        raise NetworkError(
+            "the network runs at one batch size only, so it cannot be scored and trained",
+            given=", ".join(f"{entry.name} {list(entry.shape)}" for entry in fixed),
+            possible="a network whose first axis may have any size",
+            next_step="export it with a dynamic batch; `hwprune cut` takes it as it is",
+        )
 
 
 def _read_onnx(wish: NetworkWish) -> bytes:

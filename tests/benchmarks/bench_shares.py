@@ -4,7 +4,7 @@
         [--methods sensitivity policy] [--set section.key=value]
 
 Every seed is searched twice, with shares and without, by the same methods and allowance. Scores
-are real, boards are simulated by multiply-accumulates, so that nothing else takes time. Prints a row a
+are real; boards are simulated by multiply-accumulates, so that nothing else takes time. A row a
 seed: seconds of scoring, their ratio, candidates by the share they were scored on, and the score
 of the network found on the finalists' items, before fine-tuning.
 """

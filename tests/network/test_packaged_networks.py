@@ -83,7 +83,7 @@ def test_cut_to_half_it_runs_alike_in_torch_and_in_onnx_runtime(name: str) -> No
     cut = Cutter(base.onnx, base.plan).cut(half)
     assert _parameters(cut) < network.kept * _parameters(model)
     module, data = to_module(cut), network.inputs(3, 9)
-    recalibrate(module, torch.from_numpy(network.inputs(16, 1)))
+    recalibrate(module, [(torch.from_numpy(network.inputs(16, 1)),)])
     cut = to_onnx(module, cut)
     given = _in_torch(cut, data)
     assert _apart(given, _run(cut, data)) < CLOSE
