@@ -137,9 +137,9 @@ def test_ctrl_c_tells_how_to_resume(monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("hwprune.pipeline.run_deployment", interrupt)
-    done = CliRunner().invoke(
-        app, ["prune", "my wish.toml", "--out", "runs/a", "--set", "search.evaluations=40"]
-    )
+    typed = ["prune", "my wish.toml", "--out", "runs/a", "--set", "search.evaluations=40"]
+    monkeypatch.setattr("sys.argv", ["hwprune", *typed])
+    done = CliRunner().invoke(app, typed)
     assert done.exit_code == 130
     assert (
         "resume with: hwprune prune 'my wish.toml' --out runs/a "
@@ -156,7 +156,8 @@ def test_ctrl_c_in_any_other_verb_is_130_too(monkeypatch):
     assert CliRunner().invoke(app, ["report", "x"]).exit_code == 130
 
 
-def test_resume_command_repeats_what_was_given():
-    from pathlib import Path
-
-    assert prune_verb.resume_command(Path("a.toml"), None, []) == "hwprune prune a.toml --resume"
+def test_resume_command_repeats_what_was_typed_once():
+    typed = ["/usr/bin/hwprune", "prune", "net.onnx", "--inputs", "a/*.png", "--resume"]
+    assert prune_verb.resume_command(typed) == (
+        "hwprune prune net.onnx --inputs 'a/*.png' --resume"
+    )

@@ -97,7 +97,7 @@ def test_multiples_and_patterns_hold(tmp_path):
         (["--keep", "0.5", "--saliency", "taylor"], "looks at data"),
         (["--keep", "0.5", "--limit", "conv1"], "--limit cannot be read"),
         (["--widths", "nothing.json"], "no widths can be read"),
-        (["--keep", "0.5", "--samples", "nothing.npy"], "no sample inputs"),
+        (["--keep", "0.5", "--samples", "nothing.npy"], "no inputs are there"),
     ],
 )
 def test_wrong_wishes_are_exit_code_2_and_write_nothing(arguments, said, tmp_path):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from hwprune.cli.app import app
+from hwprune.floor import FloorFinding
 from tests.report.sample import make_result
 from tests.report.sample_certificate import make_certificate
 
@@ -18,8 +20,8 @@ def calls(monkeypatch):
     """Stands in for the pipeline, whose own tests run it for real; keeps what it was given."""
     given = {"result": make_result()}
 
-    def run_deployment(path, **options):
-        given.update(path=path, **options)
+    def run_deployment(path, wish, **options):
+        given.update(path=path, wish=wish, **options)
         options["progress"].begin("search", 10)
         options["progress"].end("best 89.5 %")
         return given["result"], Path("runs/half")
@@ -63,3 +65,33 @@ def test_json_is_alone_on_stdout_and_progress_on_stderr(calls):
 def test_quiet_shows_no_progress(calls):
     done = CliRunner().invoke(app, ["prune", "half.toml", "--quiet"])
     assert done.stderr == "" and "PASS" in done.stdout
+
+
+def test_a_score_below_its_floor_is_exit_code_8(calls):
+    floor = FloorFinding(floor=0.95, score=0.9188, reached=False)
+    calls["result"] = replace(make_result(), floor=floor)
+    done = CliRunner().invoke(app, ["prune", "half.toml"])
+    assert done.exit_code == 8
+    assert "accuracy 91.88 % is not at least 95.00 %" in done.stdout
+
+
+def test_a_network_and_inputs_are_a_wish_without_a_file(calls):
+    typed = ["prune", "net.onnx", "--inputs", "f/*.png", "--latency", "50 %", "--board", "pi-5"]
+    assert CliRunner().invoke(app, [*typed, "--mean", "0.5", "--at-least", "98 %"]).exit_code == 0
+    wish = calls["wish"]
+    assert wish["network"] == {"source": "net.onnx", "trained": True}
+    assert wish["task"] == {"inputs": "f/*.png", "mean": [0.5], "at_least": "98 %"}
+    assert wish["budget"] == {"latency_ms": "50 %"} and wish["board"] == {"profile": "pi-5"}
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (["net.onnx", "--latency", "50 %"], "nothing says what the network is fed"),
+        (["net.onnx", "--inputs", "*.png"], "no limit is given"),
+        (["net.onnx", "--inputs", "*.png", "--latency", "5 ms", "--mean", "grey"], "--mean"),
+    ],
+)
+def test_what_is_missing_is_said(calls, typed, said):
+    done = CliRunner().invoke(app, ["prune", *typed])
+    assert done.exit_code == 2 and said in done.stderr

@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from hwprune.cli.app import app
+from hwprune.run_book import RunBook
 from tests.report.sample import make_result
 
 
@@ -39,7 +40,10 @@ def test_json_holds_the_certificate(run):
 
 def test_an_unfinished_run_says_what_it_has_and_how_to_resume(tmp_path):
     (tmp_path / "deployment.json").write_text("{}")
-    (tmp_path / "steps.json").write_text('{"format": 1, "steps": {"trace": 1, "search": 2}}')
+    book = RunBook(tmp_path)
+    for step in ("trace", "search"):
+        book.finish(step, 1)
+    book.close()
     done = CliRunner().invoke(app, ["report", str(tmp_path)])
     assert done.exit_code == 5
     assert "finished steps: trace, search" in done.stderr
@@ -57,4 +61,4 @@ def test_a_result_of_a_newer_hwprune_is_not_read(run):
     (run / "result.json").write_text(json.dumps(data))
     done = CliRunner().invoke(app, ["report", str(run)])
     assert done.exit_code == 5
-    assert "upgrade hwprune" in done.stderr
+    assert "the hwprune that wrote it" in done.stderr

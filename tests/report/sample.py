@@ -194,7 +194,7 @@ def make_deployment(methods: tuple[str, ...]) -> DeploymentSummary:
     return DeploymentSummary(
         name="resnet20-half",
         network="hwprune.network.zoo:cifar_resnet20",
-        data="torchvision:CIFAR10",
+        task="torchvision:CIFAR10",
         board="quiet-board",
         budget=("latency_ms ≤ 50 %", "memory_mb ≤ 0.9 MB"),
         methods=methods,
