@@ -19,7 +19,6 @@ from torchvision.models.detection.ssd import SSD
 import hwprune
 from hwprune.channels.base import BaseNetwork, make_base
 from hwprune.errors import NetworkError
-from hwprune.network.calls import tensors
 from hwprune.network.detector import OneStage
 from hwprune.network.graph_module import to_module
 from hwprune.network.trace import trace
@@ -291,7 +290,7 @@ def test_outputs_that_do_not_fit_are_refused() -> None:
     part = OneStage(detector)
     wrong = {
         "one missing": lambda pixels: part(pixels)["cls_logits"],
-        "one too many": lambda pixels: (*tensors(part(pixels)), pixels),
+        "one too many": lambda pixels: (*part(pixels).values(), pixels),
         "another name": lambda pixels: {"boxes": part(pixels)["bbox_regression"]},
         "another size": lambda pixels: part(pixels[:, :, 8:]),
         "nothing": lambda pixels: None,
