@@ -13,7 +13,6 @@ from torch import nn
 
 from hwprune.errors import NetworkError
 from hwprune.network.detector import OneStage, cuttable_part
-from hwprune_device.output_structure import leaves_of
 
 _IMAGES = "network_images"
 """Attribute of the first stand-in map: the images, on their way from backbone to head."""
@@ -72,19 +71,24 @@ class _RawOutputs:
 
     def named(self, outputs: Any) -> dict[str, torch.Tensor]:
         """A network's outputs by their names in the head."""
-        given = leaves_of(outputs)
-        names = list(outputs) if isinstance(outputs, Mapping) else list(self.shapes)
-        found = dict(zip(names, given, strict=False))
-        shapes = {name: tuple(tensor.shape[1:]) for name, tensor in found.items()}
-        if shapes != self.shapes or len(given) != len(names):
+        match outputs:
+            case Mapping():
+                names, given = list(outputs), list(outputs.values())
+            case list() | tuple():
+                names, given = list(self.shapes), list(outputs)
+            case _:
+                names, given = list(self.shapes), [outputs]
+        shapes = [tuple(getattr(tensor, "shape", ())) for tensor in given]
+        found = dict(zip(names, (shape[1:] for shape in shapes), strict=False))
+        if found != self.shapes or len(given) != len(names):
             raise NetworkError(
                 "the network's outputs do not fit the detector",
-                given=_listed([_sizes(tensor.shape) for tensor in given]),
+                given=_listed([_sizes(shape) for shape in shapes]),
                 possible=_listed([f"{name} Nx{_sizes(s)}" for name, s in self.shapes.items()]),
                 next_step="give a network that was traced from this detector's part, with images "
                 f"of {_sizes(self.size)}",
             )
-        return found
+        return dict(zip(names, given, strict=True))
 
 
 class _Backbone(nn.Module):
@@ -189,5 +193,5 @@ def _sizes(numbers: Sequence[int]) -> str:
     return "x".join(str(number) for number in numbers)
 
 
-def _listed(items: Sequence[object]) -> str:
-    return ", ".join(str(item) for item in items) or "no tensors"
+def _listed(items: Sequence[str]) -> str:
+    return ", ".join(item or "no tensor" for item in items)

@@ -86,7 +86,7 @@ def test_a_finding_knows_its_unit_whatever_else_its_label_says(clock, quantile, 
     )
     readings = [make_reading("b" * 64, 2.0, seed=seed) for seed in range(3)]
     found = of(readings, limit_ms=9.0, more=[limit]).findings[-1]
-    assert (found.quantity, found.unit) == ("latency_ms", "ms")
+    assert (found.constraint.quantity, found.unit) == ("latency_ms", "ms")
     assert "3.456 ms" in found.words
 
 

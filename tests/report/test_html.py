@@ -55,7 +55,7 @@ def test_it_says_the_verdict_the_limits_and_the_winner():
     html = render(make_result())
     page = ElementTree.fromstring(html)
     title = page.find(f".//{XHTML}h1").text
-    assert title == "2.08× faster on quiet-board, 0.75 points less accurate"
+    assert title == "2.08× faster on quiet-board, accuracy −0.75 pp"
     assert "budget 2.35 ms" in html and "0.900 MB" in html
     assert "91.88 %" in html and ">delivered<" in html
     assert "b" * 64 in html
@@ -157,7 +157,7 @@ def test_engines_and_what_the_precision_costs_are_told():
     html = render(make_result())
     assert "model.engine" in html and "Orin &lt;8GB&gt;, TensorRT 10.3.0" in html
     assert "on the GPU instead of the DLA: resize" in html
-    assert "right on 91.00 % of 1000 test images" in html
+    assert "accuracy 91.00 % on the first 10 % of the test part" in html
     assert "quiet-board in fp16" in html
     old = replace(make_result(), engines=(), agreement=Agreement.from_json(OLD_AGREEMENT))
     assert "board <code>2.4e-06</code>" in render(old)
