@@ -2,7 +2,7 @@
 
 Simulated boards of 0.3 s a candidate, each a real supervisor behind a real Ray actor; only the
 timing itself is slept. Candidates are asked for as a search with enough in flight would, or by
-search methods themselves, whose accuracies are then there at once:
+search methods themselves, whose qualities are then there at once:
 
     python -m tests.benchmarks.bench_farm [--boards 1 2 4 8] [--candidates 256]
     python -m tests.benchmarks.bench_farm --search random,policy [--candidates 128]
@@ -27,15 +27,15 @@ import numpy as np
 from hwprune.board import this_machine
 from hwprune.candidate import Candidate
 from hwprune.channels.base import BaseNetwork, make_base
-from hwprune.evaluation import best_of
+from hwprune.evaluation import Evaluation, best_of, failed
 from hwprune.farm.cluster import Cluster
 from hwprune.farm.farm import Farm
 from hwprune.farm.session import Outcome
 from hwprune.farm.store import ReadingStore
+from hwprune.futures import joined
 from hwprune.progress import Silent
 from hwprune.search.evaluator import Evaluator
 from hwprune.search.methods import METHODS
-from hwprune.search.problem import Cost
 from hwprune.testing.simulated_run import JOB_S
 from hwprune.testing.synthetic_problem import SyntheticProblem
 from hwprune_device.reading import Failure, Reading
@@ -91,31 +91,24 @@ def measure(farm: Farm, count: int, in_flight: int) -> None:
 def search(farm: Farm, method: str, problem: SyntheticProblem, count: int, boards: int) -> Row:
     """Let a method search with the farm as its cost; the row but for how busy the boards were."""
 
-    def cost(candidates: Sequence[Candidate]) -> list[Future[Cost | Failure]]:
-        return [_as_cost(future) for future in farm.measure(candidates)]
+    def evaluate(candidates: Sequence[Candidate]) -> list[Future[Evaluation]]:
+        both = zip(problem.evaluate(candidates), farm.measure(candidates), strict=True)
+        return [joined(pair, _measured) for pair in both]
 
-    evaluator = Evaluator(replace(problem.search_problem(count, boards=boards), cost=cost))
+    evaluator = Evaluator(replace(problem.search_problem(count, boards=boards), evaluate=evaluate))
     began = time.monotonic()
     METHODS[method](evaluator.problem, evaluator, progress=Silent())
     wall = time.monotonic() - began
     best = best_of(evaluator.evaluations(method))
-    accuracy = problem.true_accuracy(best.candidate.widths) if best else None
-    return Row(wall_s=wall, busy_share=0.0, head_s=wall - evaluator.waited_s, best=accuracy)
+    quality = problem.true_quality(best.candidate.widths) if best else None
+    return Row(wall_s=wall, busy_share=0.0, head_s=wall - evaluator.waited_s, best=quality)
 
 
-def _as_cost(reading: Future[Outcome]) -> Future[Cost | Failure]:
-    cost: Future[Cost | Failure] = Future()
-
-    def relay(done: Future[Outcome]) -> None:
-        found = done.result()
-        if isinstance(found, Failure):
-            cost.set_result(found)
-            return
-        excess = {LABEL: found.ratio / LIMIT - 1}
-        cost.set_result(Cost(excess=excess, costs={LABEL: found.latency_ms}))
-
-    reading.add_done_callback(relay)
-    return cost
+def _measured(scored: Evaluation, found: Outcome) -> Evaluation:
+    if isinstance(found, Failure):
+        return failed(scored.candidate, found)
+    excess = {LABEL: found.ratio / LIMIT - 1}
+    return replace(scored, excess=excess, costs={LABEL: found.latency_ms})
 
 
 def run(method: str | None, boards: int, count: int, folder: Path, in_flight: int) -> Row:

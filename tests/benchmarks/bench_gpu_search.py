@@ -20,23 +20,33 @@ import argparse
 import os
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from hwprune.board import Board, this_machine
 from hwprune.candidate import Candidate, GroupChoice, SearchSpace
 from hwprune.channels.base import BaseNetwork, make_base
-from hwprune.evaluation import best_of
+from hwprune.evaluation import Evaluation, best_of, failed
 from hwprune.farm.session import BoardSession
+from hwprune.futures import joined
+from hwprune.network.execution import EXACT
+from hwprune.network.scorer import Scorer
 from hwprune.progress import Silent
+from hwprune.saliency.ranking import Ranking, rank
 from hwprune.search.evaluator import Evaluator
 from hwprune.search.methods import METHODS
-from hwprune.search.problem import Cost, SearchProblem
+from hwprune.search.problem import SearchProblem
+from hwprune.task.classification import classification
+from hwprune.task.data import Data, load_data
+from hwprune.task.task import Part
+from hwprune.task.tensors import as_tensors
 from hwprune.width_limit import group_choices
 from hwprune_device.job import CandidateJob, Job, Protocol, Target
 from hwprune_device.reading import Failure, Reading
@@ -44,13 +54,14 @@ from hwprune_device.reading import Failure, Reading
 LABEL = "latency_ms"
 QUICK = Protocol(rounds=12, max_rounds=12, timeout_s=120.0)
 FRESH = Protocol(rounds=20, max_rounds=40, timeout_s=120.0)
+PARTS: dict[Part, int] = {"calibration": 250, "heldout": 1000}
+"""Images that are taken along, by what they are for."""
 _NETWORK, _IMAGES = "network.onnx", "images.npz"
 
 
 def prepare(folder: Path, root: Path, weights: Path) -> None:
     """A ResNet-56 for CIFAR-10 with its weights, and the images that score it."""
     from hwprune.network.graph_source import load_graph
-    from hwprune.task.data import load_data
 
     source = load_graph(
         "hwprune.network.zoo:cifar_resnet56",
@@ -58,17 +69,20 @@ def prepare(folder: Path, root: Path, weights: Path) -> None:
         weights=weights,
     )
     mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-    data = load_data("torchvision:CIFAR10", root=str(root), heldout=1000, mean=mean, std=std)
-    images, labels = data.split("heldout")
+    data = load_data(
+        "torchvision:CIFAR10", root=str(root), heldout=PARTS["heldout"], mean=mean, std=std
+    )
     folder.mkdir(parents=True, exist_ok=True)
     (folder / _NETWORK).write_bytes(source.onnx)
-    half = {"calibration": data.calibration, "images": images}
-    kept = {name: values.astype(np.float16) for name, values in half.items()}
-    np.savez_compressed(folder / _IMAGES, labels=labels, **kept)
+    kept: dict[str, np.ndarray] = {}
+    for part, count in PARTS.items():
+        (images,), labels = next(iter(data.part(part).pairs(count)))
+        kept |= {part: images.half().numpy(), f"{part} labels": labels.numpy()}
+    np.savez_compressed(folder / _IMAGES, **kept)
 
 
 class Bench:
-    """A board that measures and a scorer, behind the two callables that a search sees."""
+    """A board that measures and a scorer, behind the one callable that a search sees."""
 
     def __init__(self, folder: Path, given: argparse.Namespace) -> None:
         self.base = make_base((folder / _NETWORK).read_bytes())
@@ -77,7 +91,7 @@ class Bench:
         os.sched_setaffinity(0, os.sched_getaffinity(0) - set(self._board.cores))
         self.session = BoardSession(self._board)
         self.session.open()
-        self._accuracy, self.ranking = scorer(self.base, folder)
+        self._scorer, self.ranking = scorer(self.base, folder)
         self._measuring, self._scoring = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
         self.spent = {"board": 0.0, "scoring": 0.0}
         self.limit_ms = 0.0
@@ -109,29 +123,40 @@ class Bench:
         self.spent["board"] += time.monotonic() - began
         return outcomes
 
-    def accuracy(self, candidates: Sequence[Candidate]) -> list[Future[float | Failure]]:
-        return [self._scoring.submit(self._score, c) for c in candidates]
-
-    def cost(self, candidates: Sequence[Candidate]) -> list[Future[Cost | Failure]]:
+    def evaluate(self, candidates: Sequence[Candidate]) -> list[Future[Evaluation]]:
+        """Start scoring and measuring, side by side."""
         batch = self._measuring.submit(self.measure, candidates)
-        return [_later(batch, self._cost_of, index) for index in range(len(candidates))]
+        scores = [self._scoring.submit(self.score, candidate) for candidate in candidates]
+        return [
+            joined([score, batch], partial(self._evaluation, candidate, index))
+            for index, (candidate, score) in enumerate(zip(candidates, scores, strict=True))
+        ]
+
+    def score(self, candidate: Candidate) -> float:
+        """Accuracy on the held-out images, 0..1."""
+        began = time.monotonic()
+        found = self._scorer({"widths": candidate.widths})["value"]
+        self.spent["scoring"] += time.monotonic() - began
+        return float(found)
 
     def close(self) -> None:
         self._measuring.shutdown()
         self._scoring.shutdown()
         self.session.close()
 
-    def _score(self, candidate: Candidate) -> float:
-        began = time.monotonic()
-        found = self._accuracy(candidate.widths)
-        self.spent["scoring"] += time.monotonic() - began
-        return found
-
-    def _cost_of(self, outcome: Reading | Failure) -> Cost | Failure:
+    def _evaluation(
+        self, candidate: Candidate, index: int, score: float, batch: list[Reading | Failure]
+    ) -> Evaluation:
+        outcome = batch[index]
         if isinstance(outcome, Failure):
-            return outcome
-        excess = {LABEL: outcome.latency_ms / self.limit_ms - 1}
-        return Cost(excess=excess, costs={LABEL: outcome.latency_ms})
+            return failed(candidate, outcome)
+        return Evaluation(
+            candidate=candidate,
+            score=score,
+            quality=score,
+            excess={LABEL: outcome.latency_ms / self.limit_ms - 1},
+            costs={LABEL: outcome.latency_ms},
+        )
 
 
 def gpu_board(given: argparse.Namespace) -> Board:
@@ -144,27 +169,18 @@ def gpu_board(given: argparse.Namespace) -> Board:
     return replace(this_machine(), name="gpu", target=target)
 
 
-def scorer(base: BaseNetwork, folder: Path) -> tuple[Callable[[Sequence[int]], float], Any]:
-    """Accuracy of widths, and the ranking of channels that cuts follow."""
-    import torch
-
-    from hwprune.network.execution import EXACT
-    from hwprune.network.scorer import Scorer
-    from hwprune.saliency.ranking import rank
-
+def scorer(base: BaseNetwork, folder: Path) -> tuple[Scorer, Ranking]:
+    """What scores candidates, and the ranking of channels that cuts follow."""
     torch.set_num_threads(max(1, len(os.sched_getaffinity(0))))
     found = np.load(folder / _IMAGES)
-    ranking = rank(base, None, "l1")
-    scores = Scorer(
-        base.onnx,
-        base.plan,
-        ranking.order,
-        calibration=found["calibration"].astype(np.float32),
-        images=found["images"].astype(np.float32),
-        labels=found["labels"],
-        execution=EXACT,
+    data = Data(
+        name="images",
+        parts={part: as_tensors(found[part], found[f"{part} labels"]) for part in PARTS},
+        content_hash="",
+        classes=10,
     )
-    return scores.accuracy, ranking
+    ranking, task = rank(base, None, "l1"), classification(data)
+    return Scorer(base.onnx, base.plan, ranking.order, task=task, execution=EXACT), ranking
 
 
 def problem_of(bench: Bench, evaluations: int) -> SearchProblem:
@@ -180,20 +196,17 @@ def problem_of(bench: Bench, evaluations: int) -> SearchProblem:
     )
     space = SearchSpace(groups=groups)
     whole = model.macs(base.widths)
-    accuracy = bench.accuracy([space.unpruned])[0].result()
-    assert isinstance(accuracy, float)
     return SearchProblem(
         space=space,
         features=model.features(),
         layers=model.layers(),
         harm=bench.ranking.harm(groups),
         constraints=(LABEL,),
-        accuracy=bench.accuracy,
-        cost=bench.cost,
+        evaluate=bench.evaluate,
         estimate=lambda widths: model.macs(widths) / whole,
         evaluations=evaluations,
         seed=0,
-        base_accuracy=accuracy,
+        base_quality=bench.score(space.unpruned),
     )
 
 
@@ -218,26 +231,11 @@ def contest(bench: Bench, problem: SearchProblem, methods: Sequence[str]) -> Non
         kept = "kept" if fresh.latency_ms <= bench.limit_ms else "MISSED"
         macs = problem.estimate(best.candidate.widths)
         print(
-            f"; best {best.accuracy:.2%} at {best.costs[LABEL]:.4f} ms, fresh reading "
+            f"; best {best.quality:.2%} at {best.costs[LABEL]:.4f} ms, fresh reading "
             f"{fresh.latency_ms:.4f} ms ({fresh.low_ms:.4f} to {fresh.high_ms:.4f}): {kept}; "
             f"{macs:.0%} of MACs; {len(fresh.doubts)} doubts {list(fresh.doubts)}",
             flush=True,
         )
-
-
-def _later(batch: Future[Any], change: Callable[[Any], Any], index: int) -> Future[Any]:
-    """A future of `change(result[index])`."""
-    after: Future[Any] = Future()
-
-    def relay(done: Future[Any]) -> None:
-        error = done.exception()
-        if error is not None:
-            after.set_exception(error)
-        else:
-            after.set_result(change(done.result()[index]))
-
-    batch.add_done_callback(relay)
-    return after
 
 
 def main() -> None:
@@ -260,7 +258,7 @@ def main() -> None:
         problem = problem_of(bench, given.evaluations)
         told = bench.unpruned
         print(
-            f"unpruned: {problem.base_accuracy:.2%}, {told.latency_ms:.4f} ms for a batch of "
+            f"unpruned: {problem.base_quality:.2%}, {told.latency_ms:.4f} ms for a batch of "
             f"{given.batch} ({told.clock} clock), at most {bench.limit_ms:.4f} ms; "
             f"{len(problem.space.groups)} groups; {told.conditions.get('torch_device')}",
             flush=True,

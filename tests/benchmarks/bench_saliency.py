@@ -22,7 +22,8 @@ import argparse
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,14 +32,17 @@ import torch.nn.functional as F
 
 from hwprune.channels.base import BaseNetwork, make_base
 from hwprune.network.graph_module import to_module
-from hwprune.network.scorer import Scorer, make_scorer
+from hwprune.network.scorer import Scorer
 from hwprune.network.source import load_network
 from hwprune.network.trace import trace
 from hwprune.saliency.criteria import criterion_names
 from hwprune.saliency.ranking import rank
 from hwprune.saliency.registry import Subject
-from hwprune.saliency.sample import batches
+from hwprune.saliency.sample import taught
+from hwprune.task.classification import classification
 from hwprune.task.data import Data, load_data
+from hwprune.task.items import example_of
+from hwprune.task.task import Task
 from tests.benchmarks.torch_pruning_groups import importance
 
 WEIGHTS = {"resnet20": "resnet20-12fca82f.th", "resnet56": "resnet56-4bfd9763.th"}
@@ -49,21 +53,21 @@ Order = list[np.ndarray]
 """By group, units from the most to the least important."""
 
 
-def network(name: str, data: Data) -> BaseNetwork:
+def network(name: str, task: Task) -> BaseNetwork:
     """A trained network, traced."""
     file = Path(os.environ["HWPRUNE_DATA"]) / "akamaster_resnet_cifar10" / WEIGHTS[name]
     module = load_network(f"hwprune.network.zoo:cifar_{name}", weights=file)
-    return make_base(trace(module.eval(), data.example()))
+    return make_base(trace(module.eval(), example_of(task)))
 
 
-def ours(base: BaseNetwork, data: Data) -> Iterator[tuple[str, Callable[[], Order]]]:
+def ours(base: BaseNetwork, task: Task) -> Iterator[tuple[str, Callable[[], Order]]]:
     """Every criterion that is registered."""
     for name in criterion_names():
         module = to_module(base.onnx)
-        yield name, lambda n=name, m=module: list(rank(base, data, n, module=m).order)
+        yield name, lambda n=name, m=module: list(rank(base, task, n, module=m).order)
 
 
-def theirs(base: BaseNetwork, data: Data) -> Iterator[tuple[str, Callable[[], Order]]]:
+def theirs(base: BaseNetwork, task: Task) -> Iterator[tuple[str, Callable[[], Order]]]:
     """Torch-Pruning's, if it is installed."""
     try:
         import torch_pruning as tp
@@ -77,7 +81,7 @@ def theirs(base: BaseNetwork, data: Data) -> Iterator[tuple[str, Callable[[], Or
         "Hessian, summed": tp.importance.GroupHessianImportance(),
     }
     for name, scorer in scorers.items():
-        subject = Subject(module=to_module(base.onnx), plan=base.plan, data=data, seed=0)
+        subject = Subject(module=to_module(base.onnx), plan=base.plan, task=task, seed=0)
 
         def order(n: str = name, s: object = scorer, subject: Subject = subject) -> Order:
             if n != "magnitude":
@@ -93,10 +97,10 @@ def gradients(subject: Subject, scorer: object, name: str) -> None:
     module = subject.module
     squares = {p: torch.zeros_like(p) for p in module.parameters()}
     single = name.startswith("Hessian")
-    for images, labels in batches(subject, TP_IMAGES, 1 if single else 32):
+    for inputs, labels, _ in taught(subject, TP_IMAGES, 1 if single else 32):
         if single:
             module.zero_grad()
-        F.cross_entropy(module(images), labels, reduction="sum").backward()
+        F.cross_entropy(module(*inputs), labels, reduction="sum").backward()
         if name == "Hessian":
             scorer.accumulate_grad(module)
         elif single:
@@ -107,29 +111,34 @@ def gradients(subject: Subject, scorer: object, name: str) -> None:
             p.grad = squares[p]
 
 
-def scorer_of(base: BaseNetwork, data: Data, images: int, order: Order) -> Scorer:
-    """Counts the last so many test images; the first were looked at when criteria were made."""
-    pixels, labels = (part[-images:] for part in data.split("test"))
-    plan = base.plan.to_json()
-    return make_scorer(base.onnx, plan, order, data.calibration, pixels, labels)
+def last_of_test(data: Data, images: int) -> Data:
+    """The last so many test images alone; the first were looked at when criteria were made."""
+    test = data.part("test")
+    last = test.take(np.arange(len(test))[-images:])
+    return replace(data, parts={**data.parts, "test": last})
 
 
-def unpruned(base: BaseNetwork, data: Data, images: int) -> float:
+def accuracy(scorer: Scorer, widths: Sequence[int]) -> float:
+    """Of a candidate on the test images, in percent."""
+    return 100 * scorer({"widths": widths, "part": "test"})["value"]
+
+
+def unpruned(base: BaseNetwork, task: Task) -> float:
     """Accuracy in percent of the whole network, re-calibrated like the others."""
     order = [np.arange(width) for width in base.widths]
-    return 100 * scorer_of(base, data, images, order).accuracy(base.widths)
+    return accuracy(Scorer(base.onnx, base.plan, order, task=task), base.widths)
 
 
-def row(base: BaseNetwork, data: Data, images: int, order: Callable[[], Order]) -> str:
+def row(base: BaseNetwork, task: Task, order: Callable[[], Order]) -> str:
     """Accuracies in percent at each share, and the CPU seconds that the order took."""
     began = time.process_time()
     found = order()
     took = time.process_time() - began
-    scorer = scorer_of(base, data, images, found)
+    scorer = Scorer(base.onnx, base.plan, found, task=task)
     cells = []
     for keep in KEEPS:
         widths = [max(1, round(keep * width)) for width in base.widths]
-        cells.append(f"{100 * scorer.accuracy(widths):.1f}")
+        cells.append(f"{accuracy(scorer, widths):.1f}")
     return f"{' | '.join(cells)} | {took:.1f}"
 
 
@@ -144,19 +153,20 @@ def main() -> None:
     torch.set_num_threads(1)
     mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
     data = load_data("torchvision:CIFAR10", root=given.root, mean=mean, std=std)
+    task = classification(last_of_test(data, given.images))
     error = 100 * math.sqrt(0.25 / given.images)
     for name in given.networks:
-        base = network(name, data)
-        whole = unpruned(base, data, given.images)
+        base = network(name, task)
+        whole = unpruned(base, task)
         print(f"\n{name}, unpruned {whole:.1f} %, {given.images} test images", end="")
         print(f", standard error at most {error:.1f} points")
         print(f"| criterion | {' | '.join(f'{k:.0%}' for k in KEEPS)} | CPU s |")
         print("|---" * (len(KEEPS) + 2) + "|")
-        for rows in (ours(base, data), theirs(base, data)):
+        for rows in (ours(base, task), theirs(base, task)):
             for said, order in rows:
                 if given.only and said not in given.only:
                     continue
-                print(f"| {said} | {row(base, data, given.images, order)} |", flush=True)
+                print(f"| {said} | {row(base, task, order)} |", flush=True)
 
 
 if __name__ == "__main__":

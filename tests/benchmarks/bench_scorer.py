@@ -12,22 +12,25 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from hwprune.network.split import Split
 from torch import fx, nn
 
 from hwprune.channels.base import BaseNetwork, make_base
 from hwprune.finetune.training import Training
-from hwprune.network.execution import Execution, best_execution
+from hwprune.network.execution import Execution
 from hwprune.network.graph_module import to_module
-from hwprune.network.scorer import BATCH, Scorer
+from hwprune.network.scorer import Scorer
 from hwprune.network.source import load_network
 from hwprune.network.trace import trace
 from hwprune.recipe import Recipe
+from hwprune.task.classification import classification
 from hwprune.task.data import Data
+from hwprune.task.supervised import BATCH
+from hwprune.task.tensors import Normalisation, Tensors
 from hwprune_device.cut import Cutter
 from hwprune_device.torch_graph.folding import fold_batchnorm
 
@@ -64,7 +67,7 @@ def forward_rates(model: bytes, images: torch.Tensor) -> dict[str, float]:
         module = execution.place(to_module(model))
         if fold and isinstance(module, fx.GraphModule):
             fold_batchnorm(module)
-        placed = execution.images(images)
+        (placed,) = execution.inputs([images])
         work = lambda m=module, x=placed: forward(m, x)  # noqa: E731
         rates[name] = images_per_s(work, len(images))
     return rates
@@ -72,47 +75,42 @@ def forward_rates(model: bytes, images: torch.Tensor) -> dict[str, float]:
 
 def training_rates(model: bytes, data: Data) -> dict[str, float]:
     """Training by number type, with the trainer's own loop."""
-    rates = {}
+    rates, task = {}, classification(data)
     for name, bf16 in (("training fp32", False), ("training bf16", True)):
         recipe = Recipe(batch_size=125, bf16=bf16)
         with tempfile.TemporaryDirectory() as folder:
-            training = Training(to_module(model).train(), data, recipe, folder=Path(folder))
+            training = Training(to_module(model).train(), task, recipe, folder=Path(folder))
             work = lambda t=training: t.run_epoch(lambda: None)  # noqa: E731
-            rates[name] = images_per_s(work, len(data.train), rounds=1)
+            rates[name] = images_per_s(work, IMAGES, rounds=1)
     return rates
 
 
 def scoring_s(base: BaseNetwork, widths: list[int], data: Data) -> float:
     """CPU seconds to score one candidate: 250 images to re-calibrate, 1,000 held-out."""
-    images = np.random.default_rng(0).standard_normal((1000, *data.input_shape), np.float32)
-    scorer = Scorer(
-        base.onnx,
-        base.plan,
-        [np.arange(width) for width in base.plan.widths],
-        calibration=data.calibration,
-        images=images,
-        labels=np.zeros(1000, np.int64),
-        execution=best_execution(),
-    )
-    scorer(widths)
+    heldout = data.part("train").take(np.arange(1000) % IMAGES)
+    task = classification(replace(data, parts={**data.parts, "heldout": heldout}))
+    order = [np.arange(width) for width in base.plan.widths]
+    # The first warms up; it remembers what it scored, so another is timed.
+    first, timed = (Scorer(base.onnx, base.plan, order, task=task) for _ in range(2))
+    first({"widths": widths})
     began = time.process_time_ns()
-    scorer(widths)
+    timed({"widths": widths})
     return (time.process_time_ns() - began) / 1e9
 
 
 def noise(count: int) -> Data:
     """Random images: what runs does not depend on what they show."""
-    pixels = torch.randint(0, 256, (count, 3, 32, 32), dtype=torch.uint8)
-    split = Split(images=pixels, labels=torch.arange(count) % 10)
-    few = Split(images=pixels[:2], labels=split.labels[:2])
+    images = Tensors(
+        inputs=(torch.randint(0, 256, (count, 3, 32, 32), dtype=torch.uint8),),
+        targets=torch.arange(count) % 10,
+        normalise=Normalisation(mean=(0.5,) * 3, std=(0.25,) * 3),
+        augment="crop-flip",
+    )
     return Data(
         name="noise",
-        classes=10,
-        mean=(0.5,) * 3,
-        std=(0.25,) * 3,
-        augment="crop-flip",
-        splits={"train": split, "calibration": split, "heldout": few},
+        parts={"train": images, "calibration": images, "heldout": images.take(range(2))},
         content_hash="noise",
+        classes=10,
     )
 
 
@@ -122,11 +120,12 @@ def main(names: list[str]) -> None:
     for name in names:
         data = noise(IMAGES)
         module = load_network(f"hwprune.network.zoo:{name}", num_classes=10)
-        base = make_base(trace(module, data.example()))
+        images = torch.cat([inputs for (inputs,) in data.inputs("train")])
+        base = make_base(trace(module, data.example))
         half = [max(1, width // 2) for width in base.plan.widths]
         for label, widths in (("whole", list(base.plan.widths)), ("half", half)):
             model = Cutter(base.onnx, base.plan).cut_to(widths)
-            rates = forward_rates(model, data.inputs("train")) | training_rates(model, data)
+            rates = forward_rates(model, images) | training_rates(model, data)
             first = next(iter(rates.values()))
             print(f"{name}, {label}: scored in {scoring_s(base, widths, data):.2f} s of CPU")
             for way, rate in rates.items():

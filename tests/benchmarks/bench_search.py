@@ -3,7 +3,7 @@
     python tests/benchmarks/bench_search.py --groups 20 32 56 --evaluations 100 200 300 --seeds 10
     python tests/benchmarks/bench_search.py --groups 20 --boards 1 8
 
-The gap is true accuracy of the optimum less true (noise-free) accuracy of the candidate that the
+The gap is true quality of the optimum less true (noise-free) quality of the candidate that the
 method would deliver, in points; the best *measured* feasible one, so a method pays for believing
 noise.
 
@@ -50,8 +50,8 @@ def run_one(
     if best is None:
         return float("nan"), float("nan"), seconds
     widths = best.candidate.widths
-    optimum = synthetic.true_accuracy(synthetic.optimum().widths)
-    gap = 100 * (optimum - synthetic.true_accuracy(widths))
+    optimum = synthetic.true_quality(synthetic.optimum().widths)
+    gap = 100 * (optimum - synthetic.true_quality(widths))
     return gap, 100 * synthetic.true_excess(widths), seconds
 
 
@@ -65,11 +65,11 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--accuracy-noise", type=float, default=Difficulty().accuracy_noise)
+    parser.add_argument("--quality-noise", type=float, default=Difficulty().quality_noise)
     parser.add_argument("--interaction", type=float, default=Difficulty().interaction)
     parser.add_argument("--set", nargs="*", default=[], help="policy settings, as name=number")
     given = parser.parse_args()
-    difficulty = Difficulty(accuracy_noise=given.accuracy_noise, interaction=given.interaction)
+    difficulty = Difficulty(quality_noise=given.quality_noise, interaction=given.interaction)
     settings = {k: float(v) if "." in v else int(v) for k, v in (s.split("=") for s in given.set)}
     seeds = range(given.first_seed, given.first_seed + given.seeds)
     problems = [(g, e) for g in given.groups for e in given.evaluations]

@@ -4,7 +4,7 @@
 
 Takes every candidate that the run measured and scored, learns from some of them drawn at random,
 and predicts the rest. Errors of cost are in percent of the limit; those of loss are in
--log(accuracy / base accuracy).
+-log(quality / best quality). Candidates that were scored on a share of the items are among them.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import numpy as np
 from hwprune.candidate import GroupChoice, SearchSpace
 from hwprune.channels.base import BaseNetwork, make_base
 from hwprune.report.result import read_result
+from hwprune.run_book import RunBook
 from hwprune.saliency.ranking import Ranking
 from hwprune.search.cost_table import CostTable
 from hwprune.search.loss_table import LossTable
@@ -73,16 +74,15 @@ def report(name: str, predictors: dict[str, Predictor], target: np.ndarray) -> N
 
 def main(folder: Path) -> None:
     """Print one row a table and a number of candidates learned from."""
-    steps = json.loads((folder / "steps.json").read_text())["steps"]
-    base = make_base(
-        (folder / "base" / "model.onnx").read_bytes(), ignore=steps["trace"]["ignore"]
-    )
-    ranking = Ranking.from_json(json.loads(next(folder.glob("base/ranking-*.json")).read_text()))
     result = read_result(folder / "result.json")
+    traced = RunBook(folder).step("trace")
+    base = make_base((folder / "base" / "model.onnx").read_bytes(), ignore=traced["ignore"])
+    ranking = Ranking.from_json(json.loads(next(folder.glob("base/ranking-*.json")).read_text()))
     good = {e.candidate: e for e in result.evaluations if e.failure is None and e.costs}
     widths = np.array([c.widths for c in good])
     used = np.array([1 + e.worst_excess for e in good.values()])
-    accuracy = np.array([e.accuracy or 0.0 for e in good.values()])
+    quality = np.array([e.quality or 0.0 for e in good.values()])
+    estimates = sum(e.share < 1.0 for e in good.values())
     space = SearchSpace(
         groups=tuple(
             GroupChoice(
@@ -91,7 +91,7 @@ def main(folder: Path) -> None:
             for g, column in zip(base.plan.groups, widths.T, strict=True)
         )
     )
-    whole = float(accuracy.max())
+    whole = float(quality.max())
 
     def costs(known: np.ndarray, asked: np.ndarray) -> np.ndarray:
         table = CostTable(base.cost_model.layers(), base.widths)
@@ -100,14 +100,13 @@ def main(folder: Path) -> None:
 
     def losses(known: np.ndarray, asked: np.ndarray) -> np.ndarray:
         table = LossTable(space.groups, ranking.harm(space.groups), whole)
-        table.fit(widths[known], accuracy[known])
+        table.fit(widths[known], quality[known])
         return table.predict(widths[asked])
 
-    loss = -np.log(np.clip(accuracy, 0.03, 1) / whole)
+    loss = -np.log(np.clip(quality, 0.03, 1) / whole)
     rows = simple_rows(base, widths)
-    print(
-        f"{len(good)} candidates\n| table | learned from | predictor | error | rank correlation |"
-    )
+    print(f"{len(good)} candidates, {estimates} scored on a share of the items")
+    print("| table | learned from | predictor | error | rank correlation |")
     print("|---|---|---|---|---|")
     report("cost", {"plain regression": plain(rows, used), "cost table": costs}, used)
     report("loss", {"plain regression": plain(rows, loss), "loss table": losses}, loss)
