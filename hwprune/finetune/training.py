@@ -8,6 +8,7 @@ import random
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,8 @@ class Training:
         # A user's own training function knows nothing of the average.
         decay = None if task.train else recipe.ema_decay
         self._average = None if decay is None else WeightAverage(module, decay)
+        # Weights in bf16 are faster than autocast, and not every graph bears them.
+        self._of_teacher = replace(self.execution, bf16=self.execution.bf16 and task.bf16)
         self._imitated = 1.0 if task.loss is None else recipe.distillation
         taught = teacher is not None and self._imitated > 0
         if teacher is None and task.loss is None and task.train is None:
@@ -96,7 +99,7 @@ class Training:
 
     def _placed_teacher(self, teacher: nn.Module) -> nn.Module:
         """A copy that only infers, as fast as it can: it runs at every step."""
-        copied = self.execution.place(copy.deepcopy(teacher)).eval()
+        copied = self._of_teacher.place(copy.deepcopy(teacher)).eval()
         if isinstance(copied, fx.GraphModule):
             fold_batchnorm(copied)
         return copied
@@ -192,15 +195,15 @@ class Training:
 
     def _step(self, given: Any, targets: Any) -> torch.Tensor:
         device = self.execution.device
-        placed = self.execution.inputs(as_inputs(given))
+        inputs = replace(self.execution, bf16=False).inputs(as_inputs(given))
+        autocast = torch.autocast(device, torch.bfloat16, enabled=self.execution.bf16)
         taught = None
         if self._teacher is not None:
-            with torch.inference_mode():
-                taught = self._teacher(*placed)
+            with torch.inference_mode(), autocast:
+                taught = self._teacher(*self._of_teacher.inputs(inputs))
             # An inference tensor may not be saved for backward, its clone may.
             taught = torch.utils._pytree.tree_map(torch.clone, taught)
-        inputs = tuple(v.float() if v.is_floating_point() else v for v in placed)
-        with torch.autocast(device, torch.bfloat16, enabled=self.execution.bf16):
+        with autocast:
             outputs = self.module(*inputs)
         loss = self._loss(outputs, _on(targets, device), taught)
         self._optimizer.zero_grad(set_to_none=True)

@@ -17,7 +17,7 @@ from hwprune.network.graph_module import to_module
 from hwprune.network.recalibration import batches_of, recalibrate
 from hwprune.network.replay import Replay
 from hwprune.task.agreement import completed
-from hwprune.task.items import first_items
+from hwprune.task.items import example_of, first_items
 from hwprune.task.scoring import score_of
 from hwprune.task.task import Part, Remake, Task
 from hwprune_device.cut import Cutter
@@ -48,10 +48,10 @@ class Scorer:
         task: Task,
         execution: Execution | None = None,
     ) -> None:
-        self.execution = execution or best_execution(None if task.bf16 else False)
         self._task = task
         self._cutter = Cutter(base, plan)
         self._order = [np.asarray(units) for units in order]
+        self.execution = execution or _bearable(base, task)
         known = first_items(task.inputs("calibration", task.calibration), task.calibration)
         self._calibration = batches_of(map(self.execution.inputs, known))
         self._recent: OrderedDict[tuple[int, ...], Replay] = OrderedDict()
@@ -91,6 +91,18 @@ class Scorer:
                 self._recent.popitem(last=False)
         self._recent.move_to_end(widths)
         return self._recent[widths]
+
+
+def _bearable(base: bytes, task: Task) -> Execution:
+    """The fastest execution in which the network runs: some graphs mix number types with bf16."""
+    fast = best_execution(None if task.bf16 else False)
+    if not fast.bf16:
+        return fast
+    try:
+        fast.run(fast.place(to_module(base)))(*example_of(task))
+    except RuntimeError:
+        return best_execution(bf16=False)
+    return fast
 
 
 def make_scorer(

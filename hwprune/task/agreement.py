@@ -1,8 +1,9 @@
 """Agreement with the unpruned network: score and loss of tasks that have none of their own.
 
 Each output is compared by what it holds. Scores of classes: the share of items (and positions) for
-which both networks name the same class. Other values: 1 less the relative error, the root mean
-square of the difference as a share of the standard deviation of the unpruned network's values.
+which both networks name the same class. Other values: 1 / (1 + relative error), the error being
+the root mean square of the difference as a share of the standard deviation of the unpruned
+network's values. It never ends: right after a cut errors are often above 1.
 The score is that of the worst output.
 """
 
@@ -80,7 +81,7 @@ class Agreement:
         means = [float(column.mean()) for column in by_output]
         worst = int(np.argmin(means))
         words = [
-            f"{name}: {'same class' if kind == 'classes' else '1 − relative error'}"
+            f"{name}: {'same class' if kind == 'classes' else '1 / (1 + relative error)'}"
             for name, kind in zip(self.names, self.kinds, strict=True)
         ]
         order = np.argsort(means)
@@ -130,7 +131,7 @@ def _agreement(
         same = given.argmax(1) == wanted.argmax(1)
         return same.double().reshape(len(same), -1).mean(1)
     error = (given - wanted).reshape(len(given), -1).double().square().mean(1).sqrt()
-    return (1.0 - error / spread).clamp(0.0, 1.0)
+    return 1.0 / (1.0 + error / spread)
 
 
 def imitation_loss(
