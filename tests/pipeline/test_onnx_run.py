@@ -66,7 +66,7 @@ def test_an_onnx_file_is_pruned_without_any_training_code(tmp_path):
     rows = {row["name"]: row for row in result["rows"]}
     found = rows["hwprune"]
     assert found["params"] < 0.9 * rows["unpruned"]["params"]
-    assert found["accuracy_test"] > found["accuracy_heldout_before_finetune"] + 0.1
+    assert found["score_test"] > found["score_heldout_before_finetune"] + 0.1
     with torch.inference_mode():
         assert hwprune.load(run)(digit_example()).shape == (1, 10)
 
@@ -77,5 +77,5 @@ def test_a_training_that_spoils_the_network_is_not_delivered_and_said(tmp_path):
     """A learning rate far too high."""
     _, result = _pruned(tmp_path, "epochs = 1\nlr = 2.0")
     found = next(row for row in result["rows"] if row["name"] == "hwprune")
-    assert found["accuracy_test"] > found["accuracy_heldout_before_finetune"] - 0.1
+    assert found["score_test"] > found["score_heldout_before_finetune"] - 0.1
     assert any("fine-tuning made hwprune worse" in doubt for doubt in result["doubts"])

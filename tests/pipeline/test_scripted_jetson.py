@@ -95,8 +95,8 @@ def test_a_network_is_pruned_for_a_jetson_and_its_engine_is_delivered(tmp_path: 
     check_engine(run, release="11.4", precision="fp16", error=1e-2)
     (agreement,) = run.printed["agreement"]["boards"]
     assert 0 < agreement["error"] <= agreement["tolerance"] == 1e-2
-    assert agreement["images"] == 360
-    assert agreement["accuracy"] == pytest.approx(agreement["accuracy_fp32"], abs=0.01)
+    assert agreement["share"] == 1.0
+    assert agreement["score"] == pytest.approx(agreement["score_fp32"], abs=0.01)
     report = (run.folder / "report.html").read_text()
     for part in ("model.engine", "Orin, TensorRT 11.4", "latency_ms (device)", "orin in fp16"):
         assert part in report
@@ -112,7 +112,7 @@ def test_int8_is_delivered_with_the_ranges_of_real_images(tmp_path: Path, releas
     check_engine(run, release=release, precision="int8", error=0.1)
     (agreement,) = run.printed["agreement"]["boards"]
     assert 0 < agreement["error"] <= agreement["tolerance"] == 0.1
-    assert agreement["accuracy"] == pytest.approx(agreement["accuracy_fp32"], abs=0.03)
+    assert agreement["score"] == pytest.approx(agreement["score_fp32"], abs=0.03)
     quantised = (run.folder / "model.int8.onnx").read_bytes()
     (found,) = OnnxRuntime().run_network(quantised, [images(4)])
     (wanted,) = OnnxRuntime().run_network((run.folder / "model.onnx").read_bytes(), [images(4)])
@@ -141,4 +141,4 @@ def test_of_two_kinds_each_has_the_engine_that_its_boards_build(tmp_path: Path):
     assert (tmp_path / "run" / "model-orin.engine").is_file()
     boards = {b["kind"]: b for b in json.loads(done.stdout)["agreement"]["boards"]}
     assert boards["this-machine"]["precision"] == "fp32"
-    assert boards["this-machine"]["accuracy"] is None
+    assert boards["this-machine"]["score"] is None
