@@ -96,7 +96,7 @@ def test_classes_of_positions_count_position_by_position():
 
 
 def test_a_share_is_a_prefix():
-    teacher, task = two()
+    _, task = two()
     other = inferred(Two(1))
     whole = task.score(other, "heldout", 1.0)
     for share, count in ((0.5, 30), (0.3, 18), (1e-9, 1)):

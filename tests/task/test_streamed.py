@@ -80,7 +80,7 @@ def test_weights_that_are_not_there_are_refused(tree, weights):
 def test_mean_and_spread_of_the_wish_are_taken_out(tree):
     plain = images_of(loaded(tree, mean=(0.0,) * 3, std=(1.0,) * 3), "test")
     found = images_of(loaded(tree, mean=(0.5,) * 3, std=(0.25,) * 3), "test")
-    assert 0 <= plain.min() and plain.max() <= 1
+    assert plain.min() >= 0 and plain.max() <= 1
     assert torch.allclose(found, (plain - 0.5) / 0.25, atol=1e-5)
 
 
