@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 
@@ -21,11 +22,13 @@ class Floor:
     def of(self, metric: Metric, unpruned: float) -> float:
         """The score that the delivered network must reach.
 
-        Where lower is better, 98 % allows what is 1/0.98 of the unpruned network's.
+        Where lower is better, 98 % allows what is 1/0.98 of the unpruned network's; so it does
+        where higher is better and the score is below 0, such as a log-likelihood.
         """
         if not self.relative:
             return self.at_least
-        return unpruned * self.at_least if metric.higher_is_better else unpruned / self.at_least
+        towards_zero = metric.higher_is_better == (unpruned >= 0)
+        return unpruned * self.at_least if towards_zero else unpruned / self.at_least
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,24 +50,27 @@ def parse_floor(text: str | float) -> Floor | None:
     """A floor from "98 %" of the unpruned score, or a number; None for nothing.
 
     Raises:
-        DeploymentError: it is neither.
+        DeploymentError: it is neither, or no finite number, or 0 %.
     """
     if text == "":
         return None
-    if isinstance(text, int | float):
-        return Floor(at_least=float(text))
-    share = _SHARE.match(text)
+    share = _SHARE.match(text) if isinstance(text, str) else None
     try:
-        if share:
-            return Floor(at_least=float(share.group(1)) / 100, relative=True)
-        return Floor(at_least=float(text))
+        number = float(share.group(1)) / 100 if share else float(text)
     except ValueError:
+        number = math.nan
+    # Every score would reach NaN, and 0 % of a score tells nothing.
+    if isinstance(text, bool) or not math.isfinite(number) or (share and number == 0):
         raise DeploymentError(
-            "at_least cannot be read", given=text, possible='"98 %" of the unpruned score, or 0.85'
-        ) from None
+            "at_least cannot be read",
+            given=str(text),
+            possible='"98 %" of the unpruned score, or 0.85',
+        )
+    return Floor(at_least=number, relative=share is not None)
 
 
 def judge(floor: Floor, metric: Metric, *, unpruned: float, delivered: float) -> FloorFinding:
     """Hold a delivered network's score against the floor."""
     limit = floor.of(metric, unpruned)
-    return FloorFinding(floor=limit, score=delivered, reached=not metric.better(limit, delivered))
+    reached = delivered == limit or metric.better(delivered, limit)
+    return FloorFinding(floor=limit, score=delivered, reached=reached)

@@ -154,7 +154,7 @@ def _task(
         task = load_task(TaskWish(), wish).task
     own = {name: function for name, function in functions.items() if function is not None}
     if task is None or own or inputs is not None:
-        task = task_of_functions(task, inputs, own, example)
+        task = task_of_functions(task, inputs, own, example, metric)
     return task if metric is None else replace(task, metric=metric)
 
 

@@ -32,7 +32,8 @@ def wish_of_model(
         images: `mean`, `std` and `layout` of image files.
 
     Raises:
-        DeploymentError: nothing to feed it with, no limit, or numbers that are none.
+        DeploymentError: nothing to feed it with, or two things; no limit, or numbers that are
+            none.
     """
     budget = {quantity: limit for quantity, limit in limits.items() if limit}
     if not inputs and not data:
@@ -42,17 +43,24 @@ def wish_of_model(
             possible="--inputs 'frames/*.png', --data SOURCE, or a deployment file (.toml)",
             next_step=f"hwprune prune {model} --inputs 'frames/*.png' --latency '50 %'",
         )
+    if inputs and data:
+        raise DeploymentError(
+            "inputs and data say twice what the network is fed",
+            given=f"--inputs {inputs} --data {data}",
+            possible="one of them: --data has labels, --inputs has none",
+        )
     if not budget:
         raise DeploymentError(
             "no limit is given", given=model, possible="--latency '8 ms', --latency '50 %'"
         )
     task: dict[str, Any] = {"inputs": inputs} if inputs else {}
-    task |= {key: _numbers(key, images[key]) for key in ("mean", "std") if images[key]}
-    task |= {"layout": images["layout"]} if images["layout"] else {}
+    pixels = {key: _numbers(key, images[key]) for key in ("mean", "std") if images[key]}
+    if inputs:
+        task |= pixels | ({"layout": images["layout"]} if images["layout"] else {})
     task |= {"at_least": _number_or_text(at_least)} if at_least else {}
     network: dict[str, Any] = {"source": model, "trained": True}
     if shape:
-        network["input"] = [int(size) for size in _numbers("input", shape.replace("x", ","))]
+        network["input"] = _sizes(shape)
     wish: dict[str, Any] = {
         "network": network,
         "task": task,
@@ -61,7 +69,17 @@ def wish_of_model(
     }
     if inputs:
         wish["finetune"] = dict(IMITATION)
-    return wish | ({"data": {"source": data}} if data else {})
+    return wish | ({"data": {"source": data, **pixels}} if data else {})
+
+
+def _sizes(text: str) -> list[int]:
+    try:
+        sizes = [int(part) for part in text.split("x")]
+    except ValueError:
+        sizes = []
+    if not sizes or min(sizes) < 1:
+        raise DeploymentError("--input is no shape", given=text, possible="1x3x224x224")
+    return sizes
 
 
 def _numbers(key: str, text: str) -> list[float]:

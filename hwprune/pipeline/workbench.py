@@ -10,7 +10,7 @@ from typing import Any
 
 from hwprune.budget import Budget, Footprint
 from hwprune.candidate import Candidate
-from hwprune.errors import BoardError, BudgetError
+from hwprune.errors import BoardError, BudgetError, InputError
 from hwprune.evaluation import Evaluation, failed
 from hwprune.farm.cluster import Cluster
 from hwprune.farm.fleet import Fleet, Outcomes
@@ -189,10 +189,19 @@ class Workbench:
 
         Raises:
             BoardError: it could not be scored.
+            InputError: its score is none that the metric can have.
         """
         found = self.score(self.prepared.space.unpruned)
         if isinstance(found, Failure):
             raise unscored(found)
+        metric = self.prepared.task.metric
+        if metric.is_share and not 0.0 <= found.value <= 1.0:
+            raise InputError(
+                "the unpruned network's score is no share of 1",
+                given=f"{metric.name} {found.value:g}",
+                next_step="divide percentages by 100; for any other number say any_number = true "
+                "under [task], or is_share=False in a Metric",
+            )
         self._base = found
         self.scoring.start_reference(found)
 

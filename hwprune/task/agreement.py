@@ -19,6 +19,7 @@ import onnx
 import torch
 import torch.nn.functional as F
 
+from hwprune.errors import DataError
 from hwprune.metric import Metric
 from hwprune.task.items import as_inputs, first_items
 from hwprune.task.score import Score
@@ -29,6 +30,9 @@ ITEMS = 500
 """Compared at most; on so many an agreement of 95 % is known to 1 point."""
 KEPT_BYTES = 256 << 20
 """Of the unpruned network's outputs that are kept; the rest are computed again each time."""
+LEAST_SPREAD = 1e-4
+"""As a share of the values' size: float32 differs by 1e-6 of it from one order of adding up to
+another, which on an output that hardly varies is no disagreement."""
 
 
 def completed(task: Task, teacher: Run, kinds: Sequence[OutputKind], names: Sequence[str]) -> Task:
@@ -59,15 +63,21 @@ class Agreement:
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def __call__(self, run: Run, part: Part, share: float = 1.0) -> Score:
-        """The agreement on the first share of a part."""
+        """The agreement on the first share of a part.
+
+        Raises:
+            DataError: the part is empty, or not the same each time.
+        """
         with self._lock:
             taught = self._taught.get(part)
             if taught is None:
                 taught = self._taught[part] = Taught(self, part)
         count = max(1, math.ceil(share * taught.items))
         rows: list[list[torch.Tensor]] = []
-        for number, inputs in enumerate(first_items(self.inputs(part, count), count)):  # type: ignore[arg-type]
-            wanted = taught.outputs(number, inputs)
+        start = 0
+        for inputs in first_items(self.inputs(part, count), count):  # type: ignore[arg-type]
+            wanted = taught.outputs(start, inputs)
+            start += len(inputs[0])
             given = [value.float() for value in leaves_of(run(*inputs))]
             rows.append(
                 [
@@ -93,30 +103,51 @@ class Agreement:
 
 
 class Taught:
-    """What the unpruned network gives for a part: outputs by batch, and how far they spread."""
+    """What the unpruned network gives for a part: outputs by item, and how far they spread."""
 
     def __init__(self, agreement: Agreement, part: Part) -> None:
         self._teacher = agreement.teacher
-        self._kept: list[list[torch.Tensor]] = []
+        self._part = part
+        self._first: tuple[torch.Tensor, ...] = ()
         self.items = 0
+        kept: list[list[torch.Tensor]] = []
         room, moments = KEPT_BYTES, [torch.zeros(3, dtype=torch.float64) for _ in agreement.kinds]
         for inputs in first_items(agreement.inputs(part, ITEMS), ITEMS):  # type: ignore[arg-type]
             outputs = self._run(inputs)
+            self._first = self._first or tuple(values[:1].clone() for values in inputs)
             for total, values in zip(moments, outputs, strict=True):
                 wide = values.double()
                 total += torch.stack([torch.tensor(wide.numel()), wide.sum(), wide.square().sum()])
             room -= sum(values.nbytes for values in outputs)
             if room > 0:
-                self._kept.append(outputs)
+                kept.append(outputs)
             self.items += len(inputs[0])
+        if not self.items:
+            raise DataError("there are no inputs to compare networks on", given=f"part '{part}'")
+        self._kept = [torch.cat(column) for column in zip(*kept, strict=True)]
         self.spreads = [
-            float((s2 / n - (s1 / n) ** 2).clamp_min(1e-24).sqrt()) for n, s1, s2 in moments
+            math.sqrt(max(s2 / n - (s1 / n) ** 2, LEAST_SPREAD**2 * s2 / n, 1e-24))
+            for n, s1, s2 in (total.tolist() for total in moments)
         ]
 
-    def outputs(self, number: int, inputs: tuple[torch.Tensor, ...]) -> list[torch.Tensor]:
-        """Of the batch with this number; it may have been cut short."""
-        if number < len(self._kept):
-            return [values[: len(inputs[0])] for values in self._kept[number]]
+    def outputs(self, start: int, inputs: tuple[torch.Tensor, ...]) -> list[torch.Tensor]:
+        """Of the items from `start` on, however they are cut into batches.
+
+        Raises:
+            DataError: the part begins with another item than it did.
+        """
+        if start == 0 and not all(
+            torch.equal(values[:1], first)
+            for values, first in zip(inputs, self._first, strict=True)
+        ):
+            raise DataError(
+                "the inputs are not in the same order each time",
+                given=f"part '{self._part}' begins with another item than before",
+                next_step="shuffle and augment in part 'train' alone",
+            )
+        end = start + len(inputs[0])
+        if self._kept and end <= len(self._kept[0]):
+            return [values[start:end] for values in self._kept]
         return self._run(inputs)
 
     def _run(self, inputs: tuple[torch.Tensor, ...]) -> list[torch.Tensor]:
@@ -146,10 +177,16 @@ def imitation_loss(
     losses = [
         _soft(one.float(), other.float(), temperature)
         if kind == "classes"
-        else (one.float() - other.float()).square().mean() / other.float().var().clamp_min(1e-12)
+        else (one.float() - other.float()).square().mean() / _variance(other.float())
         for one, other, kind in pairs
     ]
     return torch.stack(losses).mean()
+
+
+def _variance(taught: torch.Tensor) -> torch.Tensor:
+    """Of a batch; one whose values hardly differ would make the loss as large as one likes."""
+    least = 1e-3 * taught.square().mean()
+    return taught.var(correction=0).maximum(least).clamp_min(1e-12)
 
 
 def _soft(outputs: torch.Tensor, taught: torch.Tensor, heat: float) -> torch.Tensor:
@@ -180,8 +217,9 @@ def output_kinds(model: bytes) -> tuple[OutputKind, ...]:
 def _kind(value: onnx.ValueInfoProto, makers: dict[str, onnx.NodeProto]) -> OutputKind:
     rank = len(value.type.tensor_type.shape.dim)
     node = makers.get(value.name)
-    while node is not None and node.op_type in ("Identity", "Add") and rank == 2:
-        node = next((makers[name] for name in node.input if name in makers), None)
+    while node is not None and node.op_type in ("Identity", "Cast", *(("Add",) * (rank == 2))):
+        found = (makers[name] for name in node.input if name in makers)
+        node = next((one for one in found if one.op_type != "Constant"), None)
     if node is None:
         return "values"
     if node.op_type in ("Softmax", "LogSoftmax"):

@@ -100,6 +100,14 @@ def read_data(wish: DataWish) -> Data:
     if isinstance(train, Tensors):
         found = _normalisation(train, wish.mean, wish.std)
         parts = {n: replace(p, normalise=found, augment=wish.augment) for n, p in parts.items()}  # type: ignore[type-var]
+    elif wish.augment != "none" or (
+        (wish.mean or wish.std) and not wish.source.startswith("imagefolder:")
+    ):
+        raise DataError(
+            "a Dataset that is streamed prepares and augments its items itself",
+            given=f"augment {wish.augment}, mean {list(wish.mean)}, std {list(wish.std)}",
+            next_step="leave these keys out, and do it in the Dataset",
+        )
     return Data(
         name=wish.source,
         parts=parts,

@@ -126,7 +126,22 @@ def _from_function(wish: DataWish) -> Source:
             f"{wish.source} must return two parts, train and test", given=type(parts).__name__
         )
     train, test = (_part(part, wish) for part in parts)
-    return train, test, train.targets if isinstance(train, Tensors) else train.known_targets()
+    held = _in_memory(train)
+    looked_at_last = None if held is None else _in_memory(test)
+    if held is not None and looked_at_last is not None:
+        return held, looked_at_last, held.targets
+    # Both or neither: tensors are normalised, and parts have to be alike.
+    if isinstance(train, Tensors) or isinstance(test, Tensors):
+        raise DataError(
+            "one part is arrays, the other a Dataset that is too large for memory",
+            given=wish.source,
+            possible="two Datasets of (inputs, target)",
+        )
+    return train, test, train.known_targets()
+
+
+def _in_memory(items: Tensors | Streamed) -> Tensors | None:
+    return items if isinstance(items, Tensors) else items.in_memory(IN_MEMORY_BYTES)
 
 
 def _part(part: Any, wish: DataWish) -> Tensors | Streamed:
@@ -134,14 +149,14 @@ def _part(part: Any, wish: DataWish) -> Tensors | Streamed:
         return as_tensors(*part)
     try:
         _inputs, _target = part[0]
-        items = Streamed(dataset=part, workers=wish.workers)
-    except (TypeError, ValueError, KeyError, IndexError) as error:
+        len(part)
+    except (TypeError, ValueError, KeyError, IndexError, NotImplementedError) as error:
         raise DataError(
             f"a part that {wish.source} returned cannot be read",
             given=f"{type(part).__name__}: {error}",
             possible="a Dataset of (inputs, target), or (inputs N …, targets N …)",
         ) from None
-    return items.in_memory(IN_MEMORY_BYTES) or items
+    return Streamed(dataset=part, workers=wish.workers)
 
 
 def _is_arrays(inputs: Any) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import hashlib
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -59,10 +60,12 @@ class Preparation:
 
         try:
             with Image.open(file) as image:
+                if image.mode[0] in "IF":
+                    raise ValueError("more than 8 bits a channel; give it as an .npy array")
                 height, width = self.size
                 wanted = image.convert("L" if self.channels == 1 else "RGB")
                 pixels = np.asarray(wanted.resize((width, height), Image.Resampling.BILINEAR))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, SyntaxError) as error:
             raise DataError(f"the image {file} cannot be read", given=str(error)) from None
         pixels = pixels.reshape(height, width, self.channels)
         if not self.as_bytes:
@@ -76,7 +79,7 @@ class FileInputs:
     """Inputs of a network from files, set apart into parts; `inputs` is a task's.
 
     Args:
-        pattern: one or more patterns such as `frames/*.png`.
+        pattern: such as `frames/*.png`.
         entries: what the network takes.
         apart: whether some inputs are set aside to score; else every part has all of them.
         size, mean, std, layout: as in `TaskWish`.
@@ -141,7 +144,8 @@ class FileInputs:
     @property
     def content_hash(self) -> str:
         """Of the files' names, sizes and times."""
-        told = [(str(f), f.stat().st_size, f.stat().st_mtime_ns) for f, _ in self._items]
+        files = dict.fromkeys(file for file, _ in self._items)
+        told = [(str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in files]
         return hashlib.sha256(repr(told).encode()).hexdigest()
 
     def order(self, part: Part) -> np.ndarray:
@@ -182,8 +186,21 @@ class FileInputs:
                 possible=f"{entry.name} {list(entry.shape)}, 1 or 3 channels",
             )
         as_bytes = entry.dtype == "uint8"
-        if not as_bytes and not mean and not std:
-            self.guessed.append("pixels as 0..1, no mean and spread taken out (--mean, --std)")
+        if any(len(given) not in (0, 1, channels) or 0 in std for given in (mean, std)) or (
+            as_bytes and (mean or std)
+        ):
+            raise DataError(
+                "mean and std do not fit the network's input",
+                given=f"mean {list(mean)}, std {list(std)}",
+                possible="none, for the network takes bytes as they are"
+                if as_bytes
+                else f"one number, or {channels}, for pixels in 0..1; a std is not 0",
+            )
+        if not as_bytes and not (mean and std):
+            open_ = "no mean and spread" if not mean and not std else "no mean" if std else None
+            self.guessed.append(
+                f"pixels as 0..1, {open_ or 'no spread'} taken out (--mean, --std)"
+            )
         return Preparation(
             size=own,
             channels=channels,
@@ -194,13 +211,18 @@ class FileInputs:
         )
 
     def _rows(self, file: Path) -> int:
-        """How many items a file holds; an array without a batch axis is one."""
+        """How many items a file holds; an array without a batch axis is one, or goes with all."""
         if self._prepare is not None:
             return 1
         arrays = _arrays(file)
-        entry = self._entries[0]
-        first = self._of_entry(arrays, entry, file)
-        return len(first) if first.ndim == len(entry.shape) else 1
+        found = [(self._of_entry(arrays, entry, file), entry) for entry in self._entries]
+        counts = {len(array) for array, entry in found if array.ndim == len(entry.shape)}
+        if len(counts) > 1:
+            raise DataError(
+                "the arrays in a file have different numbers of items",
+                given=f"{file}: {', '.join(f'{e.name} {len(array)}' for array, e in found)}",
+            )
+        return counts.pop() if counts else 1
 
     def _read(self, file: Path, row: int) -> tuple[np.ndarray, ...]:
         if self._prepare is not None:
@@ -259,8 +281,8 @@ def _arrays(file: Path) -> Mapping[str, Any]:
     """Arrays by name; of an .npy file the only one, which stays on disk until it is read."""
     try:
         if file.suffix.lower() == ".npy":
-            return {"": np.load(file, mmap_mode="r", allow_pickle=False)}
+            return {"": np.lib.format.open_memmap(file, mode="r")}
         with np.load(file, allow_pickle=False) as content:
             return {name: content[name] for name in content.files}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile) as error:
         raise DataError(f"no arrays can be read from {file}", given=str(error)) from None

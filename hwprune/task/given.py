@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from hwprune.metric import Metric
 from hwprune.task.items import Inputs
 from hwprune.task.load import of_function, remake_of
 from hwprune.task.task import Part, Task
@@ -19,6 +20,7 @@ def task_of_functions(
     inputs: Callable[..., Any] | Iterable[Any] | None,
     functions: Mapping[str, Callable[..., Any]],
     example: Inputs,
+    metric: Metric | None = None,
 ) -> Task:
     """A task, or none, with functions of the user's in the place of its own.
 
@@ -30,6 +32,7 @@ def task_of_functions(
             `batches`, or the example alone.
         functions: by their names in `Task`.
         example: inputs of one item.
+        metric: of the score; None: the task's.
     """
     given = inputs
     if task is None and inputs is None:
@@ -47,11 +50,18 @@ def task_of_functions(
         identity.update(values.detach().cpu().contiguous().numpy().data)
     by_name = task is None and callable(inputs) and all(names.values())
     own: dict[str, Any] = dict(functions)
+    metric = metric or made.metric
+    words: dict[str, Any] = {
+        "metric": metric.name,
+        "lower_is_better": not metric.higher_is_better,
+        "any_number": not metric.is_share,
+    }
     return replace(
         made,
         **own,
+        metric=metric,
         identity=f"{made.identity} {identity.hexdigest()}".strip(),
-        remake=remake_of(TaskWish(**names)) if by_name else None,
+        remake=remake_of(TaskWish(**names, **words)) if by_name else None,
     )
 
 

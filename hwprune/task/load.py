@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from hwprune.data_wish import DataWish
-from hwprune.errors import DeploymentError
+from hwprune.errors import DataError, DeploymentError
 from hwprune.metric import Metric
 from hwprune.task.classification import classification
 from hwprune.task.data import Data, read_data
@@ -35,6 +35,7 @@ OF_DATA: Mapping[str, Callable[..., Task]] = {
     "segmentation": segmentation,
 }
 FUNCTIONS = ("score", "inputs", "train", "loss", "batches")
+PLACES = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,21 +71,14 @@ def load_task(
         task = _of_inputs(wish, entries, guessed)
     own: dict[str, Any] = _functions(wish)
     own.pop("inputs", None)
-    if own or wish.metric:
-        # The kind alone would not make it again.
-        task = replace(task, **own, remake=None)
+    metric = _metric(task, wish)
+    if own or metric != task.metric:
+        # The kind alone would not make it again, and is not all that it is.
+        task = replace(task, **own, metric=metric, remake=None)
+        task = replace(task, identity=f"{task.identity} {_identity(task, wish)}".strip())
     if "score" in own or "loss" in own:
         # Outputs are what these functions make of them.
         task = replace(task, check=None, output_kinds=())
-    if wish.metric:
-        task = replace(
-            task,
-            metric=Metric(
-                name=wish.metric,
-                higher_is_better=not wish.lower_is_better,
-                is_share=not wish.any_number,
-            ),
-        )
     task = replace(
         task,
         calibration=wish.calibration or task.calibration,
@@ -93,6 +87,19 @@ def load_task(
     return Loaded(
         task=replace(task, remake=task.remake or remake_of(wish, data, entries)),
         guessed=tuple(guessed),
+    )
+
+
+def _metric(task: Task, wish: TaskWish) -> Metric:
+    """The task's, as far as the wish does not say otherwise.
+
+    A score function of the wish's own is not measured as the kind that it replaces.
+    """
+    known = Metric(name="score") if wish.score and not wish.source else task.metric
+    return Metric(
+        name=wish.metric or known.name,
+        higher_is_better=known.higher_is_better and not wish.lower_is_better,
+        is_share=known.is_share and not wish.any_number,
     )
 
 
@@ -107,12 +114,13 @@ def _of_source(source: str) -> Task:
 
 def _of_data(wish: TaskWish, data: DataWish | Data, guessed: list[str]) -> Task:
     given = data if isinstance(data, Data) else read_data(data)
-    if not wish.kind and (wish.score or wish.loss):
+    calibration = wish.calibration or (data.calibration if isinstance(data, DataWish) else 250)
+    if wish.kind == "imitation" or (not wish.kind and (wish.score or wish.loss)):
         return Task(
-            name=given.name,
+            name=wish.kind or given.name,
             inputs=given.inputs,
             batches=given.pairs,
-            calibration=data.calibration if isinstance(data, DataWish) else 250,
+            calibration=calibration,
             classes=given.classes,
             identity=given.content_hash,
         )
@@ -125,7 +133,6 @@ def _of_data(wish: TaskWish, data: DataWish | Data, guessed: list[str]) -> Task:
             given=f"targets of type {type(given.targets).__name__}",
             possible=f"[task] kind = {', '.join(KINDS)}, or [task] source or score and loss",
         )
-    calibration = data.calibration if isinstance(data, DataWish) else 250
     tensors = all(isinstance(items, Tensors) for items in given.parts.values())
     return OF_DATA[kind](
         given,
@@ -167,20 +174,27 @@ def _of_inputs(wish: TaskWish, entries: Sequence[InputShape], guessed: list[str]
         layout=wish.layout,
     )
     guessed += files.guessed
-    return Task(name="imitation", inputs=files.inputs, batches=files.pairs)
+    told = hashlib.sha256(repr(wish).encode()).hexdigest()
+    return Task(
+        name="imitation",
+        inputs=files.inputs,
+        batches=files.pairs,
+        identity=f"imitation {told} {files.content_hash}",
+    )
 
 
 def of_function(function: Callable[..., Any] | Iterable[Any], *, name: str = "inputs") -> Task:
     """The task of a function `inputs(part, count)`, or of a list of batches.
 
-    A function that does not ask for the part, and a list, are set apart batch by batch: of four
-    batches one scores, one is looked at last, and two teach.
+    A function that takes nothing, and a list, are set apart batch by batch: of four batches one
+    scores, one is looked at last, and two teach.
     """
     if not callable(function):
         rows = list(function)
         return Task(name=name, inputs=_dealt(lambda: rows))
     parameters = inspect.signature(function).parameters
-    if len(parameters) >= 1 and next(iter(parameters)) == "part":
+    needed = any(p.default is p.empty and p.kind in PLACES for p in parameters.values())
+    if needed or "part" in parameters:
         return Task(name=name, inputs=lambda part, count: call_with(function, part, count))
     return Task(name=name, inputs=_dealt(lambda: call_with(function)))
 
@@ -190,7 +204,16 @@ def _dealt(batches: Callable[[], Iterable[Any]]) -> Callable[[Part, int], Iterab
 
     def inputs(part: Part, count: int) -> Iterable[Any]:
         chosen = (b for number, b in enumerate(batches()) if number % 4 in places[part])
-        yield from first_items(chosen, count)
+        given = 0
+        for inputs in first_items(chosen, count):
+            given += len(inputs[0])
+            yield inputs
+        if not given:
+            raise DataError(
+                f"too few batches of inputs: none is left for part '{part}'",
+                possible="3 or more, of which one scores, one is looked at last, and the rest "
+                "teach; or inputs(part, count), which sets them apart itself",
+            )
 
     return inputs
 

@@ -7,6 +7,8 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+
 from hwprune.errors import InputError
 from hwprune.task.score import Score
 from hwprune.task.task import Part, Run, Task
@@ -42,15 +44,15 @@ def score_of(task: Task, run: Run, part: Part, share: float = 1.0) -> Score:
 
 
 def _as_score(found: Any, task: Task) -> Score:
-    if isinstance(found, Score):
-        return found
-    if isinstance(found, Mapping) and found:
-        numbers = {str(name): float(value) for name, value in found.items()}
-        first = task.metric.name if task.metric.name in numbers else next(iter(numbers))
-        return Score(value=numbers.pop(first), others=numbers)
     try:
+        if isinstance(found, Score):
+            return _plain(found)
+        if isinstance(found, Mapping) and found:
+            numbers = {str(name): float(value) for name, value in found.items()}
+            first = task.metric.name if task.metric.name in numbers else next(iter(numbers))
+            return Score(value=numbers.pop(first), others=numbers)
         return Score(value=float(found))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RuntimeError):  # torch raises the last
         raise InputError(
             f"the score function of '{task.name}' gave no number",
             given=f"{type(found).__name__}: {found!r}"[:200],
@@ -58,11 +60,21 @@ def _as_score(found: Any, task: Task) -> Score:
         ) from None
 
 
+def _plain(score: Score) -> Score:
+    """The same in Python's and NumPy's own numbers, whatever tensors the user put in."""
+    items = None if score.items is None else np.asarray(score.items, np.float32).reshape(-1)
+    others = {str(name): float(value) for name, value in score.others.items()}
+    return Score(value=float(score.value), others=others, items=items)
+
+
 def takes_share(score: Callable[..., Any] | None) -> bool:
     """Whether a score function can be asked for a share of a part."""
     if score is None:
         return False
     try:
-        return len(inspect.signature(score).parameters) >= 3
+        parameters = inspect.signature(score).parameters.values()
     except ValueError:  # built-in callables have no signature
         return False
+    if any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        return True
+    return sum(p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters) >= 3

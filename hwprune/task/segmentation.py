@@ -31,6 +31,13 @@ def segmentation(
                 given=f"output {shape or type(outputs).__name__}, masks {masks}",
                 possible="one tensor of N x classes x H x W scores, H and W those of the masks",
             )
+        least, most = int(data.targets.min()), int(data.targets.max())
+        if least < 0 or most >= max(2, shape[1]):
+            raise NetworkError(
+                "the masks name classes that the network does not score",
+                given=f"classes {least} to {most}, output {shape}",
+                possible=f"0 to {max(2, shape[1]) - 1}; masks of 0 and 255 become 0 and 1",
+            )
 
     return supervised(
         data,

@@ -16,10 +16,11 @@ from torch.utils.data import default_collate as collate
 from hwprune.data_wish import DataWish
 from hwprune.errors import DataError
 from hwprune.task.items import Pair, as_inputs
-from hwprune.task.tensors import Tensors, as_tensors
+from hwprune.task.tensors import Tensors, as_tensors, plain_targets
 
 KEPT_BYTES = 384 << 20
-"""Of batches that are kept decoded for the next pass: candidates are scored on the same ones."""
+"""Of a part's batches, of all sizes together, that are kept decoded for the next pass: candidates
+are scored on the same ones."""
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -57,6 +58,7 @@ class Streamed:
         found = self.targets if self.targets is not None else _told(self.dataset)
         if found is None:
             return torch.zeros(len(self), 1)
+        found = plain_targets(found)
         return found if self.indices is None else found[torch.from_numpy(self.indices)]
 
     def in_memory(self, limit_bytes: int) -> Tensors | None:
@@ -106,7 +108,8 @@ class _Kept:
         done = len(kept) * self._size
         if done >= len(self._items):
             return
-        room = KEPT_BYTES - sum(map(_bytes, kept))
+        with self._items._lock:
+            room = KEPT_BYTES - sum(_bytes(p) for ps in self._items._kept.values() for p in ps)
         rest = self._items.take(np.arange(done, len(self._items)))
         for number, pair in enumerate(
             rest._loader(self._size, training=False), done // self._size
@@ -196,9 +199,11 @@ def _told(dataset: Dataset[Any]) -> torch.Tensor | None:
         found = getattr(dataset, name, None)
         if found is not None:
             try:
-                return torch.as_tensor(found)
+                told = torch.as_tensor(found)
             except (TypeError, ValueError, RuntimeError):
                 return None
+            # Names of classes, say, are not one an item.
+            return told if told.ndim and len(told) == len(dataset) else None  # type: ignore[arg-type]
     return None
 
 
@@ -208,12 +213,15 @@ def _several(inputs: Any) -> tuple[Any, ...]:
 
 def _pair(rows: list[tuple[Any, Any]]) -> Pair:
     """A batch; targets such as dictionaries of boxes differ in shape and stay a list."""
-    inputs = as_inputs(collate([inputs for inputs, _ in rows]))
+    given = as_inputs(collate([inputs for inputs, _ in rows]))
+    inputs = tuple(values.float() if values.is_floating_point() else values for values in given)
     targets = [target for _, target in rows]
-    if isinstance(targets[0], torch.Tensor | np.ndarray | int | float | np.generic):
-        return inputs, collate(targets)
+    plain = isinstance(targets[0], torch.Tensor | np.ndarray | int | float | np.generic)
+    if plain and len({np.shape(target) for target in targets}) == 1:
+        return inputs, plain_targets(collate(targets))
     return inputs, targets
 
 
 def _bytes(pair: Pair) -> int:
-    return sum(values.nbytes for values in pair[0])
+    inputs, targets = pair
+    return sum(v.nbytes for v in (*inputs, targets) if isinstance(v, torch.Tensor))

@@ -122,8 +122,9 @@ def as_tensors(inputs: object, targets: object) -> Tensors:
             possible="arrays or tensors: inputs N …, targets N …",
         ) from None
     values = tuple(v.float() if v.is_floating_point() else v for v in values)
-    if wanted.dtype == torch.uint8 or not wanted.is_floating_point():
-        wanted = wanted.long()
-    else:
-        wanted = wanted.float()
-    return Tensors(inputs=tuple(v.contiguous() for v in values), targets=wanted)
+    return Tensors(inputs=tuple(v.contiguous() for v in values), targets=plain_targets(wanted))
+
+
+def plain_targets(targets: torch.Tensor) -> torch.Tensor:
+    """Targets as losses want them: whole numbers int64, others float32."""
+    return targets.float() if targets.is_floating_point() else targets.long()

@@ -154,3 +154,15 @@ def test_what_was_started_is_ended_where_the_boards_do_not_start(tmp_path, monke
     import ray
 
     assert os.sched_getaffinity(0) == before and closed and not ray.is_initialized()
+
+
+def test_a_score_in_percent_is_refused_where_a_share_of_1_is_meant(tmp_path):
+    class Percent(Scores):
+        def __call__(self, wish, progress):
+            found = super().__call__(wish, progress)
+            return found | {"value": 100 * found["value"]}
+
+    bench = bounded(tmp_path, scores=Percent(wider_is_better))
+    with pytest.raises(InputError, match="no share of 1") as raised:
+        bench.refer_to_unpruned()
+    assert "any_number" in raised.value.next_step
