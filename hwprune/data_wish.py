@@ -24,7 +24,8 @@ class DataWish:
     calibration: int = 250
     """Training items that re-calibrate BatchNorm in a cut network."""
     mean: tuple[float, ...] = ()
-    """By channel, for values in 0..1; empty: of the training items. `std` alike."""
+    """By channel, for values in 0..1; `std` alike. Empty: of the training items where these are
+    bytes; numbers of your own are taken as prepared."""
     std: tuple[float, ...] = ()
     augment: str = "none"
     """Of tensors in memory: none, crop-flip, shift."""

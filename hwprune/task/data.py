@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -98,7 +98,7 @@ def read_data(wish: DataWish) -> Data:
         "test": test,
     }
     if isinstance(train, Tensors):
-        found = _normalisation(train, wish.mean, wish.std)
+        found = _normalisation(train, wish)
         parts = {n: replace(p, normalise=found, augment=wish.augment) for n, p in parts.items()}  # type: ignore[type-var]
     elif wish.augment != "none" or (
         (wish.mean or wish.std) and not wish.source.startswith("imagefolder:")
@@ -116,10 +116,15 @@ def read_data(wish: DataWish) -> Data:
     )
 
 
-def _normalisation(train: Tensors, mean: Sequence[float], std: Sequence[float]) -> Normalisation:
-    """The mean and spread asked for, or those of the first input's channels."""
-    values = train.inputs[0]
-    if values.ndim < 3 or values.dtype not in (torch.uint8, torch.float32):
+def _normalisation(train: Tensors, wish: DataWish) -> Normalisation:
+    """The mean and spread asked for, or those of the first input's channels.
+
+    Numbers of the user's own that are no bytes are taken as prepared already.
+    """
+    values, (mean, std) = train.inputs[0], (wish.mean, wish.std)
+    ours = wish.source.startswith(("sklearn:", "torchvision:"))
+    prepared = values.dtype == torch.float32 and not ours and not mean and not std
+    if prepared or values.ndim < 3 or values.dtype not in (torch.uint8, torch.float32):
         return Normalisation(mean=tuple(mean), std=tuple(std))
     channels = values.shape[1]
     if any(given and len(given) != channels for given in (mean, std)):

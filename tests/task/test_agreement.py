@@ -53,7 +53,7 @@ def test_a_network_agrees_fully_with_itself():
     found = task.score(inferred(teacher), "heldout", 1.0)
     assert found.value == 1.0 and found.items.tolist() == [1.0] * 60
     assert task.metric == Metric(name="agreement")
-    assert set(found.others) == {"scores: same class", "values: 1 − relative error"}
+    assert set(found.others) == {"scores: same class", "values: 1 / (1 + relative error)"}
 
 
 def test_a_score_of_the_tasks_own_is_left_alone():
@@ -76,9 +76,9 @@ def test_classes_and_values_are_measured_as_stated_and_the_worst_output_decides(
 
     found = task.score(inferred(run), "heldout", 1.0)
     right = float((ITEMS[:, 0] <= 0).float().mean())
-    assert found.others["values: 1 − relative error"] == pytest.approx(0.75, abs=1e-5)
+    assert found.others["values: 1 / (1 + relative error)"] == pytest.approx(0.8, abs=1e-5)
     assert found.others["scores: same class"] == pytest.approx(right)
-    assert found.value == pytest.approx(min(right, 0.75))
+    assert found.value == pytest.approx(min(right, 0.8))
     assert next(iter(found.others)).startswith("scores")
     assert np.array_equal(found.items, (ITEMS[:, 0] <= 0).numpy())
     assert found.value == pytest.approx(float(found.items.mean()))
@@ -160,7 +160,7 @@ def test_an_empty_part_is_refused():
 def test_rounding_of_an_output_that_hardly_varies_is_no_disagreement():
     task = compared(lambda x: 0 * x + 100.0, ("values",), ("still",))
     assert task.score(lambda x: 0 * x + 100.0001, "heldout", 1.0).value > 0.98
-    assert task.score(lambda x: 0 * x + 101.0, "heldout", 1.0).value == 0.0
+    assert task.score(lambda x: 0 * x + 101.0, "heldout", 1.0).value < 0.02
 
 
 @pytest.mark.parametrize("shape", [(8, 5), (4, 3, 6, 6)])
