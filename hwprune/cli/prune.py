@@ -147,12 +147,9 @@ def prune(
 
     Example:  hwprune prune net.onnx --inputs 'frames/*.png' --latency '50 %'
     """
-    from hwprune.cli.progress import listener
-    from hwprune.cli.verbs import BELOW_FLOOR, INTERRUPTED, NOT_SHOWN
-    from hwprune.pipeline import run_deployment
+    from hwprune.cli.verbs import BELOW_FLOOR, NOT_SHOWN
     from hwprune.pipeline.wish import wish_of_model
 
-    overrides = list(set_ or [])
     wish: dict[str, Any] | None = None
     if not what.endswith(".toml"):
         wish = wish_of_model(
@@ -165,21 +162,32 @@ def prune(
             images={"mean": mean, "std": std, "layout": layout},
             at_least=at_least,
         )
-    progress = listener(quiet=quiet)
-    try:
-        result, folder = run_deployment(
-            Path(what), wish, resume=resume, out=out, overrides=overrides, progress=progress
-        )
-    except KeyboardInterrupt:
-        typer.echo(f"interrupted; resume with: {resume_command(sys.argv)}", err=True)
-        raise typer.Exit(INTERRUPTED) from None
-    finally:
-        getattr(progress, "close", lambda: None)()
+    result, folder = _run(
+        Path(what), wish, quiet=quiet, resume=resume, out=out, overrides=list(set_ or [])
+    )
     _show(result, folder, as_json=as_json)
     if not result.passed:
         raise typer.Exit(NOT_SHOWN)
     if not result.good_enough:
         raise typer.Exit(BELOW_FLOOR)
+
+
+def _run(
+    path: Path, wish: dict[str, Any] | None, *, quiet: bool, **how: Any
+) -> tuple[Result, Path]:
+    """The result and the run folder; Ctrl-C says how to go on."""
+    from hwprune.cli.progress import listener
+    from hwprune.cli.verbs import INTERRUPTED
+    from hwprune.pipeline import run_deployment
+
+    progress = listener(quiet=quiet)
+    try:
+        return run_deployment(path, wish, progress=progress, **how)
+    except KeyboardInterrupt:
+        typer.echo(f"interrupted; resume with: {resume_command(sys.argv)}", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+    finally:
+        getattr(progress, "close", lambda: None)()
 
 
 def resume_command(typed: list[str]) -> str:

@@ -67,20 +67,16 @@ def prune(
 ) -> Pruned:
     """Prune a trained network until it keeps the budget on the board.
 
-    What the network is for is said by a `task`; or by `data`, what `[data]` holds in a deployment
-    file, its `source` alone, or a `Data`; or by functions, which also take the place of those of
-    the task or the data.
+    What it is for is said by a `task`, by `data` (as `[data]` in a deployment file, its `source`
+    alone, or a `Data`), or by functions, which also replace those of the task or the data.
 
     Args:
-        model: a trained torch module, which is left as it is; or a torchvision detector.
-        example_inputs: one batch for it, N first; a tuple for a module of several arguments.
+        model: a trained torch module or torchvision detector, which is left as it is.
+        example_inputs: one batch, N first; a tuple for a module of several arguments.
         budget: a `Budget`, or for example `{"latency_ms": "50 %"}`.
-        score: `score(run)`, `score(run, part)` or `score(run, part, share)`, see `hwprune.Task`;
-            left out: agreement with the unpruned network.
-        train: `train(module, teacher, recipe, folder, progress)`, or the first few of these;
-            left out: by `loss` and `batches`, or by imitating the unpruned network.
-        inputs: `inputs(part, count)`, `inputs()`, or batches; left out: from `batches`, or the
-            example alone.
+        score: see `hwprune.Task`; left out: agreement with the unpruned network.
+        train: the same; left out: by `loss` and `batches`, or by imitating the unpruned network.
+        inputs: the same, or batches; left out: from `batches`, or the example alone.
         at_least: the floor of the delivered score, a number or "98 %" of the unpruned one's.
         board: a `Board`, a board profile's path, or None for this machine.
 
@@ -103,24 +99,15 @@ def prune(
         task=TaskWish(source=f"given: {made.identity}", at_least=at_least),
         boards=(Path(board),) if isinstance(board, str | Path) else (),
         budget=budget if isinstance(budget, Budget) else parse_budget(budget),
-        search=search if isinstance(search, SearchWish) else _noun(SearchWish, search, "search"),
-        finetune=finetune
-        if isinstance(finetune, Recipe)
-        else _noun(Recipe, _recipe(made) | dict(finetune or {}), "finetune"),
+        search=_noun(SearchWish, search, "search"),
+        finetune=_noun(Recipe, finetune, "finetune", **_recipe(made)),
     )
-    given = Given(
-        module=model,
-        example=example,
-        task=made,
-        board=this_machine() if board is None else board if isinstance(board, Board) else None,
-    )
+    own = this_machine() if board is None else board if isinstance(board, Board) else None
+    given = Given(module=model, example=example, task=made, board=own)
+    said = f"hwprune.prune(model, example_inputs, …, out={str(out)!r})"
+    progress = progress or Silent()
     result = run(
-        deployment,
-        Path(out),
-        resume=resume,
-        progress=progress or Silent(),
-        command=f"hwprune.prune(model, example_inputs, …, out={str(out)!r})",
-        given=given,
+        deployment, Path(out), resume=resume, progress=progress, command=said, given=given
     )
     return Pruned(module=load_package(Path(out)), result=result, folder=Path(out))
 
@@ -158,10 +145,15 @@ def _task(
     return task if metric is None else replace(task, metric=metric)
 
 
-def _noun(noun: type[Any], keys: Mapping[str, Any] | None, where: str) -> Any:
+def _noun(noun: type[Any], given: Any, where: str, **usual: Any) -> Any:
+    """A noun as it is given, or made of its keys and what is usual beside them."""
     from hwprune.toml_file import validate
 
-    return validate(noun, keys or {}, where=where)
+    return (
+        given
+        if isinstance(given, noun)
+        else validate(noun, usual | dict(given or {}), where=where)
+    )
 
 
 def _fingerprint(model: nn.Module) -> str:
