@@ -190,7 +190,8 @@ def _widths_from(file: Path, base: BaseNetwork) -> tuple[int, ...]:
 def _task(wish: CutWish, base: BaseNetwork) -> Task | None:
     if not wish.samples:
         return wish.task
-    from hwprune.task.files import FileInputs, InputShape
+    from hwprune.task.files import FileInputs
+    from hwprune.task.image_file import InputShape
     from hwprune.task.task import Task
 
     entries = [InputShape(name=e.name, shape=e.shape, dtype=e.dtype) for e in base.inputs]

@@ -21,7 +21,7 @@ from hwprune.run_folder import RunFolder
 from hwprune.saliency.ranking import Ranking, rank
 from hwprune.task.agreement import completed, output_kinds
 from hwprune.task.data import Data
-from hwprune.task.files import InputShape
+from hwprune.task.image_file import InputShape
 from hwprune.task.items import Inputs, example_of
 from hwprune.task.load import load_task
 from hwprune.task.task import Task

@@ -4,36 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from hwprune.data_wish import DataWish
 from hwprune.errors import DataError, DeploymentError
 from hwprune.metric import Metric
-from hwprune.task.classification import classification
 from hwprune.task.data import Data, read_data
-from hwprune.task.files import FileInputs, InputShape
+from hwprune.task.files import FileInputs
+from hwprune.task.image_file import InputShape
 from hwprune.task.items import first_items
-from hwprune.task.multilabel import multilabel
-from hwprune.task.regression import regression
-from hwprune.task.segmentation import segmentation
-from hwprune.task.task import PARTS, Part, Remake, Task
-from hwprune.task.tensors import Normalisation, Tensors
+from hwprune.task.kinds import OF_DATA, arrays_of
+from hwprune.task.task import Part, Remake, Task
+from hwprune.task.tensors import Tensors
 from hwprune.task_wish import KINDS, TaskWish
 from hwprune.user_code import call_with, load_function
 
-OF_DATA: Mapping[str, Callable[..., Task]] = {
-    "classification": classification,
-    "multilabel": multilabel,
-    "regression": regression,
-    "segmentation": segmentation,
-}
 FUNCTIONS = ("score", "inputs", "train", "loss", "batches")
 PLACES = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
@@ -137,7 +127,7 @@ def _of_data(wish: TaskWish, data: DataWish | Data, guessed: list[str]) -> Task:
     return OF_DATA[kind](
         given,
         calibration=calibration,
-        remake=(lambda: _of_arrays(kind, given, calibration)) if tensors else None,
+        remake=(lambda: arrays_of(kind, given, calibration)) if tensors else None,
     )
 
 
@@ -270,63 +260,3 @@ def made_again(
         None if data is None else DataWish(**data),
         entries=[InputShape(**entry) for entry in entries],
     ).task
-
-
-def _of_arrays(kind: str, data: Data, calibration: int) -> Remake:
-    """The parts as arrays, without the test part: nothing in another process can look at it."""
-    parts: dict[str, Any] = {}
-    for name in ("train", "heldout", "final"):
-        items = data.part(name)
-        assert isinstance(items, Tensors)
-        parts[name] = {
-            "inputs": [values.numpy() for values in items.inputs],
-            "targets": items.targets.numpy(),
-            "mean": items.normalise.mean,
-            "std": items.normalise.std,
-            "augment": items.augment,
-        }
-    arguments = {
-        "kind": kind,
-        "parts": parts,
-        "calibration": calibration,
-        "name": data.name,
-        "content_hash": data.content_hash,
-        "classes": data.classes,
-    }
-    return Remake(factory="hwprune.task.load:of_arrays", arguments=arguments)
-
-
-def of_arrays(
-    kind: str,
-    parts: Mapping[str, Mapping[str, Any]],
-    calibration: int,
-    name: str,
-    content_hash: str,
-    classes: int | None,
-) -> Task:
-    """A task of a kind from plain arrays."""
-
-    items = {
-        part: Tensors(
-            inputs=tuple(_tensor(values) for values in entry["inputs"]),
-            targets=_tensor(entry["targets"]),
-            normalise=Normalisation(mean=tuple(entry["mean"]), std=tuple(entry["std"])),
-            augment=entry["augment"],
-        )
-        for part, entry in parts.items()
-    }
-    items["calibration"] = items["train"]
-    data = Data(
-        name=name,
-        parts={part: items[part] for part in PARTS if part in items},
-        content_hash=content_hash,
-        classes=classes,
-    )
-    return OF_DATA[kind](data, calibration=calibration)
-
-
-def _tensor(array: np.ndarray) -> torch.Tensor:
-    with warnings.catch_warnings():
-        # Memory that processes share is read-only; nothing here writes to it.
-        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-        return torch.from_numpy(array)

@@ -10,7 +10,8 @@ import torch
 from PIL import Image
 
 from hwprune.errors import DataError
-from hwprune.task.files import FileInputs, InputShape
+from hwprune.task.files import FileInputs
+from hwprune.task.image_file import InputShape
 
 NCHW = InputShape(name="image", shape=(1, 3, 6, 8))
 RAMP = np.arange(6 * 8 * 3, dtype=np.uint8).reshape(6, 8, 3)

@@ -14,8 +14,8 @@ from hwprune.errors import DataError, DeploymentError, InputError
 from hwprune.metric import Metric
 from hwprune.network.scorer import task_again
 from hwprune.task.data import load_data
-from hwprune.task.files import InputShape
 from hwprune.task.given import task_of_functions
+from hwprune.task.image_file import InputShape
 from hwprune.task.items import example_of, first_items
 from hwprune.task.load import load_task, of_function
 from hwprune.task.scoring import score_of
