@@ -85,8 +85,8 @@ def prune(
     """
     from hwprune.board import this_machine
     from hwprune.network.package import load_package
-    from hwprune.pipeline.prepare import Given
     from hwprune.pipeline.run import run
+    from hwprune.pipeline.supplies import Given
     from hwprune.task.items import as_inputs
 
     parse_floor(at_least)

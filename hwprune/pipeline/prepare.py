@@ -1,63 +1,28 @@
-"""From a wish to a network that can be cut: look up, train if need be, trace once, rank."""
+"""From supplies to a network that can be cut: train if need be, trace once, rank channels."""
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hwprune.board import Board, find_board
+from hwprune.board import Board
 from hwprune.candidate import GroupChoice, SearchSpace
 from hwprune.channels.base import BaseNetwork, make_base
-from hwprune.deployment import Deployment, NetworkWish
+from hwprune.deployment import Deployment
 from hwprune.errors import InputError, NetworkError
-from hwprune.network.detector import cuttable_part, example_of_part
-from hwprune.pipeline.asked_board import as_asked
+from hwprune.network.detector import cuttable_part
 from hwprune.pipeline.sensitive_layers import set_apart
+from hwprune.pipeline.supplies import Supplies, has_weights, load_network_of
 from hwprune.progress import Progress
 from hwprune.run_folder import RunFolder
 from hwprune.saliency.ranking import Ranking, rank
 from hwprune.task.agreement import completed, output_kinds
-from hwprune.task.data import Data
-from hwprune.task.image_file import InputShape
-from hwprune.task.items import Inputs, example_of
-from hwprune.task.load import load_task
 from hwprune.task.task import Task
 from hwprune.width_limit import group_choices
 from hwprune_device.job import Target
 
 if TYPE_CHECKING:
     from torch import nn
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Given:
-    """What a notebook hands over instead of naming it in a file."""
-
-    module: nn.Module | None = None
-    example: Inputs = ()
-    data: Data | None = None
-    task: Task | None = None
-    board: Board | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Supplies:
-    """What a run needs, looked up once: network, task and boards."""
-
-    deployment: Deployment
-    boards: tuple[Board, ...]
-    task: Task
-    example: Inputs
-    """One item, batch 1."""
-    module: nn.Module | None
-    """The unpruned network, or what of it is cut; None for a file, or one known already."""
-    onnx: bytes | None
-    """Of a network that is an ONNX file."""
-    guessed: tuple[str, ...] = ()
-    """What the wish leaves open and was assumed, in words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,77 +48,6 @@ class Prepared:
         """How networks run, by kind; boards of one kind are alike in it."""
         found = [(board.kind or board.name, board.target) for board in self.boards]
         return {kind: next(t for name, t in found if name == kind) for kind in self.kinds}
-
-
-def look_up(deployment: Deployment, given: Given, *, network: bool) -> Supplies:
-    """Find everything that the wish names, so that what is absent is said at once.
-
-    Args:
-        network: whether the network itself is needed; a resumed run has it in its folder.
-
-    Raises:
-        InputError: the network, the task or a board is not what the wish says.
-    """
-    wish = deployment.network
-    named = [given.board] if given.board else [find_board(str(b)) for b in deployment.boards]
-    onnx = _read_onnx(wish) if wish.source.endswith(".onnx") else None
-    task, guessed = given.task, tuple[str, ...]()
-    if task is None:
-        loaded = load_task(
-            deployment.task, given.data or deployment.data, entries=_entries(wish, onnx)
-        )
-        task, guessed = loaded.task, loaded.guessed
-    module = given.module
-    if module is None and onnx is None and network:
-        module = _load_network(wish, task)
-    example = given.example or example_of(task)
-    if wish.input and tuple(example[0].shape[1:]) != wish.input[1:]:
-        raise NetworkError(
-            "network.input does not fit the task's inputs",
-            given=f"network.input {list(wish.input)}, inputs {list(example[0].shape)}",
-            next_step="leave it out, or give inputs of that shape",
-        )
-    if module is not None:
-        module = cuttable_part(module)
-        example = example_of_part(module, example)
-    if network:
-        _check_fit(task, _module_of(module, onnx), example)
-    return Supplies(
-        deployment=deployment,
-        boards=tuple(as_asked(deployment.budget, board) for board in named),
-        task=task,
-        example=example,
-        module=module,
-        onnx=onnx,
-        guessed=guessed,
-    )
-
-
-def _check_fit(task: Task, module: nn.Module, example: Inputs) -> None:
-    """Run the network once on real input, and see that its outputs fit the task."""
-    from hwprune.network.execution import EXACT
-
-    try:
-        outputs = EXACT.run(module)(*example)
-    except Exception as error:  # whatever the user's own code raises
-        said = (str(error).strip() or repr(error)).splitlines()[0]
-        raise NetworkError(
-            "the network does not run on the task's inputs",
-            given=f"input {', '.join(str(list(v.shape)) for v in example)}: {said}",
-            next_step="name data of the shape the network takes, or the network for this data",
-        ) from error
-    if task.check is not None:
-        task.check(outputs)
-
-
-def _module_of(module: nn.Module | None, onnx: bytes | None) -> nn.Module:
-    from hwprune.network.graph_module import to_module
-
-    if module is None:
-        assert onnx is not None
-        return to_module(onnx)
-    # The user's own stays where it is and as it is.
-    return copy.deepcopy(module).cpu()
 
 
 def prepare(supplies: Supplies, folder: RunFolder, progress: Progress) -> Prepared:
@@ -238,8 +132,8 @@ def _base(supplies: Supplies, folder: RunFolder, progress: Progress) -> BaseNetw
         return make_base(file.read_bytes(), ignore=tuple(done["ignore"]))
     module = supplies.module
     if module is None and supplies.onnx is None:
-        module = cuttable_part(_load_network(supplies.deployment.network, supplies.task))
-    if module is not None and not _has_weights(supplies.deployment):
+        module = cuttable_part(load_network_of(supplies.deployment.network, supplies.task))
+    if module is not None and not has_weights(supplies.deployment):
         # A network that cannot be traced is refused before its training costs time.
         trace(module.eval(), supplies.example)
         _train(supplies, folder, progress, module)
@@ -270,22 +164,6 @@ def _refuse_fixed_batch(base: BaseNetwork) -> None:
         )
 
 
-def _read_onnx(wish: NetworkWish) -> bytes:
-    from hwprune.network.onnx_file import read_network
-
-    return read_network(Path(wish.source), [wish.input] if wish.input else [])
-
-
-def _entries(wish: NetworkWish, onnx: bytes | None) -> Sequence[InputShape]:
-    """What the network takes, where that is known before there are inputs."""
-    if onnx is None:
-        return [InputShape(name="input", shape=wish.input)] if wish.input else []
-    return [
-        InputShape(name=entry.name, shape=entry.shape, dtype=entry.dtype)
-        for entry in make_base(onnx).inputs
-    ]
-
-
 def _with_norms(supplies: Supplies) -> bytes:
     """The network of an ONNX file, with the BatchNorms that its exporter folded away."""
     from hwprune.network.norms import with_norms
@@ -295,22 +173,6 @@ def _with_norms(supplies: Supplies) -> bytes:
     task = supplies.task
     known = first_items(task.inputs("calibration", task.calibration), task.calibration)
     return with_norms(supplies.onnx, (tuple(v.numpy() for v in inputs) for inputs in known))
-
-
-def _load_network(wish: NetworkWish, task: Task) -> nn.Module:
-    from hwprune.network.source import load_network
-
-    weights = Path(wish.weights) if wish.weights else None
-    return load_network(wish.source, weights=weights, num_classes=task.classes)
-
-
-def _has_weights(deployment: Deployment) -> bool:
-    """Whether the source brings weights, so that nothing needs to be trained first."""
-    network = deployment.network
-    if network.weights or network.trained:
-        return True
-    parts = network.source.split(":")
-    return parts[0] == "torchvision" and len(parts) == 3 and parts[2] != "none"
 
 
 def _train(supplies: Supplies, folder: RunFolder, progress: Progress, module: nn.Module) -> None:

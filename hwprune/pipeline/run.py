@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from hwprune.deployment import Deployment, load_deployment, overridden, parse_deployment
-from hwprune.pipeline.prepare import Given, Supplies
+from hwprune.pipeline.supplies import Given, Supplies
 from hwprune.progress import Progress
 from hwprune.report.result import Result
 from hwprune.run_folder import RunFolder, latest, next_free, write_json
@@ -60,7 +60,7 @@ def run(
 ) -> Result:
     """Carry out a deployment in the folder `where`."""
     from hwprune.pipeline.check import check
-    from hwprune.pipeline.prepare import look_up
+    from hwprune.pipeline.supplies import look_up
 
     check(deployment)
     # An absent data set or network is said before a run folder is made.

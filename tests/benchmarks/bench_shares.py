@@ -26,8 +26,9 @@ from hwprune.deployment import Deployment, load_deployment
 from hwprune.farm.fleet import Fleet
 from hwprune.pipeline.contest import hold
 from hwprune.pipeline.head import Head, scorer_pool
-from hwprune.pipeline.prepare import Given, Prepared, look_up, prepare
+from hwprune.pipeline.prepare import Prepared, prepare
 from hwprune.pipeline.scoring import Scoring
+from hwprune.pipeline.supplies import Given, look_up
 from hwprune.pipeline.workbench import Workbench
 from hwprune.progress import Silent
 from hwprune.run_folder import RunFolder

@@ -22,8 +22,9 @@ from hwprune.pipeline.contest import hold
 from hwprune.pipeline.delivery import deliver
 from hwprune.pipeline.evidence import gather, result_of
 from hwprune.pipeline.head import Head, scorer_pool
-from hwprune.pipeline.prepare import Given, Prepared, look_up, prepare, search_space
+from hwprune.pipeline.prepare import Prepared, prepare, search_space
 from hwprune.pipeline.scoring import Scoring
+from hwprune.pipeline.supplies import Given, look_up
 from hwprune.pipeline.workbench import Workbench, scoring_of
 from hwprune.progress import Silent
 from hwprune.report.result import Result
