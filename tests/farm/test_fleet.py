@@ -26,7 +26,7 @@ SLOW = replace(
 @pytest.fixture(scope="module")
 def fleet(cluster, tmp_path_factory):
     store = ReadingStore(tmp_path_factory.mktemp("fleet") / "s.sqlite")
-    fleet = Fleet([ONE, SLOW], store)
+    fleet = Fleet.of_boards([ONE, SLOW], store)
     fleet.start()
     fleet.place(base_network())
     yield fleet
@@ -62,5 +62,5 @@ def test_the_kind_with_the_fewest_boards_says_how_many_measure_at_a_time(tmp_pat
     fast = [replace(ONE, name=f"fast{n}", kind="fast") for n in range(3)]
     slow = [replace(SLOW, name=f"slow{n}") for n in range(2)]
     with closing(ReadingStore(tmp_path / "s.sqlite")) as store:
-        assert Fleet([*fast, *slow], store).boards == 2
-        assert Fleet(fast, store).boards == 3
+        assert Fleet.of_boards([*fast, *slow], store).boards == 2
+        assert Fleet.of_boards(fast, store).boards == 3
