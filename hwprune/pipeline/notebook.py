@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from hwprune.metric import Metric
+    from hwprune.pipeline.supplies import Given
     from hwprune.task.data import Data
     from hwprune.task.task import Task
 
@@ -84,8 +85,6 @@ def prune(
         HwpruneError: see hwprune/errors.py; what was finished stays in `out` for `resume=True`.
     """
     from hwprune.board import this_machine
-    from hwprune.network.package import load_package
-    from hwprune.pipeline.run import run
     from hwprune.pipeline.supplies import Given
     from hwprune.task.items import as_inputs
 
@@ -104,12 +103,18 @@ def prune(
     )
     own = this_machine() if board is None else board if isinstance(board, Board) else None
     given = Given(module=model, example=example, task=made, board=own)
+    return _pruned(deployment, given, Path(out), resume=resume, progress=progress or Silent())
+
+
+def _pruned(
+    deployment: Deployment, given: Given, out: Path, *, resume: bool, progress: Progress
+) -> Pruned:
+    from hwprune.network.package import load_package
+    from hwprune.pipeline.run import run
+
     said = f"hwprune.prune(model, example_inputs, …, out={str(out)!r})"
-    progress = progress or Silent()
-    result = run(
-        deployment, Path(out), resume=resume, progress=progress, command=said, given=given
-    )
-    return Pruned(module=load_package(Path(out)), result=result, folder=Path(out))
+    result = run(deployment, out, resume=resume, progress=progress, command=said, given=given)
+    return Pruned(module=load_package(out), result=result, folder=out)
 
 
 def _recipe(task: Task) -> dict[str, Any]:

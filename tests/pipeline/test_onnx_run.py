@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 
 import hwprune
 from hwprune.network.graph_module import to_module
-from tests.digits import digit_example, trained_digits_base
+from tests.digits import digit_data, digit_example, trained_digits_base
 
 WISH = """
 [network]
@@ -38,17 +39,25 @@ certificate_readings = 2
 
 def _pruned(folder: Path, finetune: str) -> tuple[Path, dict[str, Any]]:
     """Run folder and result of pruning the digits network as another exporter writes it."""
+    _export(folder / "digits.onnx")
+    (folder / "board.toml").write_text('name = "here"\n')
+    (folder / "digits.toml").write_text(WISH + finetune)
+    return _run(folder, str(folder / "digits.toml"))
+
+
+def _export(path: Path) -> None:
     torch.onnx.export(
-        *(to_module(trained_digits_base().onnx), (digit_example(),), folder / "digits.onnx"),
+        *(to_module(trained_digits_base().onnx), (digit_example(),), path),
         dynamo=False,
         opset_version=17,
         input_names=["image"],
         output_names=["scores"],
         dynamic_axes={"image": {0: "N"}, "scores": {0: "N"}},
     )
-    (folder / "board.toml").write_text('name = "here"\n')
-    (folder / "digits.toml").write_text(WISH + finetune)
-    command = (sys.executable, "-m", "hwprune", "prune", str(folder / "digits.toml"), "--quiet")
+
+
+def _run(folder: Path, *wish: str) -> tuple[Path, dict[str, Any]]:
+    command = (sys.executable, "-m", "hwprune", "prune", *wish, "--quiet")
     store = {"HWPRUNE_STORE": str(folder / "readings.sqlite")}
     done = subprocess.run(
         [*command, "--json", "--out", str(folder / "run")],
@@ -79,3 +88,28 @@ def test_a_training_that_spoils_the_network_is_not_delivered_and_said(tmp_path):
     found = next(row for row in result["rows"] if row["name"] == "hwprune")
     assert found["score_test"] > found["score_heldout_before_finetune"] - 0.1
     assert any("fine-tuning made hwprune worse" in doubt for doubt in result["doubts"])
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_an_onnx_file_and_a_folder_of_images_are_enough(tmp_path):
+    """No labels, no training code, no TOML."""
+    from sklearn.datasets import load_digits
+
+    _export(tmp_path / "digits.onnx")
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    for index, scan in enumerate(load_digits().images[:400]):
+        Image.fromarray((scan * 15.9375).astype("uint8")).save(frames / f"{index:03}.png")
+    pixels = digit_data().part("test").normalise  # type: ignore[attr-defined]
+    run, result = _run(
+        tmp_path,
+        *(str(tmp_path / "digits.onnx"), "--inputs", f"{frames}/*.png", "--latency", "60 %"),
+        *(f"--mean={pixels.mean[0]}", f"--std={pixels.std[0]}", "--set", "search.evaluations=8"),
+        *("--set", "search.finalists=1", "--set", "delivery.certificate_readings=2"),
+    )
+    rows = {row["name"]: row for row in result["rows"]}
+    found = rows["hwprune"]
+    assert result["metric"]["name"] == "agreement"
+    assert found["params"] < 0.9 * rows["unpruned"]["params"]
+    assert found["score_test"] > found["score_heldout_before_finetune"]
+    assert (run / "model.onnx").exists()
