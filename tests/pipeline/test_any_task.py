@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from hwprune.data_wish import DataWish
 from hwprune.deployment import Deployment, NetworkWish, SearchWish, parse_budget
@@ -97,10 +101,42 @@ def test_it_is_searched_trained_delivered_and_scored_in_its_own_metric(name, tmp
     assert isinstance(outputs, tuple) == ("tuple" in name)
 
 
+def test_a_folder_of_images_is_streamed_through_the_whole_pipeline(tmp_path, monkeypatch):
+    """Prepared as torchvision's weights want it, never held in memory as a whole."""
+    from hwprune.task import data_source
+
+    monkeypatch.setattr(data_source, "IN_MEMORY_BYTES", 0)
+    _photographs(tmp_path / "photographs")
+    strange = wish("three_classes_net", "three_classes")
+    data = DataWish(
+        source=f"imagefolder:{tmp_path / 'photographs'}",
+        transforms="torchvision:resnet18:IMAGENET1K_V1",
+        size=(16, 16),
+        heldout=12,
+        calibration=8,
+        workers=0,
+    )
+    result = simulated_run(replace(strange, data=data), tmp_path / "run")
+    rows = {row.name: row for row in result.rows}
+    assert result.metric.name == "accuracy" and result.passed
+    assert rows["hwprune"].params < rows["unpruned"].params
+
+
+def _photographs(root: Path) -> None:
+    """`train` and `val` of three classes, 20 and 6 each."""
+    random = np.random.default_rng(0)
+    for part, count in (("train", 20), ("val", 6)):
+        for number, name in enumerate(("cat", "dog", "owl")):
+            folder = root / part / name
+            folder.mkdir(parents=True)
+            for index in range(count):
+                pixels = random.integers(0, 256, (20, 24, 3), dtype=np.uint8)
+                pixels[..., number] = 255
+                Image.fromarray(pixels).save(folder / f"{index}.jpg", quality=95)
+
+
 def test_a_floor_that_is_missed_is_said(tmp_path):
     deployment, _ = CASES["key points"]
-    from dataclasses import replace
-
     strict = replace(deployment, task=replace(deployment.task, at_least=1e-9))
     result = simulated_run(strict, tmp_path / "run")
     assert result.floor is not None and not result.floor.reached
