@@ -83,6 +83,7 @@ def test_two_networks_are_tuned_as_this_process_would(cluster, cuts, trained_dig
         assert models["half"] == to_onnx(module, cuts["half"])
 
 
+@pytest.mark.heavy
 def test_an_error_in_a_process_is_the_same_error_here(cluster, cuts, trained_digits, tmp_path):
     bench = bench_of(trained_digits, tmp_path, replace(SHORT, lr=1e9, distillation=0.0))
     with pytest.raises(InputError, match="the training loss is no longer a number"):
