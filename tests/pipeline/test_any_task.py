@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from hwprune.data_wish import DataWish
 from hwprune.deployment import Deployment, NetworkWish, SearchWish, parse_budget
 from hwprune.errors import DeploymentError, NetworkError
 from hwprune.recipe import Recipe
 from hwprune.task_wish import TaskWish
+from tests.photographs import write_photographs
 from tests.pipeline.benches import simulated_run
 
 HERE = "tests.pipeline.strange_tasks"
@@ -106,7 +104,7 @@ def test_a_folder_of_images_is_streamed_through_the_whole_pipeline(tmp_path, mon
     from hwprune.task import data_source
 
     monkeypatch.setattr(data_source, "IN_MEMORY_BYTES", 0)
-    _photographs(tmp_path / "photographs")
+    write_photographs(tmp_path / "photographs", {"train": 20, "val": 6})
     strange = wish("three_classes_net", "three_classes")
     data = DataWish(
         source=f"imagefolder:{tmp_path / 'photographs'}",
@@ -120,19 +118,6 @@ def test_a_folder_of_images_is_streamed_through_the_whole_pipeline(tmp_path, mon
     rows = {row.name: row for row in result.rows}
     assert result.metric.name == "accuracy" and result.passed
     assert rows["hwprune"].params < rows["unpruned"].params
-
-
-def _photographs(root: Path) -> None:
-    """`train` and `val` of three classes, 20 and 6 each."""
-    random = np.random.default_rng(0)
-    for part, count in (("train", 20), ("val", 6)):
-        for number, name in enumerate(("cat", "dog", "owl")):
-            folder = root / part / name
-            folder.mkdir(parents=True)
-            for index in range(count):
-                pixels = random.integers(0, 256, (20, 24, 3), dtype=np.uint8)
-                pixels[..., number] = 255
-                Image.fromarray(pixels).save(folder / f"{index}.jpg", quality=95)
 
 
 def test_a_floor_that_is_missed_is_said(tmp_path):

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from torch.utils.data import Dataset, IterableDataset, TensorDataset
 
 from hwprune.errors import DataError
@@ -17,6 +16,7 @@ from hwprune.task.data import load_data
 from hwprune.task.streamed import Streamed
 from hwprune.task.tensors import Tensors
 from tests.digits import images_of, labels_of
+from tests.photographs import write_photographs
 
 torch.set_num_threads(1)
 SPLIT = {"heldout": 6, "calibration": 4}
@@ -26,15 +26,7 @@ SPLIT = {"heldout": 6, "calibration": 4}
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`train` and `val` of three classes of small photographs; 30 and 9 of them."""
     root = tmp_path_factory.mktemp("images")
-    random = np.random.default_rng(0)
-    for part, count in (("train", 10), ("val", 3)):
-        for number, name in enumerate(("cat", "dog", "owl")):
-            folder = root / part / name
-            folder.mkdir(parents=True)
-            for index in range(count):
-                pixels = random.integers(0, 256, (40, 48, 3), dtype=np.uint8)
-                pixels[..., number] = 255
-                Image.fromarray(pixels).save(folder / f"{index}.jpg", quality=95)
+    write_photographs(root, {"train": 10, "val": 3})
     return root
 
 
