@@ -91,14 +91,21 @@ def _from_file(file: str, error: type[InputError]) -> ModuleType:
 
 def call_with(function: Callable[..., Any], *arguments: Any) -> Any:
     """Call a function with as many of the arguments as it takes by position."""
+    return function(*arguments[: places_of(function)])
+
+
+def places_of(function: Callable[..., Any]) -> int | None:
+    """How many arguments a function takes by position; None where nothing tells.
+
+    Built-in callables may have no signature.
+    """
     try:
         parameters = inspect.signature(function).parameters.values()
-    except ValueError:  # built-in callables have no signature
-        return function(*arguments)
+    except ValueError:
+        return None
     if any(p.kind is p.VAR_POSITIONAL for p in parameters):
-        return function(*arguments)
-    places = sum(p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters)
-    return function(*arguments[:places])
+        return sys.maxsize
+    return sum(p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters)
 
 
 def name_of(function: Callable[..., Any]) -> str:

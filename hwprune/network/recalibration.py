@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from hwprune.network.execution import EXACT
-from hwprune.task.items import first_items
+from hwprune.task.items import inputs_of
 from hwprune.task.task import Task
 
 BATCH = 125
@@ -65,6 +65,6 @@ def recalibrate_task(model: bytes, task: Task) -> bytes:
     from hwprune.network.graph_module import to_module, to_onnx
 
     module = EXACT.place(to_module(model))
-    known = first_items(task.inputs("calibration", task.calibration), task.calibration)
+    known = inputs_of(task, "calibration", task.calibration)
     recalibrate(module, batches_of(map(EXACT.inputs, known)))
     return to_onnx(module, model)

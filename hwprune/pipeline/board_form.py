@@ -51,9 +51,9 @@ def board_form(model: bytes, target: Target, task: Task) -> BoardForm:
 
 def calibration(task: Task, count: int) -> Arrays:
     """The first calibration items of a task."""
-    from hwprune.task.items import first_items
+    from hwprune.task.items import inputs_of
 
-    batches = first_items(task.inputs("calibration", count), count)
+    batches = inputs_of(task, "calibration", count)
     return tuple(
         np.concatenate([values.numpy() for values in column])
         for column in zip(*batches, strict=True)

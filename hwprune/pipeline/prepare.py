@@ -167,11 +167,11 @@ def _refuse_fixed_batch(base: BaseNetwork) -> None:
 def _with_norms(supplies: Supplies) -> bytes:
     """The network of an ONNX file, with the BatchNorms that its exporter folded away."""
     from hwprune.network.norms import with_norms
-    from hwprune.task.items import first_items
+    from hwprune.task.items import inputs_of
 
     assert supplies.onnx is not None
     task = supplies.task
-    known = first_items(task.inputs("calibration", task.calibration), task.calibration)
+    known = inputs_of(task, "calibration", task.calibration)
     return with_norms(supplies.onnx, (tuple(v.numpy() for v in inputs) for inputs in known))
 
 

@@ -21,7 +21,7 @@ import torch.nn.functional as F
 
 from hwprune.errors import DataError
 from hwprune.metric import Metric
-from hwprune.task.items import as_inputs, first_items
+from hwprune.task.items import count_of, first_items
 from hwprune.task.score import Score
 from hwprune.task.task import OutputKind, Part, Run, Task
 from hwprune_device.output_structure import leaves_of
@@ -42,13 +42,11 @@ def completed(task: Task, teacher: Run, kinds: Sequence[OutputKind], names: Sequ
         teacher: the unpruned network.
         kinds: of its outputs, and their `names`.
     """
-    kinds = task.output_kinds or tuple(kinds)
+    outputs = task.output_kinds or tuple(kinds)
     if task.score is not None:
-        return replace(task, output_kinds=kinds)
-    compare = Agreement(
-        inputs=task.inputs, teacher=teacher, kinds=tuple(kinds), names=tuple(names)
-    )
-    return replace(task, score=compare, metric=Metric(name="agreement"), output_kinds=tuple(kinds))
+        return replace(task, output_kinds=outputs)
+    compare = Agreement(inputs=task.inputs, teacher=teacher, kinds=outputs, names=tuple(names))
+    return replace(task, score=compare, metric=Metric(name="agreement"), output_kinds=outputs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -72,7 +70,7 @@ class Agreement:
             taught = self._taught.get(part)
             if taught is None:
                 taught = self._taught[part] = Taught(self, part)
-        count = max(1, math.ceil(share * taught.items))
+        count = count_of(share, taught.items)
         rows: list[list[torch.Tensor]] = []
         start = 0
         for inputs in first_items(self.inputs(part, count), count):  # type: ignore[arg-type]
@@ -227,8 +225,3 @@ def _kind(value: onnx.ValueInfoProto, makers: dict[str, onnx.NodeProto]) -> Outp
         return "classes" if axis in (1, 1 - rank) else "values"
     last = value.type.tensor_type.shape.dim[-1].dim_value if rank == 2 else 0
     return "classes" if node.op_type in ("Gemm", "MatMul") and last > 1 else "values"
-
-
-def inputs_of(task: Task, part: Part, count: int) -> list[tuple[torch.Tensor, ...]]:
-    """The first inputs of a part, batches in memory."""
-    return [as_inputs(batch) for batch in first_items(task.inputs(part, count), count)]

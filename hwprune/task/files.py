@@ -85,8 +85,7 @@ class FileInputs:
         """The first `count` inputs of a part, in batches."""
         order = self._parts["calibration" if part == "train" else part][:count]
         for start in range(0, len(order), BATCH):
-            rows = [self._read(*self._items[index]) for index in order[start : start + BATCH]]
-            yield tuple(torch.from_numpy(np.stack(column)) for column in zip(*rows, strict=True))
+            yield self.batch(order[start : start + BATCH].tolist())
 
     def pairs(self, part: Part, size: int) -> FilePairs:
         """Batches to learn from, shuffled; there are no targets."""

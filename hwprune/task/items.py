@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -11,7 +12,7 @@ import torch
 from hwprune.errors import DataError
 
 if TYPE_CHECKING:
-    from hwprune.task.task import Task
+    from hwprune.task.task import Part, Task
 
 Inputs = tuple[torch.Tensor, ...]
 """One tensor for each input of the network, N first."""
@@ -55,6 +56,16 @@ def first_items(batches: Iterable[Any], count: int | None) -> Iterable[Inputs]:
             return
 
 
+def inputs_of(task: Task, part: Part, count: int) -> Iterable[Inputs]:
+    """The first `count` inputs of a task's part, or as many as there are."""
+    return first_items(task.inputs(part, count), count)
+
+
+def count_of(share: float, items: int) -> int:
+    """How many of a part's items its first `share` (0..1) has; one at least."""
+    return max(1, math.ceil(share * items))
+
+
 def stratified_order(labels: torch.Tensor, seed: int) -> np.ndarray:
     """Indices in an order of which every prefix has about the classes' shares of the whole.
 
@@ -78,7 +89,7 @@ def example_of(task: Task) -> Inputs:
     Raises:
         DataError: there is none.
     """
-    for inputs in first_items(task.inputs("calibration", 1), 1):
+    for inputs in inputs_of(task, "calibration", 1):
         return inputs
     raise DataError(
         f"the task '{task.name}' gives no inputs", given="part 'calibration', 1 of them"

@@ -17,7 +17,7 @@ from hwprune.metric import Metric
 from hwprune.task.data import Data, read_data
 from hwprune.task.files import FileInputs
 from hwprune.task.image_file import InputShape
-from hwprune.task.items import first_items
+from hwprune.task.items import first_items, inputs_of
 from hwprune.task.kinds import OF_DATA, arrays_of
 from hwprune.task.task import Part, Remake, Task
 from hwprune.task.tensors import Tensors
@@ -227,7 +227,7 @@ def _identity(task: Task, wish: TaskWish) -> str:
         place = Path(source.rpartition(":")[0])
         if source and place.suffix == ".py" and place.is_file():
             digest.update(place.read_bytes())
-    for inputs in first_items(task.inputs("calibration", 4), 4):
+    for inputs in inputs_of(task, "calibration", 4):
         for values in inputs:
             digest.update(values.contiguous().numpy().data)
     return f"{task.name} {digest.hexdigest()}"

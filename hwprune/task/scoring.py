@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -12,7 +11,7 @@ import numpy as np
 from hwprune.errors import InputError
 from hwprune.task.score import Score
 from hwprune.task.task import Part, Run, Task
-from hwprune.user_code import call_with
+from hwprune.user_code import call_with, places_of
 
 
 def score_of(task: Task, run: Run, part: Part, share: float = 1.0) -> Score:
@@ -69,12 +68,4 @@ def _plain(score: Score) -> Score:
 
 def takes_share(score: Callable[..., Any] | None) -> bool:
     """Whether a score function can be asked for a share of a part."""
-    if score is None:
-        return False
-    try:
-        parameters = inspect.signature(score).parameters.values()
-    except ValueError:  # built-in callables have no signature
-        return False
-    if any(p.kind is p.VAR_POSITIONAL for p in parameters):
-        return True
-    return sum(p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters) >= 3
+    return score is not None and (places_of(score) or 0) >= 3

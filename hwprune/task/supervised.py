@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,6 +10,7 @@ import torch
 
 from hwprune.metric import Metric
 from hwprune.task.data import Data
+from hwprune.task.items import count_of
 from hwprune.task.score import Score
 from hwprune.task.task import OutputKind, Part, Remake, Run, Task
 
@@ -47,7 +47,7 @@ def supervised(
 
     def score(run: Run, part: Part, share: float = 1.0) -> Score:
         items = data.part(part)
-        count = max(1, math.ceil(share * len(items)))
+        count = count_of(share, len(items))
         found: dict[str, list[torch.Tensor]] = {}
         for inputs, targets in data.pairs(part, size):
             left = min(len(inputs[0]), count)

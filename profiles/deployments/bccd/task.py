@@ -20,6 +20,7 @@ from torchvision import ops
 
 from hwprune import Metric, Score, Task
 from hwprune.errors import DataError, NetworkError
+from hwprune.task.items import count_of
 from hwprune.task.task import Part, Run
 
 CLASSES = ("RBC", "WBC", "Platelets")
@@ -253,7 +254,7 @@ def score(run: Run, part: Part, share: float) -> Score:
     from torchmetrics.detection import MeanAveragePrecision
 
     boxes = read(SOURCE.get(part, part)).boxes
-    boxes = boxes[: max(1, math.ceil(share * len(boxes)))]
+    boxes = boxes[: count_of(share, len(boxes))]
     found = [one for images in inputs(part, len(boxes)) for one in decode(run(images))]
     truth = [{"boxes": one[:, :4], "labels": one[:, 4].long()} for one in boxes]
     measure = MeanAveragePrecision(iou_thresholds=[0.5], class_metrics=True)

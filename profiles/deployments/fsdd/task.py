@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from torch.utils.data import DataLoader
 
 from hwprune import Metric, Score, Task
 from hwprune.errors import DataError, NetworkError
+from hwprune.task.items import count_of
 from hwprune.task.task import Part, Run
 
 RATE, WINDOW, HOP, FFT = 8000, 200, 80, 256
@@ -48,7 +48,7 @@ def _task(name: str, shape: tuple[int, ...]) -> Task:
 
     def score(run: Run, part: Part, share: float) -> Score:
         words = read(SAME.get(part, part)).words
-        words = words[: max(1, math.ceil(share * len(words)))]
+        words = words[: count_of(share, len(words))]
         said = torch.cat([run(mels).argmax(1) for mels in inputs(part, len(words))])
         right = (said == words).numpy().astype(float)
         return Score(value=float(right.mean()), items=right)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from torch.utils.data import DataLoader
 
 from hwprune import Metric, Score, Task
 from hwprune.errors import DataError, NetworkError
+from hwprune.task.items import count_of
 from hwprune.task.task import Part, Run
 
 IMAGES, SIDE = 334, 256
@@ -146,7 +146,7 @@ def loss(outputs: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
 def score(run: Run, part: Part, share: float) -> Score:
     """IoU of the nuclei, the mean over images, and Dice; IoU by image."""
     masks = read(SAME.get(part, part)).masks
-    masks = masks[: max(1, math.ceil(share * len(masks)))]
+    masks = masks[: count_of(share, len(masks))]
     said = torch.cat([run(images) > 0 for images in inputs(part, len(masks))])
     both, either = (v.sum((1, 2, 3)).double() for v in (said & masks, said | masks))
     # Nothing to find and nothing found is right.
