@@ -17,7 +17,7 @@ from hwprune_device.precision.half import to_half
 from hwprune_device.precision.quantized import is_quantized, quantized_tensors, with_qdq
 from hwprune_device.runtimes import DENORMALS
 from hwprune_device.runtimes.ranges import observe_ranges
-from tests.digits import CIFAR
+from tests.digits import CIFAR, images_of, labels_of
 from tests.hwprune_device.precision.graphs import chain, kinds, model, run, sound, types, weights
 from tests.traced import relative, traced
 
@@ -222,8 +222,9 @@ def test_int8_with_observed_ranges_costs_a_trained_network_little(
     module.load_state_dict({k.removeprefix("module."): v for k, v in state.items()})
     base = onnx.load_model_from_string(trace(module.eval(), torch.zeros(2, 3, 32, 32)))
     data = load_data("torchvision:CIFAR10", root=str(cifar_root), **CIFAR)
-    images, labels = (part[:500] for part in data.split("test"))
-    ranges = observe_ranges(base, [[data.calibration]])
+    images = images_of(data, "test", 500).numpy()
+    labels = labels_of(data, "test")[:500].numpy()
+    ranges = observe_ranges(base, [[images_of(data, "calibration").numpy()]])
     name = base.graph.input[0].name
 
     def correct(given: ModelProto) -> int:
