@@ -15,6 +15,9 @@ from typing import Any
 
 from hwprune.errors import InputError
 
+_FOLDERS: set[str] = set()
+"""Of the files that were loaded."""
+
 
 def load_function(source: str, error: type[InputError], *, what: str) -> Callable[..., Any]:
     """The function that `source` names; the working folder counts as a place for modules.
@@ -34,7 +37,7 @@ def load_function(source: str, error: type[InputError], *, what: str) -> Callabl
             given=source,
             possible="package.module:function or path/to/file.py:function",
         )
-    module = _from_file(place, error) if place.endswith(".py") else _from_name(place, error)
+    module = load_file(place, error) if place.endswith(".py") else _from_name(place, error)
     function = getattr(module, name, None)
     if not callable(function):
         known = [key for key, value in vars(module).items() if callable(value) and key[0] != "_"]
@@ -67,13 +70,19 @@ def _from_name(name: str, error: type[InputError]) -> ModuleType:
             sys.path.remove(here)
 
 
-def _from_file(file: str, error: type[InputError]) -> ModuleType:
+def load_file(file: str, error: type[InputError]) -> ModuleType:
+    """A module of its own each time, which imports what lies beside it.
+
+    Raises:
+        InputError: of the given kind, when the file is not there or fails.
+    """
     path = Path(file).expanduser().resolve()
     if not path.is_file():
         near = sorted(p.name for p in path.parent.glob("*.py")) if path.parent.is_dir() else []
         raise error(
             f"there is no file {path}", possible=f"beside it: {', '.join(near)}" if near else ""
         )
+    _make_findable(path.parent)
     name = f"hwprune_user_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None
@@ -87,6 +96,20 @@ def _from_file(file: str, error: type[InputError]) -> ModuleType:
             f"{path} fails when it is imported", given=f"{type(problem).__name__}: {problem}"
         ) from problem
     return module
+
+
+def _make_findable(folder: Path) -> None:
+    """Let a file import what lies beside it, as `python FILE` does."""
+    place = str(folder)
+    for name, module in list(sys.modules.items()):
+        origin = os.path.dirname(getattr(module, "__file__", None) or "")
+        # Of another file's folder, and this file means its own neighbour by that name.
+        if origin != place and origin in _FOLDERS and (folder / f"{name}.py").is_file():
+            del sys.modules[name]
+    if place in sys.path:
+        sys.path.remove(place)
+    sys.path.insert(0, place)
+    _FOLDERS.add(place)
 
 
 def call_with(function: Callable[..., Any], *arguments: Any) -> Any:

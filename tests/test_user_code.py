@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -70,3 +71,16 @@ def test_a_function_of_a_script_has_no_name():
     script = "from hwprune.user_code import name_of\ndef f(): ...\nprint(repr(name_of(f)))"
     found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert found.stdout.strip() == "''"
+
+
+def test_a_file_imports_its_own_neighbours(tmp_path: Path):
+    """Two tasks in one process, each with a `words.py` beside it."""
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "words.py").write_text(f"NAME = {name!r}")
+        (tmp_path / name / "task.py").write_text(
+            "from words import NAME\ndef say():\n    return NAME\n"
+        )
+    for name in ("one", "other", "one"):
+        say = load_function(str(tmp_path / name / "task.py:say"), DeploymentError, what="test")
+        assert say() == name

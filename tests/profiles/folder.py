@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
+from hwprune.errors import DeploymentError
+from hwprune.user_code import load_file
 from tests.digits import SHARED
 
 DEPLOYMENTS = Path(__file__).parent.parent.parent / "profiles" / "deployments"
@@ -17,12 +17,7 @@ DEPLOYMENTS = Path(__file__).parent.parent.parent / "profiles" / "deployments"
 
 def loaded(name: str) -> ModuleType:
     """A module of its own each time: `bccd/task.py`."""
-    spec = spec_from_file_location(f"deployment_{name}", DEPLOYMENTS / name)
-    assert spec is not None and spec.loader is not None
-    module = module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
+    return load_file(str(DEPLOYMENTS / name), DeploymentError)
 
 
 def needed(name: str) -> None:

@@ -21,7 +21,7 @@ from hwprune.task.scoring import score_of
 from tests.profiles.folder import DEPLOYMENTS, loaded, needed
 
 WISH = DEPLOYMENTS / "bccd" / "bccd.toml"
-BCCD = loaded("bccd/task.py")
+BCCD, BOXES, IMAGES = (loaded(f"bccd/{name}.py") for name in ("task", "boxes", "images"))
 
 
 @pytest.fixture
@@ -36,10 +36,10 @@ def network(seed: int = 0) -> torch.nn.Module:
 
 def ideal(boxes: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
     """Raw outputs of a network that knows where these boxes are."""
-    heat, given, _ = BCCD.targets_of(boxes)
-    centre = BCCD._cells().T.view(1, 2, BCCD.ROWS, BCCD.COLUMNS)
+    heat, given, _ = BOXES.targets_of(boxes)
+    centre = BOXES.cells().T.view(1, 2, BOXES.ROWS, BOXES.COLUMNS)
     sides = torch.cat([centre - given[:, :2], given[:, 2:] - centre], 1)
-    distances = (sides.clamp_min(0.1) / (2 * BCCD.STRIDE)).log()
+    distances = (sides.clamp_min(0.1) / (2 * BOXES.STRIDE)).log()
     return torch.where(heat == 1, 8.0, -8.0), distances
 
 
@@ -47,7 +47,7 @@ class Oracle:
     """A network that gives the right boxes of a split, in order."""
 
     def __init__(self, split: str) -> None:
-        self._boxes: Iterator[torch.Tensor] = iter(BCCD.read(split).boxes)
+        self._boxes: Iterator[torch.Tensor] = iter(IMAGES.read(split).boxes)
 
     def __call__(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         return ideal([next(self._boxes) for _ in images])
@@ -65,7 +65,7 @@ def test_the_right_boxes_score_one_and_a_random_network_nothing(bccd: ModuleType
 
 def test_a_share_is_the_first_images_and_items_keep_their_order(bccd: ModuleType) -> None:
     task = bccd.task()
-    boxes = [*bccd.read("val").boxes]
+    boxes = [*IMAGES.read("val").boxes]
     missed = boxes[3]
 
     class OneMissed(Oracle):
@@ -83,24 +83,24 @@ def test_a_share_is_the_first_images_and_items_keep_their_order(bccd: ModuleType
 
 def test_batches_can_be_repeated_and_only_training_is_augmented(bccd: ModuleType) -> None:
     def pixels(part: str) -> torch.Tensor:
-        return torch.cat([images for images, _ in bccd.batches(part, 16)])
+        return torch.cat([images for images, _ in IMAGES.batches(part, 16)])
 
     torch.manual_seed(5)
     one, other = pixels("train"), pixels("train")
     torch.manual_seed(5)
     assert torch.equal(pixels("train"), one) and not torch.equal(one, other)
-    assert one.shape == (192, 3, bccd.HEIGHT, bccd.WIDTH)
-    assert torch.equal(pixels("calibration"), torch.cat([*bccd.inputs("train", 1000)]))
-    assert len(torch.cat([*bccd.inputs("test", 40)])) == 40
+    assert one.shape == (192, 3, BOXES.HEIGHT, BOXES.WIDTH)
+    assert torch.equal(pixels("calibration"), torch.cat([*IMAGES.inputs("train", 1000)]))
+    assert len(torch.cat([*IMAGES.inputs("test", 40)])) == 40
 
 
 def test_boxes_move_with_what_is_in_them() -> None:
     """A white rectangle on grey stays inside its box, wherever an image is moved to."""
     torch.manual_seed(0)
-    pixels = torch.full((64, 3, 2 * BCCD.HEIGHT, 2 * BCCD.WIDTH), 180, dtype=torch.uint8)
+    pixels = torch.full((64, 3, 2 * BOXES.HEIGHT, 2 * BOXES.WIDTH), 180, dtype=torch.uint8)
     pixels[:, :, 100:150, 120:200] = 255
     box = torch.tensor([[60.0, 50.0, 100.0, 75.0, 1.0]])
-    images, boxes = BCCD.augmented(pixels, [box] * 64)
+    images, boxes = IMAGES.augmented(pixels, [box] * 64)
     for image, given in zip(images, boxes, strict=True):
         light = image.mean(0) > (image.mean(0).max() + image.mean(0).min()) / 2
         rows, columns = light.any(1).nonzero(), light.any(0).nonzero()
@@ -111,7 +111,7 @@ def test_boxes_move_with_what_is_in_them() -> None:
 def test_the_loss_falls_in_a_few_steps(bccd: ModuleType) -> None:
     torch.manual_seed(0)
     module = network().train()
-    images, targets = next(iter(bccd.batches("train", 8)))
+    images, targets = next(iter(IMAGES.batches("train", 8)))
     optimizer = torch.optim.SGD(module.parameters(), lr=0.01, momentum=0.9)
     losses = []
     for _ in range(12):
@@ -124,8 +124,8 @@ def test_the_loss_falls_in_a_few_steps(bccd: ModuleType) -> None:
 
 
 def test_the_loss_is_least_where_outputs_are_ideal(bccd: ModuleType) -> None:
-    _, targets = next(iter(bccd.batches("calibration", 8)))
-    right = ideal([*bccd.read("train").boxes[:8]])
+    _, targets = next(iter(IMAGES.batches("calibration", 8)))
+    right = ideal([*IMAGES.read("train").boxes[:8]])
     wrong = right[0].roll(3, -1), right[1]
     far = right[0], right[1] + 0.7
     best = bccd.loss(right, targets)
@@ -133,14 +133,14 @@ def test_the_loss_is_least_where_outputs_are_ideal(bccd: ModuleType) -> None:
 
 
 def test_decoding_keeps_peaks_and_drops_doubles() -> None:
-    heat = torch.full((1, 3, BCCD.ROWS, BCCD.COLUMNS), -9.0)
+    heat = torch.full((1, 3, BOXES.ROWS, BOXES.COLUMNS), -9.0)
     heat[0, 0, 10, 10], heat[0, 0, 10, 11] = 2.0, 1.0  # no peak beside a higher one
     heat[0, 0, 10, 12] = 1.5  # a peak whose box covers the first one's
     heat[0, 0, 20, 30] = 0.0
     heat[0, 2, 10, 10] = -1.0  # another class at the same place
-    distances = torch.zeros(1, 4, BCCD.ROWS, BCCD.COLUMNS)
+    distances = torch.zeros(1, 4, BOXES.ROWS, BOXES.COLUMNS)
     distances[0, :, 10, 12] = torch.tensor([2.0, 1.0, 0.001, 1.0]).log()
-    (found,) = BCCD.decode((heat, distances))
+    (found,) = BOXES.decode((heat, distances))
     assert found["labels"].tolist() == [0, 0, 2]
     scores = torch.sigmoid(torch.tensor([2.0, 0.0, -1.0]))
     assert torch.allclose(found["scores"], scores)
@@ -169,7 +169,7 @@ def test_ap_of_an_image_is_the_mean_over_its_classes() -> None:
 
 def test_outputs_that_are_no_heads_are_refused() -> None:
     module = network()
-    BCCD.check(module(torch.zeros(2, 3, BCCD.HEIGHT, BCCD.WIDTH)))
+    BCCD.check(module(torch.zeros(2, 3, BOXES.HEIGHT, BOXES.WIDTH)))
     for wrong in (torch.zeros(2, 10), (torch.zeros(2, 3, 30, 40), torch.zeros(2, 3, 30, 40))):
         with pytest.raises(NetworkError, match="not heat maps"):
             BCCD.check(wrong)
@@ -178,8 +178,8 @@ def test_outputs_that_are_no_heads_are_refused() -> None:
 def test_absent_data_is_said_with_where_to_get_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    elsewhere = loaded("bccd/task.py")
-    monkeypatch.setattr(elsewhere, "__file__", str(tmp_path / "a/b/c/d/e/task.py"))
+    elsewhere = loaded("bccd/images.py")
+    monkeypatch.setattr(elsewhere, "__file__", str(tmp_path / "a/b/c/d/e/images.py"))
     monkeypatch.setenv("HWPRUNE_DATA", str(tmp_path))
     with pytest.raises(DataError, match="BCCD_Dataset"):
         elsewhere.read("train")
@@ -187,7 +187,7 @@ def test_absent_data_is_said_with_where_to_get_it(
 
 def test_every_cut_of_the_network_is_right() -> None:
     module = network()
-    base = make_base(trace(module, torch.zeros(1, 3, BCCD.HEIGHT, BCCD.WIDTH)))
+    base = make_base(trace(module, torch.zeros(1, 3, BOXES.HEIGHT, BOXES.WIDTH)))
     assert check_cut(base, module) == ()
     assert {name for name, _ in base.plan.frozen} == {"heat.out", "box.out"}
 

@@ -16,15 +16,15 @@ from tests.profiles.folder import DEPLOYMENTS, loaded
 
 
 def laid_out(
-    name: str, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str = "task.py"
 ) -> ModuleType:
-    """Run the README's script, and load a task that finds what it made."""
+    """Run the README's script, and load what reads what it made."""
     text = (DEPLOYMENTS / name / "README.md").read_text()
     script = tmp_path / "script.py"
     script.write_text(text.split("```python\n")[1].split("```")[0])
     subprocess.run([sys.executable, script, source, tmp_path / "data" / name], check=True)
     monkeypatch.setenv("HWPRUNE_DATA", str(tmp_path / "data"))
-    return loaded(f"{name}/task.py")
+    return loaded(f"{name}/{file}")
 
 
 def test_blood_cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -40,7 +40,7 @@ def test_blood_cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (source / "Annotations" / f"{name}.xml").write_text(f"<annotation>{cells}</annotation>")
         Image.new("RGB", (640, 480), (200, 0, 0)).save(source / "JPEGImages" / f"{name}.jpg")
         (source / "ImageSets" / "Main" / f"{split}.txt").write_text(f"{name}\n")
-    bccd = laid_out("bccd", source, tmp_path, monkeypatch)
+    bccd = laid_out("bccd", source, tmp_path, monkeypatch, "images.py")
     for split in ("train", "val", "test"):
         images = bccd.read(split)
         assert images.pixels.shape == (1, 3, 240, 320)
