@@ -224,7 +224,7 @@ def test_int8_with_observed_ranges_costs_a_trained_network_little(
     data = load_data("torchvision:CIFAR10", root=str(cifar_root), **CIFAR)
     images = images_of(data, "test", 500).numpy()
     labels = labels_of(data, "test")[:500].numpy()
-    ranges = observe_ranges(base, [[images_of(data, "calibration").numpy()]])
+    ranges = observe_ranges(base, [[images_of(data, "calibration", 250).numpy()]])
     name = base.graph.input[0].name
 
     def correct(given: ModelProto) -> int:
