@@ -150,44 +150,48 @@ class _Way:
         self._scoring._pool.submit(self._step, rank=self._rank).add_done_callback(self._stepped)
 
     def _rank(self) -> float:
-        """What keeps the budget first, then what nobody knows of, then what is over it."""
+        """What keeps the budget first, then what nobody knows of, then what is over it.
+
+        Of equals what was begun goes on: its worker has it ready.
+        """
+        begun = self._last is not None
         if self._over is None:
             return 0.0
         if not self._over.done():
-            return 1.0 if self._last is None else 3.0
-        return 2.0 if _result(self._over) else 0.0
+            return 3.0 if begun else 1.0
+        return (2.0 if _result(self._over) else 0.0) - 0.5 * begun
 
-    def _step(self, worker: Worker) -> dict[str, Any] | Failure | None:
-        """The next share; None where what is known by now is enough."""
-        if self._enough():
-            return None
-        wish = {
-            "widths": list(self._candidate.widths),
-            "part": self._part,
-            "share": self._left[0],
-        }
-        try:
-            answer: dict[str, Any] | Failure = worker.call(wish, Silent())
-        except HwpruneError as error:
-            # A task that cannot score this candidate may score the next.
-            return Failure(stage="run", message=f"{error.happened}: {error.given}")
-        return answer
+    def _step(self, worker: Worker) -> Failure | None:
+        """Share after share until enough is known; one alone while the cost is not known yet."""
+        while self._left and not self._enough():
+            wish = {
+                "widths": list(self._candidate.widths),
+                "part": self._part,
+                "share": self._left[0],
+            }
+            try:
+                answer: dict[str, Any] | Failure = worker.call(wish, Silent())
+            except HwpruneError as error:
+                # A task that cannot score this candidate may score the next.
+                return Failure(stage="run", message=f"{error.happened}: {error.given}")
+            if isinstance(answer, Failure):
+                return answer
+            self._last = answer
+            self._values[self._left.pop(0)] = float(answer["value"])
+            self._seconds += float(answer["seconds"])
+            if self._over is not None and not self._over.done():
+                break
+        return None
 
     def _stepped(self, future: Future[Any]) -> None:
         try:
-            answer = future.result()
-            if isinstance(answer, Failure):
-                self._future.set_result(answer)
-                return
-            if answer is not None:
-                share = self._left.pop(0)
-                self._last = answer
-                self._values[share] = float(answer["value"])
-                self._seconds += float(answer["seconds"])
-            if answer is None or not self._left or self._enough():
-                self._end()
-            else:
+            failure = future.result()
+            if failure is not None:
+                self._future.set_result(failure)
+            elif self._left and not self._enough():
                 self._queue()
+            else:
+                self._end()
         except BaseException as error:  # who waits must hear of it, whatever it is
             self._future.set_exception(error)
 

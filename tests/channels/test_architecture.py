@@ -97,7 +97,10 @@ def test_hash_from_widths_is_the_hash_of_the_cut_graph(name: str) -> None:
         assert network.base.architecture_of(widths) == architecture_hash(cutter.cut_to(widths))
 
 
-@pytest.mark.parametrize("name", ["digits_cnn", "cifar_resnet20", "mobilenet_v2"])
+@pytest.mark.parametrize(
+    "name",
+    ["digits_cnn", "cifar_resnet20", pytest.param("mobilenet_v2", marks=pytest.mark.heavy)],
+)
 def test_exporting_the_cut_module_gives_the_same_architecture(name: str) -> None:
     network = traced(name)
     keep = random_keep(network.base, 5)

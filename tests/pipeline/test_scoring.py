@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import Future
+from itertools import groupby
 
 import numpy as np
 import pytest
@@ -92,6 +93,29 @@ def test_while_the_cost_is_not_known_others_come_first(tmp_path):
     assert first.result(10).share < 1.0
     before = asked[: asked.index((30, 1.0))]
     assert [share for width, share in before if width == 29] in ([SHARES[0]], [])
+
+
+def test_what_was_begun_goes_on_before_another_is_begun(tmp_path):
+    """A worker has few candidates ready, and making one ready may take longer than its score."""
+    gate = threading.Event()
+
+    class Held(Scores):
+        def __call__(self, wish, progress):
+            gate.wait(10)
+            return super().__call__(wish, progress)
+
+    gate.set()
+    scores = Held(lambda widths: SCORE.get(widths, 0.9))
+    scoring = scoring_of(scores, tmp_path)
+    gate.clear()
+    scores.asked.clear()
+    costs: list[Future[bool | None]] = [Future() for _ in range(8)]
+    begun = [scoring.raced(Candidate(widths=(at,)), cost) for at, cost in enumerate(costs)]
+    for cost in costs:
+        cost.set_result(True)
+    gate.set()
+    assert all(one.result(10).share > SHARES[0] for one in begun)
+    assert len([*groupby(widths for widths, _ in scores.asked)]) == 8
 
 
 def test_a_method_that_finds_nothing_better_gets_the_rest_of_a_score(scores, tmp_path):
