@@ -6,7 +6,6 @@ import json
 import os
 
 import pytest
-import ray
 
 from hwprune.farm.cluster import Cluster
 
@@ -16,7 +15,6 @@ NODE_BOARD = "node-board"
 
 @pytest.fixture(scope="session")
 def cluster():
-    ray.shutdown()  # one that tests before these started says nothing of a board
     os.environ["RAY_OVERRIDE_RESOURCES"] = json.dumps({f"board:{NODE_BOARD}": 1})
     with Cluster() as cluster:
         del os.environ["RAY_OVERRIDE_RESOURCES"]
