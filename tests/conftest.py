@@ -20,6 +20,7 @@ HERE = Path(__file__).parent
 WITHOUT_RAY = ("channels", "hwprune_device", "network", "report", "saliency", "task", "testing")
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist looks at the marks next
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """With `-n 2 --dist loadgroup`: one process for tests that share a Ray, one for the rest.
 
