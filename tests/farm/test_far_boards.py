@@ -49,6 +49,7 @@ def busy_for(farm: Farm, board: str, seconds: float) -> None:
     time.sleep(seconds)
 
 
+@pytest.mark.heavy
 def test_a_link_that_is_cut_for_a_second_costs_nothing(far_farm):
     rig, start = far_farm
     farm = start()

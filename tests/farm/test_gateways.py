@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 CODE = """
 import json, time
 from dataclasses import replace
@@ -52,6 +54,7 @@ print(json.dumps(found))
 """
 
 
+@pytest.mark.heavy
 def test_a_gateway_that_dies_costs_nothing_and_its_board_comes_back_through_another(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", CODE, str(tmp_path / "s.sqlite")],

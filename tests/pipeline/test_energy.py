@@ -17,6 +17,7 @@ LIMIT = "budget.energy_mj=80 %"
 @pytest.mark.skipif(
     not isinstance(find_sensor(Target()), str), reason="this machine's energy can be read"
 )
+@pytest.mark.heavy
 def test_without_a_sensor_the_run_ends_before_anything_is_searched(tmp_path):
     environment = {**os.environ, "HWPRUNE_STORE": str(tmp_path / "readings.sqlite")}
     sets = (*SMALL, "training.epochs=1", LIMIT)

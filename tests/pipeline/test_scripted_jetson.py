@@ -87,6 +87,7 @@ def check_certificate(run: Run, *, precision: str) -> None:
         assert reading["conditions"]["engine"] and reading["conditions"]["build"]["seconds"] > 0
 
 
+@pytest.mark.heavy
 def test_a_network_is_pruned_for_a_jetson_and_its_engine_is_delivered(tmp_path: Path):
     # TensorRT 11 computes as the graph says, so outputs are really those of fp16.
     profile = jetson_profile(tmp_path, release="11.4")
