@@ -37,7 +37,8 @@ class TaskWish:
     """Floor of the delivered network's score on the test part: a number, or a share of the
     unpruned network's such as "98 %"."""
     calibration: int = 0
-    """Items that re-calibrate BatchNorm; 0: as the data or the task says."""
+    """Items that re-calibrate BatchNorm; 0: as the data or the task says,
+    else 250, fewer where they are large."""
     size: tuple[int, ...] = ()
     """Of image files: height and width; empty: the network's."""
     mean: tuple[float, ...] = ()

@@ -13,11 +13,8 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from hwprune.network.execution import EXACT
-from hwprune.task.items import inputs_of
+from hwprune.task.items import at_once, calibration_of
 from hwprune.task.task import Task
-
-BATCH = 125
-"""Items a forward pass; the statistics are the mean over passes of nearly equal size."""
 
 
 def recalibrate(module: nn.Module, batches: Iterable[Sequence[torch.Tensor]]) -> None:
@@ -50,13 +47,17 @@ def recalibrate(module: nn.Module, batches: Iterable[Sequence[torch.Tensor]]) ->
 
 
 def batches_of(
-    batches: Iterable[Sequence[torch.Tensor]], size: int = BATCH
+    batches: Iterable[Sequence[torch.Tensor]], size: int = 0
 ) -> list[tuple[torch.Tensor, ...]]:
-    """Inputs joined and split into batches of nearly equal size: each pass counts alike."""
+    """Inputs joined and split into batches of nearly equal size: each pass counts alike.
+
+    Args:
+        size: of a batch; 0: what is fast for inputs so large.
+    """
     columns = [torch.cat(column) for column in zip(*batches, strict=True)]
     if not columns:
         return []
-    count = max(1, round(len(columns[0]) / size))
+    count = max(1, round(len(columns[0]) / (size or at_once(tuple(columns)))))
     return list(zip(*(column.chunk(count) for column in columns), strict=True))
 
 
@@ -65,6 +66,5 @@ def recalibrate_task(model: bytes, task: Task) -> bytes:
     from hwprune.network.graph_module import to_module, to_onnx
 
     module = EXACT.place(to_module(model))
-    known = inputs_of(task, "calibration", task.calibration)
-    recalibrate(module, batches_of(map(EXACT.inputs, known)))
+    recalibrate(module, batches_of(map(EXACT.inputs, calibration_of(task))))
     return to_onnx(module, model)

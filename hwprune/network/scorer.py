@@ -17,7 +17,7 @@ from hwprune.network.graph_module import to_module
 from hwprune.network.recalibration import batches_of, recalibrate
 from hwprune.network.replay import Replay
 from hwprune.task.agreement import completed
-from hwprune.task.items import example_of, inputs_of
+from hwprune.task.items import calibration_of, example_of
 from hwprune.task.scoring import score_of
 from hwprune.task.task import Part, Remake, Task
 from hwprune_device.cut import Cutter
@@ -52,8 +52,7 @@ class Scorer:
         self._cutter = Cutter(base, plan)
         self._order = [np.asarray(units) for units in order]
         self.execution = execution or _bearable(base, task)
-        known = inputs_of(task, "calibration", task.calibration)
-        self._calibration = batches_of(map(self.execution.inputs, known))
+        self._calibration = batches_of(map(self.execution.inputs, calibration_of(task)))
         self._recent: OrderedDict[tuple[int, ...], Replay] = OrderedDict()
 
     def __call__(self, wish: Mapping[str, Any], progress: object = None) -> dict[str, Any]:

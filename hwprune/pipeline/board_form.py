@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ import onnx
 from hwprune_device.job import Target
 
 if TYPE_CHECKING:
+    from hwprune.task.items import Inputs
     from hwprune.task.task import Task
 
 Arrays = tuple[np.ndarray, ...]
@@ -40,20 +41,20 @@ def board_form(model: bytes, target: Target, task: Task) -> BoardForm:
     the graph here, which every runtime takes them from, unless the target has TensorRT's builder
     find its own: then all these items go along.
     """
+    from hwprune.task.items import calibration_of, inputs_of
+
     if target.precision != "int8":
-        return BoardForm(model=model, inputs=calibration(task, COMPARED_INPUTS))
-    known = calibration(task, task.calibration)
+        return BoardForm(
+            model=model, inputs=_joined(inputs_of(task, "calibration", COMPARED_INPUTS))
+        )
+    known = _joined(calibration_of(task))
     if target.options.get("calibration", "qdq") != "qdq":
         return BoardForm(model=model, inputs=known)
     inputs = tuple(values[:COMPARED_INPUTS] for values in known)
     return BoardForm(model=quantised(model, known), inputs=inputs, in_int8=True)
 
 
-def calibration(task: Task, count: int) -> Arrays:
-    """The first calibration items of a task."""
-    from hwprune.task.items import inputs_of
-
-    batches = inputs_of(task, "calibration", count)
+def _joined(batches: Iterable[Inputs]) -> Arrays:
     return tuple(
         np.concatenate([values.numpy() for values in column])
         for column in zip(*batches, strict=True)

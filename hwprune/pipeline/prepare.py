@@ -167,11 +167,10 @@ def _refuse_fixed_batch(base: BaseNetwork) -> None:
 def _with_norms(supplies: Supplies) -> bytes:
     """The network of an ONNX file, with the BatchNorms that its exporter folded away."""
     from hwprune.network.norms import with_norms
-    from hwprune.task.items import inputs_of
+    from hwprune.task.items import calibration_of
 
     assert supplies.onnx is not None
-    task = supplies.task
-    known = inputs_of(task, "calibration", task.calibration)
+    known = calibration_of(supplies.task)
     return with_norms(supplies.onnx, (tuple(v.numpy() for v in inputs) for inputs in known))
 
 

@@ -15,7 +15,7 @@ from hwprune.task.task import Remake, Task
 
 
 def classification(
-    data: Data, *, calibration: int = 250, remake: Callable[[], Remake] | None = None
+    data: Data, *, calibration: int = 0, remake: Callable[[], Remake] | None = None
 ) -> Task:
     """A network of one output N x classes; its metric is the share of items that are right."""
     classes = data.classes

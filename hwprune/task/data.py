@@ -80,12 +80,13 @@ def read_data(wish: DataWish) -> Data:
     whole, test, labels = read_source(wish)
     order = stratified_order(labels, wish.seed)
     aside = wish.heldout + wish.final_heldout
-    if wish.heldout < 1 or wish.calibration < 2 or len(order) - aside < wish.calibration:
+    least = max(2, wish.calibration)
+    if wish.heldout < 1 or wish.calibration == 1 or len(order) - aside < least:
         raise DataError(
             f"{len(order)} training items are too few for this split",
             given=f"heldout {wish.heldout}, final_heldout {wish.final_heldout}, "
             f"calibration {wish.calibration}",
-            possible="heldout ≥ 1, calibration ≥ 2, and calibration items left to train on",
+            possible="heldout ≥ 1, calibration ≥ 2 or 0, and as many items left to train on",
         )
     train = whole.take(order[aside:])
     heldout = whole.take(order[: wish.heldout])

@@ -18,6 +18,16 @@ Inputs = tuple[torch.Tensor, ...]
 """One tensor for each input of the network, N first."""
 Pair = tuple[Inputs, Any]
 """Inputs and targets of a batch."""
+AT_ONCE = 125
+"""Items a pass at most: fastest on a core with 1 MB of second-level cache; see bench_scorer."""
+LEAST_AT_ONCE = 8
+VALUES_AT_ONCE = 400_000
+"""Of inputs a pass: those of 125 CIFAR images."""
+CALIBRATION = 250
+"""Items that re-calibrate BatchNorm, unless they are large or the task says how many."""
+LEAST_CALIBRATION = 64
+CALIBRATION_VALUES = 5_000_000
+"""Of inputs that re-calibrate: large images have many pixels each; see bench_calibration."""
 
 
 class Items(Protocol):
@@ -59,6 +69,27 @@ def first_items(batches: Iterable[Any], count: int | None) -> Iterable[Inputs]:
 def inputs_of(task: Task, part: Part, count: int) -> Iterable[Inputs]:
     """The first `count` inputs of a task's part, or as many as there are."""
     return first_items(task.inputs(part, count), count)
+
+
+def at_once(example: Inputs) -> int:
+    """Items a pass: fewer where they are large, but 8. `example`: a batch of any size."""
+    return max(LEAST_AT_ONCE, min(AT_ONCE, VALUES_AT_ONCE // _values(example)))
+
+
+def calibration_of(task: Task) -> Iterable[Inputs]:
+    """The inputs that re-calibrate BatchNorm: as many as the task says, or 250, fewer where large.
+
+    They come in the task's own batches.
+    """
+    if task.calibration:
+        return inputs_of(task, "calibration", task.calibration)
+    few = CALIBRATION_VALUES // _values(example_of(task))
+    return inputs_of(task, "calibration", max(LEAST_CALIBRATION, min(CALIBRATION, few)))
+
+
+def _values(inputs: Inputs) -> int:
+    """Numbers an item."""
+    return max(1, sum(values[:1].numel() for values in inputs))
 
 
 def count_of(share: float, items: int) -> int:

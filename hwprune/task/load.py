@@ -104,7 +104,7 @@ def _of_source(source: str) -> Task:
 
 def _of_data(wish: TaskWish, data: DataWish | Data, guessed: list[str]) -> Task:
     given = data if isinstance(data, Data) else read_data(data)
-    calibration = wish.calibration or (data.calibration if isinstance(data, DataWish) else 250)
+    calibration = wish.calibration or (data.calibration if isinstance(data, DataWish) else 0)
     if wish.kind == "imitation" or (not wish.kind and (wish.score or wish.loss)):
         return Task(
             name=wish.kind or given.name,

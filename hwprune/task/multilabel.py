@@ -15,7 +15,7 @@ from hwprune.task.task import Remake, Task
 
 
 def multilabel(
-    data: Data, *, calibration: int = 250, remake: Callable[[], Remake] | None = None
+    data: Data, *, calibration: int = 0, remake: Callable[[], Remake] | None = None
 ) -> Task:
     """A network of one output N x labels, yes above 0; its metric is F1, the mean over items."""
     return supervised(

@@ -14,7 +14,7 @@ from hwprune.task.task import Remake, Task
 
 
 def regression(
-    data: Data, *, calibration: int = 250, remake: Callable[[], Remake] | None = None
+    data: Data, *, calibration: int = 0, remake: Callable[[], Remake] | None = None
 ) -> Task:
     """A network whose output is shaped as its targets; its metric is the mean absolute error."""
     return supervised(

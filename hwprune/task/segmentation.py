@@ -15,7 +15,7 @@ from hwprune.task.task import Remake, Task
 
 
 def segmentation(
-    data: Data, *, calibration: int = 250, remake: Callable[[], Remake] | None = None
+    data: Data, *, calibration: int = 0, remake: Callable[[], Remake] | None = None
 ) -> Task:
     """A network of scores N K H W, or N 1 H W for one class against the rest; masks are N H W.
 

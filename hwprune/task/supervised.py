@@ -10,16 +10,12 @@ import torch
 
 from hwprune.metric import Metric
 from hwprune.task.data import Data
-from hwprune.task.items import count_of
+from hwprune.task.items import at_once, count_of
 from hwprune.task.score import Score
 from hwprune.task.task import OutputKind, Part, Remake, Run, Task
 
 Rate = Callable[[Any, Any], Mapping[str, torch.Tensor]]
 """Outputs and targets of a batch to numbers N by name, the metric's first."""
-BATCH = 125
-"""Items a pass at most: fastest on a core with 1 MB of second-level cache; see bench_scorer."""
-BATCH_BYTES = 1_600_000
-"""Of inputs a pass: that many CIFAR images as float32."""
 
 
 def supervised(
@@ -29,7 +25,7 @@ def supervised(
     metric: Metric,
     rate: Rate,
     loss: Callable[[Any, Any], torch.Tensor],
-    calibration: int = 250,
+    calibration: int = 0,
     check: Callable[[Any], None] | None = None,
     output_kinds: tuple[OutputKind, ...] = (),
     bf16: bool = False,
@@ -43,7 +39,7 @@ def supervised(
         rate: see `Rate`; the score is the mean of its first numbers over all items.
         loss: of outputs and targets of a batch.
     """
-    size = batch_size(data)
+    size = at_once(data.example)
 
     def score(run: Run, part: Part, share: float = 1.0) -> Score:
         items = data.part(part)
@@ -85,9 +81,3 @@ def mean_score(columns: Mapping[str, np.ndarray], metric: Metric) -> Score:
     return Score(
         value=means.pop(first), others=means, items=(sign * columns[first]).astype(np.float32)
     )
-
-
-def batch_size(data: Data) -> int:
-    """Items a pass: fewer where they are large."""
-    item = sum(values.nbytes for values in data.example)
-    return int(max(8, min(BATCH, BATCH_BYTES // max(1, item))))

@@ -64,8 +64,9 @@ class Task:
     train: Callable[[nn.Module, nn.Module, Recipe, Path, Progress], None] | None = None
     """`train(module, teacher, recipe, folder, progress)`: trains the module in place by whatever
     the user trains with; `folder` is kept for its checkpoints."""
-    calibration: int = 250
-    """How many items re-calibrate BatchNorm in a cut network."""
+    calibration: int = 0
+    """How many items re-calibrate BatchNorm in a cut network; 0: 250, fewer where they are large,
+    see `items.calibration_of`."""
     check: Callable[[Any], None] | None = None
     """`check(outputs)` raises a NetworkError where outputs of a batch do not fit the task."""
     output_kinds: tuple[OutputKind, ...] = ()

@@ -29,7 +29,7 @@ from hwprune.network.trace import trace
 from hwprune.recipe import Recipe
 from hwprune.task.classification import classification
 from hwprune.task.data import Data
-from hwprune.task.supervised import BATCH
+from hwprune.task.items import AT_ONCE
 from hwprune.task.tensors import Normalisation, Tensors
 from hwprune_device.cut import Cutter
 from hwprune_device.torch_graph.folding import fold_batchnorm
@@ -50,7 +50,7 @@ def images_per_s(work: Callable[[], object], images: int, rounds: int = 3) -> fl
 
 def forward(module: nn.Module, images: torch.Tensor) -> None:
     with torch.inference_mode():
-        for batch in images.split(BATCH):
+        for batch in images.split(AT_ONCE):
             module(batch)
 
 

@@ -92,6 +92,7 @@ def test_a_link_that_is_cut_for_thirty_seconds_costs_time_alone(far_farm):
     assert farm.poisoned == ()
 
 
+@pytest.mark.heavy
 def test_late_and_lossy_links_only_take_longer(far_farm):
     rig, start = far_farm
     rig.delay(40.0, 1.0)

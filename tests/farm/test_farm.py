@@ -199,6 +199,7 @@ def test_an_emulated_board_is_refused_in_words(cluster, store, tmp_path):
     farm.close()
 
 
+@pytest.mark.heavy
 def test_a_farm_of_boards_that_run_torch(cluster, tmp_path):
     target = Target(runtime="torch", options={"device": "cpu"})
     store = ReadingStore(tmp_path / "readings.sqlite")

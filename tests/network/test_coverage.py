@@ -140,8 +140,9 @@ def torchvision_part(name: str):  # type: ignore[no-untyped-def]
 
 FAMILIES_IN_CODE = {"shufflenet_v2_x1_0", "vit_b_32", "swin_t", "swin_v2_t", "maxvit_t"}
 """Families with channel counts in their code: splits, heads, packed projections."""
-LIGHT = ("squeezenet1_1", "mobilenet_v3_small", "shufflenet_v2_x1_0")
+LIGHT = ("squeezenet1_1",)
 FAMILIES = (
+    *("mobilenet_v3_small", "shufflenet_v2_x1_0"),
     *("alexnet", "vgg11_bn", "resnext50_32x4d", "wide_resnet50_2", "densenet121", "googlenet"),
     *("inception_v3", "mnasnet1_0", "efficientnet_b0", "efficientnet_v2_s", "regnet_x_400mf"),
     *("regnet_y_400mf", "convnext_tiny", "vit_b_32", "swin_t", "swin_v2_t", "maxvit_t"),

@@ -53,6 +53,7 @@ def test_a_link_that_stays_cut_is_a_lost_connection_and_a_fresh_one_works_later(
     connection.close()
 
 
+@pytest.mark.heavy
 def test_silence_noticed_before_ssh_does_leaves_no_hanging_connection(spoilt_rig):
     board = spoilt_rig.board("far", "ServerAliveInterval=60")
     connection = connect(board)

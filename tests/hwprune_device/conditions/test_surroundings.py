@@ -95,6 +95,7 @@ def test_the_supervisor_itself_never_loads_the_driver(built):
         assert built not in Path(f"/proc/{there.process.pid}/maps").read_text()
 
 
+@pytest.mark.heavy
 def test_two_boards_with_one_gpu_take_turns_on_different_cores(built, tmp_path):
     """Seen in the lock: while one measures, nobody else gets the GPU."""
     from hwprune_device.lease import lease
