@@ -30,8 +30,8 @@ def check(names: Names = None, folder: Folder = None, as_json: Json = False) -> 
     Example:  hwprune boards check lab-pi
     """
     from hwprune.board import find_board
-    from hwprune.cli.progress import watched
     from hwprune.cli.screen import print_json
+    from hwprune.report.progress import watched
 
     chosen = [find_board(name, folder) for name in names] if names else _all(folder)
     results = []

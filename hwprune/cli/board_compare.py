@@ -35,8 +35,8 @@ def compare(arguments: Arguments, folder: Folder = None, as_json: Json = False) 
 
     Example:  hwprune boards compare pi-1 pi-2 model.onnx
     """
-    from hwprune.cli.progress import watched
     from hwprune.cli.screen import print_json
+    from hwprune.report.progress import watched
 
     boards, model = _chosen(arguments, folder)
     networks = _networks(model)

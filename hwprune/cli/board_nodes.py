@@ -41,9 +41,9 @@ def find_nodes(address: str) -> tuple[NodeBoard, ...]:
     Raises:
         BoardError: it cannot be joined.
     """
-    from hwprune.cli.progress import watched
     from hwprune.farm.cluster import Cluster
     from hwprune.farm.node_board import node_boards
+    from hwprune.report.progress import watched
 
     with watched("look at the cluster"), Cluster(address):
         return node_boards()

@@ -178,9 +178,9 @@ def _computing(name: str, target: Target, precision: str) -> Target:
 
 
 def _look(board: Board) -> dict[str, Any]:
-    from hwprune.cli.progress import watched
     from hwprune.errors import BoardError
     from hwprune.farm.connections import survey
+    from hwprune.report.progress import watched
 
     try:
         with watched(f"look at {board.name}"):

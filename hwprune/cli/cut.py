@@ -100,10 +100,10 @@ def cut(
     Example:  hwprune cut torchvision:resnet18:none --keep 0.5 --out half
     """
     from hwprune.cli.inspect import parse_shapes
-    from hwprune.cli.progress import listener
     from hwprune.cli.screen import print_json
     from hwprune.data_wish import DataWish
     from hwprune.pipeline import cut as cutting
+    from hwprune.report.progress import listener
     from hwprune.task.load import load_task
     from hwprune.task_wish import TaskWish
 

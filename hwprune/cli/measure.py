@@ -61,11 +61,11 @@ def measure(
     from hwprune.board import find_board, this_machine
     from hwprune.channels.base import make_base
     from hwprune.cli.inspect import parse_shapes
-    from hwprune.cli.progress import watched
     from hwprune.cli.screen import print_json
     from hwprune.farm.hello import refuse_emulated
     from hwprune.farm.session import BoardSession
     from hwprune.network.graph_source import load_graph
+    from hwprune.report.progress import watched
 
     base = make_base(load_graph(model, shapes=parse_shapes(input_), weights=weights).onnx)
     fitted = fit(find_board(board) if board else this_machine(), base, threads, batch)

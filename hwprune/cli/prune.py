@@ -176,9 +176,9 @@ def _run(
     path: Path, wish: dict[str, Any] | None, *, quiet: bool, **how: Any
 ) -> tuple[Result, Path]:
     """The result and the run folder; Ctrl-C says how to go on."""
-    from hwprune.cli.progress import listener
     from hwprune.cli.verbs import INTERRUPTED
     from hwprune.pipeline import run_deployment
+    from hwprune.report.progress import listener
 
     progress = listener(quiet=quiet)
     try:

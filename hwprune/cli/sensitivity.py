@@ -115,8 +115,8 @@ def sensitivity_of(base: BaseNetwork, task: Task, options: SensitivityOptions) -
     Raises:
         InputError: a share is none, or the network has no feature maps.
     """
-    from hwprune.cli.progress import listener
     from hwprune.errors import InputError
+    from hwprune.report.progress import listener
     from hwprune.saliency.sensitivity import sense
 
     for option, share in (("--low-rank", options.low_rank), ("--threshold", options.threshold)):

@@ -14,7 +14,7 @@ from hwprune.deployment import Deployment, NetworkWish, SearchWish, parse_budget
 from hwprune.errors import DeploymentError
 from hwprune.floor import parse_floor
 from hwprune.pipeline.wish import IMITATION
-from hwprune.progress import Progress, Silent
+from hwprune.progress import Progress
 from hwprune.recipe import Recipe
 from hwprune.report.result import Result
 from hwprune.task_wish import TaskWish
@@ -80,12 +80,14 @@ def prune(
         inputs: the same, or batches; left out: from `batches`, or the example alone.
         at_least: the floor of the delivered score, a number or "98 %" of the unpruned one's.
         board: a `Board`, a board profile's path, or None for this machine.
+        progress: who is told; None: lines on stderr, or a bar on a terminal.
 
     Raises:
         HwpruneError: see hwprune/errors.py; what was finished stays in `out` for `resume=True`.
     """
     from hwprune.board import this_machine
     from hwprune.pipeline.supplies import Given
+    from hwprune.report.progress import listener
     from hwprune.task.items import as_inputs
 
     parse_floor(at_least)
@@ -103,7 +105,11 @@ def prune(
     )
     own = this_machine() if board is None else board if isinstance(board, Board) else None
     given = Given(module=model, example=example, task=made, board=own)
-    return _pruned(deployment, given, Path(out), resume=resume, progress=progress or Silent())
+    told = progress or listener()
+    try:
+        return _pruned(deployment, given, Path(out), resume=resume, progress=told)
+    finally:
+        getattr(told, "close", lambda: None)()
 
 
 def _pruned(

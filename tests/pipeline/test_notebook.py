@@ -91,7 +91,7 @@ def test_a_finished_run_that_is_resumed_gives_the_same_evidence(pruned):
     assert again.result.timings.candidate_s == first.result.timings.candidate_s
 
 
-def test_functions_of_a_cell_are_called_in_this_process(model, tmp_path, monkeypatch):
+def test_functions_of_a_cell_are_called_in_this_process(model, tmp_path, monkeypatch, capfd):
     """What no other process can import."""
     import os
 
@@ -115,6 +115,8 @@ def test_functions_of_a_cell_are_called_in_this_process(model, tmp_path, monkeyp
         out=tmp_path / "run",
     )
     assert set(called) == {os.getpid()}
+    told = capfd.readouterr()  # where the work stands is said unless somebody else listens
+    assert "search: uniform: done in" in told.err and "search" not in told.out
     assert pruned.result.metric.name == "right" and pruned.passed
     assert pruned.result.floor is not None and pruned.result.floor.reached
 

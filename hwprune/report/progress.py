@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
-from hwprune.cli.pace import Pace
 from hwprune.report.figures import seconds
+from hwprune.report.pace import Pace
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -159,12 +159,15 @@ def listener(*, quiet: bool = False) -> Progress:
 
     All of them write to stderr, so that stdout holds results alone.
     """
-    from hwprune.cli.screen import messages
     from hwprune.progress import Silent
 
     if quiet:
         return Silent()
-    return BarProgress(messages()) if sys.stderr.isatty() else LineProgress()
+    if not sys.stderr.isatty():
+        return LineProgress()
+    from rich.console import Console
+
+    return BarProgress(Console(stderr=True, highlight=False, soft_wrap=True))
 
 
 @contextmanager

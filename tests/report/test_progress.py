@@ -8,7 +8,7 @@ import threading
 import pytest
 from rich.console import Console
 
-from hwprune.cli.progress import BarProgress, LineProgress, watched
+from hwprune.report.progress import BarProgress, LineProgress, watched
 
 
 class Clock:
