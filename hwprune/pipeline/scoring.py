@@ -11,7 +11,7 @@ import math
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -65,21 +65,24 @@ class Scoring:
         known = self._book.score(part, candidate.widths)
         if known is not None and known.share == 1.0:
             return done(known)
-        return _Way(self, candidate, part, None, None).begin()
+        begun = _Way(self, candidate, part, None, None).begin()
+        return cast("Future[KnownScore | Failure]", begun)  # nothing ends it early
 
     def raced(
-        self, candidate: Candidate, over: Future[bool | None]
-    ) -> Future[KnownScore | Failure]:
+        self, candidate: Candidate, over: Future[bool | None], *, learning: bool = True
+    ) -> Future[KnownScore | Failure | None]:
         """The score on held-out items, or an estimate for one that is not worth the rest.
 
         Args:
             over: whether the candidate is over its budget, once it was measured; None where it
                 could not be.
+            learning: whether the score of one that is over it is of use; if not, it is None where
+                that was known before anything was scored.
         """
         known = self._book.score("heldout", candidate.widths)
         if known is not None and known.share == 1.0:
             return done(known)
-        return _Way(self, candidate, "heldout", over, known).begin()
+        return _Way(self, candidate, "heldout", over, known, learning=learning).begin()
 
     def start_race(self) -> None:
         """Forget the best: each method is held against what it found itself."""
@@ -127,11 +130,14 @@ class _Way:
         part: Part,
         over: Future[bool | None] | None,
         known: KnownScore | None,
+        *,
+        learning: bool = True,
     ) -> None:
         self._scoring = scoring
         self._candidate = candidate
         self._part = part
         self._over = over
+        self._learning = learning
         self._left = list(scoring._shares)
         self._values: dict[float, float] = {}
         self._last: dict[str, Any] | None = None
@@ -141,9 +147,9 @@ class _Way:
             self._left = [share for share in self._left if share > known.share]
             self._values = dict(known.of_shares)
             self._last = {"items": known.items, "others": known.others}
-        self._future: Future[KnownScore | Failure] = Future()
+        self._future: Future[KnownScore | Failure | None] = Future()
 
-    def begin(self) -> Future[KnownScore | Failure]:
+    def begin(self) -> Future[KnownScore | Failure | None]:
         """Start; a future of the score."""
         self._queue()
         return self._future
@@ -198,7 +204,9 @@ class _Way:
             self._future.set_exception(error)
 
     def _end(self) -> None:
-        assert self._last is not None
+        if self._last is None:
+            self._future.set_result(None)
+            return
         share = max(self._values)
         value, reference = self._values[share], self._scoring.reference
         if share < 1.0 and reference is not None and share in reference.of_shares:
@@ -216,9 +224,13 @@ class _Way:
         self._future.set_result(score)
 
     def _enough(self) -> bool:
-        if self._last is None or self._over is None:
+        if self._over is None:
             return False
         is_over = self._over.done() and _result(self._over)
+        if is_over and not self._learning:
+            return True
+        if self._last is None:
+            return False
         # That it is worse than the unpruned network says nothing against what keeps the budget.
         reference = self._scoring.reference if is_over else self._scoring.best
         items = self._last["items"]

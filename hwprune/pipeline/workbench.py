@@ -108,21 +108,29 @@ class Workbench:
             macs=model.macs(candidate.widths),
         )
 
-    def evaluate(self, candidates: Sequence[Candidate]) -> list[Future[Evaluation]]:
-        """Start measuring and scoring; what is over its budget is not scored to the end."""
-        measured = self.fleet.measure(candidates)
-        return [self._evaluation(c, f) for c, f in zip(candidates, measured, strict=True)]
+    def evaluate(
+        self, candidates: Sequence[Candidate], *, learning: bool = True
+    ) -> list[Future[Evaluation]]:
+        """Start measuring and scoring; what is over its budget is not scored to the end.
 
-    def _evaluation(self, candidate: Candidate, measured: Future[Outcomes]) -> Future[Evaluation]:
+        Where nobody learns from such a score, it is not scored at all.
+        """
+        measured = self.fleet.measure(candidates)
+        both = zip(candidates, measured, strict=True)
+        return [self._evaluation(one, outcomes, learning) for one, outcomes in both]
+
+    def _evaluation(
+        self, candidate: Candidate, measured: Future[Outcomes], learning: bool
+    ) -> Future[Evaluation]:
         cost = joined([measured], lambda outcomes: self._cost(candidate, outcomes))
         over = joined([cost], _is_over)
-        score = self.scoring.raced(candidate, over)
+        score = self.scoring.raced(candidate, over, learning=learning)
         return joined([score, cost], lambda *found: self._joined(candidate, *found))
 
     def _joined(
         self,
         candidate: Candidate,
-        score: KnownScore | Failure,
+        score: KnownScore | Failure | None,
         cost: tuple[dict[str, float], dict[str, float]] | Failure,
     ) -> Evaluation:
         if isinstance(cost, Failure):
@@ -132,13 +140,13 @@ class Workbench:
         excess, costs = cost
         evaluation = Evaluation(
             candidate=candidate,
-            score=score.value,
-            quality=self.quality(score.value),
+            score=None if score is None else score.value,
+            quality=None if score is None else self.quality(score.value),
             excess=excess,
             costs=costs,
-            share=score.share,
+            share=0.0 if score is None else score.share,
         )
-        if evaluation.feasible:
+        if score is not None and evaluation.feasible:
             self.scoring.refer_to(score)
         return evaluation
 

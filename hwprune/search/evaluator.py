@@ -49,8 +49,10 @@ class Evaluator:
         with self._lock:
             return [candidate.widths for candidate in self._asked[method]]
 
-    def submit(self, method: str, candidates: Sequence[Candidate]) -> list[Future[Evaluation]]:
-        """Start evaluating; one future a candidate, in the order given.
+    def submit(
+        self, method: str, candidates: Sequence[Candidate], *, learning: bool = True
+    ) -> list[Future[Evaluation]]:
+        """Start evaluating; one future a candidate, in the order given. `learning`: `Evaluate`.
 
         Raises:
             ValueError: more new candidates than the method has left, or widths not in the space.
@@ -70,7 +72,7 @@ class Evaluator:
             self._known.update({c: Future() for c in unknown})
             for candidate in new:
                 asked[candidate] = self._promise(method, len(asked) + 1, candidate)
-        self._start(unknown)
+        self._start(unknown, learning)
         return [asked[c] for c in candidates]
 
     def wait(self, future: Future[Evaluation]) -> Evaluation:
@@ -94,11 +96,12 @@ class Evaluator:
         ):
             raise ValueError(f"not a candidate of this space: {candidate.widths}")
 
-    def _start(self, candidates: list[Candidate]) -> None:
+    def _start(self, candidates: list[Candidate], learning: bool) -> None:
         """Outside the lock: what is known answers at once, which calls back into this object."""
         if not candidates:
             return
-        for candidate, future in zip(candidates, self.problem.evaluate(candidates), strict=True):
+        started = self.problem.evaluate(candidates, learning=learning)
+        for candidate, future in zip(candidates, started, strict=True):
             relay(future, self._known[candidate])
 
     def _promise(self, method: str, number: int, candidate: Candidate) -> Future[Evaluation]:

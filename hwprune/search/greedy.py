@@ -151,7 +151,7 @@ def _around(problem: SearchProblem, turn: Turn) -> None:
         tried.add(centre)
         swaps = [s for s in _swaps(problem, centre) if not turn.asked(s)]
         for start in range(0, len(swaps), count):
-            turn.ask(swaps[start : start + count])
+            turn.ask(swaps[start : start + count], learning=False)
             if turn.left == 0 or turn.best.candidate != centre:
                 break
 

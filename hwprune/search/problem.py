@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -17,6 +18,20 @@ ROUNDS = 12
 """A method that learns as it goes learns about so many times at least, however many boards."""
 
 
+class Evaluate(Protocol):
+    """Starts scoring and measuring and returns at once; a failure is an evaluation too."""
+
+    def __call__(
+        self, candidates: Sequence[Candidate], *, learning: bool = True
+    ) -> list[Future[Evaluation]]:
+        """One future a candidate, in order.
+
+        Args:
+            learning: whether scores of candidates over their budget are learned from; if not they
+                are left out.
+        """
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchProblem:
     """Find the candidate of the highest quality that is measured to keep every constraint."""
@@ -26,8 +41,7 @@ class SearchProblem:
     """[groups, features], each within about [-1, 1]: what a policy sees of a group."""
     constraints: tuple[str, ...]
     """Labels, as in `Evaluation.excess`."""
-    evaluate: Callable[[Sequence[Candidate]], list[Future[Evaluation]]]
-    """Starts scoring and measuring and returns at once; a failure is an evaluation too."""
+    evaluate: Evaluate
     layers: tuple[Layer, ...]
     """What of the structure a board's time hangs on."""
     harm: tuple[np.ndarray, ...]

@@ -39,7 +39,7 @@ def search(
         target = target_estimate(problem, turn.evaluations)
         batch = _draw(problem, turn, chance, target)
         if batch:
-            turn.hand_in(batch)
+            turn.hand_in(batch, learning=False)
         # Until the first batch has told where the budget lies there is no target to draw for;
         # and a target may be so far off that there is nothing new to draw.
         if (not batch or not turn.evaluations) and not turn.take_in():

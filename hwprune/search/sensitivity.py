@@ -68,7 +68,7 @@ def search(
             aims = AIMS if lost and tried else (1.0, 1.0)
             batch = _varied(turn, table, losses, centre, chance, stale=stale, aims=aims)
         stale, tried = (0 if batch else stale + 1), True
-        turn.hand_in(batch)
+        turn.hand_in(batch, learning=False)  # losses are the scan's
         if lost:
             turn.take_in()
     turn.take_in()

@@ -38,7 +38,10 @@ class Table:
             return
         self.known = True
         widths = np.array([e.candidate.widths for e in good])
-        self._losses.fit(widths, np.array([e.quality or 0.0 for e in good]))
+        scored = [e for e in good if e.quality is not None]
+        if scored:
+            quality = np.array([e.quality for e in scored], float)
+            self._losses.fit(np.array([e.candidate.widths for e in scored]), quality)
         for label, costs in self._costs.items():
             used = np.array([1 + e.excess[label] for e in good])
             costs.fit(widths, used, np.exp(-(((used - 1) / NEAR) ** 2)) + FAR_WEIGHT)

@@ -50,9 +50,14 @@ class Turn:
         """Whether this method has asked for a candidate before."""
         return self.find(candidate) is not None
 
-    def submit(self, candidates: Sequence[Candidate]) -> list[Future[Evaluation]]:
-        """Start evaluating; what goes beyond the allowance must not be asked for."""
-        futures = self._evaluator.submit(self.method, candidates)
+    def submit(
+        self, candidates: Sequence[Candidate], *, learning: bool = True
+    ) -> list[Future[Evaluation]]:
+        """Start evaluating; what goes beyond the allowance must not be asked for.
+
+        `learning`: whether scores of what is over its budget are learned from, here and below.
+        """
+        futures = self._evaluator.submit(self.method, candidates, learning=learning)
         self._known |= {f.result().number for f in futures if f.done() and not f.exception()}
         return futures
 
@@ -69,21 +74,21 @@ class Turn:
                 (self._progress.skip if known else self._progress.advance)(1, self._note())
         return results
 
-    def ask(self, candidates: Sequence[Candidate]) -> list[Evaluation]:
+    def ask(self, candidates: Sequence[Candidate], *, learning: bool = True) -> list[Evaluation]:
         """Evaluate as many of the candidates as the allowance permits, and wait for them.
 
         The result is shorter than `candidates` when the allowance ends among them.
         """
-        return self.resolve(self.start(candidates))
+        return self.resolve(self.start(candidates, learning=learning))
 
-    def hand_in(self, candidates: Sequence[Candidate]) -> None:
+    def hand_in(self, candidates: Sequence[Candidate], *, learning: bool = True) -> None:
         """Start a batch as far as the allowance permits, and wait for the one before it.
 
         So several boards have a batch to go on with while the method learns from the last one.
         With one board this batch is waited for: a search that is short of readings had rather
         learn from each of them at once.
         """
-        asked = self.start(candidates)
+        asked = self.start(candidates, learning=learning)
         self.take_in()
         self._under_way = asked
         if self.problem.boards == 1:
@@ -95,7 +100,9 @@ class Turn:
         self._under_way = []
         return found
 
-    def start(self, candidates: Sequence[Candidate]) -> list[Future[Evaluation]]:
+    def start(
+        self, candidates: Sequence[Candidate], *, learning: bool = True
+    ) -> list[Future[Evaluation]]:
         """Start evaluating as many of the candidates as the allowance permits."""
         fitting: list[Candidate] = []
         left = self.left
@@ -105,7 +112,7 @@ class Turn:
                 break
             left -= new
             fitting.append(candidate)
-        return self.submit(fitting)
+        return self.submit(fitting, learning=learning)
 
     def _note(self) -> str:
         best = self.best

@@ -30,7 +30,9 @@ def search(
     low, high = 0, len(cuts) - 1
     while low < high and turn.left > 0:
         places = divisions(low, high, problem.boards)
-        for place, answer in zip(places, turn.ask([cuts[i] for i in places]), strict=False):
+        for place, answer in zip(
+            places, turn.ask([cuts[i] for i in places], learning=False), strict=False
+        ):
             # What fails counts as over the budget: smaller cuts are the safer side.
             if not answer.feasible:
                 high = place - 1
@@ -38,7 +40,7 @@ def search(
             low = place
     # Costs are noisy and not monotone in width, so neighbours on both sides may do better.
     outwards = [i for d in range(len(cuts)) for i in sorted({low - d, low + d})]
-    turn.ask([cuts[i] for i in outwards if 0 <= i < len(cuts)])
+    turn.ask([cuts[i] for i in outwards if 0 <= i < len(cuts)], learning=False)
     return []
 
 

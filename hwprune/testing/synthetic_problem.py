@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -156,22 +156,30 @@ class SyntheticProblem:
         whole = self._area @ (np.concatenate([self._widest[:1], self._widest[:-1]]) * self._widest)
         return float(self._area @ (before * own) / whole)
 
-    def evaluate(self, candidates: Sequence[Candidate]) -> list[Future[Evaluation]]:
+    def evaluate(
+        self, candidates: Sequence[Candidate], *, learning: bool = True
+    ) -> list[Future[Evaluation]]:
         """Measured qualities and costs, each with its candidate's own noise."""
         with self._lock:
             self.asked += len(candidates)
-        return [self._later(candidate) for candidate in candidates]
+        return [self._later(candidate, learning) for candidate in candidates]
 
-    def _later(self, candidate: Candidate) -> Future[Evaluation]:
+    def _later(self, candidate: Candidate, learning: bool) -> Future[Evaluation]:
         if self._workers is not None:
-            return self._workers.submit(self._slowly, candidate)
+            return self._workers.submit(self._slowly, candidate, learning)
         done: Future[Evaluation] = Future()
-        done.set_result(self._evaluation(candidate))
+        done.set_result(self._answer(candidate, learning))
         return done
 
-    def _slowly(self, candidate: Candidate) -> Evaluation:
+    def _slowly(self, candidate: Candidate, learning: bool) -> Evaluation:
         time.sleep(self.difficulty.delay_s)
-        return self._evaluation(candidate)
+        return self._answer(candidate, learning)
+
+    def _answer(self, candidate: Candidate, learning: bool) -> Evaluation:
+        found = self._evaluation(candidate)
+        if learning or found.feasible or found.failure is not None:
+            return found
+        return replace(found, score=None, quality=None, share=0.0)
 
     def _noise(self, candidate: Candidate) -> np.random.Generator:
         return np.random.default_rng([self.seed, 1, *candidate.widths])

@@ -91,7 +91,9 @@ def measure(farm: Farm, count: int, in_flight: int) -> None:
 def search(farm: Farm, method: str, problem: SyntheticProblem, count: int, boards: int) -> Row:
     """Let a method search with the farm as its cost; the row but for how busy the boards were."""
 
-    def evaluate(candidates: Sequence[Candidate]) -> list[Future[Evaluation]]:
+    def evaluate(
+        candidates: Sequence[Candidate], *, learning: bool = True
+    ) -> list[Future[Evaluation]]:
         both = zip(problem.evaluate(candidates), farm.measure(candidates), strict=True)
         return [joined(pair, _measured) for pair in both]
 

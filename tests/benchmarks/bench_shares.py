@@ -16,11 +16,14 @@ import statistics
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import torch
 
+from hwprune.candidate import Candidate
 from hwprune.channels.base import BaseNetwork
 from hwprune.deployment import Deployment, load_deployment
 from hwprune.farm.fleet import Fleet
@@ -31,8 +34,10 @@ from hwprune.pipeline.scoring import Scoring
 from hwprune.pipeline.supplies import Given, look_up
 from hwprune.pipeline.workbench import Workbench
 from hwprune.progress import Silent
+from hwprune.run_book import KnownScore
 from hwprune.run_folder import RunFolder
 from hwprune.testing.simulated_farm import SimulatedFarm
+from hwprune_device.reading import Failure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +49,16 @@ class Macs:
     def latency_ms(self, widths: Sequence[int]) -> float:
         """Milliseconds, without noise."""
         return 0.05 + self.base.cost_model.macs(widths) / 1e7
+
+
+class Whole(Scoring):
+    """Every candidate is scored to the end."""
+
+    def raced(
+        self, candidate: Candidate, over: Future[bool | None], *, learning: bool = True
+    ) -> Future[KnownScore | Failure | None]:
+        """The score on all held-out items."""
+        return cast("Future[KnownScore | Failure | None]", self.whole(candidate, "heldout"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,9 +78,10 @@ def search(prepared: Prepared, deployment: Deployment, folder: Path, *, shares: 
     boards.place(prepared.base)
     head = Head(here.boards)
     pool = scorer_pool(here, head)
-    scoring = Scoring(pool, run.book, here.task.metric, shares=shares)
-    (kind,) = here.kinds
-    bench = Workbench(here, run, fleet=Fleet({kind: boards}), scoring=scoring, head=head)  # type: ignore[dict-item]
+    kind = Scoring if shares else Whole
+    scoring = kind(pool, run.book, here.task.metric, shares=shares)
+    (board_kind,) = here.kinds
+    bench = Workbench(here, run, fleet=Fleet({board_kind: boards}), scoring=scoring, head=head)  # type: ignore[dict-item]
     bench.bound(Silent())
     contest = hold(bench, Silent())
     pool.close()

@@ -15,7 +15,7 @@ from hwprune.candidate import Candidate
 from hwprune.futures import done
 from hwprune.metric import Metric
 from hwprune.pipeline.scoring import RISK, SHARES, Scoring, Z, paired
-from hwprune.run_book import RunBook
+from hwprune.run_book import KnownScore, RunBook
 from hwprune.workers.pool import WorkerPool
 from hwprune.workers.worker import LocalWorker
 from hwprune_device.reading import Failure
@@ -68,6 +68,16 @@ def test_what_is_over_its_budget_is_scored_as_far_as_methods_need(scores, tmp_pa
 
 def test_what_could_not_be_measured_is_not_scored_to_the_end(scores, tmp_path):
     assert raced(scoring_of(scores, tmp_path), POOR, None).share < 1.0
+
+
+def test_what_is_over_its_budget_is_not_scored_where_nobody_learns_from_it(scores, tmp_path):
+    scoring = scoring_of(scores, tmp_path)
+    before = len(scores.asked)
+    assert scoring.raced(POOR, done(True), learning=False).result(10) is None
+    assert scoring.raced(LIKE, done(None), learning=False).result(10) is None
+    assert len(scores.asked) == before
+    kept = scoring.raced(GOOD, done(False), learning=False).result(10)
+    assert isinstance(kept, KnownScore) and kept.share == 1.0
 
 
 def test_while_the_cost_is_not_known_others_come_first(tmp_path):

@@ -89,7 +89,9 @@ def test_sensitivity_finds_a_limit_that_sums_over_groups_point_away_from(boards)
     synthetic = SyntheticProblem(GROUPS, seed=0)
     whole = sum(synthetic.space.unpruned.widths)
 
-    def evaluate(candidates: Sequence[Candidate]) -> list[Future[Evaluation]]:
+    def evaluate(
+        candidates: Sequence[Candidate], *, learning: bool = True
+    ) -> list[Future[Evaluation]]:
         futures = []
         for candidate, known in zip(candidates, synthetic.evaluate(candidates), strict=True):
             used = 2 * sum(candidate.widths) / whole

@@ -97,7 +97,7 @@ def test_a_failure_is_an_evaluation_without_numbers():
 def test_an_error_of_a_callable_reaches_who_waits():
     problem = SyntheticProblem(3, seed=0).search_problem(5)
 
-    def broken(candidates):
+    def broken(candidates, *, learning):
         futures: list[Future[Evaluation]] = [Future() for _ in candidates]
         for future in futures:
             future.set_exception(OSError("the cable is out"))

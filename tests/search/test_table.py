@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from hwprune.progress import Silent
@@ -38,6 +40,20 @@ def test_failures_teach_nothing_and_break_nothing():
     table = Table(given)
     table.fit(evaluations)
     assert not table.known
+
+
+def test_what_was_not_scored_teaches_its_cost_alone():
+    problem = SyntheticProblem(8, seed=3)
+    given, evaluations = seen(problem, 120)
+    scored, unscored = Table(given), Table(given)
+    scored.fit(evaluations[:90])
+    more = [replace(e, score=None, quality=None, share=0.0) for e in evaluations[90:]]
+    unscored.fit(evaluations[:90] + more)
+    widths = np.array([e.candidate.widths for e in evaluations[90:]])
+    assert np.array_equal(scored.quality(widths), unscored.quality(widths))
+    used = np.array([1 + e.worst_excess for e in evaluations[90:]])
+    near, far = (np.abs(table.used(widths)[:, 0] - used).mean() for table in (unscored, scored))
+    assert near < far
 
 
 def test_sums_around_a_centre_are_exact_there():
