@@ -16,7 +16,8 @@ class Evaluation:
 
     candidate: Candidate
     score: float | None
-    """The task's metric on held-out data, in its own unit; None when the candidate failed."""
+    """The task's metric on held-out data, in its own unit; None when the candidate failed, or was
+    over its budget and its method learns nothing from such a score."""
     quality: float | None
     """The score as methods compare it: 0..1, higher is better (`Metric.quality`)."""
     excess: Mapping[str, float]

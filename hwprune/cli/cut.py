@@ -103,12 +103,11 @@ def cut(
     from hwprune.cli.screen import print_json
     from hwprune.data_wish import DataWish
     from hwprune.pipeline import cut as cutting
-    from hwprune.report.progress import listener
+    from hwprune.report.progress import shown
     from hwprune.task.load import load_task
     from hwprune.task_wish import TaskWish
 
-    progress = listener(quiet=quiet)
-    try:
+    with shown(quiet=quiet) as progress:
         outcome = cutting.cut(
             cutting.CutWish(
                 source=model,
@@ -128,8 +127,6 @@ def cut(
             ),
             progress,
         )
-    finally:
-        getattr(progress, "close", lambda: None)()
     if as_json:
         print_json(outcome.to_json())
     else:

@@ -108,8 +108,8 @@ def _live(watch: Watch) -> None:
 
 
 def _serve(watch: Watch, host: str, port: int) -> None:
-    from hwprune.cli.screen import messages
     from hwprune.farm.page import FarmPage
+    from hwprune.report.progress import messages
 
     with FarmPage(watch.look, host=host, port=port) as page:
         if not page.local:

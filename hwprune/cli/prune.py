@@ -178,16 +178,14 @@ def _run(
     """The result and the run folder; Ctrl-C says how to go on."""
     from hwprune.cli.verbs import INTERRUPTED
     from hwprune.pipeline import run_deployment
-    from hwprune.report.progress import listener
+    from hwprune.report.progress import shown
 
-    progress = listener(quiet=quiet)
     try:
-        return run_deployment(path, wish, progress=progress, **how)
+        with shown(quiet=quiet) as progress:
+            return run_deployment(path, wish, progress=progress, **how)
     except KeyboardInterrupt:
         typer.echo(f"interrupted; resume with: {resume_command(sys.argv)}", err=True)
         raise typer.Exit(INTERRUPTED) from None
-    finally:
-        getattr(progress, "close", lambda: None)()
 
 
 def resume_command(typed: list[str]) -> str:

@@ -17,13 +17,6 @@ def output() -> Console:
     return Console(highlight=False, width=None if sys.stdout.isatty() else 120)
 
 
-def messages() -> Console:
-    """The console of progress and errors."""
-    from rich.console import Console
-
-    return Console(stderr=True, highlight=False, soft_wrap=True)
-
-
 def print_json(data: Any) -> None:
     """A machine-readable result on stdout, and nothing else there."""
     sys.stdout.write(json.dumps(data, indent=1, ensure_ascii=False) + "\n")

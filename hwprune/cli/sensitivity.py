@@ -116,14 +116,13 @@ def sensitivity_of(base: BaseNetwork, task: Task, options: SensitivityOptions) -
         InputError: a share is none, or the network has no feature maps.
     """
     from hwprune.errors import InputError
-    from hwprune.report.progress import listener
+    from hwprune.report.progress import shown
     from hwprune.saliency.sensitivity import sense
 
     for option, share in (("--low-rank", options.low_rank), ("--threshold", options.threshold)):
         if not 0 <= share <= 1:
             raise InputError(f"{option} is a share, 0 to 1", given=f"{share:g}")
-    progress = listener()
-    try:
+    with shown() as progress:
         found = sense(
             base,
             task,
@@ -131,8 +130,6 @@ def sensitivity_of(base: BaseNetwork, task: Task, options: SensitivityOptions) -
             threshold=options.threshold,
             progress=progress,
         )
-    finally:
-        progress.close()  # type: ignore[attr-defined]
     if not found.layers:
         raise InputError("no layer of this network puts out maps of two rows and columns")
     return found

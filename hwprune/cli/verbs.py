@@ -48,7 +48,7 @@ class Verbs(TyperGroup):
 
 
 def _show(error: HwpruneError) -> None:
-    from hwprune.cli.screen import messages
+    from hwprune.report.progress import messages
 
     messages().print(_message(error))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -87,7 +88,6 @@ def prune(
     """
     from hwprune.board import this_machine
     from hwprune.pipeline.supplies import Given
-    from hwprune.report.progress import listener
     from hwprune.task.items import as_inputs
 
     parse_floor(at_least)
@@ -105,21 +105,19 @@ def prune(
     )
     own = this_machine() if board is None else board if isinstance(board, Board) else None
     given = Given(module=model, example=example, task=made, board=own)
-    told = progress or listener()
-    try:
-        return _pruned(deployment, given, Path(out), resume=resume, progress=told)
-    finally:
-        getattr(told, "close", lambda: None)()
+    return _pruned(deployment, given, Path(out), resume=resume, progress=progress)
 
 
 def _pruned(
-    deployment: Deployment, given: Given, out: Path, *, resume: bool, progress: Progress
+    deployment: Deployment, given: Given, out: Path, *, resume: bool, progress: Progress | None
 ) -> Pruned:
     from hwprune.network.package import load_package
     from hwprune.pipeline.run import run
+    from hwprune.report.progress import shown
 
     said = f"hwprune.prune(model, example_inputs, …, out={str(out)!r})"
-    result = run(deployment, out, resume=resume, progress=progress, command=said, given=given)
+    with nullcontext(progress) if progress else shown() as told:
+        result = run(deployment, out, resume=resume, progress=told, command=said, given=given)
     return Pruned(module=load_package(out), result=result, folder=out)
 
 

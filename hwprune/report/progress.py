@@ -154,35 +154,42 @@ class BarProgress:
         self._bars.stop()
 
 
-def listener(*, quiet: bool = False) -> Progress:
+def messages() -> Console:
+    """The console of progress and errors."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def shown(*, quiet: bool = False) -> Iterator[Progress]:
     """The progress that fits: none if `quiet`, a bar on a terminal, plain lines elsewhere.
 
-    All of them write to stderr, so that stdout holds results alone.
+    All of them write to stderr, so that stdout holds results alone; the screen is tidied however
+    the work ends.
     """
     from hwprune.progress import Silent
 
     if quiet:
-        return Silent()
-    if not sys.stderr.isatty():
-        return LineProgress()
-    from rich.console import Console
-
-    return BarProgress(Console(stderr=True, highlight=False, soft_wrap=True))
+        yield Silent()
+        return
+    progress = BarProgress(messages()) if sys.stderr.isatty() else LineProgress()
+    try:
+        yield progress
+    finally:
+        progress.close()
 
 
 @contextmanager
 def watched(stage: str, total: int | None = None) -> Iterator[Progress]:
     """Show where one stage of work stands while it is done.
 
-    That it is over is said only when it was not broken off; the screen is tidied either way.
+    That it is over is said only when it was not broken off.
     """
-    progress = listener()
-    try:
+    with shown() as progress:
         progress.begin(stage, total)
         yield progress
         progress.end()
-    finally:
-        getattr(progress, "close", lambda: None)()
 
 
 def _escape(text: str) -> str:

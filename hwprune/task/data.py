@@ -13,7 +13,7 @@ from hwprune.data_wish import DataWish
 from hwprune.errors import DataError
 from hwprune.task.augmentation import AUGMENTATIONS
 from hwprune.task.data_source import read_source
-from hwprune.task.items import Inputs, Items, Pair, first_items, stratified_order
+from hwprune.task.items import CALIBRATION, Inputs, Items, Pair, first_items, stratified_order
 from hwprune.task.task import Part
 from hwprune.task.tensors import Normalisation, Tensors
 
@@ -80,13 +80,13 @@ def read_data(wish: DataWish) -> Data:
     whole, test, labels = read_source(wish)
     order = stratified_order(labels, wish.seed)
     aside = wish.heldout + wish.final_heldout
-    least = max(2, wish.calibration)
-    if wish.heldout < 1 or wish.calibration == 1 or len(order) - aside < least:
+    calibration = wish.calibration or CALIBRATION
+    if wish.heldout < 1 or calibration < 2 or len(order) - aside < calibration:
         raise DataError(
             f"{len(order)} training items are too few for this split",
             given=f"heldout {wish.heldout}, final_heldout {wish.final_heldout}, "
-            f"calibration {wish.calibration}",
-            possible="heldout ≥ 1, calibration ≥ 2 or 0, and as many items left to train on",
+            f"calibration {calibration}",
+            possible="heldout ≥ 1, calibration ≥ 2, and calibration items left to train on",
         )
     train = whole.take(order[aside:])
     heldout = whole.take(order[: wish.heldout])

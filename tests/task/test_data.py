@@ -135,7 +135,7 @@ def test_unknown_data_says_what_is_possible(source):
 
 def test_too_few_images_for_the_split_are_refused():
     with pytest.raises(DataError, match="too few"):
-        load_data("sklearn:digits", heldout=1436)
+        load_data("sklearn:digits", heldout=1400)
 
 
 def test_mean_of_the_wrong_length_is_refused():
