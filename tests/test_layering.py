@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -141,3 +142,14 @@ def test_public_names_are_sorted_and_there():
 
     assert list(hwprune.__all__) == sorted(hwprune.__all__)
     assert all(hasattr(hwprune, name) for name in hwprune.__all__)
+
+
+def test_the_readmes_name_no_file_that_is_gone() -> None:
+    kept = {path.name for path in ROOT.rglob("*.py")}
+    for readme in [
+        ROOT / "README.md",
+        *(ROOT / "hwprune").rglob("README.md"),
+        *BOARD.parent.rglob("*.md"),
+    ]:
+        named = set(re.findall(r"`(?:\w+/)*(\w+\.py)`", readme.read_text()))
+        assert named <= kept, f"{readme.relative_to(ROOT)}: {sorted(named - kept)}"

@@ -31,11 +31,11 @@ RISK = 0.01
 """Of giving up a candidate that is as good as the reference, over all shares together."""
 Z = 2.713
 """Standard errors that a difference must have for a third of RISK (one-sided); three looks."""
-KNOWN_TO = 0.004
+KNOWN_TO = 0.002
 """A candidate over its budget is scored until its difference is known to a standard error of this
-in quality, or of a quarter of itself: methods learn from it, none delivers it. With 0.01 the
-sensitivity scan found networks 7 points worse on CIFAR ResNet-56 (n = 3), with 0.004 one point
-worse; see bench_shares."""
+in quality, or of a quarter of itself: methods learn from it, none delivers it. A scan's losses are
+summed over all groups: with 0.004 the sensitivity scan found networks 8 to 13 points worse on
+CIFAR ResNet-56, with 0.002 the same ones as without shares (bench_shares, n = 3)."""
 
 
 class Scoring:
@@ -251,11 +251,13 @@ def _result(over: Future[bool | None]) -> bool:
 def paired(items: np.ndarray, reference: Sequence[float] | np.ndarray) -> tuple[float, float]:
     """Mean difference to the reference on the same items, and its standard error.
 
-    The error is never 0: where no pair differs, one more pair might.
+    The error is against the difference on all items of the reference, of which these are a sample
+    without replacement (Cochran 1977, section 2.6), as the rest is what scoring on would tell. It
+    is 0 only where these are all: where no pair differs, one more pair might.
     """
     difference = np.asarray(items, float) - np.asarray(reference[: len(items)], float)
     count = len(difference)
     largest = float(np.abs(difference).max(initial=0.0)) or 1.0
     mean = float(difference.mean())
     variance = (float(np.square(difference - mean).sum()) + largest**2) / (count + 1)
-    return mean, math.sqrt(variance / count)
+    return mean, math.sqrt(variance / count * (1.0 - count / len(reference)))
