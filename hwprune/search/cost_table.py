@@ -12,11 +12,13 @@ network, as a stream decides together with what is inside its blocks; bench_tabl
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
-from hwprune.layer import Layer, channels
+from hwprune.layer import ChannelCount, Layer, channels
+from hwprune.search.changes import Changes
 from hwprune.search.ridge import Blocks, Ridge
 
 BLOCKS = (8, 16)
@@ -36,11 +38,14 @@ class CostTable:
         kinds = sorted({layer.kind for layer in layers})
         self._kinds = np.array([kinds.index(layer.kind) for layer in layers], int)
         self._count = len(kinds)
-        self._inputs = [layer.inputs for layer in layers]
-        self._outputs = [layer.outputs for layer in layers]
         self._scale = _scales(layers, np.array([full]))
+        self._from = _Axes([layer.inputs for layer in layers], full)
+        self._to = _Axes([layer.outputs for layer in layers], full)
+        self._carried = np.zeros((len(self._from.terms), len(BLOCKS) * TERMS))
+        """By place of an input: what each term of the outputs costs."""
+        self._flat = self._to.terms.reshape(len(self._to.terms), -1)
+        self._touches = (self._from.steps != 0) | (self._to.steps != 0)
         self._ridge = Ridge()
-        self._forms = np.zeros((len(layers), len(BLOCKS), TERMS, TERMS))
         self._start = 0.0
 
     @property
@@ -49,25 +54,45 @@ class CostTable:
         return self._ridge.error
 
     def fit(self, widths: np.ndarray, used: np.ndarray, weight: np.ndarray) -> None:
-        """Learn from costs `used` [n] of candidates [n, groups], trusted by `weight` [n]."""
+        """Learn from costs [n] of candidates [n, groups], trusted by `weight` [n]."""
         blocks = self._rows(widths)
         self._ridge.fit(blocks, used, weight)
         start, shared, own = self._ridge.coefficients(blocks)
         shape = (len(BLOCKS), TERMS, TERMS)
         forms = own.reshape(self._count, *shape) + shared.reshape(shape)
-        # Scales are applied once, so that a prediction is two products.
-        self._forms = forms[self._kinds] * self._scale
+        forms = forms[self._kinds] * self._scale
+        carried = np.einsum("pbi,pbij->pbj", self._from.terms, forms[self._from.axis])
+        self._carried = carried.reshape(len(carried), -1)
         self._start = float(start[0])
 
     def predict(self, widths: np.ndarray) -> np.ndarray:
         """Cost of candidates [n, groups]; [n]."""
-        inputs, outputs = self._terms(widths)
-        carried = np.einsum("nlbi,lbij->nlbj", inputs, self._forms)
-        return self._start + np.asarray(np.einsum("nlbj,nlbj->n", carried, outputs))
+        return self._start + self._by_layer(widths).sum(axis=1)
+
+    def changed(self, widths: np.ndarray, changes: Changes) -> np.ndarray:
+        """Cost of rows of widths [n, groups] after one change each, [changes].
+
+        Only layers that the changed group touches are looked at.
+        """
+        before = self._by_layer(widths)
+        change, layer = np.nonzero(self._touches[changes.group])
+        group, row = changes.group[change], changes.row[change]
+        by = changes.width[change] - widths[row, group]
+        inputs = self._from.places(widths)[row, layer] + by * self._from.steps[group, layer]
+        outputs = self._to.places(widths)[row, layer] + by * self._to.steps[group, layer]
+        after = np.einsum("pt,pt->p", self._carried[inputs], self._flat[outputs])
+        more = np.bincount(change, after - before[row, layer], len(changes.row))
+        return np.asarray(self._start + before.sum(axis=1)[changes.row] + more)
+
+    def _by_layer(self, widths: np.ndarray) -> np.ndarray:
+        """[n, layers]."""
+        carried = self._carried[self._from.places(widths)]
+        terms = self._flat[self._to.places(widths)]
+        return np.asarray(np.einsum("nlt,nlt->nl", carried, terms))
 
     def _rows(self, widths: np.ndarray) -> Blocks:
         """A constant, the form summed over all layers, and the form summed over each kind."""
-        inputs, outputs = self._terms(widths)
+        inputs, outputs = (a.terms[a.places(widths)] for a in (self._from, self._to))
         rows = np.zeros((len(widths), self._count, len(BLOCKS), TERMS, TERMS))
         for kind in range(self._count):
             of_kind = self._kinds == kind
@@ -82,9 +107,29 @@ class CostTable:
         constant = np.ones((len(widths), 1))
         return [(constant, 30.0), (shared, 10.0), (rows.reshape(len(widths), -1), OWN)]
 
-    def _terms(self, widths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """u of inputs and of outputs, [n, layers, blocks, terms] each."""
-        return _terms(channels(self._inputs, widths)), _terms(channels(self._outputs, widths))
+
+class _Axes:
+    """One axis of each layer, and u at every count that it can have, one place each."""
+
+    def __init__(self, counts: Sequence[ChannelCount], full: Sequence[int]) -> None:
+        each = [math.gcd(*(units for _, units in count.per_unit)) or 1 for count in counts]
+        self.steps = np.zeros((len(full), len(counts)), int)
+        """[groups, axes]: the places that a unit of a group moves an axis by."""
+        for axis, count in enumerate(counts):
+            for group, units in count.per_unit:
+                self.steps[group, axis] += units // each[axis]
+        sizes = np.asarray(full) @ self.steps + 1
+        self._first = np.cumsum([0, *sizes[:-1]])
+        self.axis = np.repeat(np.arange(len(counts)), sizes)
+        """[places]."""
+        place = np.arange(len(self.axis)) - self._first[self.axis]
+        fixed = np.array([count.fixed for count in counts], int)
+        self.terms = _terms(fixed[self.axis] + place * np.array(each, int)[self.axis])
+        """[places, blocks, terms]."""
+
+    def places(self, widths: np.ndarray) -> np.ndarray:
+        """Of the counts at widths [n, groups]; [n, axes]."""
+        return np.asarray(np.asarray(widths, int) @ self.steps + self._first)
 
 
 def _scales(layers: Sequence[Layer], full: np.ndarray) -> np.ndarray:
@@ -106,7 +151,10 @@ def _scales(layers: Sequence[Layer], full: np.ndarray) -> np.ndarray:
 
 
 def _terms(counts: np.ndarray) -> np.ndarray:
-    """u of counts [n, layers]: open, filled, the count where open, where filled, rounded up."""
+    """u of counts [n]: open, filled, the count where open, where filled, rounded up.
+
+    [n, blocks, terms].
+    """
     block = np.array(BLOCKS, float)
     count = counts[..., None]
     filled = (count % block == 0).astype(float)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from hwprune.search.changes import Changes
 from hwprune.search.table import Table
 
 PRICES = np.geomspace(0.2, 20.0, 9)
@@ -80,10 +81,13 @@ class Planner:
             if len(choices) == 1:
                 continue
             options = self._options(g, widths[:, g])
-            rows = np.repeat(widths, options.shape[1], axis=0)
-            rows[:, g] = options.reshape(-1)
-            value = self._table.loss(rows) + price * self._table.used(rows).max(axis=1)
-            best = value.reshape(options.shape).argmin(axis=1)
+            changes = Changes(
+                row=np.repeat(np.arange(len(widths)), options.shape[1]),
+                group=np.full(options.size, g),
+                width=options.reshape(-1),
+            )
+            loss, used = self._table.changed(widths, changes)
+            best = (loss + price * used.max(axis=1)).reshape(options.shape).argmin(axis=1)
             widths[:, g] = options[np.arange(len(widths)), best]
         return widths
 
@@ -102,39 +106,50 @@ class Planner:
         value = float(self._value(widths[None], aim)[0])
         for _ in range(IMPROVEMENTS):
             singles = self._singles(widths)
-            rows = np.concatenate([singles, self._exchanges(widths, singles, aim, chance)])
-            values = self._value(rows, aim)
-            best = int(values.argmin())
-            if values[best] >= value - 1e-9:
+            loss, used = self._table.changed(widths[None], singles)
+            values = loss + OVER * np.maximum(0.0, used.max(axis=1) - aim)
+            rows = self._exchanges(widths, singles, loss, used, aim, chance)
+            of_rows = self._value(rows, aim)
+            one, two = int(values.argmin()), int(of_rows.argmin())
+            if min(values[one], of_rows[two]) >= value - 1e-9:
                 break
-            widths, value = rows[best], float(values[best])
+            if values[one] <= of_rows[two]:
+                widths, value = widths.copy(), float(values[one])
+                widths[singles.group[one]] = singles.width[one]
+            else:
+                widths, value = rows[two], float(of_rows[two])
         return widths
 
-    def _singles(self, widths: np.ndarray) -> np.ndarray:
-        """Widths that differ in one group."""
-        rows = []
-        for g in range(len(self._choices)):
-            options = self._options(g, widths[g : g + 1])[0]
-            changed = np.repeat(widths[None], len(options), axis=0)
-            changed[:, g] = options
-            rows.append(changed)
-        return np.concatenate(rows)
+    def _singles(self, widths: np.ndarray) -> Changes:
+        """Every change of one group of widths [groups]."""
+        options = [self._options(g, widths[g : g + 1])[0] for g in range(len(self._choices))]
+        group = np.repeat(np.arange(len(options)), [len(o) for o in options])
+        width = np.concatenate(options)
+        real = width != widths[group]
+        return Changes(row=np.zeros(int(real.sum()), int), group=group[real], width=width[real])
 
     def _exchanges(
-        self, widths: np.ndarray, singles: np.ndarray, aim: float, chance: np.random.Generator
+        self,
+        widths: np.ndarray,
+        singles: Changes,
+        loss: np.ndarray,
+        used: np.ndarray,
+        aim: float,
+        chance: np.random.Generator,
     ) -> np.ndarray:
         """The pairs of single changes that look best if both were what each is alone."""
-        if len(singles) > SINGLES:
-            singles = singles[chance.choice(len(singles), SINGLES, replace=False)]
-        loss = self._table.loss(singles) - self._table.loss(widths[None])
-        used = self._table.used(singles)
-        over = used[:, None] + used[None] - self._table.used(widths[None])
-        value = loss[:, None] + loss[None] + OVER * np.maximum(0.0, over.max(axis=2) - aim)
-        group = (singles != widths).argmax(axis=1)
+        some = np.arange(len(loss))
+        if len(some) > SINGLES:
+            some = chance.choice(len(some), SINGLES, replace=False)
+        group, width = singles.group[some], singles.width[some]
+        more = loss[some] - self._table.loss(widths[None])
+        over = used[some, None] + used[None, some] - self._table.used(widths[None])
+        value = more[:, None] + more[None] + OVER * np.maximum(0.0, over.max(axis=2) - aim)
         # Of each pair once, and never two changes of one group.
-        value[(group[:, None] >= group[None])] = np.inf
+        value[group[:, None] >= group[None]] = np.inf
         count = min(PAIRS, value.size - 1)
-        first, second = np.divmod(np.argpartition(value, count, axis=None)[:count], len(singles))
-        rows = singles[first]
-        rows[np.arange(count), group[second]] = singles[second, group[second]]
+        first, second = np.divmod(np.argpartition(value, count, axis=None)[:count], len(some))
+        rows = np.repeat(widths[None], count, axis=0)
+        rows[np.arange(count), group[first]] = width[first]
+        rows[np.arange(count), group[second]] = width[second]
         return rows

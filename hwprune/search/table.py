@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from hwprune.evaluation import Evaluation
+from hwprune.search.changes import Changes
 from hwprune.search.cost_table import CostTable
 from hwprune.search.loss_table import LossTable
 from hwprune.search.problem import SearchProblem
@@ -58,6 +59,15 @@ class Table:
         """Believed cost over limit, 1 at the limit, of widths [n, groups]; [n, constraints]."""
         return np.stack([costs.predict(widths) for costs in self._costs.values()], axis=1)
 
+    def changed(self, widths: np.ndarray, changes: Changes) -> tuple[np.ndarray, np.ndarray]:
+        """Believed loss [changes] and cost over limit [changes, constraints] after changes.
+
+        Args:
+            widths: rows that the changes are made in, [n, groups].
+        """
+        used = [costs.changed(widths, changes) for costs in self._costs.values()]
+        return self._losses.changed(widths, changes), np.stack(used, axis=1)
+
     def used_error(self) -> np.ndarray:
         """Typical error of `used` on a candidate it has not seen, [constraints]."""
         return np.array([costs.error for costs in self._costs.values()])
@@ -68,16 +78,15 @@ class Table:
         Returns losses[g] and costs[k][g], [choices] each; the sums at `centre` are its beliefs.
         """
         groups = self.problem.space.groups
-        rows = np.array(
-            [
-                [*centre[:g], w, *centre[g + 1 :]]
-                for g, group in enumerate(groups)
-                for w in group.choices
-            ]
-        )
         middle = np.array([list(centre)])
-        ends = np.cumsum([len(g.choices) for g in groups])[:-1]
+        counts = [len(g.choices) for g in groups]
+        changes = Changes(
+            row=np.zeros(sum(counts), int),
+            group=np.repeat(np.arange(len(groups)), counts),
+            width=np.concatenate([g.choices for g in groups]),
+        )
+        loss, used = self.changed(middle, changes)
         share = 1 - 1 / len(groups)
-        loss = self.loss(rows) - self.loss(middle) * share
-        used = self.used(rows) - self.used(middle) * share
+        loss, used = loss - self.loss(middle) * share, used - self.used(middle) * share
+        ends = np.cumsum(counts)[:-1]
         return np.split(loss, ends), [np.split(column, ends) for column in used.T]
