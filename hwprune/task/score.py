@@ -18,4 +18,5 @@ class Score:
     items: np.ndarray | None = None
     """[N] a number for each item, in the part's order: on it two networks are compared pair by
     pair, which tells them apart with far fewer items. Its mean need not be the value, but what is
-    better by one must be better by the other, and higher means better."""
+    better by one must be better by the other, and higher means better. Where it is the value,
+    fewer items are scored of what is over its budget."""

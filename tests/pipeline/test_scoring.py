@@ -152,15 +152,19 @@ def test_a_task_that_scores_all_or_nothing_is_asked_once(scores, tmp_path):
     assert [share for _, share in scores.asked] == [1.0, 1.0]
 
 
-def test_without_numbers_by_item_only_what_is_over_is_given_up(tmp_path):
-    class Whole(Scores):
-        def __call__(self, wish, progress):
-            return super().__call__(wish, progress) | {"items": None}
+@pytest.mark.parametrize("items", [None, "another number"])
+def test_what_methods_learn_from_is_whole_where_a_score_is_no_mean_of_items(items, tmp_path):
+    """As of a detector: nobody knows how far a share of a mean average precision is off."""
 
-    scoring = scoring_of(Whole(lambda widths: SCORE[widths]), tmp_path)
+    class Detector(Scores):
+        def __call__(self, wish, progress):
+            answer = super().__call__(wish, progress)
+            return answer | {"items": None if items is None else 0.9 * answer["items"]}
+
+    scoring = scoring_of(Detector(lambda widths: SCORE[widths]), tmp_path)
     scoring.refer_to(raced(scoring, GOOD, False))
     assert raced(scoring, LIKE, False).share == 1.0
-    assert raced(scoring, POOR, True).share == 0.25
+    assert raced(scoring, POOR, True).share == 1.0
 
 
 def test_an_easy_share_is_taken_for_what_it_is(tmp_path):
