@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from hwprune.progress import Progress
-from hwprune.search import greedy, random_search, sensitivity, uniform
+from hwprune.search import greedy, model_search, random_search, sensitivity, uniform
 from hwprune.search.evaluator import Evaluator
 from hwprune.search.problem import SearchProblem
 
@@ -44,6 +44,7 @@ def _policy(
 METHODS: dict[str, Method] = {
     sensitivity.METHOD: sensitivity.search,
     "policy": _policy,
+    model_search.METHOD: model_search.search,
     greedy.METHOD: greedy.search,
     random_search.METHOD: random_search.search,
     uniform.METHOD: uniform.search,

@@ -53,7 +53,7 @@ def test_a_space_smaller_than_the_allowance_ends_the_search(method):
     assert len(searched(method, SyntheticProblem(1, seed=0), 200)) <= 8
 
 
-def test_the_policy_and_the_scan_beat_random_and_uniform():
+def test_policy_model_and_scan_beat_random_and_uniform():
     problem = SyntheticProblem(12, seed=4)
 
     def truly(method: str) -> float:
@@ -63,3 +63,4 @@ def test_the_policy_and_the_scan_beat_random_and_uniform():
     simple = max(truly("random"), truly("uniform"))
     assert truly("sensitivity") > simple
     assert truly("policy") > simple
+    assert truly("model") > simple
