@@ -1,4 +1,4 @@
-"""Scoring in shares: what is clearly worse, or over its budget, is not scored to the end.
+"""Scoring in shares: what is clearly worse, or of no use to its method, is not scored to the end.
 
 A candidate is scored on the first eighth of the held-out items, then on a quarter, a half, and all
 of them. After each share it is compared with a reference, item by item: the best feasible

@@ -7,16 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from hwprune.evaluation import Evaluation, best_of
+from hwprune.evaluation import Evaluation
 from hwprune.search.knapsack import BINS, Knapsack, combined
-from hwprune.search.planner import Planner
+from hwprune.search.model import Model
 from hwprune.search.problem import SearchProblem
-from hwprune.search.table import Table
 
-CAUTION = 0.25
-"""The share of the table's typical error that is kept free below the limit."""
-RECENT = 15
-"""Evaluations whose misses count for how far the aim stays below the limit: three batches."""
 TETHER = 0.03
 """Loss added for leaving the plan by a group's whole range: sums only hold near it."""
 
@@ -28,75 +23,32 @@ class Advisor:
     """
 
     def __init__(self, problem: SearchProblem) -> None:
-        self.table = Table(problem)
-        self._planner = Planner(self.table)
-        self._groups = problem.space.groups
-        self._choices = [np.array(g.choices) for g in self._groups]
-        self._centre = self._nearest_estimate(problem)
-        self._misses: list[float] = []
-        self._learned = 0
-        self.state: dict[str, Any] = self._state()
-        """What the last planning began with: with the evaluations, all that advice depends on."""
+        self.model = Model(problem, self._nearest_estimate(problem))
+        self._choices = [np.array(g.choices) for g in problem.space.groups]
         self._sack: Knapsack | None = None
 
     def learn(self, evaluations: Sequence[Evaluation]) -> None:
         """Refit the table and plan anew; without one good evaluation there is no advice."""
-        self.state = self._state()
-        self._misses += self._missed(evaluations[self._learned :])
-        self._learned = len(evaluations)
-        self.table.fit(evaluations)
-        if not self.table.known:
-            return
-        best = best_of(list(evaluations))
-        starts = [self._centre, *([best.candidate.widths] if best is not None else [])]
-        self._centre = self._planner.best(starts, aim=self.aim, number=len(evaluations))
-        losses, costs = self.table.around(self._centre)
-        losses = [
-            loss + TETHER * np.abs(choices - width) / choices[-1]
-            for loss, choices, width in zip(losses, self._choices, self._centre, strict=True)
-        ]
-        # A plan that is over the aim all the same is kept to, not run away from.
-        planned = self.table.used(np.array([self._centre]))[0]
-        self._sack, _ = combined(losses, costs, [max(self.aim, float(cost)) for cost in planned])
+        self.model.learn(evaluations)
+        self._advise_around_plan()
 
     def restore(self, state: Mapping[str, Any], evaluations: Sequence[Evaluation]) -> None:
         """Give the advice that was given after these evaluations, planning from this state."""
-        self._centre = tuple(state["centre"])
-        self._misses = list(state["misses"])
-        self._learned = int(state["learned"])
-        if self._learned:
-            self.table.fit(evaluations[: self._learned])
-        self.learn(evaluations)
+        self.model.restore(state, evaluations)
+        self._advise_around_plan()
 
-    def _state(self) -> dict[str, Any]:
-        misses = self._misses[-RECENT:]
-        return {"centre": list(self._centre), "misses": misses, "learned": self._learned}
-
-    def _missed(self, evaluations: Sequence[Evaluation]) -> list[float]:
-        """How far costs came out over what was believed of them before."""
-        good = [e for e in evaluations if e.failure is None]
-        if not good or not self.table.known:
-            return []
-        believed = self.table.used(np.array([e.candidate.widths for e in good]))
-        labels = self.table.problem.constraints
-        real = np.array([[1 + e.excess[label] for label in labels] for e in good])
-        return [float(m) for m in (real.max(axis=1) - believed.max(axis=1))]
-
-    @property
-    def centre(self) -> tuple[int, ...]:
-        """The widths the table holds best as a whole."""
-        return self._centre
-
-    @property
-    def aim(self) -> float:
-        """The believed cost, as a share of the limit, that is aimed at."""
-        if not self.table.known:
-            return 1.0
-        # What looks best is often what the table errs on, so its own error is not all.
-        recent = self._misses[-RECENT:]
-        # The median: a batch in a new corner of the space misses by much, and is learned from.
-        missed = max(0.0, float(np.median(recent))) if recent else 0.0
-        return 1 - CAUTION * float(self.table.used_error().max()) - missed
+    def _advise_around_plan(self) -> None:
+        table, plan, aim = self.model.table, self.model.plan, self.model.aim
+        if not table.known:
+            return
+        losses, costs = table.around(plan)
+        losses = [
+            loss + TETHER * np.abs(choices - width) / choices[-1]
+            for loss, choices, width in zip(losses, self._choices, plan, strict=True)
+        ]
+        # A plan that is over the aim all the same is kept to, not run away from.
+        planned = table.used(np.array([plan]))[0]
+        self._sack, _ = combined(losses, costs, [max(aim, float(cost)) for cost in planned])
 
     def begin(self, episodes: int) -> np.ndarray:
         """What each of so many episodes may spend, in bins; [episodes]."""
@@ -108,7 +60,7 @@ class Advisor:
         if top == 0:
             return np.zeros(len(left))
         if self._sack is None:
-            index = np.full(len(left), list(self._choices[group]).index(self._centre[group]))
+            index = np.full(len(left), list(self._choices[group]).index(self.model.plan[group]))
         else:
             index = self._sack.advise(group, left)
         return np.asarray(2.0 * index / top - 1.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,12 @@ class Changes:
     """[changes]."""
     width: np.ndarray
     """That the group has instead, [changes]."""
+
+    @classmethod
+    def of_each(cls, widths: Sequence[np.ndarray]) -> Changes:
+        """In the one row there is, each group to each of its `widths`, one at a time."""
+        group = np.repeat(np.arange(len(widths)), [len(row) for row in widths])
+        return cls(row=np.zeros(len(group), int), group=group, width=np.concatenate(widths))
 
     def apply(self, widths: np.ndarray) -> np.ndarray:
         """The candidates in full, [changes, groups], of rows [n, groups]."""

@@ -67,28 +67,29 @@ class CostTable:
 
     def predict(self, widths: np.ndarray) -> np.ndarray:
         """Cost of candidates [n, groups]; [n]."""
-        return self._start + self._by_layer(widths).sum(axis=1)
+        costs = self._cost(self._from.places(widths), self._to.places(widths))
+        return np.asarray(self._start + costs.sum(axis=1))
 
     def changed(self, widths: np.ndarray, changes: Changes) -> np.ndarray:
         """Cost of rows of widths [n, groups] after one change each, [changes].
 
         Only layers that the changed group touches are looked at.
         """
-        before = self._by_layer(widths)
+        inputs, outputs = self._from.places(widths), self._to.places(widths)
+        before = self._cost(inputs, outputs)
         change, layer = np.nonzero(self._touches[changes.group])
         group, row = changes.group[change], changes.row[change]
         by = changes.width[change] - widths[row, group]
-        inputs = self._from.places(widths)[row, layer] + by * self._from.steps[group, layer]
-        outputs = self._to.places(widths)[row, layer] + by * self._to.steps[group, layer]
-        after = np.einsum("pt,pt->p", self._carried[inputs], self._flat[outputs])
+        after = self._cost(
+            inputs[row, layer] + by * self._from.steps[group, layer],
+            outputs[row, layer] + by * self._to.steps[group, layer],
+        )
         more = np.bincount(change, after - before[row, layer], len(changes.row))
         return np.asarray(self._start + before.sum(axis=1)[changes.row] + more)
 
-    def _by_layer(self, widths: np.ndarray) -> np.ndarray:
-        """[n, layers]."""
-        carried = self._carried[self._from.places(widths)]
-        terms = self._flat[self._to.places(widths)]
-        return np.asarray(np.einsum("nlt,nlt->nl", carried, terms))
+    def _cost(self, inputs: np.ndarray, outputs: np.ndarray) -> np.ndarray:
+        """Of layers whose axes are at these places, of any shape."""
+        return np.asarray(np.einsum("...t,...t->...", self._carried[inputs], self._flat[outputs]))
 
     def _rows(self, widths: np.ndarray) -> Blocks:
         """A constant, the form summed over all layers, and the form summed over each kind."""

@@ -17,8 +17,6 @@ from hwprune.evaluation import Evaluation
 from hwprune.search.advisor import Advisor
 from hwprune.search.turn import Turn
 
-OVER_BUDGET = 5.0
-"""How much loss one whole limit of believed excess counts for when proposals are compared."""
 FAILED_EXCESS = 0.2
 """A failed candidate counts as so much over the limit, or as the worst seen if that is more."""
 
@@ -80,17 +78,14 @@ class Desk:
         return Ticket(widths=widths, asked={i: f for i, f in known if f is not None})
 
     def _ranked(self, widths: np.ndarray) -> Sequence[int]:
-        table = self.advisor.table
-        if not table.known:
-            return range(len(widths))
-        over = np.maximum(0.0, table.used(widths).max(axis=1) - self.advisor.aim)
-        return [int(i) for i in np.argsort(table.loss(widths) + OVER_BUDGET * over, kind="stable")]
+        model = self.advisor.model
+        return model.ranked(widths).tolist() if model.table.known else range(len(widths))
 
     def resolve(self, ticket: Ticket) -> Outcomes:
         """Wait for a batch's evaluations and learn from them."""
         done = dict(zip(ticket.asked, self.turn.resolve(list(ticket.asked.values())), strict=True))
         self.advisor.learn(self.turn.evaluations)
-        table, count = self.advisor.table, len(ticket.widths)
+        table, count = self.advisor.model.table, len(ticket.widths)
         labels = self.turn.problem.constraints
         quality, used = np.zeros(count), np.ones((count, len(labels)))
         if table.known:

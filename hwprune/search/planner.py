@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from hwprune.search.changes import Changes
-from hwprune.search.table import Table
+from hwprune.search.table import Table, priced
 
 PRICES = np.geomspace(0.2, 20.0, 9)
 """Loss that one whole limit is worth, from where little is cut to where all is."""
@@ -59,8 +59,7 @@ class Planner:
 
     def _value(self, widths: np.ndarray, aim: float) -> np.ndarray:
         """Believed loss of widths [n, groups], with what is over the aim; [n]."""
-        over = np.maximum(0.0, self._table.used(widths).max(axis=1) - aim)
-        return self._table.loss(widths) + OVER * over
+        return priced(self._table.loss(widths), self._table.used(widths), aim=aim, price=OVER)
 
     def _descend(self, widths: np.ndarray, aim: float) -> np.ndarray:
         """From each start [starts, groups], the best widths met on the way as prices rise."""
@@ -107,7 +106,7 @@ class Planner:
         for _ in range(IMPROVEMENTS):
             singles = self._singles(widths)
             loss, used = self._table.changed(widths[None], singles)
-            values = loss + OVER * np.maximum(0.0, used.max(axis=1) - aim)
+            values = priced(loss, used, aim=aim, price=OVER)
             rows = self._exchanges(widths, singles, loss, used, aim, chance)
             of_rows = self._value(rows, aim)
             one, two = int(values.argmin()), int(of_rows.argmin())
@@ -123,10 +122,7 @@ class Planner:
     def _singles(self, widths: np.ndarray) -> Changes:
         """Every change of one group of widths [groups]."""
         options = [self._options(g, widths[g : g + 1])[0] for g in range(len(self._choices))]
-        group = np.repeat(np.arange(len(options)), [len(o) for o in options])
-        width = np.concatenate(options)
-        real = width != widths[group]
-        return Changes(row=np.zeros(int(real.sum()), int), group=group[real], width=width[real])
+        return Changes.of_each([o[o != w] for o, w in zip(options, widths, strict=True)])
 
     def _exchanges(
         self,
@@ -144,7 +140,7 @@ class Planner:
         group, width = singles.group[some], singles.width[some]
         more = loss[some] - self._table.loss(widths[None])
         over = used[some, None] + used[None, some] - self._table.used(widths[None])
-        value = more[:, None] + more[None] + OVER * np.maximum(0.0, over.max(axis=2) - aim)
+        value = priced(more[:, None] + more[None], over, aim=aim, price=OVER)
         # Of each pair once, and never two changes of one group.
         value[group[:, None] >= group[None]] = np.inf
         count = min(PAIRS, value.size - 1)

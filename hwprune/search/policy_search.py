@@ -185,7 +185,7 @@ class PolicySearch:
                 "resolved": len(self._turn.evaluations),
                 "pending": batch,
                 "learner": self._algorithm.learner_state(),
-                "advisor": self._desk.advisor.state,
+                "advisor": self._desk.advisor.model.state,
                 "chance": disk.chance(),
                 "history": self.history,
                 "stale": self._stale,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,17 +56,34 @@ def _draw(
     A first batch for several boards is drawn far around it: a line through estimates that are all
     alike can point anywhere, and the next two batches would follow it.
     """
-    batch: dict[Candidate, None] = {}
-    count = problem.at_once(BATCH, rounds=ROUNDS)
     goals = NEAR if problem.boards == 1 or turn.evaluations else AROUND
+    count = problem.at_once(BATCH, rounds=ROUNDS)
+    return drawn(problem, count, turn.asked, chance, target=target, goals=goals)
+
+
+def drawn(
+    problem: SearchProblem,
+    count: int,
+    asked: Callable[[Candidate], bool],
+    chance: np.random.Generator,
+    *,
+    target: float,
+    goals: tuple[float, float] = NEAR,
+) -> list[Candidate]:
+    """Up to `count` candidates in random directions that were not asked for before.
+
+    Args:
+        target: estimated cost that is to be kept.
+        goals: shares of it within which they are drawn.
+    """
+    batch: dict[Candidate, None] = {}
     for _ in range(STALE):
-        direction = chance.random(len(problem.space.groups))
-        goal = target * chance.uniform(*goals)
-        candidate = scaled(problem, direction, goal)
-        if not turn.asked(candidate):
-            batch[candidate] = None
         if len(batch) == count:
             break
+        direction = chance.random(len(problem.space.groups))
+        candidate = scaled(problem, direction, target * chance.uniform(*goals))
+        if not asked(candidate):
+            batch[candidate] = None
     return list(batch)
 
 

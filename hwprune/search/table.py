@@ -79,14 +79,14 @@ class Table:
         """
         groups = self.problem.space.groups
         middle = np.array([list(centre)])
-        counts = [len(g.choices) for g in groups]
-        changes = Changes(
-            row=np.zeros(sum(counts), int),
-            group=np.repeat(np.arange(len(groups)), counts),
-            width=np.concatenate([g.choices for g in groups]),
-        )
+        changes = Changes.of_each([np.array(group.choices) for group in groups])
         loss, used = self.changed(middle, changes)
         share = 1 - 1 / len(groups)
         loss, used = loss - self.loss(middle) * share, used - self.used(middle) * share
-        ends = np.cumsum(counts)[:-1]
+        ends = np.cumsum([len(group.choices) for group in groups])[:-1]
         return np.split(loss, ends), [np.split(column, ends) for column in used.T]
+
+
+def priced(loss: np.ndarray, used: np.ndarray, *, aim: float, price: float) -> np.ndarray:
+    """Loss [n], with a price on what of the cost [n, constraints] is over the aim; [n]."""
+    return np.asarray(loss + price * np.maximum(0.0, used.max(axis=-1) - aim))

@@ -74,7 +74,7 @@ def test_advice_makes_up_for_what_the_first_groups_took():
     given, evaluations = seen(problem, 150)
     advisor = Advisor(given)
     advisor.learn(evaluations)
-    assert problem.true_excess(advisor.centre) < 0.06
+    assert problem.true_excess(advisor.model.plan) < 0.06
 
     left = advisor.begin(1)
     widths = []
@@ -85,6 +85,6 @@ def test_advice_makes_up_for_what_the_first_groups_took():
         left = left - advisor.spend(group, index)
         widths.append(int(advisor.widths_of(group, index)[0]))
         assert group >= 2 or widths[-1] == whole.width
-    stubborn = [*widths[:2], *advisor.centre[2:]]
+    stubborn = [*widths[:2], *advisor.model.plan[2:]]
     assert problem.true_excess(widths) < problem.true_excess(stubborn)
     assert problem.true_excess(widths) < 0.12
