@@ -12,7 +12,9 @@ from hwprune.channels.analysis import analyse
 from hwprune.channels.architecture import Structure
 from hwprune.channels.canonical import canonical
 from hwprune.channels.cost import CostModel
+from hwprune.channels.peak import count_peak
 from hwprune.errors import NetworkError
+from hwprune.peak import Peak
 from hwprune_device.plan import CutPlan, content_id
 
 
@@ -64,6 +66,11 @@ class BaseNetwork:
     def cost_model(self) -> CostModel:
         """Parameters and multiply-accumulates of any candidate."""
         return CostModel(self.onnx, self.plan)
+
+    @cached_property
+    def peak(self) -> Peak:
+        """Peak activations of any candidate."""
+        return count_peak(self.onnx, self.plan)
 
     def architecture_of(self, widths: Sequence[int]) -> str:
         """Architecture hash of the candidate with these widths, without cutting it."""

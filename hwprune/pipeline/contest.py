@@ -76,6 +76,7 @@ def problem_of(bench: Workbench) -> SearchProblem:
     prepared = bench.prepared
     wish = prepared.deployment.search
     model = prepared.base.cost_model
+    constraints = bench.budget.constraints
     whole = model.macs(prepared.space.unpruned.widths)
     bench.refer_to_unpruned()
     return SearchProblem(
@@ -83,7 +84,8 @@ def problem_of(bench: Workbench) -> SearchProblem:
         features=model.features(),
         layers=model.layers(),
         harm=prepared.ranking.harm(prepared.space.groups),
-        constraints=tuple(c.label for c in bench.budget.constraints),
+        constraints=tuple(c.label for c in constraints),
+        peaks={c.label: prepared.base.peak for c in constraints if c.quantity == "memory_mb"},
         evaluate=bench.evaluate,
         estimate=lambda widths: model.macs(widths) / whole,
         evaluations=wish.evaluations,

@@ -18,13 +18,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from hwprune.layer import ChannelCount, Layer, channels
+from hwprune.peak import BLOCKS, Peak
 from hwprune.search.changes import Changes
 from hwprune.search.ridge import Blocks, Ridge
 
-BLOCKS = (8, 16)
-"""Channels that boards compute at a time."""
 OWN = 3.0
 """How far a kind's own form may stray, where all kinds together may 10."""
+OF_PEAK = 30.0
+"""The same of what is counted from the graph: it is nearly all that memory is."""
 COUNTED = np.array([0, 0, 1, 1, 1])
 """Entries of u, for each block: which of them hold a count of channels."""
 TERMS = len(COUNTED)
@@ -33,8 +34,13 @@ TERMS = len(COUNTED)
 class CostTable:
     """What one constraint costs at any widths, in units of its limit."""
 
-    def __init__(self, layers: Sequence[Layer], full: Sequence[int]) -> None:
-        """`full`: widths of the unpruned network, by which costs are scaled."""
+    def __init__(
+        self, layers: Sequence[Layer], full: Sequence[int], peak: Peak | None = None
+    ) -> None:
+        """`full`: widths of the unpruned network, by which costs are scaled; `peak`: of memory."""
+        self._peak = peak
+        self._whole_peak = 1.0 if peak is None else peak.terms(np.array([full]))
+        self._of_peak = np.zeros(0)
         kinds = sorted({layer.kind for layer in layers})
         self._kinds = np.array([kinds.index(layer.kind) for layer in layers], int)
         self._count = len(kinds)
@@ -57,18 +63,21 @@ class CostTable:
         """Learn from costs [n] of candidates [n, groups], trusted by `weight` [n]."""
         blocks = self._rows(widths)
         self._ridge.fit(blocks, used, weight)
-        start, shared, own = self._ridge.coefficients(blocks)
+        start, shared, own, *of_peak = self._ridge.coefficients(blocks)
         shape = (len(BLOCKS), TERMS, TERMS)
         forms = own.reshape(self._count, *shape) + shared.reshape(shape)
         forms = forms[self._kinds] * self._scale
         carried = np.einsum("pbi,pbij->pbj", self._from.terms, forms[self._from.axis])
         self._carried = carried.reshape(len(carried), -1)
         self._start = float(start[0])
+        self._of_peak = of_peak[0] if of_peak else self._of_peak
 
     def predict(self, widths: np.ndarray) -> np.ndarray:
         """Cost of candidates [n, groups]; [n]."""
-        costs = self._cost(self._from.places(widths), self._to.places(widths))
-        return np.asarray(self._start + costs.sum(axis=1))
+        costs = self._cost(self._from.places(widths), self._to.places(widths)).sum(axis=1)
+        if self._peak is not None:
+            costs = costs + self._peak.terms(widths) / self._whole_peak @ self._of_peak
+        return np.asarray(self._start + costs)
 
     def changed(self, widths: np.ndarray, changes: Changes) -> np.ndarray:
         """Cost of rows of widths [n, groups] after one change each, [changes].
@@ -85,6 +94,11 @@ class CostTable:
             outputs[row, layer] + by * self._to.steps[group, layer],
         )
         more = np.bincount(change, after - before[row, layer], len(changes.row))
+        if self._peak is not None:
+            of_peak = self._peak.changed(
+                widths, row=changes.row, group=changes.group, width=changes.width
+            )
+            more = more + of_peak / self._whole_peak @ self._of_peak
         return np.asarray(self._start + before.sum(axis=1)[changes.row] + more)
 
     def _cost(self, inputs: np.ndarray, outputs: np.ndarray) -> np.ndarray:
@@ -106,7 +120,10 @@ class CostTable:
             )
         shared = rows.sum(1).reshape(len(widths), -1)
         constant = np.ones((len(widths), 1))
-        return [(constant, 30.0), (shared, 10.0), (rows.reshape(len(widths), -1), OWN)]
+        blocks = [(constant, 30.0), (shared, 10.0), (rows.reshape(len(widths), -1), OWN)]
+        if self._peak is not None:
+            blocks.append((self._peak.terms(widths) / self._whole_peak, OF_PEAK))
+        return blocks
 
 
 class _Axes:

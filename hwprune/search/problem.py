@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -13,6 +13,7 @@ from hwprune.candidate import Candidate, SearchSpace
 from hwprune.evaluation import Evaluation
 from hwprune.layer import Layer
 from hwprune.metric import Metric
+from hwprune.peak import Peak
 
 ROUNDS = 12
 """A method that learns as it goes learns about so many times at least, however many boards."""
@@ -48,6 +49,8 @@ class SearchProblem:
     """By group, [choices]: what the saliency ranking holds the channels that go to be worth."""
     estimate: Callable[[tuple[int, ...]], float]
     """A cheap guess of the cost of widths, as a share of the unpruned network's; such as MACs."""
+    peaks: Mapping[str, Peak] = field(default_factory=dict)
+    """By constraint label, of those that limit memory: its form, counted from the graph."""
     evaluations: int
     """How many different candidates each method may have evaluated."""
     seed: int

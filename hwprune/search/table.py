@@ -30,7 +30,10 @@ class Table:
         self.known = False
         """Whether anything was fitted yet."""
         self._losses = LossTable(problem.space.groups, problem.harm, problem.base_quality)
-        self._costs = {label: CostTable(problem.layers, full) for label in problem.constraints}
+        self._costs = {
+            label: CostTable(problem.layers, full, problem.peaks.get(label))
+            for label in problem.constraints
+        }
 
     def fit(self, evaluations: Sequence[Evaluation]) -> None:
         """Believe these evaluations, all of them, and nothing else."""
