@@ -31,6 +31,8 @@ class Evaluation:
     """Which asked for it."""
     number: int = 0
     """1-based, within its method."""
+    proposed_by: str = ""
+    """Who in the method thought of it: start, model, chance or policy; or the method's name."""
 
     @property
     def feasible(self) -> bool:

@@ -19,6 +19,8 @@ class Peak:
     """What no cut changes, [moments]."""
     per_unit: np.ndarray
     """What a unit of a group takes, [moments, groups]."""
+    exact: bool = False
+    """Runtimes keep some memory besides."""
 
     def terms(self, widths: np.ndarray) -> np.ndarray:
         """The peak of widths [n, groups] as runtimes may hold it; [n, terms].
@@ -33,13 +35,7 @@ class Peak:
     def changed(
         self, widths: np.ndarray, *, row: np.ndarray, group: np.ndarray, width: np.ndarray
     ) -> np.ndarray:
-        """`terms` of rows of widths [n, groups] where one group each has another width.
-
-        Args:
-            row, group, width: which row, which of its groups, and the new width, [changes] each.
-
-        Returns [changes, terms].
-        """
+        """As `Form.changed`."""
         columns = []
         for held in _AS_HELD:
             before = held(np.asarray(widths))

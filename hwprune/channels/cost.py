@@ -12,6 +12,7 @@ import onnx
 from hwprune.channels.walk import attribute
 from hwprune.errors import NetworkError
 from hwprune.layer import ChannelCount, Layer
+from hwprune.products import Products
 from hwprune_device.plan import STAYS, AxisCut, CutPlan
 from hwprune_device.values import Shape, is_weight, value_shapes
 
@@ -77,6 +78,23 @@ class CostModel:
         """Trainable parameters at these widths."""
         return sum(self._elements(w, widths) for w in self._weights if w.is_parameter)
 
+    def form(self, quantity: str) -> Products | None:
+        """`params` or `macs` as a form; None where a weight is cut on more than two axes."""
+        found = []
+        for weight in self._weights:
+            times = weight.uses if quantity == "macs" else int(weight.is_parameter)
+            if not times:
+                continue
+            cut = self._axes.get(weight.name, ())
+            if len(cut) > 2:
+                return None
+            whole = {axis_cut.axis for axis_cut in cut}
+            times *= math.prod(n for axis, n in enumerate(weight.dims) if axis not in whole)
+            counts = [_count(axis_cut) for axis_cut in cut]
+            found.append((times, *counts, *[ChannelCount(fixed=1)] * (2 - len(cut))))
+        times_each, first, second = zip(*found, strict=True)
+        return Products(times=np.array(times_each, float), first=first, second=second)
+
     def group_costs(self) -> tuple[GroupCost, ...]:
         """By group, in the plan's order."""
         full = self._plan.widths
@@ -112,10 +130,7 @@ class CostModel:
     def _channels(self, weight: _Weight, axis: int) -> ChannelCount:
         for axis_cut in self._axes.get(weight.name, ()):
             if axis_cut.axis == axis:
-                spans = axis_cut.spans
-                per_unit = {s.group: s.repeat for s in spans if s.group != STAYS}
-                fixed = sum(s.size for s in spans if s.group == STAYS)
-                return ChannelCount(fixed=fixed, per_unit=tuple(per_unit.items()))
+                return _count(axis_cut)
         return ChannelCount(fixed=weight.dims[axis])
 
     def features(self) -> np.ndarray:
@@ -162,6 +177,12 @@ class CostModel:
                 for span in axis_cut.spans
             )
         ]
+
+
+def _count(axis_cut: AxisCut) -> ChannelCount:
+    per_unit = {s.group: s.repeat for s in axis_cut.spans if s.group != STAYS}
+    fixed = sum(s.size for s in axis_cut.spans if s.group == STAYS)
+    return ChannelCount(fixed=fixed, per_unit=tuple(per_unit.items()))
 
 
 def _log_share(share: float) -> float:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hwprune.budget import Constraint
 from hwprune.candidate import Candidate
+from hwprune.channels.base import BaseNetwork
 from hwprune.errors import BudgetError, InputError
-from hwprune.evaluation import Evaluation, best_of
+from hwprune.evaluation import Evaluation
+from hwprune.form import Form
 from hwprune.pipeline.certify import read_afresh
 from hwprune.pipeline.search_clock import SearchClock
 from hwprune.pipeline.workbench import Workbench
@@ -24,6 +28,8 @@ class Finalist:
 
     method: str
     """The method that found it first."""
+    proposed_by: str
+    """Who in the method proposed it."""
     candidate: Candidate
     heldout: float
     """Its score in the search."""
@@ -85,7 +91,7 @@ def problem_of(bench: Workbench) -> SearchProblem:
         layers=model.layers(),
         harm=prepared.ranking.harm(prepared.space.groups),
         constraints=tuple(c.label for c in constraints),
-        peaks={c.label: prepared.base.peak for c in constraints if c.quantity == "memory_mb"},
+        forms=_forms(prepared.base, constraints),
         evaluate=bench.evaluate,
         estimate=lambda widths: model.macs(widths) / whole,
         evaluations=wish.evaluations,
@@ -94,6 +100,17 @@ def problem_of(bench: Workbench) -> SearchProblem:
         metric=prepared.task.metric,
         boards=bench.fleet.boards,
     )
+
+
+def _forms(base: BaseNetwork, constraints: Sequence[Constraint]) -> dict[str, Form]:
+    """What the graph tells of each constraint, where it tells something."""
+    forms: dict[str, Form | None] = {}
+    for constraint in constraints:
+        if constraint.quantity == "memory_mb":
+            forms[constraint.label] = base.peak
+        elif constraint.quantity in ("params", "macs"):
+            forms[constraint.label] = base.cost_model.form(constraint.quantity)
+    return {label: form for label, form in forms.items() if form is not None}
 
 
 def _search(
@@ -124,26 +141,21 @@ def _run_method(
     progress: Progress,
     clock: SearchClock,
 ) -> dict[str, Any]:
-    evaluator = Evaluator(problem)
+    folder = bench.folder.folder("search") / method
+    evaluator = Evaluator(problem, method, progress, folder)
     bench.scoring.start_race()
     progress.begin(f"search: {method}", problem.evaluations)
     with clock.around(method, evaluator):
-        history = METHODS[method](
-            problem,
-            evaluator,
-            progress=progress,
-            checkpoint=bench.folder.folder("search") / method,
-        )
-    found = evaluator.evaluations(method)
-    best = best_of(found)
+        METHODS[method](evaluator)
+    best = evaluator.best
     text = problem.metric.text
     progress.end("nothing feasible" if best is None else f"best {text(best.score)}")
     return dict(
         bench.folder.finish(
             f"search {method}",
             {
-                "evaluations": [e.to_json() for e in found],
-                "history": list(history or ()),
+                "evaluations": [e.to_json() for e in evaluator.evaluations],
+                "history": evaluator.history,
             },
         )
     )
@@ -190,6 +202,7 @@ def _finalist(bench: Workbench, evaluation: Evaluation) -> Finalist:
     score = scoring.result()
     return Finalist(
         method=evaluation.method,
+        proposed_by=evaluation.proposed_by,
         candidate=candidate,
         heldout=evaluation.score or 0.0,
         final=None if isinstance(score, Failure) else score.value,

@@ -104,6 +104,7 @@ def result_of(
         rows=evidence.rows,
         methods=_methods(contest),
         delivered_method=contest.winner.method,
+        delivered_by=contest.winner.proposed_by,
         groups=evidence.groups,
         evaluations=contest.evaluations,
         policy=tuple(_policy_step(n, row) for n, row in enumerate(contest.policy_history, 1)),
@@ -230,6 +231,7 @@ def _methods(contest: Contest) -> tuple[MethodRow, ...]:
                 failed=sum(e.failure is not None for e in found),
                 best_score=best.score if best else None,
                 best_at=best.number if best else None,
+                best_by=best.proposed_by if best else "",
                 seconds=seconds,
             )
         )

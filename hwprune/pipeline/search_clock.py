@@ -34,7 +34,7 @@ class SearchClock:
             after, wall = self._bench.spent(), time.monotonic() - began
             spent = {name: after[name] - before.get(name, 0.0) for name in after}
             spent |= {"wall": wall, "propose": wall - evaluator.waited_s}
-            spent["proposed"] = len(evaluator.asked_widths(method))
+            spent["proposed"] = len(evaluator.asked_widths)
             self._spent[method] = _plus(self._spent.get(method, {}), spent)
             self._bench.folder.finish(STEP, self._spent)
 

@@ -80,6 +80,8 @@ class Result:
     methods: tuple[MethodRow, ...] = ()
     delivered_method: str = ""
     """The method whose candidate was delivered."""
+    delivered_by: str = ""
+    """Who in that method proposed it."""
     groups: tuple[GroupRow, ...] = ()
     evaluations: tuple[Evaluation, ...] = ()
     policy: tuple[PolicyStep, ...] = ()

@@ -82,6 +82,8 @@ class MethodRow:
     """Held-out score, before fine-tuning, of its best feasible candidate."""
     best_at: int | None
     """The evaluation, from 1, that found it."""
+    best_by: str = ""
+    """Who in the method proposed it."""
     seconds: float | None = None
 
 

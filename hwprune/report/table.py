@@ -120,6 +120,7 @@ def table_json(result: Result) -> dict[str, Any]:
         "rows": [row | {"verdict": verdicts[row["name"]]} for row in data["rows"]],
         "certificate": data["certificate"],
         "delivered_method": result.delivered_method,
+        "delivered_by": result.delivered_by,
         "agreement": data["agreement"],
         "engines": data["engines"],
         "methods": data["methods"],

@@ -17,15 +17,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from hwprune.form import Form
 from hwprune.layer import ChannelCount, Layer, channels
-from hwprune.peak import BLOCKS, Peak
+from hwprune.peak import BLOCKS
 from hwprune.search.changes import Changes
 from hwprune.search.ridge import Blocks, Ridge
 
 OWN = 3.0
 """How far a kind's own form may stray, where all kinds together may 10."""
-OF_PEAK = 30.0
-"""The same of what is counted from the graph: it is nearly all that memory is."""
+OF_FORM = 30.0
+"""The same of what is counted from the graph: it is nearly all that the cost is."""
 COUNTED = np.array([0, 0, 1, 1, 1])
 """Entries of u, for each block: which of them hold a count of channels."""
 TERMS = len(COUNTED)
@@ -35,12 +36,12 @@ class CostTable:
     """What one constraint costs at any widths, in units of its limit."""
 
     def __init__(
-        self, layers: Sequence[Layer], full: Sequence[int], peak: Peak | None = None
+        self, layers: Sequence[Layer], full: Sequence[int], form: Form | None = None
     ) -> None:
-        """`full`: widths of the unpruned network, by which costs are scaled; `peak`: of memory."""
-        self._peak = peak
-        self._whole_peak = 1.0 if peak is None else peak.terms(np.array([full]))
-        self._of_peak = np.zeros(0)
+        """`full`: the unpruned network's widths, which scale costs; `form`: what is counted."""
+        self._form = form
+        self._whole_form = 1.0 if form is None else form.terms(np.array([full]))
+        self._of_form = np.zeros(0)
         kinds = sorted({layer.kind for layer in layers})
         self._kinds = np.array([kinds.index(layer.kind) for layer in layers], int)
         self._count = len(kinds)
@@ -63,20 +64,20 @@ class CostTable:
         """Learn from costs [n] of candidates [n, groups], trusted by `weight` [n]."""
         blocks = self._rows(widths)
         self._ridge.fit(blocks, used, weight)
-        start, shared, own, *of_peak = self._ridge.coefficients(blocks)
+        start, shared, own, *of_form = self._ridge.coefficients(blocks)
         shape = (len(BLOCKS), TERMS, TERMS)
         forms = own.reshape(self._count, *shape) + shared.reshape(shape)
         forms = forms[self._kinds] * self._scale
         carried = np.einsum("pbi,pbij->pbj", self._from.terms, forms[self._from.axis])
         self._carried = carried.reshape(len(carried), -1)
         self._start = float(start[0])
-        self._of_peak = of_peak[0] if of_peak else self._of_peak
+        self._of_form = of_form[0] if of_form else self._of_form
 
     def predict(self, widths: np.ndarray) -> np.ndarray:
         """Cost of candidates [n, groups]; [n]."""
         costs = self._cost(self._from.places(widths), self._to.places(widths)).sum(axis=1)
-        if self._peak is not None:
-            costs = costs + self._peak.terms(widths) / self._whole_peak @ self._of_peak
+        if self._form is not None:
+            costs = costs + self._form.terms(widths) / self._whole_form @ self._of_form
         return np.asarray(self._start + costs)
 
     def changed(self, widths: np.ndarray, changes: Changes) -> np.ndarray:
@@ -94,11 +95,11 @@ class CostTable:
             outputs[row, layer] + by * self._to.steps[group, layer],
         )
         more = np.bincount(change, after - before[row, layer], len(changes.row))
-        if self._peak is not None:
-            of_peak = self._peak.changed(
+        if self._form is not None:
+            of_form = self._form.changed(
                 widths, row=changes.row, group=changes.group, width=changes.width
             )
-            more = more + of_peak / self._whole_peak @ self._of_peak
+            more = more + of_form / self._whole_form @ self._of_form
         return np.asarray(self._start + before.sum(axis=1)[changes.row] + more)
 
     def _cost(self, inputs: np.ndarray, outputs: np.ndarray) -> np.ndarray:
@@ -121,8 +122,8 @@ class CostTable:
         shared = rows.sum(1).reshape(len(widths), -1)
         constant = np.ones((len(widths), 1))
         blocks = [(constant, 30.0), (shared, 10.0), (rows.reshape(len(widths), -1), OWN)]
-        if self._peak is not None:
-            blocks.append((self._peak.terms(widths) / self._whole_peak, OF_PEAK))
+        if self._form is not None:
+            blocks.append((self._form.terms(widths) / self._whole_form, OF_FORM))
         return blocks
 
 

@@ -1,93 +1,138 @@
-"""The evaluator: what each method has asked for, and how much it may still ask for."""
+"""The evaluator: what a method asked for, what came of it, how much it may still ask for."""
 
 from __future__ import annotations
 
-import threading
 import time
-from collections import defaultdict
-from collections.abc import Callable, Sequence
+from bisect import insort
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 from hwprune.candidate import Candidate
-from hwprune.evaluation import Evaluation
-from hwprune.futures import joined, relay
+from hwprune.evaluation import Evaluation, best_of
+from hwprune.futures import joined
+from hwprune.progress import Progress, Silent
 from hwprune.search.problem import SearchProblem
 
 
 class Evaluator:
-    """Evaluations of all methods on one problem; may be asked from any thread.
-
-    Each method pays once for each different candidate it asks for, also when another method asked
-    before it and the answer comes from memory, so that methods can be compared at equal allowance.
-    """
+    """One method's evaluations of one problem. A method asks from one thread."""
 
     def __init__(
-        self, problem: SearchProblem, record: Callable[[Evaluation], None] | None = None
+        self,
+        problem: SearchProblem,
+        method: str,
+        progress: Progress | None = None,
+        folder: Path | None = None,
     ) -> None:
-        """`record` hears of every evaluation once it is complete, from whichever thread."""
+        """`folder`: where the method may keep what it needs to go on with after a kill."""
         self.problem = problem
-        self._record = record
-        self._asked: dict[str, dict[Candidate, Future[Evaluation]]] = defaultdict(dict)
-        self._known: dict[Candidate, Future[Evaluation]] = {}
-        self._lock = threading.RLock()
+        self.method = method
+        self.folder = folder
+        self.evaluations: list[Evaluation] = []
+        """Complete ones that were waited for, in the order they were asked for."""
+        self.history: list[dict[str, Any]] = []
+        """Rows for curves, where a method has such."""
         self.waited_s = 0.0
-        """How long methods have waited for evaluations; the rest of their time is their own."""
+        """How long was waited for evaluations; the rest of a method's time is its own."""
+        self._progress = progress or Silent()
+        self._asked: dict[Candidate, Future[Evaluation]] = {}
+        self._resolved: set[int] = set()
+        self._known: set[int] = set()
+        """Numbers of those that came from memory at once."""
+        self._under_way: list[Future[Evaluation]] = []
 
-    def remaining(self, method: str) -> int:
-        """How many new candidates a method may still ask for."""
-        with self._lock:
-            return self.problem.evaluations - len(self._asked[method])
+    @property
+    def left(self) -> int:
+        """How many new candidates may still be asked for."""
+        return self.problem.evaluations - len(self._asked)
 
-    def asked(self, method: str, candidate: Candidate) -> Future[Evaluation] | None:
-        """The evaluation a method has asked for before, complete or not; None if it has not."""
-        with self._lock:
-            return self._asked[method].get(candidate)
+    @property
+    def best(self) -> Evaluation | None:
+        """The best feasible evaluation so far."""
+        return best_of(self.evaluations)
 
-    def asked_widths(self, method: str) -> list[tuple[int, ...]]:
-        """Widths of everything a method has asked for, complete or not, in order."""
-        with self._lock:
-            return [candidate.widths for candidate in self._asked[method]]
+    @property
+    def asked_widths(self) -> list[tuple[int, ...]]:
+        """Widths of everything asked for, complete or not, in order."""
+        return [candidate.widths for candidate in self._asked]
 
-    def submit(
-        self, method: str, candidates: Sequence[Candidate], *, learning: bool = True
+    def asked(self, candidate: Candidate) -> bool:
+        """Whether a candidate was asked for before."""
+        return candidate in self._asked
+
+    def start(
+        self, candidates: Sequence[Candidate], *, by: str = "", learning: bool = True
     ) -> list[Future[Evaluation]]:
-        """Start evaluating; one future a candidate, in the order given. `learning`: `Evaluate`.
+        """Start evaluating as many of the candidates as the allowance permits, in order.
+
+        What was asked for before costs nothing.
+
+        Args:
+            by: who proposes them; empty: the method.
+            learning: whether scores of what is over its budget are learned from.
 
         Raises:
-            ValueError: more new candidates than the method has left, or widths not in the space.
+            ValueError: widths that are not in the space.
         """
-        with self._lock:
-            asked = self._asked[method]
-            new = [c for c in dict.fromkeys(candidates) if c not in asked]
-            if len(new) > self.remaining(method):
-                raise ValueError(
-                    f"{method} asks for {len(new)} new candidates and has "
-                    f"{self.remaining(method)} left"
-                )
-            for candidate in new:
+        fitting: list[Candidate] = []
+        new: dict[Candidate, None] = {}
+        for candidate in candidates:
+            if candidate not in self._asked and candidate not in new:
+                if len(new) == self.left:
+                    break
                 self._check(candidate)
-            # Promises are there before anything starts: what is known may answer at once.
-            unknown = [c for c in new if c not in self._known]
-            self._known.update({c: Future() for c in unknown})
-            for candidate in new:
-                asked[candidate] = self._promise(method, len(asked) + 1, candidate)
-        self._start(unknown, learning)
-        return [asked[c] for c in candidates]
+                new[candidate] = None
+            fitting.append(candidate)
+        if new:
+            self._start(list(new), by or self.method, learning)
+        return [self._asked[candidate] for candidate in fitting]
 
-    def wait(self, future: Future[Evaluation]) -> Evaluation:
-        """An evaluation, once it is complete."""
-        began = time.monotonic()
-        try:
-            return future.result()
-        finally:
-            self.waited_s += time.monotonic() - began
+    def resolve(self, futures: Sequence[Future[Evaluation]]) -> list[Evaluation]:
+        """Wait for evaluations; progress hears of each once, results keep their order."""
+        results = []
+        for future in futures:
+            began = time.monotonic()
+            try:
+                evaluation = future.result()
+            finally:
+                self.waited_s += time.monotonic() - began
+            results.append(evaluation)
+            if evaluation.number not in self._resolved:
+                self._resolved.add(evaluation.number)
+                insort(self.evaluations, evaluation, key=lambda e: e.number)
+                known = evaluation.number in self._known
+                (self._progress.skip if known else self._progress.advance)(1, self._note())
+        return results
 
-    def evaluations(self, method: str) -> list[Evaluation]:
-        """A method's complete evaluations, in the order they were asked for."""
-        with self._lock:
-            futures = list(self._asked[method].values())
-        return [f.result() for f in futures if f.done()]
+    def ask(
+        self, candidates: Sequence[Candidate], *, by: str = "", learning: bool = True
+    ) -> list[Evaluation]:
+        """Evaluate as many of the candidates as the allowance permits, and wait for them.
+
+        The result is shorter than `candidates` when the allowance ends among them.
+        """
+        return self.resolve(self.start(candidates, by=by, learning=learning))
+
+    def hand_in(self, futures: Sequence[Future[Evaluation]]) -> None:
+        """Leave a batch that was started under way, and wait for the one before it.
+
+        So several boards have a batch to go on with while the method learns from the last one.
+        With one board this batch is waited for: a search that is short of readings had rather
+        learn from each of them at once.
+        """
+        self.take_in()
+        self._under_way = list(futures)
+        if self.problem.boards == 1:
+            self.take_in()
+
+    def take_in(self) -> list[Evaluation]:
+        """Wait for the batch that was handed in last; empty if nothing is under way."""
+        found = self.resolve(self._under_way)
+        self._under_way = []
+        return found
 
     def _check(self, candidate: Candidate) -> None:
         groups = self.problem.space.groups
@@ -96,21 +141,19 @@ class Evaluator:
         ):
             raise ValueError(f"not a candidate of this space: {candidate.widths}")
 
-    def _start(self, candidates: list[Candidate], learning: bool) -> None:
-        """Outside the lock: what is known answers at once, which calls back into this object."""
-        if not candidates:
-            return
-        started = self.problem.evaluate(candidates, learning=learning)
-        for candidate, future in zip(candidates, started, strict=True):
-            relay(future, self._known[candidate])
+    def _start(self, new: list[Candidate], by: str, learning: bool) -> None:
+        started = self.problem.evaluate(new, learning=learning)
+        for candidate, future in zip(new, started, strict=True):
+            number = len(self._asked) + 1
+            who = {"method": self.method, "number": number, "proposed_by": by}
+            self._asked[candidate] = joined([future], lambda e, who=who: replace(e, **who))
+            if future.done() and not future.exception():
+                self._known.add(number)
 
-    def _promise(self, method: str, number: int, candidate: Candidate) -> Future[Evaluation]:
-        """The evaluation that will come, in this method's own name."""
-
-        def named(found: Evaluation) -> Evaluation:
-            evaluation = replace(found, method=method, number=number)
-            if self._record is not None:
-                self._record(evaluation)
-            return evaluation
-
-        return joined([self._known[candidate]], named)
+    def _note(self) -> str:
+        best = self.best
+        return (
+            "nothing feasible yet"
+            if best is None
+            else f"best {self.problem.metric.text(best.score)}"
+        )

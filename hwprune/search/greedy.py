@@ -7,52 +7,39 @@ round; with few evaluations for many groups a round must take several.
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 from hwprune.candidate import Candidate
 from hwprune.evaluation import Evaluation
-from hwprune.progress import Progress
 from hwprune.search.evaluator import Evaluator
 from hwprune.search.problem import SearchProblem
-from hwprune.search.turn import Turn
 
-METHOD = "greedy"
 SWAPS = 8
 """Exchanges tried together around the best so far."""
 RESERVE = 8
 """Evaluations kept back from the rounds."""
 
 
-def search(
-    problem: SearchProblem,
-    evaluator: Evaluator,
-    *,
-    progress: Progress,
-    checkpoint: Path | None = None,
-) -> list[dict[str, Any]]:
+def search(evaluator: Evaluator) -> None:
     """Cut greedily down to the budget, then use the rest of the allowance around the result."""
-    turn = Turn(METHOD, evaluator, progress)
+    problem = evaluator.problem
     groups = len(problem.space.groups)
-    state = _first_that_runs(problem, turn)
-    while state is not None and state.worst_excess > 0 and turn.left > 1:
+    state = _first_that_runs(problem, evaluator)
+    while state is not None and state.worst_excess > 0 and evaluator.left > 1:
         # Some evaluations are kept back: the last cuts often miss the budget by a little.
-        rounds = max(1, (turn.left - RESERVE) // (groups + 1))
+        rounds = max(1, (evaluator.left - RESERVE) // (groups + 1))
         way = state.worst_excess / rounds
-        found = _try_all(problem, turn, state, way=way, limit=turn.left - RESERVE)
+        found = _try_all(problem, evaluator, state, way=way, limit=evaluator.left - RESERVE)
         # Each round takes its share of the way, and the last one all that is left.
         goal = state.worst_excess - way
-        following = _take(problem, turn, state, found, goal=goal)
+        following = _take(problem, evaluator, state, found, goal=goal)
         # Where no trial was measured to save anything, the estimate is all there is to go by.
-        state = following or (_take(problem, turn, state, {}, goal=goal) if found else None)
-    _around(problem, turn)
-    return []
+        state = following or (_take(problem, evaluator, state, {}, goal=goal) if found else None)
+    _around(problem, evaluator)
 
 
-def _first_that_runs(problem: SearchProblem, turn: Turn) -> Evaluation | None:
+def _first_that_runs(problem: SearchProblem, evaluator: Evaluator) -> Evaluation | None:
     """The unpruned network, or the widest uniform cut where that one cannot be measured."""
     for share in (1.0, 0.9, 0.8, 0.7, 0.6, 0.5):
-        found = turn.ask([problem.space.uniform(share)])
+        found = evaluator.ask([problem.space.uniform(share)])
         if found and found[0].failure is None:
             return found[0]
     return None
@@ -79,7 +66,7 @@ def _narrower(
 
 
 def _try_all(
-    problem: SearchProblem, turn: Turn, state: Evaluation, *, way: float, limit: int
+    problem: SearchProblem, evaluator: Evaluator, state: Evaluation, *, way: float, limit: int
 ) -> dict[int, Evaluation]:
     """Every group narrower, evaluated alone; too few evaluations left give no trials."""
     saving = min(0.5, way / (1 + state.worst_excess) / 4)
@@ -88,16 +75,16 @@ def _try_all(
         for group in range(len(problem.space.groups))
         if (narrower := _narrower(problem, state.candidate, group, saving)) is not None
     }
-    new = [c for c in trials.values() if not turn.asked(c)]
+    new = [c for c in trials.values() if not evaluator.asked(c)]
     if len(new) > limit:
         return {}
-    found = zip(trials, turn.ask(list(trials.values())), strict=True)
+    found = zip(trials, evaluator.ask(list(trials.values())), strict=True)
     return {group: trial for group, trial in found if trial.failure is None}
 
 
 def _take(
     problem: SearchProblem,
-    turn: Turn,
+    evaluator: Evaluator,
     state: Evaluation,
     found: dict[int, Evaluation],
     *,
@@ -116,7 +103,7 @@ def _take(
         excess -= saved
     if tuple(widths) == state.candidate.widths:
         return None
-    together = turn.ask([Candidate(widths=tuple(widths))])
+    together = evaluator.ask([Candidate(widths=tuple(widths))])
     return together[0] if together and together[0].failure is None else None
 
 
@@ -142,17 +129,19 @@ def _worth(
     return worth
 
 
-def _around(problem: SearchProblem, turn: Turn) -> None:
+def _around(problem: SearchProblem, evaluator: Evaluator) -> None:
     """Trade one step of one group for one step of another, around the best so far."""
     tried: set[Candidate] = set()
     count = problem.at_once(SWAPS)
-    while turn.left > 0 and turn.best is not None and turn.best.candidate not in tried:
-        centre = turn.best.candidate
+    while (
+        evaluator.left > 0 and evaluator.best is not None and evaluator.best.candidate not in tried
+    ):
+        centre = evaluator.best.candidate
         tried.add(centre)
-        swaps = [s for s in _swaps(problem, centre) if not turn.asked(s)]
+        swaps = [s for s in _swaps(problem, centre) if not evaluator.asked(s)]
         for start in range(0, len(swaps), count):
-            turn.ask(swaps[start : start + count], learning=False)
-            if turn.left == 0 or turn.best.candidate != centre:
+            evaluator.ask(swaps[start : start + count], learning=False)
+            if evaluator.left == 0 or evaluator.best.candidate != centre:
                 break
 
 

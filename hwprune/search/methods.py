@@ -1,51 +1,32 @@
-"""The registry of search methods, in the order they run by default.
+"""The registry of search methods.
 
 A new method is one file with a `search` of this shape and one line here.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, Protocol
+from collections.abc import Callable
 
-from hwprune.progress import Progress
 from hwprune.search import greedy, model_search, random_search, sensitivity, uniform
 from hwprune.search.evaluator import Evaluator
-from hwprune.search.problem import SearchProblem
+
+Method = Callable[[Evaluator], None]
+"""A search: asks the evaluator until its allowance is used; the evaluator keeps what it finds."""
 
 
-class Method(Protocol):
-    """A search; the evaluator keeps what it finds."""
+def _policy(evaluator: Evaluator) -> None:
+    # RLlib takes seconds to import, so only the search that needs it does.
+    from hwprune.search.policy.policy_search import search
 
-    def __call__(
-        self,
-        problem: SearchProblem,
-        evaluator: Evaluator,
-        *,
-        progress: Progress,
-        checkpoint: Path | None = None,
-    ) -> list[dict[str, Any]]:
-        """Search until the allowance is used; rows for curves, empty where there are none."""
-
-
-def _policy(
-    problem: SearchProblem,
-    evaluator: Evaluator,
-    *,
-    progress: Progress,
-    checkpoint: Path | None = None,
-) -> list[dict[str, Any]]:
-    """RLlib takes seconds to import, so only the search that needs it does."""
-    from hwprune.search import policy_search
-
-    return policy_search.search(problem, evaluator, progress=progress, checkpoint=checkpoint)
+    search(evaluator)
 
 
 METHODS: dict[str, Method] = {
-    sensitivity.METHOD: sensitivity.search,
+    "model": model_search.search,
     "policy": _policy,
-    model_search.METHOD: model_search.search,
-    greedy.METHOD: greedy.search,
-    random_search.METHOD: random_search.search,
-    uniform.METHOD: uniform.search,
+    "policy+model": _policy,
+    "sensitivity": sensitivity.search,
+    "greedy": greedy.search,
+    "random": random_search.search,
+    "uniform": uniform.search,
 }

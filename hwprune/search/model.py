@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -31,12 +30,9 @@ class Model:
         self._planner = Planner(self.table)
         self._misses: list[float] = []
         self._learned = 0
-        self.state: dict[str, Any] = self._state()
-        """What the last planning began with; with the evaluations, all that it depends on."""
 
     def learn(self, evaluations: Sequence[Evaluation]) -> None:
         """Refit the table and plan anew; without one good evaluation the plan stays."""
-        self.state = self._state()
         self._misses += self._missed(evaluations[self._learned :])
         self._learned = len(evaluations)
         self.table.fit(evaluations)
@@ -45,15 +41,6 @@ class Model:
         best = best_of(list(evaluations))
         starts = [self.plan, *([best.candidate.widths] if best is not None else [])]
         self.plan = self._planner.best(starts, aim=self.aim, number=len(evaluations))
-
-    def restore(self, state: Mapping[str, Any], evaluations: Sequence[Evaluation]) -> None:
-        """Hold the plan that was held after these evaluations, planning from this state."""
-        self.plan = tuple(state["centre"])
-        self._misses = list(state["misses"])
-        self._learned = int(state["learned"])
-        if self._learned:
-            self.table.fit(evaluations[: self._learned])
-        self.learn(evaluations)
 
     @property
     def aim(self) -> float:
@@ -70,10 +57,6 @@ class Model:
         """Places of rows of widths [n, groups], the one believed best first; [n]."""
         value = priced(self.table.loss(widths), self.table.used(widths), aim=self.aim, price=OVER)
         return np.argsort(value, kind="stable")
-
-    def _state(self) -> dict[str, Any]:
-        misses = self._misses[-RECENT:]
-        return {"centre": list(self.plan), "misses": misses, "learned": self._learned}
 
     def _missed(self, evaluations: Sequence[Evaluation]) -> list[float]:
         """How far costs came out over what was believed of them before."""

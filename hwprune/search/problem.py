@@ -11,12 +11,24 @@ import numpy as np
 
 from hwprune.candidate import Candidate, SearchSpace
 from hwprune.evaluation import Evaluation
+from hwprune.form import Form
 from hwprune.layer import Layer
 from hwprune.metric import Metric
-from hwprune.peak import Peak
 
 ROUNDS = 12
 """A method that learns as it goes learns about so many times at least, however many boards."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyWish:
+    """How a policy is learned, where a method has one."""
+
+    algorithm: str = "ppo-lagrange"
+    """A name of search/policy/algorithms.py, or `package.module:function` of one's own."""
+    runners: int = 0
+    """Ray actors that play episodes; 0: this process."""
+    learners: int = 0
+    """Ray actors that learn; 0: this process."""
 
 
 class Evaluate(Protocol):
@@ -49,8 +61,8 @@ class SearchProblem:
     """By group, [choices]: what the saliency ranking holds the channels that go to be worth."""
     estimate: Callable[[tuple[int, ...]], float]
     """A cheap guess of the cost of widths, as a share of the unpruned network's; such as MACs."""
-    peaks: Mapping[str, Peak] = field(default_factory=dict)
-    """By constraint label, of those that limit memory: its form, counted from the graph."""
+    forms: Mapping[str, Form] = field(default_factory=dict)
+    """By constraint label, of those whose form can be counted from the graph."""
     evaluations: int
     """How many different candidates each method may have evaluated."""
     seed: int
@@ -60,6 +72,7 @@ class SearchProblem:
     """What scores are, to write them down."""
     boards: int = 1
     """How many boards measure different candidates at the same time."""
+    policy: PolicyWish = field(default_factory=PolicyWish)
 
     def at_once(self, one_board: int, *, rounds: int = ROUNDS) -> int:
         """How many candidates to ask for together, where one board alone is asked for `one_board`.

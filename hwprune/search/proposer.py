@@ -25,19 +25,19 @@ class Proposer:
 
     def __init__(self, problem: SearchProblem) -> None:
         self.problem = problem
-        self._model = Model(problem, problem.space.widest.widths)
+        self.model = Model(problem, problem.space.widest.widths)
         self._choices = [np.array(g.choices) for g in problem.space.groups]
         self._evaluations: list[Evaluation] = []
 
     def learn(self, evaluations: Sequence[Evaluation]) -> None:
         """Refit the table and plan anew."""
         self._evaluations = list(evaluations)
-        self._model.learn(evaluations)
+        self.model.learn(evaluations)
 
     def propose(
         self, count: int, asked: Callable[[Candidate], bool], *, left: float
-    ) -> list[Candidate]:
-        """Up to `count` new candidates.
+    ) -> dict[Candidate, str]:
+        """Up to `count` new candidates, with who proposes them: "model", or "chance".
 
         Args:
             asked: whether a candidate was asked for before.
@@ -45,13 +45,13 @@ class Proposer:
         """
         chance = np.random.default_rng([self.problem.seed, 11, len(self._evaluations)])
         by_chance = max(1, round(DRAWN * count)) if count > 1 else 0
-        found: dict[Candidate, None] = {}
-        if self._model.table.known:
+        found: dict[Candidate, str] = {}
+        if self.model.table.known:
             for candidate in [*self._way_back(), *self._ranked(chance, left)]:
                 if len(found) == count - by_chance:
                     break
                 if not asked(candidate):
-                    found[candidate] = None
+                    found[candidate] = "model"
         more = drawn(
             self.problem,
             count - len(found),
@@ -59,20 +59,20 @@ class Proposer:
             chance,
             target=target_estimate(self.problem, self._evaluations),
         )
-        return [*found, *more]
+        return found | dict.fromkeys(more, "chance")
 
     def _ranked(self, chance: np.random.Generator, left: float) -> list[Candidate]:
         """The plan, then variations of it, the one believed best first."""
         first, last = SPREAD
         widths = self._varied(chance, last + (first - last) * left)
-        order = self._model.ranked(widths)
-        rows = [self._model.plan, *map(tuple, widths[order].tolist())]
+        order = self.model.ranked(widths)
+        rows = [self.model.plan, *map(tuple, widths[order].tolist())]
         return [Candidate(widths=row) for row in rows]
 
     def _varied(self, chance: np.random.Generator, std: float) -> np.ndarray:
         """[VARIATIONS, groups]."""
         columns = []
-        for choices, width in zip(self._choices, self._model.plan, strict=True):
+        for choices, width in zip(self._choices, self.model.plan, strict=True):
             top = len(choices) - 1
             place = np.searchsorted(choices, width) + chance.normal(0, std, VARIATIONS) * top / 2
             columns.append(choices[np.clip(np.rint(place), 0, top).astype(int)])
@@ -85,7 +85,7 @@ class Proposer:
         if any(candidate != smallest for candidate in kept):
             return []
         share = 0.5 ** (1 + len(self._evaluations) % 4)
-        return [self._between(smallest.widths, self._model.plan, share)]
+        return [self._between(smallest.widths, self.model.plan, share)]
 
     def _between(self, low: Sequence[int], high: Sequence[int], share: float) -> Candidate:
         places = []

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from hwprune.candidate import Candidate
 from hwprune.evaluation import Evaluation
-from hwprune.progress import Progress
 from hwprune.search.evaluator import Evaluator
 from hwprune.search.problem import SearchProblem
-from hwprune.search.turn import Turn
 
-METHOD = "random"
 BATCH = 5
 NEAR, AROUND = (0.92, 1.0), (0.6, 1.4)
 """Shares of the target within which candidates are drawn."""
@@ -25,40 +20,33 @@ STALE = 200
 """Draws in a row without a new candidate after which the space counts as exhausted."""
 
 
-def search(
-    problem: SearchProblem,
-    evaluator: Evaluator,
-    *,
-    progress: Progress,
-    checkpoint: Path | None = None,
-) -> list[dict[str, Any]]:
+def search(evaluator: Evaluator) -> None:
     """Draw until the allowance or the space is exhausted."""
-    turn = Turn(METHOD, evaluator, progress)
+    problem = evaluator.problem
     chance = np.random.default_rng([problem.seed, 2])
-    while turn.left > 0:
-        target = target_estimate(problem, turn.evaluations)
-        batch = _draw(problem, turn, chance, target)
+    while evaluator.left > 0:
+        target = target_estimate(problem, evaluator.evaluations)
+        batch = _draw(problem, evaluator, chance, target)
         if batch:
-            turn.hand_in(batch, learning=False)
+            evaluator.hand_in(evaluator.start(batch, learning=False))
         # Until the first batch has told where the budget lies there is no target to draw for;
         # and a target may be so far off that there is nothing new to draw.
-        if (not batch or not turn.evaluations) and not turn.take_in():
+        if (not batch or not evaluator.evaluations) and not evaluator.take_in():
             break
-    turn.take_in()
-    return []
+    evaluator.take_in()
 
 
 def _draw(
-    problem: SearchProblem, turn: Turn, chance: np.random.Generator, target: float
+    problem: SearchProblem, evaluator: Evaluator, chance: np.random.Generator, target: float
 ) -> list[Candidate]:
     """Up to a batch of new candidates whose estimates are at, or a little below, the target.
 
     A first batch for several boards is drawn far around it: a line through estimates that are all
     alike can point anywhere, and the next two batches would follow it.
     """
-    goals = NEAR if problem.boards == 1 or turn.evaluations else AROUND
+    goals = NEAR if problem.boards == 1 or evaluator.evaluations else AROUND
     count = problem.at_once(BATCH, rounds=ROUNDS)
-    return drawn(problem, count, turn.asked, chance, target=target, goals=goals)
+    return drawn(problem, count, evaluator.asked, chance, target=target, goals=goals)
 
 
 def drawn(

@@ -8,22 +8,17 @@ of the same knapsack with losses varied within the scan's own uncertainty.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from hwprune.candidate import Candidate, GroupChoice
 from hwprune.evaluation import Evaluation
-from hwprune.progress import Progress
 from hwprune.search.evaluator import Evaluator
-from hwprune.search.knapsack import combined
+from hwprune.search.knapsack import solve_all
 from hwprune.search.problem import SearchProblem
 from hwprune.search.scan import scan_candidates
 from hwprune.search.table import Table
-from hwprune.search.turn import Turn
 
-METHOD = "sensitivity"
 SCAN_SHARE = 0.6
 BATCH = 4
 DRAWS = 4
@@ -41,42 +36,36 @@ FAR = 0.5
 STALE = 12
 
 
-def search(
-    problem: SearchProblem,
-    evaluator: Evaluator,
-    *,
-    progress: Progress,
-    checkpoint: Path | None = None,
-) -> list[dict[str, Any]]:
+def search(evaluator: Evaluator) -> None:
     """Scan, then solve and measure until the allowance or all variation is exhausted."""
-    turn = Turn(METHOD, evaluator, progress)
+    problem = evaluator.problem
     groups = problem.space.groups
     room = int(problem.evaluations * SCAN_SHARE)
     levels = min(3, max(1, (room - 1) // len(groups)))
-    scan = turn.ask(scan_candidates(problem.space, levels, max(1, room)))
+    scan = evaluator.ask(scan_candidates(problem.space, levels, max(1, room)))
     losses = scan_losses(problem, scan)
     table = Table(problem)
     chance = np.random.default_rng([problem.seed, 3])
     centre, stale, tried = problem.space.uniform(0.7).widths, 0, False
-    while turn.left > 0 and stale < STALE:
-        table.fit(turn.evaluations)
+    while evaluator.left > 0 and stale < STALE:
+        table.fit(evaluator.evaluations)
         batch: list[Candidate] = []
-        lost = problem.boards > 1 and not _at_the_limit(turn)
+        lost = problem.boards > 1 and not _at_the_limit(evaluator)
         if table.known:
             # Each dry batch searches wider and further from the limit.
             centre = solve(table, losses, centre, CAUTION * (1 + stale / 2))
             aims = AIMS if lost and tried else (1.0, 1.0)
-            batch = _varied(turn, table, losses, centre, chance, stale=stale, aims=aims)
+            batch = _varied(evaluator, table, losses, centre, chance, stale=stale, aims=aims)
         stale, tried = (0 if batch else stale + 1), True
-        turn.hand_in(batch, learning=False)  # losses are the scan's
+        # Losses are the scan's.
+        evaluator.hand_in(evaluator.start(batch, learning=False))
         if lost:
-            turn.take_in()
-    turn.take_in()
-    return []
+            evaluator.take_in()
+    evaluator.take_in()
 
 
 def _varied(
-    turn: Turn,
+    evaluator: Evaluator,
     table: Table,
     losses: Sequence[np.ndarray],
     centre: tuple[int, ...],
@@ -90,8 +79,8 @@ def _varied(
     `aims`: the believed costs of the first and the last of them, as shares of the limit.
     """
     batch: dict[Candidate, None] = {}
-    count = turn.problem.at_once(BATCH)
-    several = turn.problem.boards > 1
+    count = evaluator.problem.at_once(BATCH)
+    several = evaluator.problem.boards > 1
     draws = DRAWS * count if several else count
     slack, shift = CAUTION * (1 + stale / 2) * float(table.used_error().max()), 0.0
     _, costs = table.around(centre)
@@ -105,16 +94,16 @@ def _varied(
             # before either is read, a search would go astray on that; the whole table knows.
             believed = float(table.used(np.array([found.widths])).max())
             shift = float(np.clip(shift + (aim - slack - believed) / 2, -FAR, FAR))
-        if not turn.asked(found):
+        if not evaluator.asked(found):
             batch[found] = None
         if len(batch) == count:
             break
     return list(batch)
 
 
-def _at_the_limit(turn: Turn) -> bool:
+def _at_the_limit(evaluator: Evaluator) -> bool:
     """Whether the regression's limit is where the real one is: a reading is just within it."""
-    return any(-NEAR <= e.worst_excess <= 0 for e in turn.evaluations)
+    return any(-NEAR <= e.worst_excess <= 0 for e in evaluator.evaluations)
 
 
 def solve(
@@ -134,9 +123,8 @@ def _within(
     costs: Sequence[Sequence[np.ndarray]],
     limit: float,
 ) -> Candidate:
-    sack, _ = combined(losses, costs, [limit] * len(costs))
     groups = table.problem.space.groups
-    chosen = zip(groups, sack.solve(), strict=True)
+    chosen = zip(groups, solve_all(losses, costs, [limit] * len(costs)), strict=True)
     return Candidate(widths=tuple(g.choices[int(c)] for g, c in chosen))
 
 

@@ -31,7 +31,7 @@ class Table:
         """Whether anything was fitted yet."""
         self._losses = LossTable(problem.space.groups, problem.harm, problem.base_quality)
         self._costs = {
-            label: CostTable(problem.layers, full, problem.peaks.get(label))
+            label: CostTable(problem.layers, full, problem.forms.get(label))
             for label in problem.constraints
         }
 

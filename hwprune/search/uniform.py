@@ -2,36 +2,23 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 
 from hwprune.candidate import Candidate, SearchSpace
-from hwprune.progress import Progress
 from hwprune.search.evaluator import Evaluator
-from hwprune.search.problem import SearchProblem
-from hwprune.search.turn import Turn
 
-METHOD = "uniform"
 GRID = 401
 
 
-def search(
-    problem: SearchProblem,
-    evaluator: Evaluator,
-    *,
-    progress: Progress,
-    checkpoint: Path | None = None,
-) -> list[dict[str, Any]]:
+def search(evaluator: Evaluator) -> None:
     """Narrow down to where the budget is kept, then evaluate outwards from there."""
-    turn = Turn(METHOD, evaluator, progress)
+    problem = evaluator.problem
     cuts = uniform_cuts(problem.space)
     low, high = 0, len(cuts) - 1
-    while low < high and turn.left > 0:
+    while low < high and evaluator.left > 0:
         places = divisions(low, high, problem.boards)
         for place, answer in zip(
-            places, turn.ask([cuts[i] for i in places], learning=False), strict=False
+            places, evaluator.ask([cuts[i] for i in places], learning=False), strict=False
         ):
             # What fails counts as over the budget: smaller cuts are the safer side.
             if not answer.feasible:
@@ -40,8 +27,7 @@ def search(
             low = place
     # Costs are noisy and not monotone in width, so neighbours on both sides may do better.
     outwards = [i for d in range(len(cuts)) for i in sorted({low - d, low + d})]
-    turn.ask([cuts[i] for i in outwards if 0 <= i < len(cuts)], learning=False)
-    return []
+    evaluator.ask([cuts[i] for i in outwards if 0 <= i < len(cuts)], learning=False)
 
 
 def divisions(low: int, high: int, count: int) -> list[int]:

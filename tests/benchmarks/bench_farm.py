@@ -27,13 +27,12 @@ import numpy as np
 from hwprune.board import this_machine
 from hwprune.candidate import Candidate
 from hwprune.channels.base import BaseNetwork, make_base
-from hwprune.evaluation import Evaluation, best_of, failed
+from hwprune.evaluation import Evaluation, failed
 from hwprune.farm.cluster import Cluster
 from hwprune.farm.farm import Farm
 from hwprune.farm.session import Outcome
 from hwprune.farm.store import ReadingStore
 from hwprune.futures import joined
-from hwprune.progress import Silent
 from hwprune.search.evaluator import Evaluator
 from hwprune.search.methods import METHODS
 from hwprune.testing.simulated_run import JOB_S
@@ -97,11 +96,12 @@ def search(farm: Farm, method: str, problem: SyntheticProblem, count: int, board
         both = zip(problem.evaluate(candidates), farm.measure(candidates), strict=True)
         return [joined(pair, _measured) for pair in both]
 
-    evaluator = Evaluator(replace(problem.search_problem(count, boards=boards), evaluate=evaluate))
+    given = replace(problem.search_problem(count, boards=boards), evaluate=evaluate)
+    evaluator = Evaluator(given, method)
     began = time.monotonic()
-    METHODS[method](evaluator.problem, evaluator, progress=Silent())
+    METHODS[method](evaluator)
     wall = time.monotonic() - began
-    best = best_of(evaluator.evaluations(method))
+    best = evaluator.best
     quality = problem.true_quality(best.candidate.widths) if best else None
     return Row(wall_s=wall, busy_share=0.0, head_s=wall - evaluator.waited_s, best=quality)
 

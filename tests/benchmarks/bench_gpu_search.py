@@ -38,7 +38,6 @@ from hwprune.farm.session import BoardSession
 from hwprune.futures import joined
 from hwprune.network.execution import EXACT
 from hwprune.network.scorer import Scorer
-from hwprune.progress import Silent
 from hwprune.saliency.ranking import Ranking, rank
 from hwprune.search.evaluator import Evaluator
 from hwprune.search.methods import METHODS
@@ -212,12 +211,12 @@ def problem_of(bench: Bench, evaluations: int) -> SearchProblem:
 
 def contest(bench: Bench, problem: SearchProblem, methods: Sequence[str]) -> None:
     """Let methods search; the best of each is read once more in a fresh batch."""
-    evaluator = Evaluator(problem)
     for method in methods:
+        evaluator = Evaluator(problem, method)
         began = time.monotonic()
-        METHODS[method](problem, evaluator, progress=Silent())
+        METHODS[method](evaluator)
         seconds = time.monotonic() - began
-        done = evaluator.evaluations(method)
+        done = evaluator.evaluations
         failed = [e.failure for e in done if e.failure is not None]
         best = best_of(done)
         print(

@@ -27,7 +27,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from hwprune.evaluation import best_of
-from hwprune.progress import Silent
 from hwprune.search.evaluator import Evaluator
 from hwprune.search.methods import METHODS
 from hwprune.testing.hard_problem import HardProblem
@@ -71,13 +70,13 @@ def run_one(trial: Trial) -> Outcome:
     """Search once."""
     synthetic = make(trial)
     problem = synthetic.search_problem(trial.evaluations, boards=trial.boards)
-    evaluator = Evaluator(problem)
+    evaluator = Evaluator(problem, trial.method)
     began = time.monotonic()
-    METHODS[trial.method](problem, evaluator, progress=Silent())
+    METHODS[trial.method](evaluator)
     seconds = time.monotonic() - began
     found = [
         e
-        for e in evaluator.evaluations(trial.method)
+        for e in evaluator.evaluations
         if e.feasible and e.candidate != synthetic.space.smallest
     ]
     best = best_of(found)

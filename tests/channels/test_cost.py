@@ -105,3 +105,13 @@ def test_a_size_that_hangs_on_the_input_is_no_cost() -> None:
     base = make_base(parsed(f"g (float[N,6] x) => (float[M,4] y) {{ {body} }}", {"w": (2, 4)}))
     with pytest.raises(NetworkError, match="the size of what it puts out is not known"):
         base.cost_model.macs(base.widths)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_form_is_the_count_at_any_widths(name: str) -> None:
+    base = traced(name).base
+    rows = np.array([[len(units) for units in random_keep(base, seed)] for seed in range(4)])
+    for quantity, count in (("params", base.cost_model.params), ("macs", base.cost_model.macs)):
+        form = base.cost_model.form(quantity)
+        assert form is not None and form.exact
+        assert form.terms(rows)[:, 0].tolist() == [count(row) for row in rows.tolist()]

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from hwprune.candidate import Candidate
 from hwprune.evaluation import Evaluation, best_of
 from hwprune.futures import done
-from hwprune.progress import Silent
 from hwprune.search.evaluator import Evaluator
 from hwprune.search.methods import METHODS
 from hwprune.search.problem import ROUNDS, SearchProblem
@@ -31,40 +30,37 @@ class Counting(Evaluator):
     """Knows how much a method has under way when it begins to wait."""
 
     def __init__(self, problem: SearchProblem, method: str) -> None:
-        super().__init__(problem)
+        super().__init__(problem, method)
         self.under_way: list[int] = []
         """One number for each time that the method had asked for more and began to wait."""
-        self._method = method
-        self._taken: set[Future[Evaluation]] = set()
-        self._left = problem.evaluations
+        self._before = problem.evaluations
 
-    def wait(self, future: Future[Evaluation]) -> Evaluation:
+    def resolve(self, futures: Sequence[Future[Evaluation]]) -> list[Evaluation]:
         """Count, then wait."""
-        left = self.remaining(self._method)
-        if left < self._left:
-            self.under_way.append(self.problem.evaluations - left - len(self._taken))
-        self._left = left
-        self._taken.add(future)
-        return super().wait(future)
+        if futures and self.left < self._before:
+            asked = self.problem.evaluations - self.left
+            self.under_way.append(asked - len(self.evaluations))
+            self._before = self.left
+        return super().resolve(futures)
 
 
 def searched(method: str, boards: int, allowance: int = ALLOWANCE) -> Counting:
     problem = SyntheticProblem(GROUPS, seed=1).search_problem(allowance, boards=boards)
     evaluator = Counting(problem, method)
-    METHODS[method](problem, evaluator, progress=Silent())
+    METHODS[method](evaluator)
     return evaluator
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_eight_boards_keep_their_allowance_and_find_something_feasible(method):
-    found = searched(method, 8, 60).evaluations(method)
+    found = searched(method, 8, 60).evaluations
     assert 0 < len(found) <= 60
     assert len({e.candidate for e in found}) == len(found)
     best = best_of(found)
     assert best is not None and best.worst_excess <= 0
 
 
-@pytest.mark.parametrize("method", ["policy", "random"])
+@pytest.mark.parametrize("method", ["model", "random"])
 def test_eight_boards_have_a_batch_each_while_the_one_before_is_taken_in(method):
     under_way = searched(method, 8).under_way
     assert median(under_way) >= 8 * BOARD
@@ -78,7 +74,7 @@ def test_what_needs_no_answer_before_it_is_asked_for_together(method, least):
     assert max(searched(method, 8).under_way) >= least
 
 
-@pytest.mark.parametrize(("method", "most"), [("policy", 2 * 5), ("random", 5)])
+@pytest.mark.parametrize(("method", "most"), [("model", 5), ("random", 5)])
 def test_one_board_is_asked_for_no_more_than_it_ever_was(method, most):
     _, *later = searched(method, 1, 100).under_way
     assert max(later) == most
@@ -100,9 +96,9 @@ def test_sensitivity_finds_a_limit_that_sums_over_groups_point_away_from(boards)
         return futures
 
     problem = replace(synthetic.search_problem(128, boards=boards), evaluate=evaluate)
-    evaluator = Evaluator(problem)
-    METHODS["sensitivity"](problem, evaluator, progress=Silent())
-    assert sum(e.feasible for e in evaluator.evaluations("sensitivity")) > 5
+    evaluator = Evaluator(problem, "sensitivity")
+    METHODS["sensitivity"](evaluator)
+    assert sum(e.feasible for e in evaluator.evaluations) > 5
 
 
 @given(boards=st.integers(1, 100), allowance=st.integers(1, 10_000), one=st.integers(1, 32))

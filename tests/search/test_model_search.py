@@ -5,16 +5,15 @@ from __future__ import annotations
 import pytest
 
 from hwprune.evaluation import Evaluation, best_of
-from hwprune.progress import Silent
 from hwprune.search import model_search
 from hwprune.search.evaluator import Evaluator
 from hwprune.testing.synthetic_problem import Difficulty, SyntheticProblem
 
 
 def searched(synthetic: SyntheticProblem, allowance: int, boards: int = 1) -> list[Evaluation]:
-    evaluator = Evaluator(synthetic.search_problem(allowance, boards=boards))
-    model_search.search(evaluator.problem, evaluator, progress=Silent())
-    return evaluator.evaluations(model_search.METHOD)
+    evaluator = Evaluator(synthetic.search_problem(allowance, boards=boards), "model")
+    model_search.search(evaluator)
+    return evaluator.evaluations
 
 
 @pytest.mark.parametrize("room", [1.06, 1.5, 4.0])

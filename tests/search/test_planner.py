@@ -7,21 +7,19 @@ import itertools
 import numpy as np
 import pytest
 
-from hwprune.progress import Silent
 from hwprune.search.evaluator import Evaluator
 from hwprune.search.planner import Planner
 from hwprune.search.spread import spread_candidates
 from hwprune.search.table import Table
-from hwprune.search.turn import Turn
 from hwprune.testing.synthetic_problem import SyntheticProblem
 
 
 def learned(groups: int, seed: int, constraints: tuple[str, ...] = ("latency_ms",)) -> Table:
     given = SyntheticProblem(groups, seed=seed, constraints=constraints).search_problem(60)
-    turn = Turn("x", Evaluator(given), Silent())
-    turn.ask(spread_candidates(given, 60))
+    evaluator = Evaluator(given, "x")
+    evaluator.ask(spread_candidates(given, 60))
     table = Table(given)
-    table.fit(turn.evaluations)
+    table.fit(evaluator.evaluations)
     return table
 
 

@@ -6,20 +6,17 @@ from dataclasses import replace
 
 import numpy as np
 
-from hwprune.progress import Silent
-from hwprune.search.advisor import Advisor
 from hwprune.search.evaluator import Evaluator
 from hwprune.search.spread import spread_candidates
 from hwprune.search.table import Table
-from hwprune.search.turn import Turn
 from hwprune.testing.synthetic_problem import Difficulty, SyntheticProblem
 
 
 def seen(problem: SyntheticProblem, count: int):
     given = problem.search_problem(count)
-    turn = Turn("x", Evaluator(given), Silent())
-    turn.ask(spread_candidates(given, count))
-    return given, turn.evaluations
+    evaluator = Evaluator(given, "x")
+    evaluator.ask(spread_candidates(given, count))
+    return given, evaluator.evaluations
 
 
 def test_beliefs_of_unseen_candidates_are_near_the_truth():
@@ -67,24 +64,3 @@ def test_sums_around_a_centre_are_exact_there():
     cost = sum(row[p] for row, p in zip(costs[0], places, strict=True))
     assert np.isclose(total, table.loss(np.array([centre]))[0])
     assert np.isclose(cost, table.used(np.array([centre]))[0, 0])
-
-
-def test_advice_makes_up_for_what_the_first_groups_took():
-    problem = SyntheticProblem(10, seed=2, difficulty=Difficulty(latency_noise=0.0))
-    given, evaluations = seen(problem, 150)
-    advisor = Advisor(given)
-    advisor.learn(evaluations)
-    assert problem.true_excess(advisor.model.plan) < 0.06
-
-    left = advisor.begin(1)
-    widths = []
-    for group, whole in enumerate(problem.space.groups):
-        # The first two groups are taken whole, against all advice.
-        action = np.ones(1) if group < 2 else advisor.advise(group, left)
-        index = advisor.index_of(group, action)
-        left = left - advisor.spend(group, index)
-        widths.append(int(advisor.widths_of(group, index)[0]))
-        assert group >= 2 or widths[-1] == whole.width
-    stubborn = [*widths[:2], *advisor.model.plan[2:]]
-    assert problem.true_excess(widths) < problem.true_excess(stubborn)
-    assert problem.true_excess(widths) < 0.12

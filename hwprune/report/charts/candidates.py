@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from hwprune.evaluation import Evaluation
 from hwprune.metric import Metric
 from hwprune.report import figures
@@ -9,6 +11,7 @@ from hwprune.report.certificate import Finding
 from hwprune.report.charts.legend import colour_of, legend, order_of, shape_of
 from hwprune.report.charts.plane import Plane, outline, span
 from hwprune.report.result import Result
+from hwprune.report.rows import UNIFORM
 
 
 def deciding(result: Result) -> Finding | None:
@@ -34,10 +37,11 @@ def scatter(result: Result) -> str:
     _over_budget(plane, finding)
     plane.y_axis(f"{metric.name} on held-out items", percent=metric.is_share)
     plane.x_axis(axis_title(finding))
-    places = order_of(e.method for e in result.evaluations)
+    series = series_of(result)
+    places = order_of(series(e) for e in result.evaluations)
     # Feasible marks last: they are the ones that matter where marks lie on each other.
     for e in sorted(drawn, key=lambda e: e.feasible):
-        place = places[e.method]
+        place = places[series(e)]
         cls = f"dot {colour_of(place)}" + ("" if e.feasible else " hollow")
         plane.mark(
             e.costs[finding.label], e.score or 0.0, shape_of(place), cls,
@@ -48,8 +52,16 @@ def scatter(result: Result) -> str:
     for x, y, text, shape, cls in special:
         plane.mark(x, y, shape, cls, size=7, title=f"{text}: {metric.text(y)}")
     return plane.svg(f"{metric.name} against {finding.label} of {len(drawn)} candidates") + legend(
-        places, _notes(result)
+        places, _notes(result, series)
     )
+
+
+def series_of(result: Result) -> Callable[[Evaluation], str]:
+    """What marks are told apart by: the method, or who in it proposed, where one searched alone."""
+    searched = {e.method for e in result.evaluations} - {UNIFORM}
+    if len(searched) > 1:
+        return lambda e: e.method
+    return lambda e: e.proposed_by or e.method
 
 
 def best_so_far(result: Result) -> str:
@@ -173,13 +185,14 @@ def _says(e: Evaluation, metric: Metric) -> str:
         "" if e.share == 1.0 else f" (estimated from {figures.percent(e.share, 0)} of the items)"
     )
     score = f"{metric.text(e.score)}{scored}"
-    return f"{e.method} #{e.number}: {score}, {costs} ({kept})\n{widths}"
+    who = f", proposed by {e.proposed_by}" if e.proposed_by not in ("", e.method) else ""
+    return f"{e.method} #{e.number}{who}: {score}, {costs} ({kept})\n{widths}"
 
 
-def _notes(result: Result) -> dict[str, str]:
+def _notes(result: Result, series: Callable[[Evaluation], str]) -> dict[str, str]:
     notes = {}
-    for name in order_of(e.method for e in result.evaluations):
-        mine = [e for e in result.evaluations if e.method == name]
+    for name in order_of(series(e) for e in result.evaluations):
+        mine = [e for e in result.evaluations if series(e) == name]
         kept, failed = sum(e.feasible for e in mine), sum(e.failure is not None for e in mine)
         notes[name] = f" {kept} of {len(mine)} keep the budget"
         if failed:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hwprune.search.multiplier import Gains, Multiplier
+from hwprune.search.policy.multiplier import Gains, Multiplier
 
 excesses = st.lists(
     st.tuples(st.floats(-5, 5), st.floats(-5, 5)).map(list), min_size=1, max_size=30

@@ -1,0 +1,130 @@
+"""Methods "policy" and "policy+model": constrained RL, alone or beside the model.
+
+1. The smallest network and a spread over the space are evaluated, as for the model alone.
+2. A batch of candidates is played by the policy, which learns from what was measured of them and
+   from nothing else. In "policy+model" the model proposes a batch of its own meanwhile; both find
+   their candidates in the same search, and each candidate tells who proposed it.
+
+The best candidate that was measured within the budget is delivered, never the policy's favourite.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import safe_open
+from safetensors.numpy import save_file
+
+from hwprune.candidate import Candidate
+from hwprune.errors import RunFolderError
+from hwprune.evaluation import Evaluation
+from hwprune.search.evaluator import Evaluator
+from hwprune.search.model_search import BATCH, STALE, first_candidates, start_batch
+from hwprune.search.policy.policy import Policy, quiet
+from hwprune.search.proposer import Proposer
+
+FILE = "policy.safetensors"
+
+
+def search(evaluator: Evaluator) -> None:
+    """Search until the allowance or the space is exhausted; called again it goes on.
+
+    Raises:
+        RunFolderError: what a search before kept cannot be read.
+        InputError: the algorithm is not known.
+    """
+    problem = evaluator.problem
+    kept = _load(evaluator.folder)
+    first = evaluator.start(first_candidates(problem), by="start")
+    proposer = Proposer(problem)
+    with quiet(), Policy(evaluator, problem.at_once(BATCH)) as policy:
+        evaluator.resolve(first)
+        if kept is not None:
+            _go_on(evaluator, policy, kept)
+        policy.replay(evaluator.evaluations)
+        stale = 0
+        while evaluator.left > 0 and stale < STALE:
+            before = evaluator.left
+            proposer.learn(evaluator.evaluations)
+            policy.believe(proposer.model)
+            of_model = []
+            if evaluator.method == "policy+model":
+                of_model = start_batch(evaluator, proposer)
+            played = policy.play()
+            policy.replay(evaluator.resolve(of_model))
+            stale = stale + 1 if evaluator.left == before else 0
+            evaluator.history.append(_row(evaluator, policy, played))
+            _save(evaluator, policy)
+
+
+def _row(evaluator: Evaluator, policy: Policy, played: Sequence[Evaluation]) -> dict[str, Any]:
+    """What the report's curves show of a batch."""
+    labels = evaluator.problem.constraints
+    good = [e for e in played if e.failure is None]
+    excess = {label: float(np.mean([e.excess[label] for e in good])) for label in labels if good}
+    best = evaluator.best
+    return {
+        "evaluations": len(evaluator.evaluations),
+        "quality_mean": float(np.mean([e.quality or 0.0 for e in good])) if good else 0.0,
+        "excess_mean": excess or dict.fromkeys(labels, 0.0),
+        "multipliers": dict(zip(labels, policy.multipliers.tolist(), strict=True)),
+        "best_quality": None if best is None else best.quality,
+    }
+
+
+def _save(evaluator: Evaluator, policy: Policy) -> None:
+    """What a killed search goes on from: weights as safetensors, the rest as JSON in it."""
+    if evaluator.folder is None:
+        return
+    state = policy.state()
+    told = {
+        "asked": evaluator.asked_widths,
+        "proposed_by": [e.proposed_by for e in evaluator.evaluations],
+        "history": evaluator.history,
+        "multiplier": state["multiplier"],
+    }
+    arrays = {"/".join(path): array for path, array in _leaves(state["weights"])}
+    part = evaluator.folder / (FILE + ".part")
+    save_file(arrays, part, metadata={"hwprune": json.dumps(told)})
+    part.replace(evaluator.folder / FILE)
+
+
+def _load(folder: Path | None) -> dict[str, Any] | None:
+    if folder is None or not (folder / FILE).exists():
+        return None
+    try:
+        with safe_open(folder / FILE, framework="numpy") as opened:
+            told: dict[str, Any] = json.loads(opened.metadata()["hwprune"])
+            weights: dict[str, Any] = {}
+            for name in opened.keys():  # noqa: SIM118, it is no dict
+                *inner, last = name.split("/")
+                table = weights
+                for key in inner:
+                    table = table.setdefault(key, {})
+                table[last] = opened.get_tensor(name)
+        return told | {"weights": weights}
+    except Exception as error:  # safetensors has errors of its own, and files break in many ways
+        raise RunFolderError(
+            "what a policy learned so far cannot be read",
+            given=f"{folder / FILE}: {error}",
+            next_step="delete the file; evaluations are kept elsewhere, only the policy restarts",
+        ) from error
+
+
+def _go_on(evaluator: Evaluator, policy: Policy, kept: dict[str, Any]) -> None:
+    """Ask again for what was asked, answered from memory, and take up what was learned."""
+    both = zip(kept["asked"], kept["proposed_by"], strict=False)
+    for widths, by in both:
+        evaluator.ask([Candidate(widths=tuple(widths))], by=by)
+    evaluator.history.extend(kept["history"])
+    policy.load_state(kept)
+
+
+def _leaves(tree: Any, path: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], np.ndarray]]:
+    if isinstance(tree, dict):
+        return [leaf for key, inner in tree.items() for leaf in _leaves(inner, (*path, str(key)))]
+    return [(path, np.array(tree, copy=True, order="C"))]

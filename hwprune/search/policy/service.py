@@ -1,0 +1,113 @@
+"""The evaluation service: between environments, wherever they run, and the head that evaluates.
+
+A named Ray actor. Environments ask it for the outcome of widths and wait; the head takes what was
+asked, has it evaluated, and answers. It also owns the Lagrange multipliers: every episode that was
+measured passes here once, however many runners sample and learners learn.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hwprune.search.policy.multiplier import Gains, Multiplier
+from hwprune.search.policy.view import Costs, View
+
+NAMESPACE = "hwprune"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Outcome:
+    """What an episode comes to."""
+
+    reward: float
+    costs: np.ndarray
+    """Excess over the limits, [constraints]."""
+
+
+class EvaluationService:
+    """All of its methods run in one event loop, so nothing is locked."""
+
+    def __init__(self, view: View, gains: Gains | None = None) -> None:
+        self._view = view
+        self._costs: Costs | None = None
+        self._multiplier = Multiplier(view.constraints, gains)
+        self._fresh: list[np.ndarray] = []
+        """Costs of episodes that the multipliers have not answered to yet."""
+        self._waiting: dict[int, asyncio.Future[Outcome | None]] = {}
+        self._asked: asyncio.Queue[tuple[int, tuple[int, ...]]] = asyncio.Queue()
+        self._tickets = 0
+        self._closed = False
+
+    async def view(self) -> View:
+        """What an environment is made from."""
+        return self._view
+
+    async def costs(self) -> Costs | None:
+        """What is known of costs, at the start of an episode."""
+        return self._costs
+
+    async def tell_costs(self, costs: Costs) -> None:
+        """The head knows more of costs."""
+        self._costs = costs
+
+    async def evaluate(self, widths: tuple[int, ...]) -> Outcome | None:
+        """The outcome of an episode; None where nothing may be asked for any more."""
+        if self._closed:
+            return None
+        self._tickets += 1
+        answer = asyncio.get_running_loop().create_future()
+        self._waiting[self._tickets] = answer
+        self._asked.put_nowait((self._tickets, widths))
+        outcome: Outcome | None = await answer
+        if outcome is not None:
+            self._fresh.append(outcome.costs)
+        return outcome
+
+    async def asked(self, wait_s: float) -> list[tuple[int, tuple[int, ...]]]:
+        """For the head: tickets and widths that were asked for, as soon as there are some."""
+        try:
+            found = [await asyncio.wait_for(self._asked.get(), wait_s)]
+        except TimeoutError:
+            return []
+        while not self._asked.empty():
+            found.append(self._asked.get_nowait())
+        return found
+
+    async def answer(self, outcomes: Mapping[int, Outcome | None]) -> None:
+        """From the head: outcomes by ticket."""
+        for ticket, outcome in outcomes.items():
+            waiting = self._waiting.pop(ticket, None)
+            if waiting is not None and not waiting.done():
+                waiting.set_result(outcome)
+
+    async def close(self) -> None:
+        """Nothing is evaluated any more; who waits gets None."""
+        self._closed = True
+        await self.answer(dict.fromkeys(list(self._waiting)))
+
+    async def prices(self) -> np.ndarray:
+        """The multipliers, after they have answered to what was measured since; [constraints]."""
+        if self._fresh:
+            self._multiplier.update(np.mean(self._fresh, axis=0))
+            self._fresh = []
+        return self._multiplier.values
+
+    async def multiplier_state(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return self._multiplier.state_dict()
+
+    async def load_multiplier(self, state: Mapping[str, Any]) -> None:
+        """The inverse of `multiplier_state`."""
+        self._multiplier.load_state_dict(state)
+
+
+def find_service(name: str) -> Any:
+    """The handle of a running service."""
+    import ray
+
+    return ray.get_actor(name, namespace=NAMESPACE)
