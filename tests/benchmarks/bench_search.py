@@ -75,9 +75,7 @@ def run_one(trial: Trial) -> Outcome:
     METHODS[trial.method](evaluator)
     seconds = time.monotonic() - began
     found = [
-        e
-        for e in evaluator.evaluations
-        if e.feasible and e.candidate != synthetic.space.smallest
+        e for e in evaluator.evaluations if e.feasible and e.candidate != synthetic.space.smallest
     ]
     best = best_of(found)
     if best is None:

@@ -57,7 +57,7 @@ def scatter(result: Result) -> str:
 
 
 def series_of(result: Result) -> Callable[[Evaluation], str]:
-    """What marks are told apart by: the method, or who in it proposed, where one searched alone."""
+    """What marks are told apart by: the method; who in it proposed, where one searched alone."""
     searched = {e.method for e in result.evaluations} - {UNIFORM}
     if len(searched) > 1:
         return lambda e: e.method
