@@ -18,6 +18,8 @@ from hwprune.task_wish import TaskWish
 from hwprune.toml_file import FORBID_UNKNOWN
 from hwprune.width_limit import WidthLimit
 
+BASELINES = ("sensitivity", "greedy", "random", "uniform")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkWish:
@@ -39,9 +41,21 @@ class SearchWish:
     """How the search goes."""
 
     __pydantic_config__: ClassVar[dict[str, str]] = FORBID_UNKNOWN
-    evaluations: int = 200
-    """Candidates each method may score and measure."""
-    methods: tuple[str, ...] = ("sensitivity", "policy", "greedy", "random", "uniform")
+    evaluations: int = 0
+    """Candidates each method may score and measure; 0: chosen from the groups and from what a
+    candidate takes, and a method that learns ends when more do not pay."""
+    minutes: float = 0.0
+    """After which no method begins another candidate; 0: as long as it takes."""
+    methods: tuple[str, ...] = ("model", "uniform")
+    compare: bool = False
+    """Let the baselines search as well, each with as many evaluations."""
+    algorithm: str = "ppo-lagrange"
+    """That the policy learns by: ppo-lagrange, sac-lagrange, or `package.module:function` that
+    gives an AlgorithmConfig of RLlib."""
+    runners: int = 0
+    """Ray actors that play the policy's episodes, on any node of the cluster; 0: this process."""
+    learners: int = 0
+    """Ray actors that the policy learns in; 0: this process."""
     saliency: str = "l1"
     sensitive: Literal["off", "rank", "protect"] = "off"
     """Layers with many low-rank feature maps: left to the search, their width set by the share of
@@ -63,6 +77,11 @@ class SearchWish:
     seed: int = 0
     scorers: int = 0
     """Processes that score candidates; 0: one for each core the board does not use."""
+
+    @property
+    def searched(self) -> tuple[str, ...]:
+        """The methods that search, in order."""
+        return tuple(dict.fromkeys((*self.methods, *(BASELINES if self.compare else ()))))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,6 +36,14 @@ Set = Annotated[
         show_default=False,
     ),
 ]
+Compare = Annotated[
+    bool,
+    typer.Option("--compare", help="Let the baselines search as well, to compare methods."),
+]
+Minutes = Annotated[
+    float,
+    typer.Option("--minutes", help="End each search after so long; 0: as long as it takes."),
+]
 Json = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
 _OF_MODEL = "Of a MODEL"
@@ -122,6 +130,8 @@ def prune(
     resume: Resume = False,
     out: Out = None,
     set_: Set = None,
+    compare: Compare = False,
+    minutes: Minutes = 0.0,
     inputs: Inputs = "",
     data: DataSource = "",
     latency: Latency = "",
@@ -162,8 +172,10 @@ def prune(
             images={"mean": mean, "std": std, "layout": layout},
             at_least=at_least,
         )
+    overrides = [*(set_ or []), *(["search.compare=true"] if compare else [])]
+    overrides += [f"search.minutes={minutes}"] if minutes else []
     result, folder = _run(
-        Path(what), wish, quiet=quiet, resume=resume, out=out, overrides=list(set_ or [])
+        Path(what), wish, quiet=quiet, resume=resume, out=out, overrides=overrides
     )
     _show(result, folder, as_json=as_json)
     if not result.passed:

@@ -19,13 +19,23 @@ def check(deployment: Deployment) -> None:
     """
     from hwprune.saliency.criteria import find_criterion
     from hwprune.search.methods import METHODS
+    from hwprune.search.problem import ALGORITHMS
 
     search = deployment.search
     _known("search method", search.methods, METHODS)
+    if ":" not in search.algorithm and search.algorithm not in ALGORITHMS:
+        raise DeploymentError(
+            f"there is no algorithm '{search.algorithm}' for the policy",
+            possible=f"{', '.join(ALGORITHMS)}, or package.module:function",
+        )
     find_criterion(search.saliency)
     if not search.methods:
         raise DeploymentError("search.methods is empty", possible=", ".join(METHODS))
-    _at_least(1, "search.evaluations", search.evaluations)
+    _at_least(0, "search.evaluations", search.evaluations)
+    _at_least(0, "search.runners", search.runners)
+    _at_least(0, "search.learners", search.learners)
+    if search.minutes < 0:
+        raise DeploymentError("search.minutes must be at least 0", given=str(search.minutes))
     _at_least(1, "search.finalists", search.finalists)
     _at_least(1, "search.multiple_of", search.multiple_of)
     _at_least(1, "delivery.certificate_readings", deployment.certificate_readings)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hwprune.budget import Constraint
@@ -13,13 +14,19 @@ from hwprune.errors import BudgetError, InputError
 from hwprune.evaluation import Evaluation
 from hwprune.form import Form
 from hwprune.pipeline.certify import read_afresh
-from hwprune.pipeline.search_clock import SearchClock
+from hwprune.pipeline.search_clock import ON_BOARD, SearchClock
 from hwprune.pipeline.workbench import Workbench
 from hwprune.progress import Progress
 from hwprune.search.evaluator import Evaluator
 from hwprune.search.methods import METHODS
-from hwprune.search.problem import SearchProblem
+from hwprune.search.problem import PolicyWish, SearchProblem
 from hwprune_device.reading import Failure
+
+LEAST, BY_GROUP = 60, 4
+"""Evaluations that are chosen: so many, and so many for each group; on synthetic problems of 10
+and 20 groups the gap hardly falls after (bench_search)."""
+MOST_S = 3600.0
+"""That boards spend on a search whose evaluations are chosen, where LEAST takes no longer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +52,10 @@ class Contest:
     """What the methods found."""
 
     evaluations: tuple[Evaluation, ...]
+    allowance: int
+    """Evaluations that each method was given."""
+    ended: Mapping[str, str]
+    """By method that ended before it had used them: why."""
     policy_history: tuple[dict[str, Any], ...]
     clock: SearchClock
     finalists: tuple[Finalist, ...]
@@ -61,7 +72,9 @@ def hold(bench: Workbench, progress: Progress) -> Contest:
         BudgetError: no candidate was measured to keep the budget.
     """
     clock = SearchClock(bench)
-    evaluations, history = _search(bench, progress, clock)
+    problem = problem_of(bench)
+    done = _search(bench, problem, progress, clock)
+    evaluations = [Evaluation.from_json(e) for of in done.values() for e in of["evaluations"]]
     finalists = _finals(bench, evaluations, progress)
     able = [f for f in finalists if f.passed]
     if not able:
@@ -69,7 +82,9 @@ def hold(bench: Workbench, progress: Progress) -> Contest:
     winner = max(able, key=lambda f: bench.quality(f.final or 0.0))
     return Contest(
         evaluations=tuple(evaluations),
-        policy_history=tuple(history),
+        allowance=problem.evaluations,
+        ended={method: of["ended"] for method, of in done.items() if of["ended"]},
+        policy_history=tuple(row for of in done.values() for row in of["history"]),
         clock=clock,
         finalists=tuple(finalists),
         winner=winner,
@@ -94,7 +109,9 @@ def problem_of(bench: Workbench) -> SearchProblem:
         forms=_forms(prepared.base, constraints),
         evaluate=bench.evaluate,
         estimate=lambda widths: model.macs(widths) / whole,
-        evaluations=wish.evaluations,
+        evaluations=_allowance(bench),
+        patient=wish.evaluations > 0,
+        policy=PolicyWish(algorithm=wish.algorithm, runners=wish.runners, learners=wish.learners),
         seed=wish.seed,
         base_quality=bench.quality(bench.base_score),
         metric=prepared.task.metric,
@@ -113,25 +130,42 @@ def _forms(base: BaseNetwork, constraints: Sequence[Constraint]) -> dict[str, Fo
     return {label: form for label, form in forms.items() if form is not None}
 
 
+def _allowance(bench: Workbench) -> int:
+    """Evaluations for each method: as asked, or chosen; the same when a run is resumed."""
+    asked = bench.prepared.deployment.search.evaluations
+    if asked:
+        return asked
+    kept = bench.folder.step("allowance")
+    if kept is None:
+        groups = sum(len(g.choices) > 1 for g in bench.prepared.space.groups)
+        spent = bench.spent()
+        # The unpruned and the smallest network were measured and scored by now.
+        each_s = sum(seconds for stage, seconds in spent.items() if stage in ON_BOARD) / 2
+        kept = bench.folder.finish("allowance", allowance(groups, each_s / bench.fleet.boards))
+    return int(kept)
+
+
+def allowance(groups: int, candidate_s: float) -> int:
+    """Evaluations that pay: more for more groups, and what boards do in MOST_S at most."""
+    wanted = LEAST + BY_GROUP * groups
+    return min(wanted, max(LEAST, int(MOST_S / max(candidate_s, 1e-3))))
+
+
 def _search(
-    bench: Workbench, progress: Progress, clock: SearchClock
-) -> tuple[list[Evaluation], list[dict[str, Any]]]:
-    wish = bench.prepared.deployment.search
-    unknown = [m for m in wish.methods if m not in METHODS]
+    bench: Workbench, problem: SearchProblem, progress: Progress, clock: SearchClock
+) -> dict[str, dict[str, Any]]:
+    """By method, what came of its search."""
+    methods = bench.prepared.deployment.search.searched
+    unknown = [m for m in methods if m not in METHODS]
     if unknown:
         raise InputError(
             f"there is no search method '{unknown[0]}'", possible=", ".join(sorted(METHODS))
         )
-    problem = problem_of(bench)
-    evaluations: list[Evaluation] = []
-    history: list[dict[str, Any]] = []
-    for method in wish.methods:
-        done = bench.folder.step(f"search {method}")
-        if done is None:
-            done = _run_method(bench, problem, method, progress, clock)
-        evaluations += [Evaluation.from_json(e) for e in done["evaluations"]]
-        history = done["history"] or history
-    return evaluations, history
+    return {
+        method: bench.folder.step(f"search {method}")
+        or _run_method(bench, problem, method, progress, clock)
+        for method in methods
+    }
 
 
 def _run_method(
@@ -141,21 +175,26 @@ def _run_method(
     progress: Progress,
     clock: SearchClock,
 ) -> dict[str, Any]:
-    folder = bench.folder.folder("search") / method
-    evaluator = Evaluator(problem, method, progress, folder)
+    minutes = bench.prepared.deployment.search.minutes
+    if minutes:
+        left_s = 60 * minutes - clock.seconds.get(method, 0.0)
+        problem = replace(problem, until_s=time.monotonic() + left_s)
+    evaluator = Evaluator(problem, method, progress, bench.folder.folder(f"search/{method}"))
     bench.scoring.start_race()
     progress.begin(f"search: {method}", problem.evaluations)
     with clock.around(method, evaluator):
         METHODS[method](evaluator)
     best = evaluator.best
     text = problem.metric.text
-    progress.end("nothing feasible" if best is None else f"best {text(best.score)}")
+    found = "nothing feasible" if best is None else f"best {text(best.score)}"
+    progress.end(f"{found}; {evaluator.ended}" if evaluator.ended else found)
     return dict(
         bench.folder.finish(
             f"search {method}",
             {
                 "evaluations": [e.to_json() for e in evaluator.evaluations],
                 "history": evaluator.history,
+                "ended": evaluator.ended,
             },
         )
     )
@@ -168,9 +207,9 @@ def _finals(bench: Workbench, evaluations: list[Evaluation], progress: Progress)
     is gone down until enough of its candidates are, or three times as many were tried.
     """
     wish = bench.prepared.deployment.search
-    progress.begin("read the finalists afresh", len(wish.methods) * wish.finalists)
+    progress.begin("read the finalists afresh", len(wish.searched) * wish.finalists)
     known: dict[Candidate, Finalist] = {}
-    for method in wish.methods:
+    for method in wish.searched:
         feasible = [e for e in evaluations if e.method == method and e.feasible and e.share == 1.0]
         ranked = sorted(feasible, key=lambda e: (-(e.quality or 0.0), e.number))
         passed = 0

@@ -98,7 +98,7 @@ def result_of(
     certificate = replace(evidence.certificate, commands=commands, versions=versions())
     metric = bench.prepared.task.metric
     return Result(
-        deployment=_summary(bench),
+        deployment=_summary(bench, contest),
         metric=metric,
         certificate=certificate,
         rows=evidence.rows,
@@ -203,7 +203,7 @@ def test_score(bench: Workbench, name: str, onnx: bytes) -> dict[str, Any]:
     return known
 
 
-def _summary(bench: Workbench) -> DeploymentSummary:
+def _summary(bench: Workbench, contest: Contest) -> DeploymentSummary:
     deployment = bench.prepared.deployment
     return DeploymentSummary(
         name=deployment.name,
@@ -211,8 +211,8 @@ def _summary(bench: Workbench) -> DeploymentSummary:
         task=bench.prepared.task.name,
         board=", ".join(bench.prepared.kinds),
         budget=deployment.limits,
-        methods=deployment.search.methods,
-        evaluations=deployment.search.evaluations,
+        methods=deployment.search.searched,
+        evaluations=contest.allowance,
         seed=deployment.search.seed,
     )
 
@@ -233,6 +233,7 @@ def _methods(contest: Contest) -> tuple[MethodRow, ...]:
                 best_at=best.number if best else None,
                 best_by=best.proposed_by if best else "",
                 seconds=seconds,
+                ended=contest.ended.get(method, ""),
             )
         )
     return tuple(rows)

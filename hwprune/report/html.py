@@ -146,7 +146,7 @@ def _asked(result: Result) -> dict[str, str]:
         "board": wish.board,
         "budget": "; ".join(wish.budget),
         "methods": ", ".join(wish.methods),
-        "evaluations": f"{wish.evaluations} each",
+        "evaluations": f"{wish.evaluations} at most",
         "seed": str(wish.seed),
         "deployment": wish.file,
     }

@@ -85,6 +85,8 @@ class MethodRow:
     best_by: str = ""
     """Who in the method proposed it."""
     seconds: float | None = None
+    ended: str = ""
+    """Why it ended before its evaluations were used, in words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

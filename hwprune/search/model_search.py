@@ -38,6 +38,7 @@ def search(evaluator: Evaluator) -> None:
         batch = start_batch(evaluator, proposer)
         stale = 0 if batch else stale + 1
         evaluator.hand_in(batch)
+        evaluator.end_if_idle()
     evaluator.take_in()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -19,12 +20,16 @@ ROUNDS = 12
 """A method that learns as it goes learns about so many times at least, however many boards."""
 
 
+ALGORITHMS = ("ppo-lagrange", "sac-lagrange")
+"""That a policy can be learned by, by name; search/policy/algorithms.py has them."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyWish:
     """How a policy is learned, where a method has one."""
 
     algorithm: str = "ppo-lagrange"
-    """A name of search/policy/algorithms.py, or `package.module:function` of one's own."""
+    """One of ALGORITHMS, or `package.module:function` of one's own."""
     runners: int = 0
     """Ray actors that play episodes; 0: this process."""
     learners: int = 0
@@ -73,6 +78,10 @@ class SearchProblem:
     boards: int = 1
     """How many boards measure different candidates at the same time."""
     policy: PolicyWish = field(default_factory=PolicyWish)
+    patient: bool = True
+    """Whether all evaluations are used; if not, a method that learns ends when more do not pay."""
+    until_s: float = math.inf
+    """On `time.monotonic`, when no further candidate is asked for."""
 
     def at_once(self, one_board: int, *, rounds: int = ROUNDS) -> int:
         """How many candidates to ask for together, where one board alone is asked for `one_board`.

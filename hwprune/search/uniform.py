@@ -8,6 +8,8 @@ from hwprune.candidate import Candidate, SearchSpace
 from hwprune.search.evaluator import Evaluator
 
 GRID = 401
+NEIGHBOURS = 4
+"""On each side of where the budget is met."""
 
 
 def search(evaluator: Evaluator) -> None:
@@ -26,7 +28,7 @@ def search(evaluator: Evaluator) -> None:
                 break
             low = place
     # Costs are noisy and not monotone in width, so neighbours on both sides may do better.
-    outwards = [i for d in range(len(cuts)) for i in sorted({low - d, low + d})]
+    outwards = [i for d in range(NEIGHBOURS + 1) for i in sorted({low - d, low + d})]
     evaluator.ask([cuts[i] for i in outwards if 0 <= i < len(cuts)], learning=False)
 
 

@@ -33,7 +33,7 @@ from hwprune.search.evaluator import Evaluator
 from hwprune.search.methods import METHODS
 from hwprune.search.model import OVER, Model
 from hwprune.search.model_search import BATCH, first_candidates, start_batch
-from hwprune.search.policy.algorithms import ALGORITHMS
+from hwprune.search.policy.algorithms import CONFIGURATIONS
 from hwprune.search.problem import PolicyWish
 from hwprune.search.proposer import Proposer
 from hwprune.search.random_search import drawn, target_estimate
@@ -50,7 +50,7 @@ RATE = 0.15
 
 def frozen() -> AlgorithmConfig:
     """PPO as it ships, at learning rate 0."""
-    return ALGORITHMS["ppo-lagrange"](BATCH * 20).training(lr=0.0)
+    return CONFIGURATIONS["ppo-lagrange"](BATCH * 20).training(lr=0.0)
 
 
 def with_random_directions(evaluator: Evaluator) -> None:

@@ -15,7 +15,9 @@ from tests.pipeline.deployments import QUICKSTART
     [
         ("search.methods=['policy', 'magic']", "magic"),
         ("search.saliency=vibes", "vibes"),
-        ("search.evaluations=0", "search.evaluations"),
+        ("search.evaluations=-1", "search.evaluations"),
+        ("search.minutes=-1", "search.minutes"),
+        ("search.algorithm='magic'", "magic"),
         ("search.min_keep=1.5", "min_keep"),
         ("finetune.lr=-1", "finetune.lr"),
         ("finetune.distillation=2", "distillation"),

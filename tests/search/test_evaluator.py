@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from concurrent.futures import Future
 
 import pytest
@@ -10,7 +11,8 @@ import pytest
 from hwprune.candidate import Candidate
 from hwprune.evaluation import Evaluation
 from hwprune.progress import Silent
-from hwprune.search.evaluator import Evaluator
+from hwprune.search import model_search
+from hwprune.search.evaluator import PATIENCE, Evaluator
 from hwprune.testing.synthetic_problem import Difficulty, SyntheticProblem
 
 
@@ -110,3 +112,27 @@ def test_an_error_of_a_callable_reaches_who_waits():
     evaluator = Evaluator(dataclasses.replace(problem, evaluate=broken), "a")
     with pytest.raises(OSError, match="cable"):
         evaluator.ask([problem.space.unpruned])
+
+
+def test_when_its_time_is_over_a_search_asks_for_nothing_more():
+    problem = SyntheticProblem(3, seed=0)
+    given = dataclasses.replace(problem.search_problem(10), until_s=time.monotonic() + 0.2)
+    evaluator = Evaluator(given, "a")
+    assert len(evaluator.ask(some(problem, 2))) == 2
+    time.sleep(0.25)
+    assert evaluator.left == 0 and evaluator.ask(some(problem, 4)[2:]) == []
+    assert "time" in evaluator.ended
+    assert len(evaluator.ask(some(problem, 2))) == 2
+
+
+@pytest.mark.parametrize(("patient", "stops"), [(True, False), (False, True)])
+def test_a_search_that_may_ends_once_nothing_better_comes(patient, stops):
+    synthetic = SyntheticProblem(4, seed=2)
+    problem = dataclasses.replace(synthetic.search_problem(400), patient=patient)
+    evaluator = Evaluator(problem, "model")
+    model_search.search(evaluator)
+    best = evaluator.best
+    assert best is not None and bool(evaluator.ended) == stops
+    if stops:
+        assert PATIENCE <= len(evaluator.evaluations) - best.number <= PATIENCE + 5
+    assert (len(evaluator.evaluations) < 200) == stops

@@ -15,6 +15,7 @@ from ray.rllib.core.rl_module.default_model_config import DefaultModelConfig
 from hwprune.errors import InputError
 from hwprune.search.policy.environment import NAME
 from hwprune.search.policy.lagrangian import Lagrangian
+from hwprune.search.problem import ALGORITHMS
 from hwprune.user_code import load_function
 
 
@@ -65,10 +66,9 @@ def _sac(steps: int) -> AlgorithmConfig:
     )
 
 
-ALGORITHMS: dict[str, Callable[[int], AlgorithmConfig]] = {
-    "ppo-lagrange": _ppo,
-    "sac-lagrange": _sac,
-}
+CONFIGURATIONS: dict[str, Callable[[int], AlgorithmConfig]] = dict(
+    zip(ALGORITHMS, (_ppo, _sac), strict=True)
+)
 """Each takes the steps of a batch."""
 
 
@@ -122,11 +122,8 @@ def is_off_policy(config: AlgorithmConfig) -> bool:
 
 
 def _named(algorithm: str, steps: int) -> AlgorithmConfig:
-    if algorithm in ALGORITHMS:
-        return ALGORITHMS[algorithm](steps)
-    possible = f"{', '.join(ALGORITHMS)}, or package.module:function"
-    if ":" not in algorithm:
-        raise InputError(f"there is no algorithm '{algorithm}'", possible=possible)
+    if algorithm in CONFIGURATIONS:
+        return CONFIGURATIONS[algorithm](steps)
     config = load_function(algorithm, InputError, what="algorithm")()
     if not isinstance(config, AlgorithmConfig):
         raise InputError(

@@ -59,6 +59,7 @@ def search(evaluator: Evaluator) -> None:
             stale = stale + 1 if evaluator.left == before else 0
             evaluator.history.append(_row(evaluator, policy, played))
             _save(evaluator, policy)
+            evaluator.end_if_idle()
 
 
 def _row(evaluator: Evaluator, policy: Policy, played: Sequence[Evaluation]) -> dict[str, Any]:

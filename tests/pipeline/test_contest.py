@@ -1,0 +1,23 @@
+"""The contest: how many evaluations are chosen where none are given."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hwprune.deployment import BASELINES, SearchWish
+from hwprune.pipeline.contest import BY_GROUP, LEAST, MOST_S, allowance
+
+
+@given(groups=st.integers(1, 300), candidate_s=st.floats(0, 1000))
+def test_more_groups_get_more_evaluations_as_far_as_boards_have_time(groups, candidate_s):
+    count = allowance(groups, candidate_s)
+    assert LEAST <= count <= LEAST + BY_GROUP * groups
+    assert count == LEAST or count * candidate_s <= MOST_S
+    assert count <= allowance(groups + 1, candidate_s)
+
+
+def test_comparing_adds_the_baselines_once():
+    assert SearchWish().searched == ("model", "uniform")
+    assert SearchWish(compare=True).searched == ("model", "uniform", *BASELINES[:-1])
+    assert SearchWish(methods=("random",), compare=True).searched[0] == "random"
