@@ -5,9 +5,9 @@
     python -m tests.benchmarks.bench_reward --read FILE.jsonl
 
 Candidates of equal multiply-accumulates, over the whole range of scores after the cut, are
-fine-tuned by the deployment's recipe and scored on the test part. Beside it stand the rewards, with
-the seconds that each takes: score and imitation error after re-calibration; the same after 8, 16
-and 48 steps of fine-tuning; after a least-squares refit of every convolution to the unpruned
+fine-tuned by the deployment's recipe and scored on the test part. Beside it stand the rewards,
+with the seconds that each takes: score and imitation error after re-calibration; the same after 8,
+16 and 48 steps of fine-tuning; after a least-squares refit of every convolution to the unpruned
 network's features; and the error of features. A row of the file is a candidate, so a killed run
 goes on. `--read` prints Spearman's rank correlation with the test score, with a 95 % bootstrap
 interval, and seconds.
