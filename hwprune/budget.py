@@ -101,6 +101,8 @@ class Budget:
     """All constraints of a deployment; a network keeps the budget when it keeps each of them."""
 
     constraints: tuple[Constraint, ...]
+    name: str = ""
+    """What tells it from the others of a deployment; empty where there is one."""
 
     def for_kinds(self, kinds: Sequence[str]) -> Budget:
         """The budget of a fleet of these kinds of board.
@@ -119,7 +121,8 @@ class Budget:
                     next_step="name a kind of the deployment's boards, or add such a board",
                 )
         if len(kinds) == 1:
-            return Budget(constraints=tuple(replace(c, kind="") for c in self.constraints))
+            alone = tuple(replace(c, kind="") for c in self.constraints)
+            return replace(self, constraints=alone)
         own = {(c.quantity, c.quantile, c.kind) for c in self.constraints}
         found = []
         for constraint in self.constraints:
@@ -131,7 +134,7 @@ class Budget:
                 for kind in kinds
                 if (constraint.quantity, constraint.quantile, kind) not in own
             ]
-        return Budget(constraints=tuple(found))
+        return replace(self, constraints=tuple(found))
 
     def clock_on(self, kind: str) -> str:
         """The clock that latencies of a kind of board are read from; empty: its profile's.
@@ -151,7 +154,18 @@ class Budget:
 
     def resolve(self, unpruned: Footprint) -> Budget:
         """The budget in absolute units."""
-        return Budget(constraints=tuple(c.resolve(unpruned) for c in self.constraints))
+        resolved = tuple(c.resolve(unpruned) for c in self.constraints)
+        return replace(self, constraints=resolved)
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """A phrase a constraint, as it was asked for."""
+        return tuple(
+            f"{c.label} ≤ {c.at_most * 100:g} % of the unpruned network's"
+            if c.relative
+            else f"{c.label} ≤ {c.at_most:g}"
+            for c in self.constraints
+        )
 
     def excess(self, cost: Footprint) -> dict[str, float]:
         """Excess by constraint label; 0 or less means kept."""

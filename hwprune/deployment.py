@@ -14,6 +14,7 @@ from hwprune.data_wish import DataWish
 from hwprune.errors import DeploymentError
 from hwprune.floor import parse_floor
 from hwprune.recipe import Recipe
+from hwprune.run_folder import RUN_FOLDERS, folder_name
 from hwprune.task_wish import TaskWish
 from hwprune.toml_file import FORBID_UNKNOWN
 from hwprune.width_limit import WidthLimit
@@ -96,7 +97,8 @@ class Deployment:
     boards: tuple[Path, ...]
     """Board profiles, or `this-machine`, which needs none. Those of one kind share the work; each
     kind has the budget to keep."""
-    budget: Budget
+    budgets: tuple[Budget, ...]
+    """A network is delivered for each."""
     search: SearchWish = field(default_factory=SearchWish)
     training: Recipe = field(default_factory=lambda: Recipe(epochs=30, lr=0.1))
     finetune: Recipe = field(default_factory=lambda: Recipe(distillation=0.5))
@@ -111,14 +113,9 @@ class Deployment:
     precision of each board allows."""
 
     @property
-    def limits(self) -> tuple[str, ...]:
-        """The budget in a phrase a constraint."""
-        return tuple(
-            f"{c.label} ≤ {c.at_most * 100:g} % of the unpruned network's"
-            if c.relative
-            else f"{c.label} ≤ {c.at_most:g}"
-            for c in self.budget.constraints
-        )
+    def limits(self) -> Budget:
+        """Every constraint of every budget: what boards have to tell."""
+        return Budget(constraints=tuple(c for b in self.budgets for c in b.constraints))
 
 
 def load_deployment(path: Path, overrides: Sequence[str] = ()) -> Deployment:
@@ -178,7 +175,7 @@ def parse_deployment(data: Mapping[str, Any], *, name: str, folder: Path) -> Dep
         boards=boards,
         cluster=str(wish["board"].get("cluster", "")),
         nominal=nominal,
-        budget=parse_budget(wish["budget"], where=f"{name} [budget]"),
+        budgets=parse_budgets(wish["budget"], where=f"{name} [budget]"),
         search=validate(SearchWish, wish.get("search", {}), where=f"{name} [search]"),
         training=validate(
             Recipe,
@@ -191,6 +188,43 @@ def parse_deployment(data: Mapping[str, Any], *, name: str, folder: Path) -> Dep
         certificate_readings=int(delivery.get("certificate_readings", 5)),
         tolerance=float(delivery["tolerance"]) if "tolerance" in delivery else None,
     )
+
+
+def parse_budgets(data: Any, *, where: str = "budget") -> tuple[Budget, ...]:
+    """One budget from a table, or several from a list of tables, each with a name of its own.
+
+    Raises:
+        DeploymentError: as `parse_budget`, or two budgets of one name.
+    """
+    if isinstance(data, Mapping):
+        return (parse_budget(data, where=where),)
+    if not isinstance(data, list | tuple) or not data:
+        raise DeploymentError(
+            f"{where} is no table of limits, and no list of such",
+            given=repr(data),
+            possible='latency_ms = "50 %", or [[budget]] once for each network wanted',
+        )
+    found = []
+    for number, entry in enumerate(data, 1):
+        limits = {key: limit for key, limit in dict(entry).items() if key != "name"}
+        budget = parse_budget(limits, where=f"{where} {number}")
+        usual = ", ".join(str(limit) for limit in limits.values())
+        found.append(replace(budget, name=str(entry.get("name", usual))))
+    names = [budget.name for budget in found]
+    places = {folder_name(name) for name in names}
+    taken = sorted(places & set(RUN_FOLDERS))
+    if taken:
+        raise DeploymentError(
+            f"{where}: a budget cannot be called '{taken[0]}'",
+            given="a run keeps something else in a folder of that name",
+        )
+    if len(places) < len(names):
+        raise DeploymentError(
+            f"{where}: two budgets have one name",
+            given=", ".join(names),
+            next_step='give each a name of letters and digits: name = "small"',
+        )
+    return tuple(found) if len(found) > 1 else (replace(found[0], name=""),)
 
 
 def parse_budget(data: Mapping[str, Any], *, where: str = "budget") -> Budget:

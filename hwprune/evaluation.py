@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from hwprune.candidate import Candidate
@@ -21,7 +21,8 @@ class Evaluation:
     quality: float | None
     """The score as methods compare it: 0..1, higher is better (`Metric.quality`)."""
     excess: Mapping[str, float]
-    """By constraint label, as a fraction of the limit; empty when the candidate failed."""
+    """By constraint label, as a fraction of the limit; empty when the candidate failed. Of several
+    budgets each has its own: `30 %: latency_ms`."""
     costs: Mapping[str, float]
     """By constraint label, in the constraint's own unit: the point value, without its interval."""
     share: float = 1.0
@@ -49,6 +50,18 @@ class Evaluation:
         return (
             max(self.excess.values(), default=float("inf")) if not self.failure else float("inf")
         )
+
+    def under(self, budget: str) -> Evaluation:
+        """As one of several budgets sees it: its own constraints, by their plain labels."""
+        if not budget:
+            return self
+        front = f"{budget}: "
+        excess = {
+            label.removeprefix(front): value
+            for label, value in self.excess.items()
+            if label.startswith(front)
+        }
+        return replace(self, excess=excess)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for JSON."""

@@ -8,6 +8,7 @@ training/ finetune/   checkpoints by epoch
 model.onnx weights.safetensors architecture.json     what is delivered
 model.engine model.engine.json model.int8.onnx       its compiled forms, where boards have such
 result.json certificate.json report.html             the evidence
+NAME/             for each of several budgets: what is delivered and the evidence, as above
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -22,17 +24,31 @@ from typing import IO, Any
 from hwprune.errors import RunFolderError
 from hwprune.run_book import RunBook
 
-FORMAT = 2
-"""1: steps in steps.json, accuracies in scores.sqlite."""
+FORMAT = 3
+"""1: steps in steps.json, accuracies in scores.sqlite. 2: one budget a run."""
+
+
+RUN_FOLDERS = ("base", "search", "training", "finetune")
+"""Names of folders inside a run's, which no budget may have."""
 
 
 class RunFolder:
     """One run's folder, locked by one process at a time."""
 
-    def __init__(self, path: Path, lock: IO[str]) -> None:
+    def __init__(
+        self, path: Path, lock: IO[str], book: RunBook | None = None, prefix: str = ""
+    ) -> None:
         self.path = path
         self._lock = lock
-        self.book = RunBook(path)
+        self._prefix = prefix
+        self.book = book or RunBook(path)
+
+    def part(self, name: str) -> RunFolder:
+        """What belongs to one of several budgets: a folder inside, with steps of its own."""
+        if not name:
+            return self
+        inner = self.folder(folder_name(name))
+        return RunFolder(inner, self._lock, self.book, f"{name}: ")
 
     @classmethod
     def open(cls, path: Path, wish: Mapping[str, Any], *, resume: bool) -> RunFolder:
@@ -106,11 +122,11 @@ class RunFolder:
 
     def step(self, name: str) -> Any | None:
         """What came out of a finished step, or None."""
-        return self.book.step(name)
+        return self.book.step(self._prefix + name)
 
     def finish(self, name: str, outcome: Any) -> Any:
         """Record a step as finished with an outcome that JSON can hold; gives the outcome back."""
-        return self.book.finish(name, outcome)
+        return self.book.finish(self._prefix + name, outcome)
 
     def folder(self, name: str) -> Path:
         """A folder inside the run's, made if it is not there."""
@@ -145,6 +161,11 @@ def _runs(root: Path, name: str) -> list[int]:
         elif tail[0] == "-" and tail[1:].isdigit():
             numbers.append(int(tail[1:]))
     return numbers
+
+
+def folder_name(name: str) -> str:
+    """A name as a folder's: `30 %` is `30`."""
+    return re.sub(r"[^\w.]+", "-", name).strip("-.") or "budget"
 
 
 def write_json(file: Path, data: Any) -> None:

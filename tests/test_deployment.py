@@ -75,7 +75,7 @@ def test_overrides_change_single_keys(tmp_path):
     )
     assert deployment.search.evaluations == 7
     assert deployment.data.root == "/data"
-    assert [c.label for c in deployment.budget.constraints] == ["latency_ms", "memory_mb"]
+    assert [c.label for c in deployment.limits.constraints] == ["latency_ms", "memory_mb"]
 
 
 @pytest.mark.parametrize("override", ["evaluations=3", "search.evaluations", "network.source.x=1"])
@@ -92,7 +92,7 @@ def test_a_fleet_has_profiles_and_a_budget_for_each_kind(tmp_path):
     deployment = load_deployment(written(tmp_path, text))
     assert [board.name for board in deployment.boards] == ["a.toml", "b.toml"]
     assert (deployment.nominal, deployment.cluster) == ("slowest", "auto")
-    limits = {c.label: c.at_most for c in deployment.budget.constraints}
+    limits = {c.label: c.at_most for c in deployment.limits.constraints}
     assert limits == {"latency_ms": 8.0, "latency_ms on b": 30.0}
 
 
@@ -133,3 +133,25 @@ def test_a_board_that_nobody_knows_is_refused_with_those_that_are_known(tmp_path
     with pytest.raises(DeploymentError, match="no board called 'lob'") as raised:
         load_deployment(written(tmp_path, GOOD.replace("boards/here.toml", "lob")))
     assert raised.value.possible == "lab" and "hwprune boards add lob" in raised.value.next_step
+
+
+def test_a_budget_that_is_repeated_is_several_with_names(tmp_path):
+    text = GOOD.replace(
+        '[budget]\nlatency_ms = "50 %"',
+        '[[budget]]\nlatency_ms = "50 %"\n[[budget]]\nname = "small"\nparams = "20 %"',
+    )
+    budgets = load_deployment(written(tmp_path, text)).budgets
+    assert [budget.name for budget in budgets] == ["50 %", "small"]
+    assert budgets[1].words == ("params ≤ 20 % of the unpruned network's",)
+
+
+@pytest.mark.parametrize(
+    ("second", "said"),
+    [('latency_ms = "50%"', "one name"), ('name = "search"\nparams = "20 %"', "called 'search'")],
+)
+def test_budgets_that_could_not_be_told_apart_are_refused(tmp_path, second, said):
+    text = GOOD.replace(
+        '[budget]\nlatency_ms = "50 %"', f'[[budget]]\nlatency_ms = "50 %"\n[[budget]]\n{second}'
+    )
+    with pytest.raises(DeploymentError, match=said):
+        load_deployment(written(tmp_path, text))

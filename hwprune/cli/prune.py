@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from hwprune.report.front import Front
     from hwprune.report.result import Result
 
 What = Annotated[
@@ -72,7 +73,7 @@ Latency = Annotated[
     typer.Option(
         "--latency",
         metavar="LIMIT",
-        help="'8 ms', or '50 %' of its own.",
+        help="'8 ms', or '50 %' of its own; '70 %,50 %,30 %': a network for each.",
         rich_help_panel=_OF_MODEL,
         show_default=False,
     ),
@@ -151,7 +152,7 @@ def prune(
     with the unpruned network on the inputs, and it is fine-tuned by imitating that.
 
     Exit code 0: the budget was shown to be kept; 7: it was not; 8: the score is below its floor;
-    others: see `hwprune/errors.py`.
+    others: see `hwprune/errors.py`. Of several budgets, the highest code of any.
 
     Example:  hwprune prune profiles/deployments/quickstart.toml
 
@@ -159,6 +160,7 @@ def prune(
     """
     from hwprune.cli.verbs import BELOW_FLOOR, NOT_SHOWN
     from hwprune.pipeline.wish import wish_of_model
+    from hwprune.report.front import Front
 
     wish: dict[str, Any] | None = None
     if not what.endswith(".toml"):
@@ -177,6 +179,9 @@ def prune(
     result, folder = _run(
         Path(what), wish, quiet=quiet, resume=resume, out=out, overrides=overrides
     )
+    if isinstance(result, Front):
+        _show_front(result, folder, as_json=as_json)
+        raise typer.Exit(max(entry.exit_code for entry in result.entries))
     _show(result, folder, as_json=as_json)
     if not result.passed:
         raise typer.Exit(NOT_SHOWN)
@@ -186,7 +191,7 @@ def prune(
 
 def _run(
     path: Path, wish: dict[str, Any] | None, *, quiet: bool, **how: Any
-) -> tuple[Result, Path]:
+) -> tuple[Result | Front, Path]:
     """The result and the run folder; Ctrl-C says how to go on."""
     from hwprune.cli.verbs import INTERRUPTED
     from hwprune.pipeline import run_deployment
@@ -204,6 +209,27 @@ def resume_command(typed: list[str]) -> str:
     """What to type to go on with an interrupted run."""
     told = [part for part in typed[1:] if part != "--resume"]
     return shlex.join(["hwprune", *told, "--resume"])
+
+
+def _show_front(front: Front, folder: Path, *, as_json: bool) -> None:
+    from hwprune.cli.screen import output, print_json
+    from hwprune.report.table import front_json, front_table
+
+    if as_json:
+        report = str(folder / "report.html")
+        print_json(front_json(front) | {"folder": str(folder), "report": report})
+        return
+    console = output()
+    console.print()
+    console.print(front_table(front))
+    for entry in front.entries:
+        if entry.result is None:
+            console.print(f"{entry.budget}: {entry.failed}", style="red", markup=False)
+            continue
+        for doubt in entry.result.doubts:
+            console.print(f"doubt     {entry.budget}: {doubt}", style="yellow", markup=False)
+    console.print(f"\nnetworks  {folder}/NAME/model.onnx, each with its report and certificate")
+    console.print(f"report    {folder / 'report.html'}")
 
 
 def _show(result: Result, folder: Path, *, as_json: bool) -> None:

@@ -23,7 +23,10 @@ def report(run: Run, as_json: Json = False) -> None:
     from hwprune.report.result import read_result
     from hwprune.report.table import closing_table, findings_text, table_json
 
-    folder = run.parent if run.name == "result.json" else run
+    folder = run.parent if run.name in ("result.json", "front.json") else run
+    if (folder / "front.json").exists():
+        _report_front(folder, as_json=as_json)
+        return
     _require_result(folder)
     result = read_result(folder / "result.json")
     target = folder / "report.html"
@@ -34,6 +37,27 @@ def report(run: Run, as_json: Json = False) -> None:
     console = output()
     console.print(closing_table(result))
     console.print(findings_text(result.certificate))
+    console.print(f"\nreport    {target}")
+
+
+def _report_front(folder: Path, *, as_json: bool) -> None:
+    from hwprune.cli.screen import output, print_json
+    from hwprune.report.front import read_front
+    from hwprune.report.front_html import write_front
+    from hwprune.report.html import write_report
+    from hwprune.report.table import front_json, front_table
+
+    front = read_front(folder)
+    target = folder / "report.html"
+    for entry in front.entries:
+        if entry.result is not None:
+            write_report(entry.result, folder / entry.folder / "report.html")
+    write_front(front, target)
+    if as_json:
+        print_json(front_json(front) | {"report": str(target)})
+        return
+    console = output()
+    console.print(front_table(front))
     console.print(f"\nreport    {target}")
 
 

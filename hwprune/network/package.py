@@ -26,6 +26,7 @@ from hwprune.channels.base import BaseNetwork
 from hwprune.errors import NetworkError
 from hwprune.network.graph_json import graph_from_json, graph_to_json
 from hwprune.network.graph_module import users_module
+from hwprune.run_folder import folder_name
 from hwprune_device.values import is_weight
 
 FORMAT = "hwprune-network"
@@ -76,13 +77,27 @@ def save_package(
     (folder / _MODEL).write_bytes(model)
 
 
-def load_package(folder: Path) -> nn.Module:
+def load_package(folder: Path | str, *, budget: str = "") -> nn.Module:
     """The network in a folder as a torch module, in eval mode.
 
+    Args:
+        budget: of a run for several budgets, the one whose network is wanted.
+
     Raises:
-        NetworkError: files are missing, do not fit each other, or come from a newer hwprune.
+        NetworkError: files are missing, do not fit each other, or come from a newer hwprune; or
+            no network was delivered for the budget.
     """
-    return users_module(read_package(folder))
+    run = Path(folder)
+    place = run / folder_name(budget) if budget else run
+    if not (place / _ARCHITECTURE).exists():
+        of_budgets = sorted(path.parent.name for path in run.glob(f"*/{_ARCHITECTURE}"))
+        if of_budgets:
+            raise NetworkError(
+                f"{run} holds a network for each of several budgets",
+                given=f"budget={budget!r}",
+                possible=", ".join(of_budgets),
+            )
+    return users_module(read_package(place))
 
 
 def read_package(folder: Path) -> bytes:

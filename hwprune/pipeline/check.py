@@ -57,9 +57,11 @@ def check(deployment: Deployment) -> None:
         )
     boards = [find_board(str(board)) for board in deployment.boards]
     if boards:
-        deployment.budget.for_kinds(list(dict.fromkeys(b.kind or b.name for b in boards)))
+        kinds = list(dict.fromkeys(b.kind or b.name for b in boards))
+        for budget in deployment.budgets:
+            budget.for_kinds(kinds)
     for board in boards:
-        as_asked(deployment.budget, board)
+        as_asked(deployment.limits, board)
 
 
 def _check_recipe(section: str, recipe: Recipe) -> None:

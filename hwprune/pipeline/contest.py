@@ -1,32 +1,20 @@
-"""The contest: every method searches with the same allowance, and the best few are read afresh."""
+"""The contest: for one budget, the best few that the methods found are read afresh."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from hwprune.budget import Constraint
 from hwprune.candidate import Candidate
-from hwprune.channels.base import BaseNetwork
-from hwprune.errors import BudgetError, InputError
+from hwprune.errors import BudgetError
 from hwprune.evaluation import Evaluation
-from hwprune.form import Form
 from hwprune.pipeline.certify import read_afresh
-from hwprune.pipeline.search_clock import ON_BOARD, SearchClock
+from hwprune.pipeline.search_clock import SearchClock
+from hwprune.pipeline.searched import Searched
 from hwprune.pipeline.workbench import Workbench
 from hwprune.progress import Progress
-from hwprune.search.evaluator import Evaluator
-from hwprune.search.methods import METHODS
-from hwprune.search.problem import PolicyWish, SearchProblem
 from hwprune_device.reading import Failure
-
-LEAST, BY_GROUP = 60, 4
-"""Evaluations that are chosen: so many, and so many for each group; on synthetic problems of 10
-and 20 groups the gap hardly falls after (bench_search)."""
-MOST_S = 3600.0
-"""That boards spend on a search whose evaluations are chosen, where LEAST takes no longer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,154 +37,47 @@ class Finalist:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contest:
-    """What the methods found."""
+    """What the methods found for one budget."""
 
-    evaluations: tuple[Evaluation, ...]
     allowance: int
-    """Evaluations that each method was given."""
+    evaluations: tuple[Evaluation, ...]
     ended: Mapping[str, str]
-    """By method that ended before it had used them: why."""
+    """By method that ended before it had used its evaluations: why."""
     policy_history: tuple[dict[str, Any], ...]
     clock: SearchClock
+    seconds: Mapping[str, float]
+    """By method, wall time."""
     finalists: tuple[Finalist, ...]
     winner: Finalist
     uniform: Finalist | None
     """The widest uniform cut that keeps the budget; None if none was found."""
 
 
-def hold(bench: Workbench, progress: Progress) -> Contest:
-    """Let every method search, then choose among the best by fresh readings.
+def hold(bench: Workbench, searched: Searched, progress: Progress) -> Contest:
+    """Choose among the best for the bench's budget by fresh readings.
 
     Raises:
-        InputError: a method or saliency that does not exist.
         BudgetError: no candidate was measured to keep the budget.
     """
-    clock = SearchClock(bench)
-    problem = problem_of(bench)
-    done = _search(bench, problem, progress, clock)
-    evaluations = [Evaluation.from_json(e) for of in done.values() for e in of["evaluations"]]
+    budget = bench.budget.name
+    told = searched.told(budget)
+    evaluations = [e for of in searched.under(budget).values() for e in of]
     finalists = _finals(bench, evaluations, progress)
     able = [f for f in finalists if f.passed]
     if not able:
         _give_up(evaluations)
     winner = max(able, key=lambda f: bench.quality(f.final or 0.0))
+    history = [row for of in told.values() for row in of["history"]]
     return Contest(
+        allowance=searched.allowance,
         evaluations=tuple(evaluations),
-        allowance=problem.evaluations,
-        ended={method: of["ended"] for method, of in done.items() if of["ended"]},
-        policy_history=tuple(row for of in done.values() for row in of["history"]),
-        clock=clock,
+        ended={method: of["ended"] for method, of in told.items() if of["ended"]},
+        policy_history=tuple(row for row in history if row["budget"] == budget),
+        clock=searched.clock,
+        seconds=searched.seconds(budget),
         finalists=tuple(finalists),
         winner=winner,
         uniform=_widest_uniform(bench, evaluations),
-    )
-
-
-def problem_of(bench: Workbench) -> SearchProblem:
-    """The search problem that every method gets."""
-    prepared = bench.prepared
-    wish = prepared.deployment.search
-    model = prepared.base.cost_model
-    constraints = bench.budget.constraints
-    whole = model.macs(prepared.space.unpruned.widths)
-    bench.refer_to_unpruned()
-    return SearchProblem(
-        space=prepared.space,
-        features=model.features(),
-        layers=model.layers(),
-        harm=prepared.ranking.harm(prepared.space.groups),
-        constraints=tuple(c.label for c in constraints),
-        forms=_forms(prepared.base, constraints),
-        evaluate=bench.evaluate,
-        estimate=lambda widths: model.macs(widths) / whole,
-        evaluations=_allowance(bench),
-        patient=wish.evaluations > 0,
-        policy=PolicyWish(algorithm=wish.algorithm, runners=wish.runners, learners=wish.learners),
-        seed=wish.seed,
-        base_quality=bench.quality(bench.base_score),
-        metric=prepared.task.metric,
-        boards=bench.fleet.boards,
-    )
-
-
-def _forms(base: BaseNetwork, constraints: Sequence[Constraint]) -> dict[str, Form]:
-    """What the graph tells of each constraint, where it tells something."""
-    forms: dict[str, Form | None] = {}
-    for constraint in constraints:
-        if constraint.quantity == "memory_mb":
-            forms[constraint.label] = base.peak
-        elif constraint.quantity in ("params", "macs"):
-            forms[constraint.label] = base.cost_model.form(constraint.quantity)
-    return {label: form for label, form in forms.items() if form is not None}
-
-
-def _allowance(bench: Workbench) -> int:
-    """Evaluations for each method: as asked, or chosen; the same when a run is resumed."""
-    asked = bench.prepared.deployment.search.evaluations
-    if asked:
-        return asked
-    kept = bench.folder.step("allowance")
-    if kept is None:
-        groups = sum(len(g.choices) > 1 for g in bench.prepared.space.groups)
-        spent = bench.spent()
-        # The unpruned and the smallest network were measured and scored by now.
-        each_s = sum(seconds for stage, seconds in spent.items() if stage in ON_BOARD) / 2
-        kept = bench.folder.finish("allowance", allowance(groups, each_s / bench.fleet.boards))
-    return int(kept)
-
-
-def allowance(groups: int, candidate_s: float) -> int:
-    """Evaluations that pay: more for more groups, and what boards do in MOST_S at most."""
-    wanted = LEAST + BY_GROUP * groups
-    return min(wanted, max(LEAST, int(MOST_S / max(candidate_s, 1e-3))))
-
-
-def _search(
-    bench: Workbench, problem: SearchProblem, progress: Progress, clock: SearchClock
-) -> dict[str, dict[str, Any]]:
-    """By method, what came of its search."""
-    methods = bench.prepared.deployment.search.searched
-    unknown = [m for m in methods if m not in METHODS]
-    if unknown:
-        raise InputError(
-            f"there is no search method '{unknown[0]}'", possible=", ".join(sorted(METHODS))
-        )
-    return {
-        method: bench.folder.step(f"search {method}")
-        or _run_method(bench, problem, method, progress, clock)
-        for method in methods
-    }
-
-
-def _run_method(
-    bench: Workbench,
-    problem: SearchProblem,
-    method: str,
-    progress: Progress,
-    clock: SearchClock,
-) -> dict[str, Any]:
-    minutes = bench.prepared.deployment.search.minutes
-    if minutes:
-        left_s = 60 * minutes - clock.seconds.get(method, 0.0)
-        problem = replace(problem, until_s=time.monotonic() + left_s)
-    evaluator = Evaluator(problem, method, progress, bench.folder.folder(f"search/{method}"))
-    bench.scoring.start_race()
-    progress.begin(f"search: {method}", problem.evaluations)
-    with clock.around(method, evaluator):
-        METHODS[method](evaluator)
-    best = evaluator.best
-    text = problem.metric.text
-    found = "nothing feasible" if best is None else f"best {text(best.score)}"
-    progress.end(f"{found}; {evaluator.ended}" if evaluator.ended else found)
-    return dict(
-        bench.folder.finish(
-            f"search {method}",
-            {
-                "evaluations": [e.to_json() for e in evaluator.evaluations],
-                "history": evaluator.history,
-                "ended": evaluator.ended,
-            },
-        )
     )
 
 

@@ -210,7 +210,7 @@ def _summary(bench: Workbench, contest: Contest) -> DeploymentSummary:
         network=deployment.network.source,
         task=bench.prepared.task.name,
         board=", ".join(bench.prepared.kinds),
-        budget=deployment.limits,
+        budget=bench.wish.words,
         methods=deployment.search.searched,
         evaluations=contest.allowance,
         seed=deployment.search.seed,
@@ -219,7 +219,7 @@ def _summary(bench: Workbench, contest: Contest) -> DeploymentSummary:
 
 def _methods(contest: Contest) -> tuple[MethodRow, ...]:
     rows = []
-    for method, seconds in contest.clock.seconds.items():
+    for method in dict.fromkeys(e.method for e in contest.evaluations):
         found = [e for e in contest.evaluations if e.method == method]
         feasible = [e for e in found if e.feasible]
         best = best_of(found)
@@ -232,7 +232,7 @@ def _methods(contest: Contest) -> tuple[MethodRow, ...]:
                 best_score=best.score if best else None,
                 best_at=best.number if best else None,
                 best_by=best.proposed_by if best else "",
-                seconds=seconds,
+                seconds=contest.seconds.get(method),
                 ended=contest.ended.get(method, ""),
             )
         )

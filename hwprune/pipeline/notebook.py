@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 from hwprune.board import Board
 from hwprune.budget import Budget
 from hwprune.data_wish import DataWish
-from hwprune.deployment import Deployment, NetworkWish, SearchWish, parse_budget
+from hwprune.deployment import Deployment, NetworkWish, SearchWish, parse_budgets
 from hwprune.errors import DeploymentError
 from hwprune.floor import parse_floor
 from hwprune.pipeline.wish import IMITATION
 from hwprune.progress import Progress
 from hwprune.recipe import Recipe
+from hwprune.report.front import Front
 from hwprune.report.result import Result
 from hwprune.task_wish import TaskWish
 
@@ -46,11 +47,28 @@ class Pruned:
         return self.result.passed and self.result.good_enough
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrunedFront:
+    """What `prune` gives for several budgets."""
+
+    networks: Mapping[str, Pruned]
+    """By budget, those that a network was found for."""
+    front: Front
+    folder: Path
+    """front.json and the report of all of them are here, each network in a folder of its own."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether fresh readings show that every budget is kept, and every floor reached."""
+        return self.front.passed and self.front.good_enough
+
+
 def prune(
     model: nn.Module,
     example_inputs: torch.Tensor | tuple[torch.Tensor, ...],
     *,
-    budget: Budget | Mapping[str, Any],
+    budget: Budget | Mapping[str, Any] | None = None,
+    budgets: Sequence[Mapping[str, Any]] = (),
     score: Callable[..., Any] | None = None,
     train: Callable[..., Any] | None = None,
     inputs: Callable[..., Any] | Iterable[Any] | None = None,
@@ -66,7 +84,7 @@ def prune(
     out: Path | str = Path("runs/notebook"),
     resume: bool = False,
     progress: Progress | None = None,
-) -> Pruned:
+) -> Pruned | PrunedFront:
     """Prune a trained network until it keeps the budget on the board.
 
     What it is for is said by a `task`, by `data` (as `[data]` in a deployment file, its `source`
@@ -76,6 +94,8 @@ def prune(
         model: a trained torch module or torchvision detector, which is left as it is.
         example_inputs: one batch, N first; a tuple for a module of several arguments.
         budget: a `Budget`, or for example `{"latency_ms": "50 %"}`.
+        budgets: several, of which one search gives a network each; `name` among their keys tells
+            them apart, else their limits do.
         score: see `hwprune.Task`; left out: agreement with the unpruned network.
         train: the same; left out: by `loss` and `batches`, or by imitating the unpruned network.
         inputs: the same, or batches; left out: from `batches`, or the example alone.
@@ -99,7 +119,7 @@ def prune(
         network=NetworkWish(source=_fingerprint(model), trained=True),
         task=TaskWish(source=f"given: {made.identity}", at_least=at_least),
         boards=(Path(board),) if isinstance(board, str | Path) else (),
-        budget=budget if isinstance(budget, Budget) else parse_budget(budget),
+        budgets=_budgets(budget, budgets),
         search=_noun(SearchWish, search, "search"),
         finetune=_noun(Recipe, finetune, "finetune", **_recipe(made)),
     )
@@ -108,9 +128,21 @@ def prune(
     return _pruned(deployment, given, Path(out), resume=resume, progress=progress)
 
 
+def _budgets(
+    budget: Budget | Mapping[str, Any] | None, budgets: Sequence[Mapping[str, Any]]
+) -> tuple[Budget, ...]:
+    if (budget is None) == (not budgets):
+        raise DeploymentError(
+            "give a budget, or budgets", possible='budget={"latency_ms": "50 %"}'
+        )
+    if isinstance(budget, Budget):
+        return (replace(budget, name=""),)
+    return parse_budgets(budget or budgets)
+
+
 def _pruned(
     deployment: Deployment, given: Given, out: Path, *, resume: bool, progress: Progress | None
-) -> Pruned:
+) -> Pruned | PrunedFront:
     from hwprune.network.package import load_package
     from hwprune.pipeline.run import run
     from hwprune.report.progress import shown
@@ -118,7 +150,18 @@ def _pruned(
     said = f"hwprune.prune(model, example_inputs, …, out={str(out)!r})"
     with nullcontext(progress) if progress else shown() as told:
         result = run(deployment, out, resume=resume, progress=told, command=said, given=given)
-    return Pruned(module=load_package(out), result=result, folder=out)
+    if isinstance(result, Result):
+        return Pruned(module=load_package(out), result=result, folder=out)
+    found = {
+        entry.budget: Pruned(
+            module=load_package(out, budget=entry.budget),
+            result=entry.result,
+            folder=out / entry.folder,
+        )
+        for entry in result.entries
+        if entry.result is not None
+    }
+    return PrunedFront(networks=found, front=result, folder=out)
 
 
 def _recipe(task: Task) -> dict[str, Any]:

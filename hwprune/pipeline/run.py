@@ -10,13 +10,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from hwprune.deployment import Deployment, load_deployment, overridden, parse_deployment
+from hwprune.errors import BudgetError, DeliveryError, HwpruneError, InputError
 from hwprune.pipeline.supplies import Given, Supplies
 from hwprune.progress import Progress
+from hwprune.report.front import Front, FrontEntry
 from hwprune.report.result import Result
-from hwprune.run_folder import RunFolder, latest, next_free, write_json
+from hwprune.run_folder import RunFolder, folder_name, latest, next_free, write_json
+
+if TYPE_CHECKING:
+    from hwprune.pipeline.searched import Searched
+    from hwprune.pipeline.workbench import Workbench
 
 Outcome = TypeVar("Outcome")
 RUNS = Path("runs")
@@ -30,8 +36,10 @@ def run_deployment(
     out: Path | None = None,
     overrides: Sequence[str] = (),
     progress: Progress,
-) -> tuple[Result, Path]:
+) -> tuple[Result | Front, Path]:
     """Carry out a deployment file, or a `wish` in its place; gives result and run folder.
+
+    Of several budgets each has a result, in the order of the deployment.
 
     Args:
         wish: what a file would say, relative to the working folder; `path` names the run.
@@ -57,10 +65,11 @@ def run(
     progress: Progress,
     command: str,
     given: Given | None = None,
-) -> Result:
+) -> Result | Front:
     """Carry out a deployment in the folder `where`."""
     from hwprune.pipeline.check import check
     from hwprune.pipeline.supplies import look_up
+    from hwprune.report.front_html import write_front
 
     check(deployment)
     # An absent data set or network is said before a run folder is made.
@@ -73,9 +82,12 @@ def run(
         begun = folder.step("begun") or folder.finish(
             "begun", {"at": datetime.now(UTC).isoformat(timespec="seconds"), "command": command}
         )
-        result = _carry_out(supplies, folder, progress, begun)
-        _write_evidence(folder.path, result)
-        return result
+        front = _carry_out(supplies, folder, progress, begun)
+        if len(front.entries) > 1:
+            front.save(folder.path)
+            write_front(front, folder.path / "report.html")
+            return front
+        return front.first
     finally:
         folder.close()
 
@@ -85,30 +97,93 @@ def _carry_out(
     folder: RunFolder,
     progress: Progress,
     begun: dict[str, Any],
-) -> Result:
-    from hwprune.pipeline.contest import hold
-    from hwprune.pipeline.delivery import deliver
-    from hwprune.pipeline.evidence import gather, result_of
+) -> Front:
     from hwprune.pipeline.prepare import prepare
+    from hwprune.pipeline.searched import search
     from hwprune.pipeline.workbench import open_bench
 
     clock = StepClock(folder)
     prepared = clock.timed("prepare", lambda: prepare(supplies, folder, progress))
     with open_bench(prepared, folder) as bench:
         clock.timed("bound", lambda: bench.bound(progress))
-        contest = clock.timed("search", lambda: hold(bench, progress))
-        delivered = clock.timed("deliver", lambda: deliver(bench, contest, progress))
-        commands = (begun["command"], f"hwprune report {folder.path}")
-        evidence = clock.timed("certify", lambda: gather(bench, contest, delivered, progress))
-        return result_of(
-            bench,
-            contest,
-            delivered,
-            evidence,
-            commands=commands,
-            started_at=begun["at"],
-            step_s=clock.seconds,
+        searched = clock.timed("search", lambda: search(bench, progress))
+        entries = []
+        for budget in supplies.deployment.budgets:
+            unmet = bench.unmet.get(budget.name)
+            entries.append(
+                _entry(budget.name, unmet)
+                if unmet is not None
+                else _delivered(bench.under(budget.name), searched, clock, begun, progress)
+            )
+    if all(entry.result is None for entry in entries):
+        raise BudgetError(
+            "no network was found for any of the budgets",
+            given="; ".join(f"{entry.budget}: {entry.failed}" for entry in entries),
+            possible="higher limits, more search.evaluations, a smaller search.min_keep",
         )
+    return Front(name=supplies.deployment.name, entries=tuple(entries))
+
+
+def _delivered(
+    bench: Workbench,
+    searched: Searched,
+    clock: StepClock,
+    begun: dict[str, Any],
+    progress: Progress,
+) -> FrontEntry:
+    """The network of one budget. Where there are more, what fails does not cost the others."""
+    name = bench.budget.name
+    if name:
+        progress.begin(f"budget {name}", None)
+        progress.end("; ".join(bench.wish.words))
+    try:
+        result = _result(bench, searched, clock, begun, progress)
+    except (BudgetError, DeliveryError, InputError) as error:
+        if not name:
+            raise
+        progress.begin(f"budget {name}", None)
+        progress.end(error.happened)
+        return _entry(name, error)
+    _write_evidence(bench.folder.path, result)
+    code = 0 if result.passed and result.good_enough else 8 if result.passed else 7
+    return FrontEntry(budget=name, folder=bench.folder.path.name, result=result, exit_code=code)
+
+
+def _entry(name: str, error: HwpruneError) -> FrontEntry:
+    said = f"{error.happened}: {error.given}" if error.given else error.happened
+    return FrontEntry(
+        budget=name,
+        folder=folder_name(name),
+        result=None,
+        failed=said,
+        exit_code=error.exit_code,
+    )
+
+
+def _result(
+    bench: Workbench,
+    searched: Searched,
+    clock: StepClock,
+    begun: dict[str, Any],
+    progress: Progress,
+) -> Result:
+    from hwprune.pipeline.contest import hold
+    from hwprune.pipeline.delivery import deliver
+    from hwprune.pipeline.evidence import gather, result_of
+
+    contest = clock.timed("finalists", lambda: hold(bench, searched, progress))
+    delivered = clock.timed("deliver", lambda: deliver(bench, contest, progress))
+    commands = (begun["command"], f"hwprune report {bench.folder.path}")
+    evidence = clock.timed("certify", lambda: gather(bench, contest, delivered, progress))
+    return result_of(
+        bench,
+        contest,
+        delivered,
+        evidence,
+        commands=commands,
+        started_at=begun["at"],
+        step_s=clock.seconds,
+    )
 
 
 class StepClock:

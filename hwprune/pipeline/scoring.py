@@ -26,6 +26,8 @@ from hwprune.workers.pool import WorkerPool
 from hwprune.workers.worker import Worker
 from hwprune_device.reading import Failure
 
+Kept = frozenset[str] | None
+"""Names of the budgets that a candidate keeps; None where it could not be measured."""
 SHARES = (0.125, 0.25, 0.5, 1.0)
 RISK = 0.01
 """Of giving up a candidate that is as good as the reference, over all shares together."""
@@ -61,7 +63,8 @@ class Scoring:
         self._pool = pool
         self._book = book
         self._lock = threading.Lock()
-        self._best: KnownScore | None = None
+        self._best: dict[str, KnownScore | None] = {"": None}
+        """By budget, the best score of a candidate that keeps it."""
         self._unpruned: KnownScore | None = None
 
     def whole(self, candidate: Candidate, part: Part) -> Future[KnownScore | Failure]:
@@ -73,33 +76,35 @@ class Scoring:
         return cast("Future[KnownScore | Failure]", begun)  # nothing ends it early
 
     def raced(
-        self, candidate: Candidate, over: Future[bool | None], *, learning: bool = True
+        self, candidate: Candidate, kept: Future[Kept], *, learning: bool = True
     ) -> Future[KnownScore | Failure | None]:
         """The score on held-out items, or an estimate for one that is not worth the rest.
 
         Args:
-            over: whether the candidate is over its budget, once it was measured; None where it
-                could not be.
+            kept: the budgets that the candidate keeps, once it was measured; None where it could
+                not be.
             learning: whether the score of one that is over it is of use; if not, it is None where
                 that was known before anything was scored.
         """
         known = self._book.score("heldout", candidate.widths)
         if known is not None and known.share == 1.0:
             return done(known)
-        return _Way(self, candidate, "heldout", over, known, learning=learning).begin()
+        return _Way(self, candidate, "heldout", kept, known, learning=learning).begin()
 
-    def start_race(self) -> None:
+    def start_race(self, budgets: Sequence[str] = ("",)) -> None:
         """Forget the best: each method is held against what it found itself."""
         with self._lock:
-            self._best = None
+            self._best = dict.fromkeys(budgets)
 
-    def refer_to(self, score: KnownScore) -> None:
-        """Compare with this feasible candidate from now on, if it is better than the last."""
+    def refer_to(self, score: KnownScore, kept: frozenset[str]) -> None:
+        """Compare with this candidate from now on, under budgets where it is better."""
         if score.share < 1.0:
             return
         with self._lock:
-            if self._best is None or self.metric.better(score.value, self._best.value):
-                self._best = score
+            for budget in kept:
+                best = self._best.get(budget)
+                if best is None or self.metric.better(score.value, best.value):
+                    self._best[budget] = score
 
     def start_reference(self, unpruned: KnownScore) -> None:
         """Compare with the unpruned network until a candidate keeps the budget."""
@@ -108,16 +113,26 @@ class Scoring:
             mean = float(np.mean(unpruned.items, dtype=float))
             self.is_mean = math.isclose(mean, unpruned.value, rel_tol=1e-5)
 
-    @property
-    def best(self) -> KnownScore | None:
-        """The best score of a candidate that keeps the budget."""
+    def rival(self, kept: Kept) -> KnownScore | None:
+        """What a candidate that keeps these budgets has to beat: the least of their bests.
+
+        None: of all budgets, as long as it is not known which it keeps.
+        """
         with self._lock:
-            return self._best
+            bests = [self._best.get(b) for b in (self._best if kept is None else kept)]
+        worst: KnownScore | None = None
+        for best in bests:
+            if best is None:
+                return None
+            if worst is None or self.metric.better(worst.value, best.value):
+                worst = best
+        return worst
 
     @property
     def reference(self) -> KnownScore | None:
-        """What candidates are compared with."""
-        return self.best or self._unpruned
+        """What scores are compared with to know them well: any best will do."""
+        with self._lock:
+            return next((best for best in self._best.values() if best), self._unpruned)
 
     def keep(self, part: Part, candidate: Candidate, score: KnownScore, seconds: float) -> None:
         """Keep a score and what it took."""
@@ -135,7 +150,7 @@ class _Way:
         scoring: Scoring,
         candidate: Candidate,
         part: Part,
-        over: Future[bool | None] | None,
+        kept: Future[Kept] | None,
         known: KnownScore | None,
         *,
         learning: bool = True,
@@ -143,7 +158,7 @@ class _Way:
         self._scoring = scoring
         self._candidate = candidate
         self._part = part
-        self._over = over
+        self._kept = kept
         self._learning = learning
         self._left = list(scoring._shares)
         self._values: dict[float, float] = {}
@@ -170,11 +185,11 @@ class _Way:
         Of equals what was begun goes on: its worker has it ready.
         """
         begun = self._last is not None
-        if self._over is None:
+        if self._kept is None:
             return 0.0
-        if not self._over.done():
+        if not self._kept.done():
             return 3.0 if begun else 1.0
-        return (2.0 if _result(self._over) else 0.0) - 0.5 * begun
+        return (2.0 if self._is_over else 0.0) - 0.5 * begun
 
     def _step(self, worker: Worker) -> Failure | None:
         """Share after share until enough is known; one alone while the cost is not known yet."""
@@ -196,7 +211,7 @@ class _Way:
             self._last = answer
             self._values[self._left.pop(0)] = float(answer["value"])
             self._seconds += float(answer["seconds"])
-            if self._over is not None and not self._over.done():
+            if self._kept is not None and not self._kept.done():
                 break
         return None
 
@@ -234,11 +249,19 @@ class _Way:
 
     @property
     def _is_over(self) -> bool:
-        """Whether it is known to be over its budget."""
-        return self._over is not None and self._over.done() and _result(self._over)
+        """Whether it is known to keep no budget."""
+        return self._kept is not None and self._kept.done() and not self._budgets
+
+    @property
+    def _budgets(self) -> Kept:
+        """The budgets that it is known to keep; None as long as that is not known."""
+        kept = self._kept
+        if kept is None or not kept.done():
+            return None
+        return frozenset() if kept.exception() is not None else kept.result() or frozenset()
 
     def _enough(self) -> bool:
-        if self._over is None:
+        if self._kept is None:
             return False
         is_over = self._is_over
         if is_over and not self._learning:
@@ -246,7 +269,8 @@ class _Way:
         if self._last is None:
             return False
         # That it is worse than the unpruned network says nothing against what keeps the budget.
-        reference = self._scoring.reference if is_over else self._scoring.best
+        scoring = self._scoring
+        reference = scoring.reference if is_over else scoring.rival(self._budgets)
         items = self._last["items"]
         if reference is None or items is None or reference.items is None:
             return False
@@ -254,10 +278,6 @@ class _Way:
         if is_over:
             return self._scoring.is_mean and error <= max(KNOWN_TO, abs(mean) / 4)
         return mean + Z * error < 0
-
-
-def _result(over: Future[bool | None]) -> bool:
-    return over.exception() is None and over.result() is not False
 
 
 def paired(items: np.ndarray, reference: Sequence[float] | np.ndarray) -> tuple[float, float]:

@@ -87,7 +87,7 @@ def look_up(deployment: Deployment, given: Given, *, network: bool) -> Supplies:
         _check_fit(task, _module_of(module, onnx), example)
     return Supplies(
         deployment=deployment,
-        boards=tuple(as_asked(deployment.budget, board) for board in named),
+        boards=tuple(as_asked(deployment.limits, board) for board in named),
         task=task,
         example=example,
         module=module,

@@ -35,7 +35,7 @@ def wish_of_model(
         DeploymentError: nothing to feed it with, or two things; no limit, or numbers that are
             none.
     """
-    budget = {quantity: limit for quantity, limit in limits.items() if limit}
+    budget = _budgets({quantity: limit for quantity, limit in limits.items() if limit})
     if not inputs and not data:
         raise DeploymentError(
             "nothing says what the network is fed",
@@ -70,6 +70,30 @@ def wish_of_model(
     if inputs:
         wish["finetune"] = dict(IMITATION)
     return wish | ({"data": {"source": data, **pixels}} if data else {})
+
+
+def _budgets(limits: Mapping[str, str]) -> Any:
+    """One budget, or as many as limits have commas: `70 %,50 %` are two.
+
+    Raises:
+        DeploymentError: quantities that name different numbers of limits.
+    """
+    parts = {quantity: text.split(",") for quantity, text in limits.items()}
+    counts = {len(each) for each in parts.values()} - {1}
+    if len(counts) > 1:
+        raise DeploymentError(
+            "limits with commas name one for each network, so there must be as many of each",
+            given="; ".join(f"{quantity}: {text}" for quantity, text in limits.items()),
+        )
+    count = counts.pop() if counts else 1
+    rows = [
+        {
+            q: (each * count)[n].strip() if len(each) == 1 else each[n].strip()
+            for q, each in parts.items()
+        }
+        for n in range(count)
+    ]
+    return rows[0] if len(rows) == 1 else rows
 
 
 def _sizes(text: str) -> list[int]:

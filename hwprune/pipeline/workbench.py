@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from hwprune.budget import Budget, Footprint
+from hwprune.budget import Budget, Constraint, Footprint
 from hwprune.candidate import Candidate
 from hwprune.errors import BoardError, BudgetError, InputError
 from hwprune.evaluation import Evaluation, failed
@@ -18,7 +19,7 @@ from hwprune.farm.store import ReadingStore
 from hwprune.futures import joined
 from hwprune.pipeline.head import Head, scorer_pool, unscored
 from hwprune.pipeline.prepare import Prepared
-from hwprune.pipeline.scoring import Scoring
+from hwprune.pipeline.scoring import Kept, Scoring
 from hwprune.progress import Progress
 from hwprune.run_book import KnownScore
 from hwprune.run_folder import RunFolder
@@ -37,8 +38,12 @@ class Workbench:
     """
 
     unpruned: Footprint
+    budgets: dict[str, Budget]
+    """By name; absolute, and such as can be met, once the unpruned network was measured."""
+    unmet: dict[str, BudgetError]
+    """By name, budgets that even the smallest network is over."""
     budget: Budget
-    """Absolute, once the unpruned network was measured."""
+    """The one that this bench is for: the first, if it is for all of them."""
 
     def __init__(
         self, prepared: Prepared, folder: RunFolder, *, fleet: Fleet, scoring: Scoring, head: Head
@@ -54,20 +59,22 @@ class Workbench:
 
         Raises:
             BoardError: the unpruned network cannot be measured, or not what the budget limits.
-            BudgetError: even the smallest network is over the budget.
+            BudgetError: even the smallest network is over every budget.
         """
         progress.begin("measure the unpruned and the smallest network", 2)
         space = self.prepared.space
         self.unpruned = self.footprint(space.unpruned, self._unpruned_readings())
-        wish = self.prepared.deployment.budget.for_kinds(self.prepared.kinds)
-        self.budget = wish.resolve(self.unpruned)
-        # A memory or an energy that a board does not tell ends the run here.
-        self.budget.excess(self.unpruned)
+        wishes = self.prepared.deployment.budgets
+        wishes = tuple(wish.for_kinds(self.prepared.kinds) for wish in wishes)
+        self.budgets = {wish.name: wish.resolve(self.unpruned) for wish in wishes}
+        for budget in self.budgets.values():
+            # A memory or an energy that a board does not tell ends the run here.
+            budget.excess(self.unpruned)
         unpruned = _latencies(self.unpruned)
         progress.advance(note=f"unpruned {unpruned}")
         outcomes = self.fleet.measure([space.smallest])[0].result()
         least = self.footprint(space.smallest, _readings(outcomes, "the smallest network"))
-        self._refuse_the_impossible(least)
+        self._set_apart_the_impossible(least)
         progress.advance(note=f"smallest {_latencies(least)}")
         progress.end(f"unpruned {unpruned}, smallest {_latencies(least)}")
 
@@ -81,22 +88,25 @@ class Workbench:
             kept[kind] = Reading.from_json(data)
         return kept
 
-    def _refuse_the_impossible(self, least: Footprint) -> None:
-        over = {label: e for label, e in self.budget.excess(least).items() if e > 0}
-        if not over:
-            return
-        limits = {c.label: c for c in self.budget.constraints}
-        said = "; ".join(
-            f"{label} is {limits[label].bound(least):.4g} at its smallest, the limit is "
-            f"{limits[label].at_most:.4g}"
-            for label in over
-        )
-        raise BudgetError(
-            "the budget cannot be met: even the smallest allowed network is over it",
-            given=said,
-            possible="a higher limit, or a smaller search.min_keep",
-            next_step="relax " + " or ".join(over),
-        )
+    def _set_apart_the_impossible(self, least: Footprint) -> None:
+        found = {name: _unmet(budget, least) for name, budget in self.budgets.items()}
+        self.unmet = {name: error for name, error in found.items() if error is not None}
+        if len(self.unmet) == len(self.budgets):
+            raise next(iter(self.unmet.values()))
+        self.budgets = {n: b for n, b in self.budgets.items() if n not in self.unmet}
+        self.budget = next(iter(self.budgets.values()))
+
+    def under(self, name: str) -> Workbench:
+        """The same bench for one of its budgets, with a folder of its own where there are more."""
+        bench = copy.copy(self)
+        bench.budget, bench.folder = self.budgets[name], self.folder.part(name)
+        return bench
+
+    @property
+    def wish(self) -> Budget:
+        """The budget as it was asked for."""
+        asked = self.prepared.deployment.budgets
+        return next(wish for wish in asked if wish.name == self.budget.name)
 
     def footprint(self, candidate: Candidate, readings: Mapping[str, Reading]) -> Footprint:
         """Readings by kind of board, together with what the structure alone tells."""
@@ -123,15 +133,27 @@ class Workbench:
         self, candidate: Candidate, measured: Future[Outcomes], learning: bool
     ) -> Future[Evaluation]:
         cost = joined([measured], lambda outcomes: self._cost(candidate, outcomes))
-        over = joined([cost], _is_over)
-        score = self.scoring.raced(candidate, over, learning=learning)
-        return joined([score, cost], lambda *found: self._joined(candidate, *found))
+        kept = joined([cost], self._kept)
+        score = self.scoring.raced(candidate, kept, learning=learning)
+        return joined([score, cost, kept], lambda *found: self._joined(candidate, *found))
+
+    def _kept(self, cost: tuple[dict[str, float], dict[str, float]] | Failure) -> Kept:
+        """The budgets that a candidate of this cost keeps."""
+        if isinstance(cost, Failure):
+            return None
+        excess, _ = cost
+        return frozenset(
+            name
+            for name, budget in self.budgets.items()
+            if all(excess[search_label(budget, c)] <= 0 for c in budget.constraints)
+        )
 
     def _joined(
         self,
         candidate: Candidate,
         score: KnownScore | Failure | None,
         cost: tuple[dict[str, float], dict[str, float]] | Failure,
+        kept: Kept,
     ) -> Evaluation:
         if isinstance(cost, Failure):
             return failed(candidate, cost)
@@ -146,8 +168,8 @@ class Workbench:
             costs=costs,
             share=0.0 if score is None else score.share,
         )
-        if score is not None and evaluation.feasible:
-            self.scoring.refer_to(score)
+        if score is not None and kept:
+            self.scoring.refer_to(score, kept)
         return evaluation
 
     def _cost(
@@ -168,8 +190,9 @@ class Workbench:
         readings = {k: o for k, o in outcomes.items() if isinstance(o, Reading)}
         footprint = self.footprint(candidate, readings)
         try:
-            costs = {c.label: c.value(footprint) for c in self.budget.constraints}
-            return self.budget.excess(footprint), costs
+            limits = [(b, c) for b in self.budgets.values() for c in b.constraints]
+            costs = {c.label: c.value(footprint) for _, c in limits}
+            return {search_label(b, c): c.excess(footprint) for b, c in limits}, costs
         except BoardError as error:
             said = f"{error.happened}: {error.given}"
             architecture = footprint.reading.architecture
@@ -274,10 +297,29 @@ def boards_gone(failure: Failure) -> BoardError:
     )
 
 
-def _is_over(cost: tuple[dict[str, float], dict[str, float]] | Failure) -> bool | None:
-    if isinstance(cost, Failure):
+def _unmet(budget: Budget, least: Footprint) -> BudgetError | None:
+    """Why even the smallest network is over a budget; None where it is not."""
+    over = {label: e for label, e in budget.excess(least).items() if e > 0}
+    if not over:
         return None
-    return any(excess > 0 for excess in cost[0].values())
+    limits = {c.label: c for c in budget.constraints}
+    said = "; ".join(
+        f"{label} is {limits[label].bound(least):.4g} at its smallest, the limit is "
+        f"{limits[label].at_most:.4g}"
+        for label in over
+    )
+    which = f"the budget '{budget.name}'" if budget.name else "the budget"
+    return BudgetError(
+        f"{which} cannot be met: even the smallest allowed network is over it",
+        given=said,
+        possible="a higher limit, or a smaller search.min_keep",
+        next_step="relax " + " or ".join(over),
+    )
+
+
+def search_label(budget: Budget, constraint: Constraint) -> str:
+    """A constraint's label in the search, unique over all budgets; see `Evaluation.under`."""
+    return f"{budget.name}: {constraint.label}" if budget.name else constraint.label
 
 
 def _readings(outcomes: Outcomes, what: str) -> dict[str, Reading]:

@@ -22,30 +22,38 @@ SIGNS = {"PASS": "✓", "FAIL": "✗", "NOT SHOWN": "?"}
 
 def render(result: Result) -> str:
     """The report as HTML, well-formed as XML too: no script, nothing loaded from elsewhere."""
-    environment = Environment(
+    return (
+        environment()
+        .get_template("report.html.j2")
+        .render(
+            r=result,
+            f=figures,
+            base=result.row("unpruned"),
+            titles=TITLES,
+            sign=SIGNS[result.certificate.status],
+            headline=headline(result),
+            verdict=verdict(result),
+            tiles=_tiles(result),
+            charts=_charts(result),
+            bullet=_bullet,
+            verdict_of=verdict_of,
+            doubts=tuple(dict.fromkeys((*result.doubts, *result.certificate.doubts))),
+            asked=_asked(result),
+            conditions=_conditions(result),
+            target=_flat(result.certificate.target),
+            commands=tuple(dict.fromkeys((*result.commands, *result.certificate.commands))),
+        )
+    )
+
+
+def environment() -> Environment:
+    """How templates are read: everything is escaped, and a name that is not there is an error."""
+    return Environment(
         loader=PackageLoader("hwprune.report", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-    )
-    return environment.get_template("report.html.j2").render(
-        r=result,
-        f=figures,
-        base=result.row("unpruned"),
-        titles=TITLES,
-        sign=SIGNS[result.certificate.status],
-        headline=headline(result),
-        verdict=verdict(result),
-        tiles=_tiles(result),
-        charts=_charts(result),
-        bullet=_bullet,
-        verdict_of=verdict_of,
-        doubts=tuple(dict.fromkeys((*result.doubts, *result.certificate.doubts))),
-        asked=_asked(result),
-        conditions=_conditions(result),
-        target=_flat(result.certificate.target),
-        commands=tuple(dict.fromkeys((*result.commands, *result.certificate.commands))),
     )
 
 

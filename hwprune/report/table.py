@@ -12,6 +12,7 @@ from rich.text import Text
 
 from hwprune.report import figures
 from hwprune.report.certificate import Certificate
+from hwprune.report.front import Front
 from hwprune.report.result import Result
 from hwprune.report.rows import NetworkRow
 
@@ -75,6 +76,59 @@ def closing_table(result: Result) -> Table:
         cells[-1].stylize(STYLES.get(cells[-1].plain, ""))
         table.add_row(*cells, style="bold" if row.name == "hwprune" else "")
     return table
+
+
+def front_table(front: Front) -> Table:
+    """The networks of several budgets for a terminal; it fits 80 columns."""
+    first = front.first
+    table = Table(
+        title=f"{front.name} on {first.deployment.board}",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 0),
+        pad_edge=False,
+    )
+    names = ("budget", f"{first.metric.name}\ntest", "uniform\ntest", "latency\nms", "faster")
+    for column in (*names, "params", "MACs", "verdict"):
+        side: JustifyMethod = "left" if column in ("budget", "verdict") else "right"
+        table.add_column(column, justify=side, no_wrap=column != "verdict")
+    unpruned = first.row("unpruned")
+    if unpruned is not None:
+        table.add_row("unpruned", *_front_cells(unpruned, None, first), "")
+    for entry in front.entries:
+        row = entry.result.row("hwprune") if entry.result is not None else None
+        if entry.result is None or row is None:
+            none = [figures.ABSENT] * (len(table.columns) - 2)
+            table.add_row(entry.budget, *none, Text("NONE", STYLES["FAIL"]))
+            continue
+        status = entry.result.certificate.status
+        cells = _front_cells(row, entry.result.row("uniform"), entry.result)
+        table.add_row(entry.budget, *cells, Text(status, STYLES[status]), style="bold")
+    return table
+
+
+def _front_cells(row: NetworkRow, uniform: NetworkRow | None, result: Result) -> list[str]:
+    _, score, latency, _, faster, _, params, macs, _ = cells_of(row, result)
+    beside = figures.ABSENT if uniform is None else result.metric.text(uniform.score_test)
+    return [score, beside, latency, faster, params, macs]
+
+
+def front_json(front: Front) -> dict[str, Any]:
+    """All budgets as plain data, for --json."""
+    return {
+        "name": front.name,
+        "passed": front.passed,
+        "budgets": [
+            {
+                "budget": entry.budget,
+                "folder": entry.folder,
+                "failed": entry.failed,
+                "exit_code": entry.exit_code,
+                **(table_json(entry.result) if entry.result is not None else {}),
+            }
+            for entry in front.entries
+        ],
+    }
 
 
 def findings_text(certificate: Certificate) -> Text:

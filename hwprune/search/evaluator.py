@@ -63,18 +63,27 @@ class Evaluator:
 
         As long as nothing keeps the budget, more of them pay.
         """
-        patience = self.problem.at_once(PATIENCE)
-        best = self.best
-        if self.problem.patient or best is None:
+        budgets = self.problem.budgets
+        patience = self.problem.at_once(PATIENCE) * len(budgets)
+        bests = [best.number for b in budgets if (best := self.best_under(b)) is not None]
+        if self.problem.patient or len(bests) < len(budgets):
             return
-        idle = len(self.evaluations) - best.number
+        idle = len(self.evaluations) - max(bests)
         if idle >= patience:
             self.ended = f"{idle} evaluations in a row found nothing better"
 
     @property
     def best(self) -> Evaluation | None:
-        """The best feasible evaluation so far."""
-        return best_of(self.evaluations)
+        """The best feasible evaluation so far; of several budgets, that of the first."""
+        return self.best_under(self.problem.budgets[0])
+
+    def best_under(self, budget: str) -> Evaluation | None:
+        """The best evaluation so far that keeps a budget."""
+        return best_of(self.under(budget))
+
+    def under(self, budget: str) -> list[Evaluation]:
+        """The evaluations so far, as one of several budgets sees them."""
+        return [evaluation.under(budget) for evaluation in self.evaluations]
 
     @property
     def asked_widths(self) -> list[tuple[int, ...]]:
@@ -126,7 +135,7 @@ class Evaluator:
                 self._resolved.add(evaluation.number)
                 insort(self.evaluations, evaluation, key=lambda e: e.number)
                 known = evaluation.number in self._known
-                (self._progress.skip if known else self._progress.advance)(1, self._note())
+                (self._progress.skip if known else self._progress.advance)(1, self.note)
         return results
 
     def ask(
@@ -172,10 +181,12 @@ class Evaluator:
             if future.done() and not future.exception():
                 self._known.add(number)
 
-    def _note(self) -> str:
-        best = self.best
-        return (
-            "nothing feasible yet"
-            if best is None
-            else f"best {self.problem.metric.text(best.score)}"
-        )
+    @property
+    def note(self) -> str:
+        """What is worth seeing now, in words."""
+        text, said = self.problem.metric.text, []
+        for budget in self.problem.budgets:
+            best = self.best_under(budget)
+            found = "nothing feasible yet" if best is None else f"best {text(best.score)}"
+            said.append(f"{budget}: {found}" if budget else found)
+        return ", ".join(said)

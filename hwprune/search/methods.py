@@ -21,6 +21,8 @@ def _policy(evaluator: Evaluator) -> None:
     search(evaluator)
 
 
+JOINT = frozenset({"model", "policy", "policy+model"})
+"""Methods that look for several budgets in one search; others search for each by itself."""
 METHODS: dict[str, Method] = {
     "model": model_search.search,
     "policy": _policy,

@@ -7,11 +7,13 @@
 
 What the table cannot express it is wrong about however often it plans: the random ones find the
 way there, and the next fit starts from them. As long as nothing but the smallest network keeps the
-budget, candidates between it and the plan are tried.
+budget, candidates between it and the plan are tried. Several budgets have their batches by turns;
+each learns from all that was evaluated.
 """
 
 from __future__ import annotations
 
+import itertools
 from concurrent.futures import Future
 
 from hwprune.candidate import Candidate
@@ -30,12 +32,15 @@ STALE = 6
 
 def search(evaluator: Evaluator) -> None:
     """Search until the allowance or the space is exhausted."""
-    evaluator.ask(first_candidates(evaluator.problem), by="start")
-    proposer = Proposer(evaluator.problem)
+    problem = evaluator.problem
+    evaluator.ask(first_candidates(problem), by="start")
+    proposers = {budget: Proposer(problem.under(budget)) for budget in problem.budgets}
     stale = 0
-    while evaluator.left > 0 and stale < STALE:
-        proposer.learn(evaluator.evaluations)
-        batch = start_batch(evaluator, proposer)
+    for budget in itertools.cycle(problem.budgets):
+        if evaluator.left == 0 or stale == STALE * len(proposers):
+            break
+        proposers[budget].learn(evaluator.under(budget))
+        batch = start_batch(evaluator, proposers[budget])
         stale = 0 if batch else stale + 1
         evaluator.hand_in(batch)
         evaluator.end_if_idle()

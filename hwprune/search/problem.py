@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy as np
 from hwprune.candidate import Candidate, SearchSpace
 from hwprune.evaluation import Evaluation
 from hwprune.form import Form
+from hwprune.futures import joined
 from hwprune.layer import Layer
 from hwprune.metric import Metric
 
@@ -59,6 +60,9 @@ class SearchProblem:
     """[groups, features], each within about [-1, 1]: what a policy sees of a group."""
     constraints: tuple[str, ...]
     """Labels, as in `Evaluation.excess`."""
+    budgets: tuple[str, ...] = ("",)
+    """Names; for each the best candidate is looked for. Constraints carry them, see
+    `Evaluation.under`."""
     evaluate: Evaluate
     layers: tuple[Layer, ...]
     """What of the structure a board's time hangs on."""
@@ -82,6 +86,31 @@ class SearchProblem:
     """Whether all evaluations are used; if not, a method that learns ends when more do not pay."""
     until_s: float = math.inf
     """On `time.monotonic`, when no further candidate is asked for."""
+
+    def under(self, budget: str) -> SearchProblem:
+        """The same problem for one of its budgets alone."""
+        if not budget:
+            return self
+
+        def evaluate(
+            candidates: Sequence[Candidate], *, learning: bool = True
+        ) -> list[Future[Evaluation]]:
+            found = self.evaluate(candidates, learning=learning)
+            return [joined([future], lambda e: e.under(budget)) for future in found]
+
+        front = f"{budget}: "
+        mine = [label for label in self.constraints if label.startswith(front)]
+        return replace(
+            self,
+            budgets=("",),
+            constraints=tuple(label.removeprefix(front) for label in mine),
+            forms={
+                label.removeprefix(front): self.forms[label]
+                for label in mine
+                if label in self.forms
+            },
+            evaluate=evaluate,
+        )
 
     def at_once(self, one_board: int, *, rounds: int = ROUNDS) -> int:
         """How many candidates to ask for together, where one board alone is asked for `one_board`.

@@ -30,7 +30,8 @@ from hwprune.farm.fleet import Fleet
 from hwprune.pipeline.contest import hold
 from hwprune.pipeline.head import Head, scorer_pool
 from hwprune.pipeline.prepare import Prepared, prepare
-from hwprune.pipeline.scoring import Scoring
+from hwprune.pipeline.scoring import Kept, Scoring
+from hwprune.pipeline.searched import search as find
 from hwprune.pipeline.supplies import Given, look_up
 from hwprune.pipeline.workbench import Workbench
 from hwprune.progress import Silent
@@ -55,7 +56,7 @@ class Whole(Scoring):
     """Every candidate is scored to the end."""
 
     def raced(
-        self, candidate: Candidate, over: Future[bool | None], *, learning: bool = True
+        self, candidate: Candidate, kept: Future[Kept], *, learning: bool = True
     ) -> Future[KnownScore | Failure | None]:
         """The score on all held-out items."""
         return cast("Future[KnownScore | Failure | None]", self.whole(candidate, "heldout"))
@@ -83,7 +84,7 @@ def search(prepared: Prepared, deployment: Deployment, folder: Path, *, shares: 
     (board_kind,) = here.kinds
     bench = Workbench(here, run, fleet=Fleet({board_kind: boards}), scoring=scoring, head=head)  # type: ignore[dict-item]
     bench.bound(Silent())
-    contest = hold(bench, Silent())
+    contest = hold(bench, find(bench, Silent()), Silent())
     pool.close()
     run.close()
     counts = Counter(e.share for e in contest.evaluations if e.failure is None)

@@ -14,7 +14,7 @@ from torch import nn
 
 from hwprune.board import Board, this_machine
 from hwprune.channels.base import BaseNetwork, make_base
-from hwprune.deployment import Deployment, NetworkWish, SearchWish, parse_budget
+from hwprune.deployment import Deployment, NetworkWish, SearchWish, parse_budgets
 from hwprune.farm.fleet import Fleet
 from hwprune.metric import Metric
 from hwprune.network.trace import trace
@@ -24,6 +24,7 @@ from hwprune.pipeline.evidence import gather, result_of
 from hwprune.pipeline.head import Head, scorer_pool
 from hwprune.pipeline.prepare import Prepared, prepare, search_space
 from hwprune.pipeline.scoring import Scoring
+from hwprune.pipeline.searched import search
 from hwprune.pipeline.supplies import Given, look_up
 from hwprune.pipeline.workbench import Workbench, scoring_of
 from hwprune.progress import Silent
@@ -81,7 +82,7 @@ def make_bench(
     *,
     farms: Mapping[str, SimulatedFarm] | None = None,
     scores: Scores | None = None,
-    budget: Mapping[str, Any] | None = None,
+    budget: Any = None,
     shares: bool = True,
     **search: Any,
 ) -> Workbench:
@@ -92,7 +93,7 @@ def make_bench(
         name="simulated",
         network=NetworkWish(source="simulated", trained=True),
         boards=(),
-        budget=parse_budget(budget or {"latency_ms": "50 %"}),
+        budgets=parse_budgets(budget or {"latency_ms": "50 %"}),
         search=SearchWish(
             **{"evaluations": 12, "methods": ("random", "uniform"), "finalists": 2, **search}
         ),
@@ -149,7 +150,7 @@ def simulated_run(deployment: Deployment, folder: Path, given: Given | None = No
         head=head,
     )
     bench.bound(Silent())
-    contest = hold(bench, Silent())
+    contest = hold(bench, search(bench, Silent()), Silent())
     delivered = deliver(bench, contest, Silent())
     evidence = gather(bench, contest, delivered, Silent())
     opened.close()

@@ -16,12 +16,17 @@ SMALL = (
 """Overrides that make the quickstart a matter of a minute; every step is still a real one."""
 
 
-def command(out: Path, *more: str, overrides: tuple[str, ...] = SMALL) -> list[str]:
+def command(
+    out: Path,
+    *more: str,
+    overrides: tuple[str, ...] = SMALL,
+    deployment: Path = QUICKSTART,
+) -> list[str]:
     """`python -m hwprune prune` on the small quickstart, into the folder `out`."""
     import sys
 
     sets = [part for override in overrides for part in ("--set", override)]
     return [
-        *(sys.executable, "-m", "hwprune", "prune", str(QUICKSTART)),
+        *(sys.executable, "-m", "hwprune", "prune", str(deployment)),
         *("--out", str(out), "--json", *sets, *more),
     ]

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from hwprune.data_wish import DataWish
-from hwprune.deployment import Deployment, NetworkWish, SearchWish, parse_budget
+from hwprune.deployment import Deployment, NetworkWish, SearchWish, parse_budgets
 from hwprune.errors import DeploymentError, NetworkError
 from hwprune.recipe import Recipe
 from hwprune.task_wish import TaskWish
@@ -27,7 +27,7 @@ def wish(network: str, data: str = "", **task: Any) -> Deployment:
         task=TaskWish(**task),
         data=DataWish(source=f"{HERE}:{data}", heldout=30, calibration=20) if data else None,
         boards=(),
-        budget=parse_budget({"latency_ms": "75 %"}),
+        budgets=parse_budgets({"latency_ms": "75 %"}),
         search=SearchWish(evaluations=4, methods=("random",), finalists=1),
         training=recipe,
         finetune=recipe,

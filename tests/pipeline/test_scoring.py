@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hwprune.candidate import Candidate
 from hwprune.futures import done
 from hwprune.metric import Metric
-from hwprune.pipeline.scoring import RISK, SHARES, Scoring, Z, paired
+from hwprune.pipeline.scoring import RISK, SHARES, Kept, Scoring, Z, paired
 from hwprune.run_book import KnownScore, RunBook
 from hwprune.workers.pool import WorkerPool
 from hwprune.workers.worker import LocalWorker
@@ -37,32 +37,36 @@ def scoring_of(scores, folder, **keys) -> Scoring:
     return scoring
 
 
-def raced(scoring, candidate, over):
-    return scoring.raced(candidate, done(over)).result(10)
+KEPT, OVER = frozenset({""}), frozenset()
+"""Of the only budget."""
+
+
+def raced(scoring, candidate, kept):
+    return scoring.raced(candidate, done(kept)).result(10)
 
 
 def test_what_is_clearly_worse_than_the_best_is_given_up_early(scores, tmp_path):
     scoring = scoring_of(scores, tmp_path)
-    best = raced(scoring, GOOD, False)
-    scoring.refer_to(best)
-    poor = raced(scoring, POOR, False)
+    best = raced(scoring, GOOD, KEPT)
+    scoring.refer_to(best, KEPT)
+    poor = raced(scoring, POOR, KEPT)
     assert best.share == 1.0 and poor.share == SHARES[0]
     assert poor.value == pytest.approx(SCORE[POOR.widths], abs=0.1)
 
 
 def test_what_is_as_good_as_the_best_is_scored_to_the_end(scores, tmp_path):
     scoring = scoring_of(scores, tmp_path)
-    scoring.refer_to(raced(scoring, GOOD, False))
-    assert raced(scoring, LIKE, False).share == 1.0
+    scoring.refer_to(raced(scoring, GOOD, KEPT), KEPT)
+    assert raced(scoring, LIKE, KEPT).share == 1.0
 
 
 def test_before_anything_keeps_the_budget_nothing_is_given_up_for_being_worse(scores, tmp_path):
-    assert raced(scoring_of(scores, tmp_path), POOR, False).share == 1.0
+    assert raced(scoring_of(scores, tmp_path), POOR, KEPT).share == 1.0
 
 
 def test_what_is_over_its_budget_is_scored_as_far_as_methods_need(scores, tmp_path):
     scoring = scoring_of(scores, tmp_path)
-    far, near = raced(scoring, POOR, True), raced(scoring, LIKE, True)
+    far, near = raced(scoring, POOR, OVER), raced(scoring, LIKE, OVER)
     assert far.share == SHARES[0] < near.share <= 0.5
 
 
@@ -73,10 +77,10 @@ def test_what_could_not_be_measured_is_not_scored_to_the_end(scores, tmp_path):
 def test_what_is_over_its_budget_is_not_scored_where_nobody_learns_from_it(scores, tmp_path):
     scoring = scoring_of(scores, tmp_path)
     before = len(scores.asked)
-    assert scoring.raced(POOR, done(True), learning=False).result(10) is None
+    assert scoring.raced(POOR, done(OVER), learning=False).result(10) is None
     assert scoring.raced(LIKE, done(None), learning=False).result(10) is None
     assert len(scores.asked) == before
-    kept = scoring.raced(GOOD, done(False), learning=False).result(10)
+    kept = scoring.raced(GOOD, done(KEPT), learning=False).result(10)
     assert isinstance(kept, KnownScore) and kept.share == 1.0
 
 
@@ -88,16 +92,16 @@ def test_while_the_cost_is_not_known_others_come_first(tmp_path):
             gate.wait(10)
             asked.append((wish["widths"][0], wish["share"]))
             if asked[-1] == (30, 1.0):
-                unknown.set_result(True)
+                unknown.set_result(OVER)
             return super().__call__(wish, progress)
 
-    unknown: Future[bool] = Future()
+    unknown: Future[Kept] = Future()
     gate.set()
     scoring = scoring_of(Held(lambda widths: SCORE[widths]), tmp_path)
     gate.clear()
     asked.clear()
     first = scoring.raced(LIKE, unknown)
-    second = scoring.raced(GOOD, done(False))
+    second = scoring.raced(GOOD, done(KEPT))
     gate.set()
     assert second.result(10).share == 1.0
     assert first.result(10).share < 1.0
@@ -119,10 +123,10 @@ def test_what_was_begun_goes_on_before_another_is_begun(tmp_path):
     scoring = scoring_of(scores, tmp_path)
     gate.clear()
     scores.asked.clear()
-    costs: list[Future[bool | None]] = [Future() for _ in range(8)]
+    costs: list[Future[Kept]] = [Future() for _ in range(8)]
     begun = [scoring.raced(Candidate(widths=(at,)), cost) for at, cost in enumerate(costs)]
     for cost in costs:
-        cost.set_result(True)
+        cost.set_result(OVER)
     gate.set()
     assert all(one.result(10).share > SHARES[0] for one in begun)
     assert len([*groupby(widths for widths, _ in scores.asked)]) == 8
@@ -130,25 +134,25 @@ def test_what_was_begun_goes_on_before_another_is_begun(tmp_path):
 
 def test_a_method_that_finds_nothing_better_gets_the_rest_of_a_score(scores, tmp_path):
     scoring = scoring_of(scores, tmp_path)
-    scoring.refer_to(raced(scoring, GOOD, False))
-    assert raced(scoring, POOR, False).share < 1.0
+    scoring.refer_to(raced(scoring, GOOD, KEPT), KEPT)
+    assert raced(scoring, POOR, KEPT).share < 1.0
     scoring.start_race()
     scores.asked.clear()
-    assert raced(scoring, POOR, False).share == 1.0
+    assert raced(scoring, POOR, KEPT).share == 1.0
     assert [share for _, share in scores.asked] == list(SHARES[1:])
 
 
 def test_what_was_scored_to_the_end_is_never_scored_again(scores, tmp_path):
     scoring = scoring_of(scores, tmp_path)
-    raced(scoring, GOOD, False)
+    raced(scoring, GOOD, KEPT)
     scores.asked.clear()
     again = scoring_of(scores, tmp_path)
-    assert raced(again, GOOD, True).share == 1.0 and not scores.asked
+    assert raced(again, GOOD, OVER).share == 1.0 and not scores.asked
 
 
 def test_a_task_that_scores_all_or_nothing_is_asked_once(scores, tmp_path):
     scoring = scoring_of(scores, tmp_path, shares=False)
-    assert raced(scoring, POOR, True).share == 1.0
+    assert raced(scoring, POOR, OVER).share == 1.0
     assert [share for _, share in scores.asked] == [1.0, 1.0]
 
 
@@ -162,9 +166,9 @@ def test_what_methods_learn_from_is_whole_where_a_score_is_no_mean_of_items(item
             return answer | {"items": None if items is None else 0.9 * answer["items"]}
 
     scoring = scoring_of(Detector(lambda widths: SCORE[widths]), tmp_path)
-    scoring.refer_to(raced(scoring, GOOD, False))
-    assert raced(scoring, LIKE, False).share == 1.0
-    assert raced(scoring, POOR, True).share == 1.0
+    scoring.refer_to(raced(scoring, GOOD, KEPT), KEPT)
+    assert raced(scoring, LIKE, KEPT).share == 1.0
+    assert raced(scoring, POOR, OVER).share == 1.0
 
 
 def test_an_easy_share_is_taken_for_what_it_is(tmp_path):
@@ -176,8 +180,8 @@ def test_an_easy_share_is_taken_for_what_it_is(tmp_path):
             return answer | {"value": answer["value"] + 0.05 * (1 - wish["share"])}
 
     scoring = scoring_of(Easy(lambda widths: SCORE[widths], items=80_000), tmp_path)
-    scoring.refer_to(raced(scoring, GOOD, False))
-    poor = raced(scoring, POOR, False)
+    scoring.refer_to(raced(scoring, GOOD, KEPT), KEPT)
+    poor = raced(scoring, POOR, KEPT)
     assert poor.share < 1.0 and poor.value == pytest.approx(SCORE[POOR.widths], abs=0.01)
 
 
@@ -221,3 +225,15 @@ def test_what_is_as_good_is_given_up_no_more_often_than_stated(kind):
 def test_a_paired_difference_never_claims_to_be_certain(items):
     mean, error = paired(items, np.zeros(100))
     assert mean == pytest.approx(np.mean(items), abs=1e-9) and error > 0
+
+
+def test_of_several_budgets_a_candidate_has_to_beat_the_best_of_the_hardest_it_keeps(tmp_path):
+    scoring = scoring_of(Scores(lambda widths: SCORE[widths]), tmp_path)
+    scoring.start_race(("loose", "tight"))
+    both, loose = frozenset({"loose", "tight"}), frozenset({"loose"})
+    good = raced(scoring, GOOD, loose)
+    scoring.refer_to(good, loose)
+    # Nothing keeps the tight budget yet, so what does is scored whole however poor it is.
+    assert raced(scoring, POOR, both).share == 1.0
+    scoring.refer_to(raced(scoring, POOR, both), both)
+    assert scoring.rival(both).value < scoring.rival(loose).value == good.value

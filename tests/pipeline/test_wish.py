@@ -30,7 +30,7 @@ def test_a_network_and_inputs_are_a_whole_deployment(tmp_path):
     found = parsed(of_model(), tmp_path)
     assert found.network.source == str(tmp_path / "net.onnx") and found.network.trained
     assert found.task.inputs == str(tmp_path / "frames" / "*.png") and found.data is None
-    assert found.limits == ("latency_ms ≤ 50 % of the unpruned network's",)
+    assert found.budgets[0].words == ("latency_ms ≤ 50 % of the unpruned network's",)
     assert found.finetune.epochs == IMITATION["epochs"] and found.finetune.lr == IMITATION["lr"]
 
 
@@ -126,3 +126,12 @@ def test_a_mistake_in_the_task_is_named(tmp_path, change, said):
     with pytest.raises(DeploymentError) as raised:
         read(GOOD.replace(*change), tmp_path)
     assert said in str(raised.value)
+
+
+def test_limits_with_commas_are_a_budget_each(tmp_path):
+    limits = {"latency_ms": "70 %, 50 %,30 %", "memory_mb": "200 MB"}
+    found = parsed(of_model(limits=limits), tmp_path).budgets
+    assert [b.name for b in found] == ["70 %, 200 MB", "50 %, 200 MB", "30 %, 200 MB"]
+    assert [b.constraints[0].at_most for b in found] == [0.7, 0.5, 0.3]
+    with pytest.raises(DeploymentError, match="as many of each"):
+        of_model(limits={"latency_ms": "70 %,50 %", "memory_mb": "1 MB,2 MB,3 MB"})

@@ -8,8 +8,10 @@ import pytest
 
 from hwprune.candidate import Candidate
 from hwprune.errors import BoardError, BudgetError, InputError
-from hwprune.pipeline import workbench
-from hwprune.pipeline.contest import hold
+from hwprune.pipeline import contest, workbench
+from hwprune.pipeline.contest import Contest
+from hwprune.pipeline.searched import search
+from hwprune.pipeline.workbench import Workbench
 from hwprune.progress import Silent
 from hwprune.testing.simulated_farm import SimulatedFarm, Staircase
 from hwprune_device.reading import Failure
@@ -23,6 +25,11 @@ def bounded(tmp_path, **keys):
     bench = make_bench(tmp_path, **keys)
     bench.bound(Silent())
     return bench
+
+
+def hold(bench: Workbench, progress: Silent) -> Contest:
+    """Search, then choose for the only budget."""
+    return contest.hold(bench, search(bench, progress), progress)
 
 
 def test_a_budget_below_the_smallest_network_ends_the_run_with_the_reading(tmp_path):
@@ -83,12 +90,12 @@ def test_every_kind_of_board_has_the_budget_to_keep(tmp_path):
 
 
 def test_the_winner_is_the_best_whose_fresh_readings_keep_the_budget(tmp_path):
-    contest = hold(bounded(tmp_path), Silent())
-    able = [f for f in contest.finalists if f.passed]
-    assert contest.winner.final == max(f.final for f in able)
-    assert contest.uniform is not None and contest.uniform.passed
-    feasible = [e for e in contest.evaluations if e.method == "uniform" and e.feasible]
-    assert sum(contest.uniform.candidate.widths) == max(sum(e.candidate.widths) for e in feasible)
+    found = hold(bounded(tmp_path), Silent())
+    able = [f for f in found.finalists if f.passed]
+    assert found.winner.final == max(f.final for f in able)
+    assert found.uniform is not None and found.uniform.passed
+    feasible = [e for e in found.evaluations if e.method == "uniform" and e.feasible]
+    assert sum(found.uniform.candidate.widths) == max(sum(e.candidate.widths) for e in feasible)
 
 
 def test_a_method_s_list_is_gone_down_until_enough_keep_the_budget(tmp_path):
@@ -106,10 +113,10 @@ def test_a_method_s_list_is_gone_down_until_enough_keep_the_budget(tmp_path):
         return honest(candidate, batches)
 
     boards.remeasure = unlucky
-    contest = hold(bench, Silent())
-    assert len(contest.finalists) == 3
-    assert [f.passed for f in contest.finalists].count(True) == 2
-    assert contest.winner.candidate != seen[0]
+    found = hold(bench, Silent())
+    assert len(found.finalists) == 3
+    assert [f.passed for f in found.finalists].count(True) == 2
+    assert found.winner.candidate != seen[0]
 
 
 def test_a_search_in_which_nothing_keeps_the_budget_says_how_near_it_came(tmp_path):

@@ -11,7 +11,7 @@ from hwprune.report.certificate import Finding
 from hwprune.report.charts.legend import colour_of, legend, order_of, shape_of
 from hwprune.report.charts.plane import Plane, outline, span
 from hwprune.report.result import Result
-from hwprune.report.rows import UNIFORM
+from hwprune.report.rows import UNIFORM, NetworkRow
 
 
 def deciding(result: Result) -> Finding | None:
@@ -148,15 +148,20 @@ def _networks(result: Result, finding: Finding) -> list[tuple[float, float, str,
     names = {"uniform": "uniform cut", "hwprune": "delivered"}
     found = []
     for row in result.rows:
-        cost = {
-            "latency_ms": row.latency_ms, "memory_mb": row.memory_mb,
-            "params": row.params, "macs": row.macs,
-        }.get(finding.constraint.quantity)  # fmt: skip
+        cost = cost_of(row, finding.constraint.quantity)
         score = row.score_heldout_before_finetune
         if cost is not None and score is not None:
             shape, cls = looks.get(row.name, ("square", "special"))
             found.append((cost, score, names.get(row.name, row.name), shape, cls))
     return found
+
+
+def cost_of(row: NetworkRow, quantity: str) -> float | None:
+    """What a network of the closing table takes of a quantity."""
+    return {
+        "latency_ms": row.latency_ms, "memory_mb": row.memory_mb,
+        "params": row.params, "macs": row.macs,
+    }.get(quantity)  # fmt: skip
 
 
 def _best_line(

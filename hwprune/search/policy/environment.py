@@ -21,6 +21,8 @@ from hwprune.search.policy.view import Costs, View
 NAME = "hwprune-pruning"
 COSTS = "costs"
 """Key of the last step's info: excess over the limits, scaled like the reward, [constraints]."""
+BUDGET = "budget"
+"""Key of the last step's info: name of the budget that the candidate is for."""
 REACH = 2.5
 """Actions go from -REACH to REACH, so that a policy that starts with a standard deviation of 1, as
 RLlib's do, starts with 0.4 of the way from the usual cut to the widest or the least."""
@@ -70,8 +72,9 @@ class PruningEnvironment(gymnasium.Env[np.ndarray, np.ndarray]):
             self.ask_ahead(action)
             outcome: Outcome | None = ray.get(self._coming)
             self._take(action)
-            told = (0.0, {}) if outcome is None else (outcome.reward, {COSTS: outcome.costs})
-            return self._observe(), told[0], True, False, told[1]
+            if outcome is None:
+                return self._observe(), 0.0, True, False, {}
+            return self._observe(), outcome.reward, True, False, info_of(outcome)
         self._take(action)
         return self._observe(), 0.0, False, False, {}
 
@@ -142,6 +145,11 @@ def played(environment: PruningEnvironment, widths: Sequence[int]) -> Any:
         environment._take(actions[-1])
         observations.append(environment._observe())
     return np.stack(observations), np.stack(actions)
+
+
+def info_of(outcome: Outcome) -> dict[str, Any]:
+    """What the last step tells besides the reward."""
+    return {COSTS: outcome.costs, BUDGET: outcome.budget}
 
 
 def make(config: Mapping[str, Any]) -> gymnasium.Env[Any, Any] | gymnasium.vector.VectorEnv:

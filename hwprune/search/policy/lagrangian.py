@@ -7,6 +7,7 @@ advantages after the mixing matters, as normalising each on its own undoes the p
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ import ray
 from ray.rllib.connectors.connector_v2 import ConnectorV2
 from ray.rllib.env.single_agent_episode import SingleAgentEpisode
 
-from hwprune.search.policy.environment import COSTS
+from hwprune.search.policy.environment import BUDGET, COSTS
 from hwprune.search.policy.service import find_service
 
 
@@ -40,13 +41,14 @@ class Lagrangian(ConnectorV2):
         return batch
 
 
-def charge(episode: SingleAgentEpisode, prices: np.ndarray) -> None:
+def charge(episode: SingleAgentEpisode, prices: Mapping[str, np.ndarray]) -> None:
     """Take the priced costs from the reward of the step that told them.
 
     RLlib may have appended a step that repeats the last info: the first that tells costs counts.
     """
     for step, info in enumerate(episode.get_infos()):
         if info and COSTS in info:
-            charged = episode.get_rewards(step - 1) - float(prices @ info[COSTS])
+            cost = float(prices[info[BUDGET]] @ info[COSTS]) if info[BUDGET] in prices else 0.0
+            charged = episode.get_rewards(step - 1) - cost
             episode.set_rewards(new_data=charged, at_indices=step - 1)
             return

@@ -19,10 +19,11 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from hwprune.candidate import Candidate
 from hwprune.evaluation import Evaluation
+from hwprune.form import Form
 from hwprune.search.evaluator import Evaluator
 from hwprune.search.model import Model
 from hwprune.search.policy.algorithms import configured, is_off_policy
-from hwprune.search.policy.environment import COSTS, PruningEnvironment, played, register
+from hwprune.search.policy.environment import PruningEnvironment, info_of, played, register
 from hwprune.search.policy.service import NAMESPACE, EvaluationService, Outcome
 from hwprune.search.policy.view import Costs, View
 
@@ -37,7 +38,10 @@ class Policy:
     def __init__(self, evaluator: Evaluator, episodes: int) -> None:
         """`episodes`: candidates of a batch."""
         self._evaluator = evaluator
-        problem = evaluator.problem
+        self.budget = evaluator.problem.budgets[0]
+        """That candidates are played for now."""
+        # Budgets of one policy have the same constraints, so any tells how many there are.
+        problem = evaluator.problem.under(self.budget)
         self._name = f"evaluation-{uuid.uuid4().hex[:12]}"
         config = configured(
             problem.policy.algorithm,
@@ -49,6 +53,7 @@ class Policy:
             seed=problem.seed,
         )
         self._replays = is_off_policy(config)
+        self._constraints = len(problem.constraints)
         _start_ray()
         register()
         random.seed(problem.seed)
@@ -68,7 +73,7 @@ class Policy:
         ray.kill(self._service)
 
     def play(self) -> list[Evaluation]:
-        """One batch of candidates: chosen, evaluated, learned from.
+        """One batch of candidates for the budget at hand: chosen, evaluated, learned from.
 
         RLlib samples and learns in a thread of its own; this one has evaluated what is asked for.
         """
@@ -85,6 +90,7 @@ class Policy:
             answers: dict[int, Outcome | None] = {t: None for t, _ in asked[len(futures) :]}
             for ticket in [t for t, future in pending.items() if future.done()]:
                 (evaluation,) = self._evaluator.resolve([pending.pop(ticket)])
+                evaluation = evaluation.under(self.budget)
                 found.append(evaluation)
                 answers[ticket] = self._outcome(evaluation)
             if answers:
@@ -92,9 +98,10 @@ class Policy:
         training.result()
         return found
 
-    def believe(self, model: Model) -> None:
-        """Let observations tell what is known of costs by now."""
-        problem, table = self._evaluator.problem, model.table
+    def believe(self, budget: str, model: Model) -> None:
+        """Play for a budget from now on; observations tell what is known of its costs."""
+        self.budget = budget
+        problem, table = model.table.problem, model.table
         if not table.known:
             return
         _, believed = table.around(model.plan)
@@ -102,9 +109,10 @@ class Policy:
         forms: list[Any] = []
         for label in problem.constraints:
             form = problem.forms.get(label)
-            counted = self._limit(label) if form is not None and form.exact else None
-            forms.append(None if counted is None else (form, counted))
+            exact = form if form is not None and form.exact else None
+            forms.append(None if exact is None else (exact, self._limit(exact, label)))
         costs = Costs(
+            budget=budget,
             budgets=1.0 / np.maximum(unpruned, 1e-6),
             believed=tuple(tuple(row) for row in believed),
             forms=tuple(forms),
@@ -118,7 +126,7 @@ class Policy:
         environment = PruningEnvironment({"service": self._name})
         episodes = []
         for evaluation in evaluations:
-            outcome = self._outcome(evaluation)
+            outcome = self._outcome(evaluation.under(self.budget))
             observations, actions = played(environment, evaluation.candidate.widths)
             steps = len(actions)
             episodes.append(
@@ -128,7 +136,7 @@ class Policy:
                     observations=list(observations),
                     actions=list(actions),
                     rewards=[0.0] * (steps - 1) + [outcome.reward],
-                    infos=[{} for _ in range(steps)] + [{COSTS: outcome.costs}],
+                    infos=[{} for _ in range(steps)] + [info_of(outcome)],
                     terminated=True,
                     len_lookback_buffer=0,
                 ).to_numpy()
@@ -137,15 +145,16 @@ class Policy:
 
     @property
     def multipliers(self) -> np.ndarray:
-        """The prices of the constraints, [constraints]."""
-        return np.asarray(ray.get(self._service.prices.remote()))
+        """The prices of the constraints of the budget at hand, [constraints]."""
+        prices: dict[str, np.ndarray] = ray.get(self._service.prices.remote())
+        return prices.get(self.budget, np.zeros(self._constraints))
 
     def state(self) -> dict[str, Any]:
         """The networks' weights and the multipliers."""
         learned = self._algorithm.learner_group.get_state(components="learner")["learner"]
         return {
             "weights": learned["rl_module"],
-            "multiplier": ray.get(self._service.multiplier_state.remote()),
+            "multipliers": ray.get(self._service.multiplier_states.remote()),
         }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
@@ -154,31 +163,26 @@ class Policy:
         self._algorithm.env_runner_group.sync_weights(
             from_worker_or_learner_group=self._algorithm.learner_group, inference_only=True
         )
-        ray.get(self._service.load_multiplier.remote(state["multiplier"]))
+        ray.get(self._service.load_multipliers.remote(state["multipliers"]))
 
-    def _limit(self, label: str) -> float | None:
+    def _limit(self, form: Form, label: str) -> float:
         """A limit in the unit of its form, as any good evaluation tells it."""
-        form = self._evaluator.problem.forms[label]
-        for evaluation in self._evaluator.evaluations:
-            if evaluation.failure is None:
-                widths = np.array([evaluation.candidate.widths])
-                return float(form.terms(widths)[0, 0]) / (1 + evaluation.excess[label])
-        return None
+        known = self._evaluator.under(self.budget)
+        evaluation = next(e for e in known if e.failure is None)
+        widths = np.array([evaluation.candidate.widths])
+        return float(form.terms(widths)[0, 0]) / (1 + evaluation.excess[label])
 
     def _outcome(self, evaluation: Evaluation) -> Outcome:
         """A failure counts as the worst seen, so it repels without drowning the rest."""
-        problem = self._evaluator.problem
-        labels = problem.constraints
-        if evaluation.failure is None:
-            quality = evaluation.quality or 0.0
-            excess = np.array([evaluation.excess[label] for label in labels])
-        else:
-            good = [e for e in self._evaluator.evaluations if e.failure is None]
+        quality, excess = evaluation.quality or 0.0, list(evaluation.excess.values())
+        if evaluation.failure is not None:
+            good = [e for e in self._evaluator.under(self.budget) if e.failure is None]
             quality = min((e.quality or 0.0 for e in good), default=0.0)
-            excess = np.array(
-                [max([FAILED_EXCESS, *(e.excess[label] for e in good)]) for label in labels]
-            )
-        return Outcome(reward=quality / problem.base_quality - 1.0, costs=excess)
+            columns = zip(*(e.excess.values() for e in good), strict=True)
+            excess = [max(FAILED_EXCESS, *column) for column in columns]
+            excess = excess or [FAILED_EXCESS] * self._constraints
+        reward = quality / self._evaluator.problem.base_quality - 1.0
+        return Outcome(budget=self.budget, reward=reward, costs=np.array(excess))
 
 
 def _start_ray() -> None:

@@ -10,6 +10,7 @@ The best candidate that was measured within the budget is delivered, never the p
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,11 +21,12 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from hwprune.candidate import Candidate
-from hwprune.errors import RunFolderError
+from hwprune.errors import InputError, RunFolderError
 from hwprune.evaluation import Evaluation
 from hwprune.search.evaluator import Evaluator
 from hwprune.search.model_search import BATCH, STALE, first_candidates, start_batch
 from hwprune.search.policy.policy import Policy, quiet
+from hwprune.search.problem import SearchProblem
 from hwprune.search.proposer import Proposer
 
 FILE = "policy.safetensors"
@@ -38,22 +40,25 @@ def search(evaluator: Evaluator) -> None:
         InputError: the algorithm is not known.
     """
     problem = evaluator.problem
+    _refuse_unlike(problem)
     kept = _load(evaluator.folder)
     first = evaluator.start(first_candidates(problem), by="start")
-    proposer = Proposer(problem)
+    proposers = {budget: Proposer(problem.under(budget)) for budget in problem.budgets}
     with quiet(), Policy(evaluator, problem.at_once(BATCH)) as policy:
         evaluator.resolve(first)
         if kept is not None:
             _go_on(evaluator, policy, kept)
         policy.replay(evaluator.evaluations)
         stale = 0
-        while evaluator.left > 0 and stale < STALE:
+        for budget in itertools.cycle(problem.budgets):
+            if evaluator.left == 0 or stale == STALE * len(proposers):
+                break
             before = evaluator.left
-            proposer.learn(evaluator.evaluations)
-            policy.believe(proposer.model)
+            proposers[budget].learn(evaluator.under(budget))
+            policy.believe(budget, proposers[budget].model)
             of_model = []
             if evaluator.method == "policy+model":
-                of_model = start_batch(evaluator, proposer)
+                of_model = start_batch(evaluator, proposers[budget])
             played = policy.play()
             policy.replay(evaluator.resolve(of_model))
             stale = stale + 1 if evaluator.left == before else 0
@@ -62,17 +67,28 @@ def search(evaluator: Evaluator) -> None:
             evaluator.end_if_idle()
 
 
+def _refuse_unlike(problem: SearchProblem) -> None:
+    unlike = {problem.under(budget).constraints for budget in problem.budgets}
+    if len(unlike) > 1:
+        raise InputError(
+            "a policy for several budgets needs the same quantities limited in each",
+            given="; ".join(", ".join(labels) for labels in sorted(unlike)),
+            possible='search.methods = ["model", "uniform"], or limits on the same quantities',
+        )
+
+
 def _row(evaluator: Evaluator, policy: Policy, played: Sequence[Evaluation]) -> dict[str, Any]:
     """What the report's curves show of a batch."""
-    labels = evaluator.problem.constraints
     good = [e for e in played if e.failure is None]
+    labels = evaluator.problem.under(policy.budget).constraints
     excess = {label: float(np.mean([e.excess[label] for e in good])) for label in labels if good}
-    best = evaluator.best
+    best = evaluator.best_under(policy.budget)
     return {
         "evaluations": len(evaluator.evaluations),
         "quality_mean": float(np.mean([e.quality or 0.0 for e in good])) if good else 0.0,
         "excess_mean": excess or dict.fromkeys(labels, 0.0),
         "multipliers": dict(zip(labels, policy.multipliers.tolist(), strict=True)),
+        "budget": policy.budget,
         "best_quality": None if best is None else best.quality,
     }
 
@@ -86,7 +102,7 @@ def _save(evaluator: Evaluator, policy: Policy) -> None:
         "asked": evaluator.asked_widths,
         "proposed_by": [e.proposed_by for e in evaluator.evaluations],
         "history": evaluator.history,
-        "multiplier": state["multiplier"],
+        "multipliers": state["multipliers"],
     }
     arrays = {"/".join(path): array for path, array in _leaves(state["weights"])}
     part = evaluator.folder / (FILE + ".part")

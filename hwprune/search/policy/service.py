@@ -24,6 +24,8 @@ NAMESPACE = "hwprune"
 class Outcome:
     """What an episode comes to."""
 
+    budget: str
+    """That it was played for."""
     reward: float
     costs: np.ndarray
     """Excess over the limits, [constraints]."""
@@ -35,9 +37,11 @@ class EvaluationService:
     def __init__(self, view: View, gains: Gains | None = None) -> None:
         self._view = view
         self._costs: Costs | None = None
-        self._multiplier = Multiplier(view.constraints, gains)
-        self._fresh: list[np.ndarray] = []
-        """Costs of episodes that the multipliers have not answered to yet."""
+        self._gains = gains
+        self._multipliers: dict[str, Multiplier] = {}
+        """By budget."""
+        self._fresh: list[Outcome] = []
+        """Episodes that the multipliers have not answered to yet."""
         self._waiting: dict[int, asyncio.Future[Outcome | None]] = {}
         self._asked: asyncio.Queue[tuple[int, tuple[int, ...]]] = asyncio.Queue()
         self._tickets = 0
@@ -65,7 +69,7 @@ class EvaluationService:
         self._asked.put_nowait((self._tickets, widths))
         outcome: Outcome | None = await answer
         if outcome is not None:
-            self._fresh.append(outcome.costs)
+            self._fresh.append(outcome)
         return outcome
 
     async def asked(self, wait_s: float) -> list[tuple[int, tuple[int, ...]]]:
@@ -90,20 +94,27 @@ class EvaluationService:
         self._closed = True
         await self.answer(dict.fromkeys(list(self._waiting)))
 
-    async def prices(self) -> np.ndarray:
-        """The multipliers, after they have answered to what was measured since; [constraints]."""
-        if self._fresh:
-            self._multiplier.update(np.mean(self._fresh, axis=0))
-            self._fresh = []
-        return self._multiplier.values
+    async def prices(self) -> dict[str, np.ndarray]:
+        """By budget, the multipliers, [constraints], once they answered to what was measured."""
+        for budget in dict.fromkeys(outcome.budget for outcome in self._fresh):
+            mine = [outcome.costs for outcome in self._fresh if outcome.budget == budget]
+            self._multiplier(budget).update(np.mean(mine, axis=0))
+        self._fresh = []
+        return {budget: multiplier.values for budget, multiplier in self._multipliers.items()}
 
-    async def multiplier_state(self) -> dict[str, Any]:
+    async def multiplier_states(self) -> dict[str, Any]:
         """Plain data for JSON."""
-        return self._multiplier.state_dict()
+        return {budget: one.state_dict() for budget, one in self._multipliers.items()}
 
-    async def load_multiplier(self, state: Mapping[str, Any]) -> None:
-        """The inverse of `multiplier_state`."""
-        self._multiplier.load_state_dict(state)
+    async def load_multipliers(self, states: Mapping[str, Any]) -> None:
+        """The inverse of `multiplier_states`."""
+        for budget, state in states.items():
+            self._multiplier(budget).load_state_dict(state)
+
+    def _multiplier(self, budget: str) -> Multiplier:
+        if budget not in self._multipliers:
+            self._multipliers[budget] = Multiplier(self._view.constraints, self._gains)
+        return self._multipliers[budget]
 
 
 def find_service(name: str) -> Any:

@@ -49,6 +49,8 @@ class View:
 class Costs:
     """What cuts cost, as shares of the limits, as far as it is known by now."""
 
+    budget: str
+    """Name of the budget that candidates are for now."""
     budgets: np.ndarray
     """The limits, as shares of what the unpruned network takes, [constraints]."""
     believed: tuple[tuple[np.ndarray, ...], ...]

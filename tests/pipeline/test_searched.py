@@ -1,4 +1,4 @@
-"""The contest: how many evaluations are chosen where none are given."""
+"""The search: how many evaluations are chosen where none are given."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hwprune.deployment import BASELINES, SearchWish
-from hwprune.pipeline.contest import BY_GROUP, LEAST, MOST_S, allowance
+from hwprune.pipeline.searched import BY_GROUP, LEAST, MOST_S, allowance
 
 
 @given(groups=st.integers(1, 300), candidate_s=st.floats(0, 1000))
