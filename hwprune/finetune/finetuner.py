@@ -8,12 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from hwprune.finetune.trainer import train
+from hwprune.finetune.training import Training
 from hwprune.network.execution import EXACT
 from hwprune.network.graph_module import to_module, to_onnx, users_module
+from hwprune.network.recalibration import batches_of, recalibrate
 from hwprune.network.scorer import task_again
 from hwprune.progress import Progress
 from hwprune.recipe import Recipe
 from hwprune.task.agreement import completed
+from hwprune.task.items import calibration_of
+from hwprune.task.scoring import score_of
 from hwprune.task.task import Remake, Task
 
 RESULT = "model.onnx"
@@ -38,14 +42,17 @@ class Finetuner:
         self._teacher = teacher
         self._recipe = recipe
 
-    def __call__(self, wish: Mapping[str, Any], progress: Progress) -> bytes:
+    def __call__(self, wish: Mapping[str, Any], progress: Progress) -> bytes | float:
         """Train the network `onnx` in `folder`, and give it back with its new weights.
 
-        Called again after an interruption it goes on.
+        Called again after an interruption it goes on. Told a number of `steps`, it trains for so
+        many and gives the score on the finalists' items instead.
 
         Raises:
             HwpruneError: see `trainer.train`.
         """
+        if "steps" in wish:
+            return self._briefly(wish["onnx"], int(wish["steps"]))
         folder, network = Path(wish["folder"]), wish["onnx"]
         folder.mkdir(parents=True, exist_ok=True)
         if self._own_process:
@@ -66,6 +73,18 @@ class Finetuner:
         half.write_bytes(trained)
         os.replace(half, folder / RESULT)
         return trained
+
+    def _briefly(self, network: bytes, steps: int) -> float:
+        module, teacher = to_module(network), None
+        if self._teacher is not None:
+            teacher = to_module(self._teacher)
+        training = Training(
+            module, self._task, self._recipe, folder=Path(os.devnull), teacher=teacher
+        )
+        training.run_steps(steps)
+        training.finish()
+        recalibrate(module, batches_of(map(EXACT.inputs, calibration_of(self._task))))
+        return score_of(self._task, EXACT.run(EXACT.place(module)), "final").value
 
 
 def make_finetuner(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hwprune.candidate import Candidate
@@ -12,6 +12,7 @@ from hwprune.evaluation import Evaluation
 from hwprune.pipeline.certify import read_afresh
 from hwprune.pipeline.search_clock import SearchClock
 from hwprune.pipeline.searched import Searched
+from hwprune.pipeline.short_tuning import tuned_scores
 from hwprune.pipeline.workbench import Workbench
 from hwprune.progress import Progress
 from hwprune_device.reading import Failure
@@ -30,6 +31,8 @@ class Finalist:
     """Its score in the search."""
     final: float | None
     """Its score on the finalists' items, before fine-tuning; None where that failed."""
+    tuned: float | None = None
+    """The same after a short fine-tuning, where there was one."""
     passed: bool
     """Whether fresh readings show that it keeps the budget."""
     latency_ms: float | None
@@ -66,7 +69,12 @@ def hold(bench: Workbench, searched: Searched, progress: Progress) -> Contest:
     able = [f for f in finalists if f.passed]
     if not able:
         _give_up(evaluations)
-    winner = max(able, key=lambda f: bench.quality(f.final or 0.0))
+    tuned = tuned_scores(bench, [f.candidate for f in able], progress)
+    finalists = [replace(f, tuned=tuned.get(f.candidate)) for f in finalists]
+    winner = max(
+        (f for f in finalists if f.passed),
+        key=lambda f: bench.quality((f.final or 0.0) if f.tuned is None else f.tuned),
+    )
     history = [row for of in told.values() for row in of["history"]]
     return Contest(
         allowance=searched.allowance,

@@ -13,13 +13,13 @@ from hwprune.finetune.finetuner import LOG
 from hwprune.pipeline.agreement import agree, board_forms
 from hwprune.pipeline.board_form import BoardForm
 from hwprune.pipeline.contest import Contest, Finalist
+from hwprune.pipeline.cut_network import cut_network
 from hwprune.pipeline.engines import deliver_engines
 from hwprune.pipeline.head import finetuner_pool
 from hwprune.pipeline.workbench import Workbench
 from hwprune.progress import Progress, SideBySide
 from hwprune.report.agreement import Agreement
 from hwprune.report.rows import HWPRUNE, UNIFORM, EngineRow, FinetuneEpoch
-from hwprune_device.cut import Cutter
 from hwprune_device.reading import Failure
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def deliver(bench: Workbench, contest: Contest, progress: Progress) -> Delivered
     rivals = {HWPRUNE: contest.winner}
     if contest.uniform is not None and contest.uniform.candidate != contest.winner.candidate:
         rivals[UNIFORM] = contest.uniform
-    cuts = {name: cut_model(prepared, finalist) for name, finalist in rivals.items()}
+    cuts = {name: cut_network(prepared, finalist.candidate) for name, finalist in rivals.items()}
     models = finetune_side_by_side(bench, cuts, progress)
     worse = [name for name in rivals if _made_worse(bench, name, rivals[name])]
     # A training that failed is no reason to deliver less than what was searched.
@@ -122,15 +122,6 @@ def _made_worse(bench: Workbench, name: str, finalist: Finalist) -> bool:
     if not history or isinstance(before, Failure):
         return False
     return bench.prepared.task.metric.better(before.value, history[-1].score)
-
-
-def cut_model(prepared: Prepared, finalist: Finalist) -> bytes:
-    """The winner's network as it was scored: the ranking's channels, BatchNorm re-calibrated."""
-    from hwprune.network.recalibration import recalibrate_task
-
-    keep = prepared.ranking.keep(finalist.candidate.widths)
-    cut = Cutter(prepared.base.onnx, prepared.base.plan).cut(keep)
-    return recalibrate_task(cut, prepared.task)
 
 
 def package(folder: Path, prepared: Prepared, finalist: Finalist, model: bytes) -> None:
