@@ -168,8 +168,9 @@ class HardProblem(SyntheticProblem):
             for (before, after), area in zip(self._edges, self._places, strict=True)
         )
 
-    def optimum(self) -> Candidate:
+    def optimum(self, budget: float | None = None) -> Candidate:
         """The best that planning on the truth finds: a reference, not shown to be the optimum."""
+        assert budget is None, "limits are fixed when the problem is drawn"
         truth = _Truth(self)
         planner, chance = Planner(truth), np.random.default_rng(0)  # type: ignore[arg-type]
         best = self.space.smallest.widths

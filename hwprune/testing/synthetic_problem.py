@@ -19,6 +19,7 @@ import numpy as np
 
 from hwprune.candidate import Candidate, GroupChoice, SearchSpace
 from hwprune.evaluation import Evaluation, failed
+from hwprune.futures import joined
 from hwprune.layer import ChannelCount, Layer
 from hwprune.search.problem import SearchProblem
 from hwprune.width_limit import width_choices
@@ -201,6 +202,30 @@ class SyntheticProblem:
             costs={c: self.true_cost(c, candidate.widths) * (1 + n) for c, n in noises.items()},
         )
 
+    def for_budgets(self, budgets: Sequence[float], evaluations: int) -> SearchProblem:
+        """One search for several limits on latency, as shares of the unpruned network's."""
+        problem = self.search_problem(evaluations)
+        names = [f"{budget:.0%}" for budget in budgets]
+
+        def several(found: Evaluation) -> Evaluation:
+            if found.failure is not None:
+                return found
+            used = (1 + found.excess["latency_ms"]) * self.budget
+            pairs = zip(names, budgets, strict=True)
+            return replace(found, excess={f"{n}: latency_ms": used / b - 1 for n, b in pairs})
+
+        def evaluate(
+            candidates: Sequence[Candidate], *, learning: bool = True
+        ) -> list[Future[Evaluation]]:
+            return [joined([future], several) for future in self.evaluate(candidates)]
+
+        return replace(
+            problem,
+            budgets=tuple(names),
+            constraints=tuple(f"{name}: latency_ms" for name in names),
+            evaluate=evaluate,
+        )
+
     def search_problem(self, evaluations: int, *, boards: int = 1) -> SearchProblem:
         """The face that search methods see."""
         groups = self.space.groups
@@ -246,9 +271,17 @@ class SyntheticProblem:
             for slope, group in zip(self._slope * np.exp(guess), self.space.groups, strict=True)
         )
 
-    def optimum(self) -> Candidate:
-        """The most accurate candidate whose noise-free latency keeps the budget (latency only)."""
-        limit = self.budget * self._whole["latency_ms"] / (1 + self.difficulty.latency_noise)
+    def optimum(self, budget: float | None = None) -> Candidate:
+        """The most accurate candidate whose noise-free latency keeps the budget (latency only).
+
+        Args:
+            budget: another one than the problem's.
+        """
+        limit = (
+            (budget or self.budget)
+            * self._whole["latency_ms"]
+            / (1 + self.difficulty.latency_noise)
+        )
         room = int(limit)
         groups = self.space.groups
         # best[c][b]: least loss so far when this group has choice c and b quanta are spent.
