@@ -9,17 +9,15 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from hwprune.board_folder import THIS_MACHINE, find_profile, is_path, no_such_board
-from hwprune.budget import QUANTITIES, Budget, Constraint, parse_constraint
+from hwprune.budget import Budget
+from hwprune.budget_wish import parse_budgets, refuse_others
 from hwprune.data_wish import DataWish
 from hwprune.errors import DeploymentError
 from hwprune.floor import parse_floor
 from hwprune.recipe import Recipe
-from hwprune.run_folder import RUN_FOLDERS, folder_name
+from hwprune.search_wish import SearchWish
 from hwprune.task_wish import TaskWish
 from hwprune.toml_file import FORBID_UNKNOWN
-from hwprune.width_limit import WidthLimit
-
-BASELINES = ("sensitivity", "greedy", "random", "uniform")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,54 +33,6 @@ class NetworkWish:
     """The source gives a network that already has its weights, so nothing is trained first."""
     input: tuple[int, ...] = ()
     """Input shape N C H W; empty: taken from the data."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SearchWish:
-    """How the search goes."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = FORBID_UNKNOWN
-    evaluations: int = 0
-    """Candidates each method may score and measure; 0: chosen from the groups and from what a
-    candidate takes, and a method that learns ends when more do not pay."""
-    minutes: float = 0.0
-    """After which no method begins another candidate; 0: as long as it takes."""
-    methods: tuple[str, ...] = ("model", "uniform")
-    compare: bool = False
-    """Let the baselines search as well, each with as many evaluations."""
-    algorithm: str = "ppo-lagrange"
-    """That the policy learns by: ppo-lagrange, sac-lagrange, or `package.module:function` that
-    gives an AlgorithmConfig of RLlib."""
-    runners: int = 0
-    """Ray actors that play the policy's episodes, on any node of the cluster; 0: this process."""
-    learners: int = 0
-    """Ray actors that the policy learns in; 0: this process."""
-    saliency: str = "l1"
-    sensitive: Literal["off", "rank", "protect"] = "off"
-    """Layers with many low-rank feature maps: left to the search, their width set by the share of
-    high-rank maps, or left whole."""
-    sensitive_threshold: float = 0.25
-    """A layer is sensitive if more than this share of its feature maps are of low rank."""
-    low_rank: float = 0.5
-    """A feature map is of low rank if its mean rank is below this share of min(H, W)."""
-    multiple_of: int = 4
-    """Widths offered are multiples of this: most CPUs and GPUs gain nothing in between."""
-    min_keep: float = 0.125
-    """Smallest share of a group that may stay."""
-    ignore: tuple[str, ...] = ()
-    """Layers, by name pattern, whose channels are never cut."""
-    limits: dict[str, WidthLimit] = field(default_factory=dict)
-    """By name pattern, what differs there: min_width, min_keep, multiple_of."""
-    finalists: int = 3
-    """The best so many of each method are scored again on more images and measured afresh."""
-    seed: int = 0
-    scorers: int = 0
-    """Processes that score candidates; 0: one for each core the board does not use."""
-
-    @property
-    def searched(self) -> tuple[str, ...]:
-        """The methods that search, in order."""
-        return tuple(dict.fromkeys((*self.methods, *(BASELINES if self.compare else ()))))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,7 +116,7 @@ def parse_deployment(data: Mapping[str, Any], *, name: str, folder: Path) -> Dep
     network = _with_paths(network, folder)
     boards, nominal = _boards(wish["board"], folder, where=f"{name} [board]")
     delivery = wish.get("delivery", {})
-    _only(delivery, ("certificate_readings", "tolerance"), where=f"{name} [delivery]")
+    refuse_others(delivery, ("certificate_readings", "tolerance"), where=f"{name} [delivery]")
     return Deployment(
         name=name,
         network=network,
@@ -190,93 +140,13 @@ def parse_deployment(data: Mapping[str, Any], *, name: str, folder: Path) -> Dep
     )
 
 
-def parse_budgets(data: Any, *, where: str = "budget") -> tuple[Budget, ...]:
-    """One budget from a table, or several from a list of tables, each with a name of its own.
-
-    Raises:
-        DeploymentError: as `parse_budget`, or two budgets of one name.
-    """
-    if isinstance(data, Mapping):
-        return (parse_budget(data, where=where),)
-    if not isinstance(data, list | tuple) or not data:
-        raise DeploymentError(
-            f"{where} is no table of limits, and no list of such",
-            given=repr(data),
-            possible='latency_ms = "50 %", or [[budget]] once for each network wanted',
-        )
-    found = []
-    for number, entry in enumerate(data, 1):
-        limits = {key: limit for key, limit in dict(entry).items() if key != "name"}
-        budget = parse_budget(limits, where=f"{where} {number}")
-        usual = ", ".join(str(limit) for limit in limits.values())
-        found.append(replace(budget, name=str(entry.get("name", usual))))
-    names = [budget.name for budget in found]
-    places = {folder_name(name) for name in names}
-    taken = sorted(places & set(RUN_FOLDERS))
-    if taken:
-        raise DeploymentError(
-            f"{where}: a budget cannot be called '{taken[0]}'",
-            given="a run keeps something else in a folder of that name",
-        )
-    if len(places) < len(names):
-        raise DeploymentError(
-            f"{where}: two budgets have one name",
-            given=", ".join(names),
-            next_step='give each a name of letters and digits: name = "small"',
-        )
-    return tuple(found) if len(found) > 1 else (replace(found[0], name=""),)
-
-
-def parse_budget(data: Mapping[str, Any], *, where: str = "budget") -> Budget:
-    """A budget from `{"latency_ms": "50 %"}` or `{"latency_ms": {"at_most": …, "quantile": …}}`.
-
-    Raises:
-        DeploymentError: nothing is asked for, or a constraint cannot be read.
-    """
-    constraints = []
-    for name, limits in data.items():
-        if isinstance(limits, Mapping) and limits and set(limits) <= set(QUANTITIES):
-            for quantity, inner in limits.items():
-                constraints += _limits(quantity, inner, kind=name, where=f"{where} {name}")
-        else:
-            constraints += _limits(name, limits, kind="", where=where)
-    if not constraints:
-        raise DeploymentError(
-            f"{where} asks for nothing", possible='for example latency_ms = "50 %"'
-        )
-    labels = [c.label for c in constraints]
-    if len(set(labels)) < len(labels):
-        raise DeploymentError(f"{where} limits one quantity twice", given=", ".join(labels))
-    return Budget(constraints=tuple(constraints))
-
-
-def _limits(quantity: str, limits: Any, *, kind: str, where: str) -> list[Constraint]:
-    """The constraints on one quantity, for one kind of board or for all."""
-    found = []
-    for limit in limits if isinstance(limits, list | tuple) else [limits]:
-        entry = dict(limit) if isinstance(limit, Mapping) else {"at_most": limit}
-        _only(entry, ("at_most", "quantile", "clock"), where=f"{where} {quantity}")
-        if "at_most" not in entry:
-            raise DeploymentError(f"{where}: {quantity} names no at_most", given=str(limit))
-        found.append(
-            parse_constraint(
-                quantity,
-                entry["at_most"],
-                quantile=entry.get("quantile", 0.5),
-                kind=kind,
-                clock=str(entry.get("clock", "")),
-            )
-        )
-    return found
-
-
 def _boards(
     data: Any, folder: Path, *, where: str
 ) -> tuple[tuple[Path, ...], Literal["typical", "slowest"]]:
     """The board profiles of a wish, and whose latency counts."""
     if not isinstance(data, Mapping):
         raise DeploymentError(f"{where} must be a table of keys", given=repr(data))
-    _only(data, ("profile", "profiles", "latency_of", "cluster"), where=where)
+    refuse_others(data, ("profile", "profiles", "latency_of", "cluster"), where=where)
     profiles = data.get("profiles", [data["profile"]] if "profile" in data else [])
     one = ("profile" in data) != ("profiles" in data)
     if not one or not isinstance(profiles, list | tuple) or not profiles:
@@ -309,12 +179,6 @@ def _profile(named: str, folder: Path) -> Path:
     if named == THIS_MACHINE:
         return Path(THIS_MACHINE)
     raise no_such_board(named)
-
-
-def _only(data: Mapping[str, Any], possible: Sequence[str], *, where: str) -> None:
-    unknown = [key for key in data if key not in possible]
-    if unknown:
-        raise DeploymentError(f"{where}: unknown key '{unknown[0]}'", possible=", ".join(possible))
 
 
 def _task(data: Any, folder: Path, *, where: str) -> TaskWish:

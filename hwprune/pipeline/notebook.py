@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from hwprune.board import Board
 from hwprune.budget import Budget
+from hwprune.budget_wish import parse_budgets
 from hwprune.data_wish import DataWish
-from hwprune.deployment import Deployment, NetworkWish, SearchWish, parse_budgets
+from hwprune.deployment import Deployment, NetworkWish
 from hwprune.errors import DeploymentError
 from hwprune.floor import parse_floor
 from hwprune.pipeline.wish import IMITATION
@@ -19,6 +20,7 @@ from hwprune.progress import Progress
 from hwprune.recipe import Recipe
 from hwprune.report.front import Front
 from hwprune.report.result import Result
+from hwprune.search_wish import SearchWish
 from hwprune.task_wish import TaskWish
 
 if TYPE_CHECKING:

@@ -98,9 +98,9 @@ def _carry_out(
     progress: Progress,
     begun: dict[str, Any],
 ) -> Front:
+    from hwprune.pipeline.open_bench import open_bench
     from hwprune.pipeline.prepare import prepare
     from hwprune.pipeline.searched import search
-    from hwprune.pipeline.workbench import open_bench
 
     clock = StepClock(folder)
     prepared = clock.timed("prepare", lambda: prepare(supplies, folder, progress))

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from hwprune.candidate import SearchSpace
 from hwprune.channels.base import BaseNetwork
-from hwprune.deployment import SearchWish
 from hwprune.errors import NetworkError
 from hwprune.progress import Progress
 from hwprune.saliency.ranking import Ranking
 from hwprune.saliency.sensitivity import sense
+from hwprune.search_wish import SearchWish
 from hwprune.task.task import Task
 
 

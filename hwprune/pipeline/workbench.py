@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import copy
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from hwprune.budget import Budget, Constraint, Footprint
 from hwprune.candidate import Candidate
 from hwprune.errors import BoardError, BudgetError, InputError
 from hwprune.evaluation import Evaluation, failed
-from hwprune.farm.cluster import Cluster
 from hwprune.farm.fleet import Fleet, Outcomes
-from hwprune.farm.store import ReadingStore
 from hwprune.futures import joined
-from hwprune.pipeline.head import Head, scorer_pool, unscored
+from hwprune.pipeline.head import Head, unscored
 from hwprune.pipeline.prepare import Prepared
 from hwprune.pipeline.scoring import Kept, Scoring
 from hwprune.progress import Progress
 from hwprune.run_book import KnownScore
 from hwprune.run_folder import RunFolder
-from hwprune.task.scoring import takes_share
-from hwprune.user_cache import user_cache
 from hwprune_device.reading import Failure, Reading
 
 
@@ -245,47 +239,6 @@ class Workbench:
         """Readings of candidates on the first kind, from the store where it has them."""
         first = self.fleet.farms[self.prepared.kinds[0]]
         return [future.result() for future in first.measure(candidates)]
-
-
-@contextmanager
-def open_bench(prepared: Prepared, folder: RunFolder) -> Iterator[Workbench]:
-    """A workbench with the deployment's boards; all that was started is ended with it."""
-    with ExitStack() as stack:
-        head = stack.enter_context(Head(prepared.boards))
-        cluster = stack.enter_context(Cluster(prepared.deployment.cluster))
-        assert cluster is not None
-        store = ReadingStore(store_path())
-        stack.callback(store.close)
-        fleet = Fleet.of_boards(
-            prepared.boards,
-            store,
-            nominal=prepared.deployment.nominal,
-            what=str(folder.path),
-        )
-        stack.callback(fleet.close)
-        fleet.start()
-        fleet.place(prepared.base)
-        pool = scorer_pool(prepared, head)
-        stack.callback(pool.stop)
-        yield Workbench(
-            prepared,
-            folder,
-            fleet=fleet,
-            scoring=scoring_of(prepared, folder, pool),
-            head=head,
-        )
-
-
-def scoring_of(prepared: Prepared, folder: RunFolder, pool: Any) -> Scoring:
-    """Scoring of a prepared network's task, on workers that hold scorers."""
-    return Scoring(
-        pool, folder.book, prepared.task.metric, shares=takes_share(prepared.task.score)
-    )
-
-
-def store_path() -> str:
-    """The user's store of readings: `$HWPRUNE_STORE`, or in the user's cache folder."""
-    return os.environ.get("HWPRUNE_STORE") or str(user_cache() / "readings.sqlite")
 
 
 def boards_gone(failure: Failure) -> BoardError:

@@ -13,8 +13,9 @@ import torch
 from torch import nn
 
 from hwprune.board import Board, this_machine
+from hwprune.budget_wish import parse_budgets
 from hwprune.channels.base import BaseNetwork, make_base
-from hwprune.deployment import Deployment, NetworkWish, SearchWish, parse_budgets
+from hwprune.deployment import Deployment, NetworkWish
 from hwprune.farm.fleet import Fleet
 from hwprune.metric import Metric
 from hwprune.network.trace import trace
@@ -22,15 +23,17 @@ from hwprune.pipeline.contest import hold
 from hwprune.pipeline.delivery import deliver
 from hwprune.pipeline.evidence import gather, result_of
 from hwprune.pipeline.head import Head, scorer_pool
+from hwprune.pipeline.open_bench import scoring_of
 from hwprune.pipeline.prepare import Prepared, prepare, search_space
 from hwprune.pipeline.scoring import Scoring
 from hwprune.pipeline.searched import search
 from hwprune.pipeline.supplies import Given, look_up
-from hwprune.pipeline.workbench import Workbench, scoring_of
+from hwprune.pipeline.workbench import Workbench
 from hwprune.progress import Silent
 from hwprune.report.result import Result
 from hwprune.run_folder import RunFolder
 from hwprune.saliency.ranking import rank
+from hwprune.search_wish import SearchWish
 from hwprune.task.task import Task
 from hwprune.testing.simulated_farm import SimulatedFarm, Staircase
 from hwprune.workers.pool import WorkerPool

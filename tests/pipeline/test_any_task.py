@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 import torch
 
+from hwprune.budget_wish import parse_budgets
 from hwprune.data_wish import DataWish
-from hwprune.deployment import Deployment, NetworkWish, SearchWish, parse_budgets
+from hwprune.deployment import Deployment, NetworkWish
 from hwprune.errors import DeploymentError, NetworkError
 from hwprune.recipe import Recipe
+from hwprune.search_wish import SearchWish
 from hwprune.task_wish import TaskWish
 from tests.photographs import write_photographs
 from tests.pipeline.benches import simulated_run

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hwprune.board import Board, this_machine
-from hwprune.deployment import parse_budget
+from hwprune.budget_wish import parse_budget
 from hwprune.errors import DeploymentError
 from hwprune.pipeline.asked_board import ENERGY_S, as_asked
 from hwprune_device.job import Protocol, Target

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hwprune.deployment import BASELINES, SearchWish
 from hwprune.pipeline.searched import BY_GROUP, LEAST, MOST_S, allowance
+from hwprune.search_wish import BASELINES, SearchWish
 
 
 @given(groups=st.integers(1, 300), candidate_s=st.floats(0, 1000))

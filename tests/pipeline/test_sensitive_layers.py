@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from hwprune.candidate import GroupChoice, SearchSpace
-from hwprune.deployment import SearchWish
 from hwprune.errors import NetworkError
 from hwprune.pipeline.sensitive_layers import set_apart
 from hwprune.progress import Silent
 from hwprune.saliency.ranking import rank
 from hwprune.search.scan import scan_candidates
+from hwprune.search_wish import SearchWish
 from tests.digits import digits
 from tests.saliency.subjects import plain_cnn, traced
 

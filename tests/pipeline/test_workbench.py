@@ -8,7 +8,7 @@ import pytest
 
 from hwprune.candidate import Candidate
 from hwprune.errors import BoardError, BudgetError, InputError
-from hwprune.pipeline import contest, workbench
+from hwprune.pipeline import contest, open_bench
 from hwprune.pipeline.contest import Contest
 from hwprune.pipeline.searched import search
 from hwprune.pipeline.workbench import Workbench
@@ -152,12 +152,12 @@ def test_what_was_started_is_ended_where_the_boards_do_not_start(tmp_path, monke
             raise BoardError("the board is off")
 
     closed = []
-    monkeypatch.setattr(workbench.Fleet, "of_boards", lambda *a, **k: Refusing())
-    monkeypatch.setattr(workbench.ReadingStore, "close", lambda self: closed.append(True))
+    monkeypatch.setattr(open_bench.Fleet, "of_boards", lambda *a, **k: Refusing())
+    monkeypatch.setattr(open_bench.ReadingStore, "close", lambda self: closed.append(True))
     monkeypatch.setenv("HWPRUNE_STORE", str(tmp_path / "readings.sqlite"))
     with (
         pytest.raises(BoardError, match="off"),
-        workbench.open_bench(bench.prepared, bench.folder),
+        open_bench.open_bench(bench.prepared, bench.folder),
     ):
         pass
     assert os.sched_getaffinity(0) == before and closed and ray.is_initialized() == running

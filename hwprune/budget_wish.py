@@ -1,0 +1,102 @@
+"""The budget wish: budgets as a deployment file or a caller says them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from hwprune.budget import QUANTITIES, Budget, Constraint, parse_constraint
+from hwprune.errors import DeploymentError
+from hwprune.run_folder import RUN_FOLDERS, folder_name
+
+
+def parse_budgets(data: Any, *, where: str = "budget") -> tuple[Budget, ...]:
+    """One budget from a table, or several from a list of tables, each with a name of its own.
+
+    Raises:
+        DeploymentError: as `parse_budget`, or two budgets of one name.
+    """
+    if isinstance(data, Mapping):
+        return (parse_budget(data, where=where),)
+    if not isinstance(data, list | tuple) or not data:
+        raise DeploymentError(
+            f"{where} is no table of limits, and no list of such",
+            given=repr(data),
+            possible='latency_ms = "50 %", or [[budget]] once for each network wanted',
+        )
+    found = []
+    for number, entry in enumerate(data, 1):
+        limits = {key: limit for key, limit in dict(entry).items() if key != "name"}
+        budget = parse_budget(limits, where=f"{where} {number}")
+        usual = ", ".join(str(limit) for limit in limits.values())
+        found.append(replace(budget, name=str(entry.get("name", usual))))
+    names = [budget.name for budget in found]
+    places = {folder_name(name) for name in names}
+    taken = sorted(places & set(RUN_FOLDERS))
+    if taken:
+        raise DeploymentError(
+            f"{where}: a budget cannot be called '{taken[0]}'",
+            given="a run keeps something else in a folder of that name",
+        )
+    if len(places) < len(names):
+        raise DeploymentError(
+            f"{where}: two budgets have one name",
+            given=", ".join(names),
+            next_step='give each a name of letters and digits: name = "small"',
+        )
+    return tuple(found) if len(found) > 1 else (replace(found[0], name=""),)
+
+
+def parse_budget(data: Mapping[str, Any], *, where: str = "budget") -> Budget:
+    """A budget from `{"latency_ms": "50 %"}` or `{"latency_ms": {"at_most": …, "quantile": …}}`.
+
+    Raises:
+        DeploymentError: nothing is asked for, or a constraint cannot be read.
+    """
+    constraints = []
+    for name, limits in data.items():
+        if isinstance(limits, Mapping) and limits and set(limits) <= set(QUANTITIES):
+            for quantity, inner in limits.items():
+                constraints += _limits(quantity, inner, kind=name, where=f"{where} {name}")
+        else:
+            constraints += _limits(name, limits, kind="", where=where)
+    if not constraints:
+        raise DeploymentError(
+            f"{where} asks for nothing", possible='for example latency_ms = "50 %"'
+        )
+    labels = [c.label for c in constraints]
+    if len(set(labels)) < len(labels):
+        raise DeploymentError(f"{where} limits one quantity twice", given=", ".join(labels))
+    return Budget(constraints=tuple(constraints))
+
+
+def _limits(quantity: str, limits: Any, *, kind: str, where: str) -> list[Constraint]:
+    """The constraints on one quantity, for one kind of board or for all."""
+    found = []
+    for limit in limits if isinstance(limits, list | tuple) else [limits]:
+        entry = dict(limit) if isinstance(limit, Mapping) else {"at_most": limit}
+        refuse_others(entry, ("at_most", "quantile", "clock"), where=f"{where} {quantity}")
+        if "at_most" not in entry:
+            raise DeploymentError(f"{where}: {quantity} names no at_most", given=str(limit))
+        found.append(
+            parse_constraint(
+                quantity,
+                entry["at_most"],
+                quantile=entry.get("quantile", 0.5),
+                kind=kind,
+                clock=str(entry.get("clock", "")),
+            )
+        )
+    return found
+
+
+def refuse_others(data: Mapping[str, Any], possible: Sequence[str], *, where: str) -> None:
+    """Refuse keys that are not possible.
+
+    Raises:
+        DeploymentError: there is one.
+    """
+    unknown = [key for key in data if key not in possible]
+    if unknown:
+        raise DeploymentError(f"{where}: unknown key '{unknown[0]}'", possible=", ".join(possible))

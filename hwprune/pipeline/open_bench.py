@@ -1,0 +1,60 @@
+"""Opens the workbench: Ray, boards and scorers are started, and ended with it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from hwprune.farm.cluster import Cluster
+from hwprune.farm.fleet import Fleet
+from hwprune.farm.store import ReadingStore
+from hwprune.pipeline.head import Head, scorer_pool
+from hwprune.pipeline.prepare import Prepared
+from hwprune.pipeline.scoring import Scoring
+from hwprune.pipeline.workbench import Workbench
+from hwprune.run_folder import RunFolder
+from hwprune.task.scoring import takes_share
+from hwprune.user_cache import user_cache
+
+
+@contextmanager
+def open_bench(prepared: Prepared, folder: RunFolder) -> Iterator[Workbench]:
+    """A workbench with the deployment's boards; all that was started is ended with it."""
+    with ExitStack() as stack:
+        head = stack.enter_context(Head(prepared.boards))
+        cluster = stack.enter_context(Cluster(prepared.deployment.cluster))
+        assert cluster is not None
+        store = ReadingStore(store_path())
+        stack.callback(store.close)
+        fleet = Fleet.of_boards(
+            prepared.boards,
+            store,
+            nominal=prepared.deployment.nominal,
+            what=str(folder.path),
+        )
+        stack.callback(fleet.close)
+        fleet.start()
+        fleet.place(prepared.base)
+        pool = scorer_pool(prepared, head)
+        stack.callback(pool.stop)
+        yield Workbench(
+            prepared,
+            folder,
+            fleet=fleet,
+            scoring=scoring_of(prepared, folder, pool),
+            head=head,
+        )
+
+
+def scoring_of(prepared: Prepared, folder: RunFolder, pool: Any) -> Scoring:
+    """Scoring of a prepared network's task, on workers that hold scorers."""
+    return Scoring(
+        pool, folder.book, prepared.task.metric, shares=takes_share(prepared.task.score)
+    )
+
+
+def store_path() -> str:
+    """The user's store of readings: `$HWPRUNE_STORE`, or in the user's cache folder."""
+    return os.environ.get("HWPRUNE_STORE") or str(user_cache() / "readings.sqlite")

@@ -1,0 +1,59 @@
+"""The search wish: how a deployment wants its search to go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+from hwprune.toml_file import FORBID_UNKNOWN
+from hwprune.width_limit import WidthLimit
+
+BASELINES = ("sensitivity", "greedy", "random", "uniform")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchWish:
+    """How the search goes."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = FORBID_UNKNOWN
+    evaluations: int = 0
+    """Candidates each method may score and measure; 0: chosen from the groups and from what a
+    candidate takes, and a method that learns ends when more do not pay."""
+    minutes: float = 0.0
+    """After which no method begins another candidate; 0: as long as it takes."""
+    methods: tuple[str, ...] = ("model", "uniform")
+    compare: bool = False
+    """Let the baselines search as well, each with as many evaluations."""
+    algorithm: str = "ppo-lagrange"
+    """That the policy learns by: ppo-lagrange, sac-lagrange, or `package.module:function` that
+    gives an AlgorithmConfig of RLlib."""
+    runners: int = 0
+    """Ray actors that play the policy's episodes, on any node of the cluster; 0: this process."""
+    learners: int = 0
+    """Ray actors that the policy learns in; 0: this process."""
+    saliency: str = "l1"
+    sensitive: Literal["off", "rank", "protect"] = "off"
+    """Layers with many low-rank feature maps: left to the search, their width set by the share of
+    high-rank maps, or left whole."""
+    sensitive_threshold: float = 0.25
+    """A layer is sensitive if more than this share of its feature maps are of low rank."""
+    low_rank: float = 0.5
+    """A feature map is of low rank if its mean rank is below this share of min(H, W)."""
+    multiple_of: int = 4
+    """Widths offered are multiples of this: most CPUs and GPUs gain nothing in between."""
+    min_keep: float = 0.125
+    """Smallest share of a group that may stay."""
+    ignore: tuple[str, ...] = ()
+    """Layers, by name pattern, whose channels are never cut."""
+    limits: dict[str, WidthLimit] = field(default_factory=dict)
+    """By name pattern, what differs there: min_width, min_keep, multiple_of."""
+    finalists: int = 3
+    """The best so many of each method are scored again on more images and measured afresh."""
+    seed: int = 0
+    scorers: int = 0
+    """Processes that score candidates; 0: one for each core the board does not use."""
+
+    @property
+    def searched(self) -> tuple[str, ...]:
+        """The methods that search, in order."""
+        return tuple(dict.fromkeys((*self.methods, *(BASELINES if self.compare else ()))))
