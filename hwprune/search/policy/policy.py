@@ -29,7 +29,7 @@ from hwprune.search.policy.view import Costs, View
 
 FAILED_EXCESS = 0.2
 """A failed candidate counts as so much over the limit, or as the worst seen if that is more."""
-POLL_S = 0.02
+POLL_S = 0.05
 
 
 class Policy:
