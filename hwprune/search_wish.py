@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 from hwprune.toml_file import FORBID_UNKNOWN
 from hwprune.width_limit import WidthLimit
 
-BASELINES = ("sensitivity", "greedy", "random", "uniform")
+BASELINES = ("sensitivity", "random", "uniform")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hwprune.search import greedy, model_search, random_search, sensitivity, uniform
+from hwprune.search import model_search, random_search, sensitivity, uniform
 from hwprune.search.evaluator import Evaluator
 
 Method = Callable[[Evaluator], None]
@@ -28,7 +28,6 @@ METHODS: dict[str, Method] = {
     "policy": _policy,
     "policy+model": _policy,
     "sensitivity": sensitivity.search,
-    "greedy": greedy.search,
     "random": random_search.search,
     "uniform": uniform.search,
 }

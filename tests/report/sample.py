@@ -207,7 +207,7 @@ def make_deployment(methods: tuple[str, ...]) -> DeploymentSummary:
 def make_result(certificate: Certificate | None = None) -> Result:
     """A full result: four methods, a policy, fine-tuning, final readings."""
     certificate = certificate or make_certificate()
-    names = ("policy", "greedy", "random", "uniform")
+    names = ("policy", "sensitivity", "random", "uniform")
     evaluations = [
         e
         for seed, (method, count) in enumerate(zip(names, (192, 120, 192, 12), strict=True))
