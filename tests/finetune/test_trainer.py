@@ -221,3 +221,16 @@ def test_small_data_makes_one_batch(tmp_path):
     assert training.steps == 1
     training.run_epoch(lambda: None)
     assert training.epochs[0].loss > 0
+
+
+def test_a_short_look_is_the_same_each_time_and_leaves_nothing_on_disk(tmp_path, trained_digits):
+    def looked(steps: int):
+        module = to_module(trained_digits.onnx)
+        training = Training(module, digits(), SHORT, folder=tmp_path / "none")
+        training.run_steps(steps)
+        training.finish()
+        return module
+
+    first, again, longer = looked(5), looked(5), looked(40)
+    assert same(first, again) and not same(first, longer)
+    assert not (tmp_path / "none").exists()
