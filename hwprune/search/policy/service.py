@@ -8,6 +8,7 @@ measured passes here once, however many runners sample and learners learn.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -43,7 +44,10 @@ class EvaluationService:
         self._fresh: list[Outcome] = []
         """Episodes that the multipliers have not answered to yet."""
         self._waiting: dict[int, asyncio.Future[Outcome | None]] = {}
-        self._asked: asyncio.Queue[tuple[int, tuple[int, ...]]] = asyncio.Queue()
+        self._asked: list[tuple[int, tuple[int, ...]]] = []
+        self._rang = asyncio.Event()
+        """Something was asked for. A queue would not do: until Python 3.12 `wait_for` loses what
+        arrives as it gives up."""
         self._tickets = 0
         self._closed = False
 
@@ -66,7 +70,8 @@ class EvaluationService:
         self._tickets += 1
         answer = asyncio.get_running_loop().create_future()
         self._waiting[self._tickets] = answer
-        self._asked.put_nowait((self._tickets, widths))
+        self._asked.append((self._tickets, widths))
+        self._rang.set()
         outcome: Outcome | None = await answer
         if outcome is not None:
             self._fresh.append(outcome)
@@ -74,12 +79,11 @@ class EvaluationService:
 
     async def asked(self, wait_s: float) -> list[tuple[int, tuple[int, ...]]]:
         """For the head: tickets and widths that were asked for, as soon as there are some."""
-        try:
-            found = [await asyncio.wait_for(self._asked.get(), wait_s)]
-        except TimeoutError:
-            return []
-        while not self._asked.empty():
-            found.append(self._asked.get_nowait())
+        if not self._asked:
+            self._rang.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._rang.wait(), wait_s)
+        found, self._asked = self._asked, []
         return found
 
     async def answer(self, outcomes: Mapping[int, Outcome | None]) -> None:

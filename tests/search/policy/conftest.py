@@ -45,7 +45,7 @@ class Answered:
         """The truth."""
         excess = [self.synthetic._excess(c, widths, 0.0) for c in self.problem.constraints]
         quality = self.synthetic.true_quality(widths)
-        return Outcome(reward=quality, costs=np.array(excess))
+        return Outcome(budget="", reward=quality, costs=np.array(excess))
 
     def _answer(self) -> None:
         asked: list[tuple[int, tuple[int, ...]]] = []

@@ -72,6 +72,7 @@ def test_what_can_be_counted_is_seen_exactly(answered):
     )
     believed = tuple(np.zeros(len(g.choices)) for g in answered.problem.space.groups)
     costs = Costs(
+        budget="",
         budgets=np.array([0.5, 0.25]),
         believed=(believed, believed),
         forms=(None, (counted, 10.0)),

@@ -8,10 +8,10 @@ from ray.rllib.connectors.learner import AddOneTsToEpisodesAndTruncate
 from ray.rllib.env.single_agent_episode import SingleAgentEpisode
 from ray.rllib.utils.replay_buffers.episode_replay_buffer import EpisodeReplayBuffer
 
-from hwprune.search.policy.environment import COSTS
+from hwprune.search.policy.environment import BUDGET, COSTS
 from hwprune.search.policy.lagrangian import charge
 
-PRICES = np.array([2.0, 0.5])
+PRICES = {"": np.array([2.0, 0.5])}
 COST = np.array([0.1, 0.4])
 
 
@@ -20,7 +20,7 @@ def episode(steps: int = 3) -> SingleAgentEpisode:
         observations=[np.zeros(2, np.float32) for _ in range(steps + 1)],
         actions=[np.zeros(1, np.float32) for _ in range(steps)],
         rewards=[0.0] * (steps - 1) + [1.0],
-        infos=[{} for _ in range(steps)] + [{COSTS: COST}],
+        infos=[{} for _ in range(steps)] + [{COSTS: COST, BUDGET: ""}],
         terminated=True,
         len_lookback_buffer=0,
     )

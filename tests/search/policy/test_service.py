@@ -16,7 +16,7 @@ VIEW = View.of(SyntheticProblem(3).search_problem(10))
 
 
 def outcome(cost: float) -> Outcome:
-    return Outcome(reward=0.5, costs=np.array([cost]))
+    return Outcome(budget="", reward=0.5, costs=np.array([cost]))
 
 
 async def asked_and_answered(
@@ -44,7 +44,7 @@ def test_learners_of_one_batch_get_one_price_and_the_mean_cost_moves_it():
     async def check() -> None:
         service = EvaluationService(VIEW, Gains())
         await asked_and_answered(service, [0.1, 0.3])
-        prices = [await service.prices() for _ in range(3)]
+        prices = [(await service.prices())[""] for _ in range(3)]
         alone = Multiplier(1, Gains())
         assert [float(p[0]) for p in prices] == [pytest.approx(float(alone.update([0.2])[0]))] * 3
 
@@ -60,10 +60,44 @@ def test_once_closed_it_answers_nothing_and_prices_stay():
         await service.close()
         assert await waiting is None
         assert await service.evaluate((8, 8, 8)) is None
-        assert np.array_equal(await service.prices(), before)
+        assert await service.prices() == before == {}
 
     asyncio.run(check())
 
 
 def test_a_head_that_asks_for_too_little_hears_soon_that_there_is_nothing():
     assert asyncio.run(EvaluationService(VIEW).asked(0.01)) == []
+
+
+def test_nothing_that_is_asked_for_is_lost_however_impatient_the_head():
+    async def check() -> None:
+        service = EvaluationService(VIEW)
+        waiting = []
+        seen = 0
+        for number in range(2000):
+            waiting.append(asyncio.ensure_future(service.evaluate((8, 8, number))))
+            # The head gives up at about the time that something arrives.
+            head = asyncio.ensure_future(service.asked(1e-5 * (number % 7)))
+            await asyncio.sleep(1e-5 * (number % 5))
+            seen += len(await head)
+        seen += len(await service.asked(0.01))
+        assert seen == 2000
+        await service.close()
+        await asyncio.gather(*waiting)
+
+    asyncio.run(check())
+
+
+def test_each_budget_has_multipliers_of_its_own():
+    async def check() -> None:
+        service = EvaluationService(VIEW)
+        for budget, cost in (("70 %", 0.4), ("30 %", -0.4)):
+            waiting = asyncio.ensure_future(service.evaluate((8, 8, 8)))
+            ((ticket, _),) = await service.asked(1.0)
+            told = Outcome(budget=budget, reward=0.5, costs=np.array([cost]))
+            await service.answer({ticket: told})
+            await waiting
+        prices = await service.prices()
+        assert prices["70 %"][0] > Gains().start > prices["30 %"][0]
+
+    asyncio.run(check())
