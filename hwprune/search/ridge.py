@@ -23,18 +23,19 @@ class Ridge:
         """Regress target [rows] on blocks; weight [rows] is how much each row is trusted."""
         rows = _scaled(blocks)
         root = np.sqrt(weight / weight.mean())
-        left, singular, right = np.linalg.svd(rows * root[:, None], full_matrices=False)
+        rows = rows * root[:, None]
+        left, square = _left(rows)
         aim = target * root
         projected = left.T @ aim
         best = np.inf
         for strength in STRENGTHS:
-            keep = singular**2 / (singular**2 + strength)
+            keep = square / (square + strength)
             leverage = np.minimum((left**2) @ keep, 0.999)
             miss = (aim - left @ (keep * projected)) / (1 - leverage)
             error = float(np.sqrt(np.mean(miss**2)))
             if error < best:
                 best, chosen = error, strength
-        self._mean = right.T @ (singular / (singular**2 + chosen) * projected)
+        self._mean = rows.T @ (left @ (projected / (square + chosen)))
         self.error = best
 
     def predict(self, blocks: Blocks) -> np.ndarray:
@@ -46,6 +47,20 @@ class Ridge:
         ends = np.cumsum([columns.shape[1] for columns, _ in blocks])[:-1]
         parts = np.split(self._mean, ends)
         return [part * scale for part, (_, scale) in zip(parts, blocks, strict=True)]
+
+
+def _left(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Left singular vectors of rows [n, columns] and squares of their singular values.
+
+    From the smaller of the two Gram matrices: several times faster than the whole decomposition,
+    and what squaring loses of small values is far below every strength.
+    """
+    if rows.shape[0] <= rows.shape[1]:
+        square, left = np.linalg.eigh(rows @ rows.T)
+        return left, np.maximum(square, 0.0)
+    square, right = np.linalg.eigh(rows.T @ rows)
+    some = square > square[-1] * 1e-12
+    return rows @ right[:, some] / np.sqrt(square[some]), square[some]
 
 
 def _scaled(blocks: Blocks) -> np.ndarray:
