@@ -15,6 +15,7 @@ from hwprune.pipeline.searched import Searched
 from hwprune.pipeline.short_tuning import tuned_scores
 from hwprune.pipeline.workbench import Workbench
 from hwprune.progress import Progress
+from hwprune.report.rows import UNIFORM
 from hwprune_device.reading import Failure
 
 
@@ -96,26 +97,27 @@ def _finals(bench: Workbench, evaluations: list[Evaluation], progress: Progress)
     is gone down until enough of its candidates are, or three times as many were tried.
     """
     wish = bench.prepared.deployment.search
-    progress.begin("read the finalists afresh", len(wish.searched) * wish.finalists)
+    counts = {m: 1 if m == UNIFORM else wish.finalists for m in wish.searched}
+    progress.begin("read the finalists afresh", sum(counts.values()))
     known: dict[Candidate, Finalist] = {}
-    for method in wish.searched:
+    for method, count in counts.items():
         feasible = [e for e in evaluations if e.method == method and e.feasible and e.share == 1.0]
         ranked = sorted(feasible, key=lambda e: (-(e.quality or 0.0), e.number))
         passed = 0
-        for evaluation in ranked[: 3 * wish.finalists]:
-            if passed == wish.finalists:
+        for evaluation in ranked[: 3 * count]:
+            if passed == count:
                 break
             if evaluation.candidate not in known:
                 known[evaluation.candidate] = _finalist(bench, evaluation)
             passed += known[evaluation.candidate].passed
-        progress.advance(wish.finalists, f"{method}: {passed} keep the budget")
+        progress.advance(count, f"{method}: {passed} keep the budget")
     progress.end(f"{sum(f.passed for f in known.values())} of {len(known)} keep the budget")
     return list(known.values())
 
 
 def _widest_uniform(bench: Workbench, evaluations: list[Evaluation]) -> Finalist | None:
     """The uniform cut nearest to the budget: what a user would do without a search."""
-    cuts = [e for e in evaluations if e.method == "uniform" and e.feasible]
+    cuts = [e for e in evaluations if e.method == UNIFORM and e.feasible]
     for evaluation in sorted(cuts, key=lambda e: -e.worst_excess)[:5]:
         finalist = _finalist(bench, evaluation)
         if finalist.passed:
