@@ -174,8 +174,7 @@ def prune(
             images={"mean": mean, "std": std, "layout": layout},
             at_least=at_least,
         )
-    overrides = [*(set_ or []), *(["search.compare=true"] if compare else [])]
-    overrides += [f"search.minutes={minutes}"] if minutes else []
+    overrides = _overrides(set_ or [], compare=compare, minutes=minutes)
     result, folder = _run(
         Path(what), wish, quiet=quiet, resume=resume, out=out, overrides=overrides
     )
@@ -187,6 +186,11 @@ def prune(
         raise typer.Exit(NOT_SHOWN)
     if not result.good_enough:
         raise typer.Exit(BELOW_FLOOR)
+
+
+def _overrides(given: list[str], *, compare: bool, minutes: float) -> list[str]:
+    also = ["search.compare=true"] if compare else []
+    return [*given, *also, *([f"search.minutes={minutes}"] if minutes else [])]
 
 
 def _run(

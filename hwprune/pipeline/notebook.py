@@ -89,26 +89,24 @@ def prune(
 ) -> Pruned | PrunedFront:
     """Prune a trained network until it keeps the budget on the board.
 
-    What it is for is said by a `task`, by `data` (as `[data]` in a deployment file, its `source`
-    alone, or a `Data`), or by functions, which also replace those of the task or the data.
+    What it is for is said by a `task`, by `data` (as `[data]` in a file, its `source` alone, or a
+    `Data`), or by functions, which also replace those of the task or the data.
 
     Args:
         model: a trained torch module or torchvision detector, which is left as it is.
         example_inputs: one batch, N first; a tuple for a module of several arguments.
         budget: a `Budget`, or for example `{"latency_ms": "50 %"}`.
-        budgets: several, of which one search gives a network each; `name` among their keys tells
-            them apart, else their limits do.
+        budgets: several, of which one search gives a network each; may have a `name` each.
         score: see `hwprune.Task`; left out: agreement with the unpruned network.
         train: the same; left out: by `loss` and `batches`, or by imitating the unpruned network.
         inputs: the same, or batches; left out: from `batches`, or the example alone.
         at_least: the floor of the delivered score, a number or "98 %" of the unpruned one's.
         board: a `Board`, a board profile's path, or None for this machine.
-        progress: who is told; None: lines on stderr, or a bar on a terminal.
+        progress: None: lines on stderr, or a bar on a terminal.
 
     Raises:
         HwpruneError: see hwprune/errors.py; what was finished stays in `out` for `resume=True`.
     """
-    from hwprune.board import this_machine
     from hwprune.pipeline.supplies import Given
     from hwprune.task.items import as_inputs
 
@@ -125,9 +123,15 @@ def prune(
         search=_noun(SearchWish, search, "search"),
         finetune=_noun(Recipe, finetune, "finetune", **_recipe(made)),
     )
-    own = this_machine() if board is None else board if isinstance(board, Board) else None
-    given = Given(module=model, example=example, task=made, board=own)
-    return _pruned(deployment, given, Path(out), resume=resume, progress=progress)
+    supplied = Given(module=model, example=example, task=made, board=_own(board))
+    return _pruned(deployment, supplied, Path(out), resume=resume, progress=progress)
+
+
+def _own(board: Board | Path | str | None) -> Board | None:
+    """The board that no profile names."""
+    from hwprune.board import this_machine
+
+    return this_machine() if board is None else board if isinstance(board, Board) else None
 
 
 def _budgets(
