@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -55,13 +55,8 @@ class Evaluation:
         """As one of several budgets sees it: its own constraints, by their plain labels."""
         if not budget:
             return self
-        front = f"{budget}: "
-        excess = {
-            label.removeprefix(front): value
-            for label, value in self.excess.items()
-            if label.startswith(front)
-        }
-        return replace(self, excess=excess)
+        labels = labels_under(budget, self.excess)
+        return replace(self, excess={plain: self.excess[full] for plain, full in labels.items()})
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -75,6 +70,17 @@ class Evaluation:
         if fields["failure"] is not None:
             fields["failure"] = Failure.from_json(fields["failure"])
         return cls(**fields)
+
+
+def label_under(budget: str, plain: str) -> str:
+    """A constraint's label, unique over all budgets; of the only budget the plain one."""
+    return f"{budget}: {plain}" if budget else plain
+
+
+def labels_under(budget: str, labels: Iterable[str]) -> dict[str, str]:
+    """Of labels over all budgets those of one, by their plain labels."""
+    front = label_under(budget, "")
+    return {label.removeprefix(front): label for label in labels if label.startswith(front)}
 
 
 def failed(candidate: Candidate, failure: Failure) -> Evaluation:

@@ -64,8 +64,8 @@ def hold(bench: Workbench, searched: Searched, progress: Progress) -> Contest:
         BudgetError: no candidate was measured to keep the budget.
     """
     budget = bench.budget.name
-    told = searched.told(budget)
-    evaluations = [e for of in searched.under(budget).values() for e in of]
+    searches = searched.under(budget)
+    evaluations = [e for search in searches for e in search.under(budget)]
     finalists = _finals(bench, evaluations, progress)
     able = [f for f in finalists if f.passed]
     if not able:
@@ -76,14 +76,15 @@ def hold(bench: Workbench, searched: Searched, progress: Progress) -> Contest:
         (f for f in finalists if f.passed),
         key=lambda f: bench.quality((f.final or 0.0) if f.tuned is None else f.tuned),
     )
-    history = [row for of in told.values() for row in of["history"]]
     return Contest(
         allowance=searched.allowance,
         evaluations=tuple(evaluations),
-        ended={method: of["ended"] for method, of in told.items() if of["ended"]},
-        policy_history=tuple(row for row in history if row["budget"] == budget),
+        ended={search.method: search.ended for search in searches if search.ended},
+        policy_history=tuple(
+            row for search in searches for row in search.history if row["budget"] == budget
+        ),
         clock=searched.clock,
-        seconds=searched.seconds(budget),
+        seconds={search.method: search.seconds for search in searches},
         finalists=tuple(finalists),
         winner=winner,
         uniform=_widest_uniform(bench, evaluations),

@@ -13,7 +13,7 @@ from hwprune.errors import InputError
 from hwprune.evaluation import Evaluation
 from hwprune.form import Form
 from hwprune.pipeline.search_clock import ON_BOARD, SearchClock
-from hwprune.pipeline.workbench import Workbench, search_label
+from hwprune.pipeline.workbench import Workbench
 from hwprune.progress import Progress
 from hwprune.run_folder import folder_name
 from hwprune.search.evaluator import Evaluator
@@ -28,36 +28,37 @@ MOST_S = 3600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """What one method asked for."""
+
+    method: str
+    budget: str
+    """That it searched for; empty: for all together."""
+    evaluations: tuple[Evaluation, ...]
+    history: tuple[dict[str, Any], ...]
+    """Rows for curves, where a method has such."""
+    ended: str
+    """Why it ended before its allowance was used, in words."""
+    seconds: float
+    """Wall time."""
+
+    def under(self, budget: str) -> list[Evaluation]:
+        """Its evaluations as a budget sees them."""
+        return [e if self.budget else e.under(budget) for e in self.evaluations]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Searched:
     """What all methods asked for, for all budgets together."""
 
     allowance: int
     """Evaluations that each method was given."""
     clock: SearchClock
-    found: Mapping[str, Mapping[str, Any]]
-    """By method, and budget where it searched for each by itself: evaluations as plain data, rows
-    for curves, and why it ended early."""
+    searches: tuple[Search, ...]
 
-    def under(self, budget: str) -> dict[str, list[Evaluation]]:
-        """By method, its evaluations as a budget sees them."""
-        return {
-            method: [Evaluation.from_json(e).under(budget) for e in of["evaluations"]]
-            for method, of in self.told(budget).items()
-        }
-
-    def seconds(self, budget: str) -> dict[str, float]:
-        """By method, wall time."""
-        spent, front = self.clock.seconds, f" for {budget}"
-        return {m: spent.get(m + front, spent.get(m, 0.0)) for m in self.told(budget)}
-
-    def told(self, budget: str) -> dict[str, Mapping[str, Any]]:
-        """By method, what it found for a budget."""
-        front = f" for {budget}"
-        return {
-            name.removesuffix(front): of
-            for name, of in self.found.items()
-            if name in JOINT or not budget or name.endswith(front)
-        }
+    def under(self, budget: str) -> list[Search]:
+        """The searches that a budget was part of."""
+        return [search for search in self.searches if search.budget in ("", budget)]
 
 
 def search(bench: Workbench, progress: Progress) -> Searched:
@@ -74,14 +75,12 @@ def search(bench: Workbench, progress: Progress) -> Searched:
         raise InputError(
             f"there is no search method '{unknown[0]}'", possible=", ".join(sorted(METHODS))
         )
-    found: dict[str, dict[str, Any]] = {}
-    for method in wish.searched:
-        for budget in ("",) if method in JOINT else problem.budgets:
-            name = f"{method} for {budget}" if budget else method
-            found[name] = bench.folder.step(f"search {name}") or _run_method(
-                bench, problem.under(budget), method, name, progress, clock
-            )
-    return Searched(allowance=problem.evaluations, clock=clock, found=found)
+    searches = [
+        _search(bench, problem.under(budget), method, budget, progress, clock)
+        for method in wish.searched
+        for budget in (("",) if method in JOINT else problem.budgets)
+    ]
+    return Searched(allowance=problem.evaluations, clock=clock, searches=tuple(searches))
 
 
 def problem_of(bench: Workbench) -> SearchProblem:
@@ -89,7 +88,6 @@ def problem_of(bench: Workbench) -> SearchProblem:
     prepared = bench.prepared
     wish = prepared.deployment.search
     model = prepared.base.cost_model
-    limits = [(b, c) for b in bench.budgets.values() for c in b.constraints]
     whole = model.macs(prepared.space.unpruned.widths)
     bench.refer_to_unpruned()
     return SearchProblem(
@@ -98,8 +96,8 @@ def problem_of(bench: Workbench) -> SearchProblem:
         layers=model.layers(),
         harm=prepared.ranking.harm(prepared.space.groups),
         budgets=tuple(bench.budgets),
-        constraints=tuple(search_label(b, c) for b, c in limits),
-        forms=_forms(prepared.base, {search_label(b, c): c for b, c in limits}),
+        constraints=tuple(bench.limits),
+        forms=_forms(prepared.base, bench.limits),
         evaluate=bench.evaluate,
         estimate=lambda widths: model.macs(widths) / whole,
         evaluations=_allowance(bench),
@@ -142,6 +140,29 @@ def allowance(groups: int, candidate_s: float) -> int:
     """Evaluations that pay: more for more groups, and what boards do in MOST_S at most."""
     wanted = LEAST + BY_GROUP * groups
     return min(wanted, max(LEAST, int(MOST_S / max(candidate_s, 1e-3))))
+
+
+def _search(
+    bench: Workbench,
+    problem: SearchProblem,
+    method: str,
+    budget: str,
+    progress: Progress,
+    clock: SearchClock,
+) -> Search:
+    """One method's search, or what it left when it was carried out before."""
+    name = f"{method} for {budget}" if budget else method
+    told = bench.folder.step(f"search {name}") or _run_method(
+        bench, problem, method, name, progress, clock
+    )
+    return Search(
+        method=method,
+        budget=budget,
+        evaluations=tuple(Evaluation.from_json(e) for e in told["evaluations"]),
+        history=tuple(told["history"]),
+        ended=told["ended"],
+        seconds=clock.seconds.get(name, 0.0),
+    )
 
 
 def _run_method(

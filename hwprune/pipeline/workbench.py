@@ -10,7 +10,7 @@ from typing import Any
 from hwprune.budget import Budget, Constraint, Footprint
 from hwprune.candidate import Candidate
 from hwprune.errors import BoardError, BudgetError, InputError
-from hwprune.evaluation import Evaluation, failed
+from hwprune.evaluation import Evaluation, failed, label_under, labels_under
 from hwprune.farm.fleet import Fleet, Outcomes
 from hwprune.futures import joined
 from hwprune.pipeline.head import Head, unscored
@@ -102,6 +102,12 @@ class Workbench:
         asked = self.prepared.deployment.budgets
         return next(wish for wish in asked if wish.name == self.budget.name)
 
+    @property
+    def limits(self) -> dict[str, Constraint]:
+        """The constraints of all budgets, by labels as in `Evaluation.excess`."""
+        budgets = self.budgets.values()
+        return {label_under(b.name, c.label): c for b in budgets for c in b.constraints}
+
     def footprint(self, candidate: Candidate, readings: Mapping[str, Reading]) -> Footprint:
         """Readings by kind of board, together with what the structure alone tells."""
         model = self.prepared.base.cost_model
@@ -138,8 +144,8 @@ class Workbench:
         excess, _ = cost
         return frozenset(
             name
-            for name, budget in self.budgets.items()
-            if all(excess[search_label(budget, c)] <= 0 for c in budget.constraints)
+            for name in self.budgets
+            if all(excess[label] <= 0 for label in labels_under(name, excess).values())
         )
 
     def _joined(
@@ -184,9 +190,9 @@ class Workbench:
         readings = {k: o for k, o in outcomes.items() if isinstance(o, Reading)}
         footprint = self.footprint(candidate, readings)
         try:
-            limits = [(b, c) for b in self.budgets.values() for c in b.constraints]
-            costs = {c.label: c.value(footprint) for _, c in limits}
-            return {search_label(b, c): c.excess(footprint) for b, c in limits}, costs
+            limits = self.limits
+            costs = {c.label: c.value(footprint) for c in limits.values()}
+            return {label: c.excess(footprint) for label, c in limits.items()}, costs
         except BoardError as error:
             said = f"{error.happened}: {error.given}"
             architecture = footprint.reading.architecture
@@ -268,11 +274,6 @@ def _unmet(budget: Budget, least: Footprint) -> BudgetError | None:
         possible="a higher limit, or a smaller search.min_keep",
         next_step="relax " + " or ".join(over),
     )
-
-
-def search_label(budget: Budget, constraint: Constraint) -> str:
-    """A constraint's label in the search, unique over all budgets; see `Evaluation.under`."""
-    return f"{budget.name}: {constraint.label}" if budget.name else constraint.label
 
 
 def _readings(outcomes: Outcomes, what: str) -> dict[str, Reading]:

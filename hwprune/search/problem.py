@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from hwprune.candidate import Candidate, SearchSpace
-from hwprune.evaluation import Evaluation
+from hwprune.evaluation import Evaluation, labels_under
 from hwprune.form import Form
 from hwprune.futures import joined
 from hwprune.layer import Layer
@@ -98,17 +98,12 @@ class SearchProblem:
             found = self.evaluate(candidates, learning=learning)
             return [joined([future], lambda e: e.under(budget)) for future in found]
 
-        front = f"{budget}: "
-        mine = [label for label in self.constraints if label.startswith(front)]
+        forms = labels_under(budget, self.forms)
         return replace(
             self,
             budgets=("",),
-            constraints=tuple(label.removeprefix(front) for label in mine),
-            forms={
-                label.removeprefix(front): self.forms[label]
-                for label in mine
-                if label in self.forms
-            },
+            constraints=tuple(labels_under(budget, self.constraints)),
+            forms={plain: self.forms[full] for plain, full in forms.items()},
             evaluate=evaluate,
         )
 

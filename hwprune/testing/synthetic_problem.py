@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from hwprune.candidate import Candidate, GroupChoice, SearchSpace
-from hwprune.evaluation import Evaluation, failed
+from hwprune.evaluation import Evaluation, failed, label_under
 from hwprune.futures import joined
 from hwprune.layer import ChannelCount, Layer
 from hwprune.search.problem import SearchProblem
@@ -212,7 +212,8 @@ class SyntheticProblem:
                 return found
             used = (1 + found.excess["latency_ms"]) * self.budget
             pairs = zip(names, budgets, strict=True)
-            return replace(found, excess={f"{n}: latency_ms": used / b - 1 for n, b in pairs})
+            excess = {label_under(n, "latency_ms"): used / b - 1 for n, b in pairs}
+            return replace(found, excess=excess)
 
         def evaluate(
             candidates: Sequence[Candidate], *, learning: bool = True
@@ -222,7 +223,7 @@ class SyntheticProblem:
         return replace(
             problem,
             budgets=tuple(names),
-            constraints=tuple(f"{name}: latency_ms" for name in names),
+            constraints=tuple(label_under(name, "latency_ms") for name in names),
             evaluate=evaluate,
         )
 

@@ -44,16 +44,19 @@ def test_where_none_can_be_met_the_run_ends(tmp_path):
 
 def test_one_search_serves_all_and_each_has_a_winner_of_its_own(searched):
     bench, found = searched
-    assert set(found.found) == {
-        *("model", "random for 80 %", "random for 50 %", "uniform for 80 %", "uniform for 50 %")
-    }
+    assert [(search.method, search.budget) for search in found.searches] == [
+        ("model", ""),
+        *[("random", "80 %"), ("random", "50 %")],
+        *[("uniform", "80 %"), ("uniform", "50 %")],
+    ]
     wide, narrow = (hold(bench.under(name), found, Silent()) for name in bench.budgets)
     joint = [[e.number for e in c.evaluations if e.method == "model"] for c in (wide, narrow)]
     assert joint[0] == joint[1]
     assert sum(wide.winner.candidate.widths) > sum(narrow.winner.candidate.widths)
     for contest in (wide, narrow):
-        assert contest.winner.passed
-        assert all(set(e.excess) <= {"latency_ms"} for e in contest.evaluations)
+        assert contest.winner.passed and contest.uniform is not None
+        assert all(set(e.excess) == {"latency_ms"} for e in contest.evaluations)
+    assert sum(wide.uniform.candidate.widths) > sum(narrow.uniform.candidate.widths)
     assert bench.under("50 %").folder.path.name == "50"
 
 
