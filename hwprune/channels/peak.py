@@ -17,7 +17,7 @@ from onnx import numpy_helper
 from hwprune.peak import Peak
 from hwprune_device.memory import BYTES, IN_PLACE_ONE, VIEWS
 from hwprune_device.plan import CutPlan
-from hwprune_device.values import value_shapes
+from hwprune_device.values import is_weight, resize_factors, value_shapes
 
 IN_PLACE = IN_PLACE_ONE | VIEWS | {"Add", "Mul", "Sub", "Div", "BatchNormalization", "HardSwish"}
 BYTES_A_NUMBER = BYTES["float"]
@@ -25,7 +25,7 @@ BYTES_A_NUMBER = BYTES["float"]
 
 def count_peak(base: bytes, plan: CutPlan) -> Peak:
     """Peak of live activations, in bytes of float32 at batch 1, as a function of widths."""
-    model = onnx.load_model_from_string(base)
+    model = _without_values(onnx.load_model_from_string(base))
     full = plan.widths
     whole = _sizes(model, plan, full)
     columns = [whole]
@@ -36,6 +36,16 @@ def count_peak(base: bytes, plan: CutPlan) -> Peak:
     rows = np.array(list(_moments(model.graph, held)))
     fixed = rows[:, 0] - rows[:, 1:] @ np.array(full, float)
     return Peak(fixed=fixed, per_unit=rows[:, 1:]).essential()
+
+
+def _without_values(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model, in place, whose weights have shapes alone: it is copied for every group."""
+    factors = resize_factors(model.graph)
+    for tensor in model.graph.initializer:
+        if is_weight(tensor) and tensor.name not in factors:
+            for values in ("raw_data", "float_data", "double_data", "int32_data"):
+                tensor.ClearField(values)
+    return model
 
 
 def _sizes(model: onnx.ModelProto, plan: CutPlan, widths: Sequence[int]) -> dict[str, int]:
@@ -50,7 +60,7 @@ def _sizes(model: onnx.ModelProto, plan: CutPlan, widths: Sequence[int]) -> dict
 
 
 def _reshaped(model: onnx.ModelProto, plan: CutPlan, widths: Sequence[int]) -> onnx.ModelProto:
-    """The graph with the shapes of a cut, and weights that hold nothing."""
+    """The graph with the shapes of a cut."""
     cut = onnx.ModelProto()
     cut.CopyFrom(model)
     tensors = {tensor.name: tensor for tensor in cut.graph.initializer}

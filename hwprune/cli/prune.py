@@ -158,7 +158,6 @@ def prune(
 
     Example:  hwprune prune net.onnx --inputs 'frames/*.png' --latency '50 %'
     """
-    from hwprune.cli.verbs import BELOW_FLOOR, NOT_SHOWN
     from hwprune.pipeline.wish import wish_of_model
     from hwprune.report.front import Front
 
@@ -182,10 +181,7 @@ def prune(
         _show_front(result, folder, as_json=as_json)
         raise typer.Exit(max(entry.exit_code for entry in result.entries))
     _show(result, folder, as_json=as_json)
-    if not result.passed:
-        raise typer.Exit(NOT_SHOWN)
-    if not result.good_enough:
-        raise typer.Exit(BELOW_FLOOR)
+    raise typer.Exit(result.exit_code)
 
 
 def _overrides(given: list[str], *, compare: bool, minutes: float) -> list[str]:

@@ -15,10 +15,6 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 """What a shell reports for a command that Ctrl-C ended."""
-NOT_SHOWN = 7
-"""`prune` finished, but the budget was not shown to be kept."""
-BELOW_FLOOR = 8
-"""The budget is kept, but the delivered network's score is below the floor that was asked for."""
 
 
 class Verbs(TyperGroup):

@@ -10,13 +10,12 @@ from typing import Any
 from hwprune.finetune.trainer import train
 from hwprune.finetune.training import Training
 from hwprune.network.execution import EXACT
-from hwprune.network.graph_module import to_module, to_onnx, users_module
-from hwprune.network.recalibration import batches_of, recalibrate
+from hwprune.network.graph_module import NetworkModule, to_module, to_onnx, users_module
+from hwprune.network.recalibration import recalibrated
 from hwprune.network.scorer import task_again
 from hwprune.progress import Progress
 from hwprune.recipe import Recipe
 from hwprune.task.agreement import completed
-from hwprune.task.items import calibration_of
 from hwprune.task.scoring import score_of
 from hwprune.task.task import Remake, Task
 
@@ -64,7 +63,7 @@ class Finetuner:
             self._task,
             self._recipe,
             folder=folder,
-            teacher=None if self._teacher is None else to_module(self._teacher),
+            teacher=self._unpruned(),
             progress=progress,
             stage="fine-tune",
         )
@@ -75,16 +74,16 @@ class Finetuner:
         return trained
 
     def _briefly(self, network: bytes, steps: int) -> float:
-        module, teacher = to_module(network), None
-        if self._teacher is not None:
-            teacher = to_module(self._teacher)
+        module, nowhere = to_module(network), Path(os.devnull)
         training = Training(
-            module, self._task, self._recipe, folder=Path(os.devnull), teacher=teacher
+            module, self._task, self._recipe, folder=nowhere, teacher=self._unpruned()
         )
         training.run_steps(steps)
         training.finish()
-        recalibrate(module, batches_of(map(EXACT.inputs, calibration_of(self._task))))
-        return score_of(self._task, EXACT.run(EXACT.place(module)), "final").value
+        return score_of(self._task, EXACT.run(recalibrated(module, self._task)), "final").value
+
+    def _unpruned(self) -> NetworkModule | None:
+        return None if self._teacher is None else to_module(self._teacher)
 
 
 def make_finetuner(

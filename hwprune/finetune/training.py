@@ -172,13 +172,11 @@ class Training:
         The same batches for every network; nothing is kept on disk.
         """
         self.module.train()
-        with seeded(self.recipe.seed * 100_003):
+        recipe = replace(self.recipe, warmup_epochs=0.0)
+        with seeded(recipe.seed * 100_003):
             passes = itertools.chain.from_iterable(itertools.repeat(self._pass))
             for number, (inputs, targets) in enumerate(itertools.islice(passes, count)):
-                rate = self.recipe.lr * 0.5 * (1 + math.cos(math.pi * number / count))
-                for group in self._optimizer.param_groups:
-                    group["lr"] = rate
-                self._step(inputs, targets)
+                self._step(inputs, targets, learning_rate(number, count, 1, recipe))
 
     def score(self) -> float:
         """The task's score on held-out items, as the network would be delivered now."""
@@ -220,15 +218,15 @@ class Training:
         self.module.train()
         total = torch.zeros((), device=self.execution.device)
         for number, (inputs, targets) in enumerate(self._pass):
-            for group in self._optimizer.param_groups:
-                group["lr"] = self._rate(step + number)
-            total += self._step(inputs, targets)
+            total += self._step(inputs, targets, self._rate(step + number))
             if self._average is not None:
                 self._average.update(self.module)
             on_step()
         return float(total) / self.steps
 
-    def _step(self, given: Any, targets: Any) -> torch.Tensor:
+    def _step(self, given: Any, targets: Any, rate: float) -> torch.Tensor:
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
         device = self.execution.device
         inputs = replace(self.execution, bf16=False).inputs(as_inputs(given))
         autocast = torch.autocast(device, torch.bfloat16, enabled=self.execution.bf16)

@@ -65,6 +65,11 @@ def recalibrate_task(model: bytes, task: Task) -> bytes:
     """The ONNX network with its BatchNorm statistics taken from a task's calibration items."""
     from hwprune.network.graph_module import to_module, to_onnx
 
-    module = EXACT.place(to_module(model))
-    recalibrate(module, batches_of(map(EXACT.inputs, calibration_of(task))))
-    return to_onnx(module, model)
+    return to_onnx(recalibrated(to_module(model), task), model)
+
+
+def recalibrated(module: nn.Module, task: Task) -> nn.Module:
+    """The module, in place, with BatchNorm statistics of a task's calibration items; exact."""
+    placed = EXACT.place(module)
+    recalibrate(placed, batches_of(map(EXACT.inputs, calibration_of(task))))
+    return placed

@@ -34,8 +34,7 @@ def check(deployment: Deployment) -> None:
     _at_least(0, "search.evaluations", search.evaluations)
     _at_least(0, "search.runners", search.runners)
     _at_least(0, "search.learners", search.learners)
-    if search.minutes < 0:
-        raise DeploymentError("search.minutes must be at least 0", given=str(search.minutes))
+    _at_least(0, "search.minutes", search.minutes)
     _at_least(1, "search.finalists", search.finalists)
     _at_least(1, "search.multiple_of", search.multiple_of)
     _at_least(1, "delivery.certificate_readings", deployment.certificate_readings)
@@ -75,7 +74,7 @@ def _check_recipe(section: str, recipe: Recipe) -> None:
         )
 
 
-def _at_least(least: int, key: str, value: int) -> None:
+def _at_least(least: int, key: str, value: float) -> None:
     if value < least:
         raise DeploymentError(f"{key} must be at least {least}", given=str(value))
 

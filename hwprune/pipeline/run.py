@@ -145,8 +145,12 @@ def _delivered(
         progress.end(error.happened)
         return _entry(name, error)
     _write_evidence(bench.folder.path, result)
-    code = 0 if result.passed and result.good_enough else 8 if result.passed else 7
-    return FrontEntry(budget=name, folder=bench.folder.path.name, result=result, exit_code=code)
+    return FrontEntry(
+        budget=name,
+        folder=bench.folder.path.name,
+        result=result,
+        exit_code=result.exit_code,
+    )
 
 
 def _entry(name: str, error: HwpruneError) -> FrontEntry:

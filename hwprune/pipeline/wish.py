@@ -78,7 +78,7 @@ def _budgets(limits: Mapping[str, str]) -> Any:
     Raises:
         DeploymentError: quantities that name different numbers of limits.
     """
-    parts = {quantity: text.split(",") for quantity, text in limits.items()}
+    parts = {q: [part.strip() for part in text.split(",")] for q, text in limits.items()}
     counts = {len(each) for each in parts.values()} - {1}
     if len(counts) > 1:
         raise DeploymentError(
@@ -86,13 +86,7 @@ def _budgets(limits: Mapping[str, str]) -> Any:
             given="; ".join(f"{quantity}: {text}" for quantity, text in limits.items()),
         )
     count = counts.pop() if counts else 1
-    rows = [
-        {
-            q: (each * count)[n].strip() if len(each) == 1 else each[n].strip()
-            for q, each in parts.items()
-        }
-        for n in range(count)
-    ]
+    rows = [{q: each[n % len(each)] for q, each in parts.items()} for n in range(count)]
     return rows[0] if len(rows) == 1 else rows
 
 

@@ -9,7 +9,7 @@ from markupsafe import Markup
 from hwprune.report import figures
 from hwprune.report.charts.front import front as curve
 from hwprune.report.front import Front
-from hwprune.report.html import environment
+from hwprune.report.html import environment, write_page
 
 
 def render_front(front: Front) -> str:
@@ -23,6 +23,4 @@ def render_front(front: Front) -> str:
 
 def write_front(front: Front, path: Path) -> None:
     """Render into a file; an interrupted write leaves the old one."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(render_front(front), encoding="utf-8")
-    part.replace(path)
+    write_page(render_front(front), path)

@@ -59,8 +59,13 @@ def environment() -> Environment:
 
 def write_report(result: Result, path: Path) -> None:
     """Render into a file; an interrupted write leaves the old one."""
+    write_page(render(result), path)
+
+
+def write_page(html: str, path: Path) -> None:
+    """Write a page; an interrupted write leaves the old one."""
     part = path.with_name(path.name + ".part")
-    part.write_text(render(result), encoding="utf-8")
+    part.write_text(html, encoding="utf-8")
     part.replace(path)
 
 

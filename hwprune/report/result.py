@@ -24,6 +24,10 @@ from hwprune.report.rows import (
 )
 from hwprune_device.reading import Reading
 
+NOT_SHOWN = 7
+"""Exit code of a run that finished, but whose budget was not shown to be kept."""
+BELOW_FLOOR = 8
+"""The budget is kept, but the delivered network's score is below the floor that was asked for."""
 RESULT_FORMAT = 2
 """Version of result.json; 1 knew accuracies alone, and a reader refuses any other than its own."""
 
@@ -112,6 +116,13 @@ class Result:
     def good_enough(self) -> bool:
         """Whether the delivered network reaches its floor, where one was asked for."""
         return self.floor is None or self.floor.reached
+
+    @property
+    def exit_code(self) -> int:
+        """What the shell is told of it: 0, NOT_SHOWN or BELOW_FLOOR."""
+        if not self.passed:
+            return NOT_SHOWN
+        return 0 if self.good_enough else BELOW_FLOOR
 
     def row(self, name: str) -> NetworkRow | None:
         """The row of the closing table with this name."""
