@@ -6,6 +6,8 @@ from typing import Protocol
 
 import numpy as np
 
+from hwprune.changes import Changes
+
 
 class Form(Protocol):
     """One number or more that a cost is made of, for many candidates at once."""
@@ -17,13 +19,5 @@ class Form(Protocol):
     def terms(self, widths: np.ndarray) -> np.ndarray:
         """At widths [n, groups]; [n, terms]."""
 
-    def changed(
-        self, widths: np.ndarray, *, row: np.ndarray, group: np.ndarray, width: np.ndarray
-    ) -> np.ndarray:
-        """`terms` of rows of widths [n, groups] where one group each has another width.
-
-        Args:
-            row, group, width: which row, which of its groups, and the new width, [changes] each.
-
-        Returns [changes, terms].
-        """
+    def changed(self, widths: np.ndarray, changes: Changes) -> np.ndarray:
+        """`terms` of rows of widths [n, groups] after one change each, [changes, terms]."""

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hwprune.changes import Changes
+
 BLOCKS = (8, 16)
 """Channels that boards compute at a time."""
 
@@ -32,14 +34,13 @@ class Peak:
         widths = np.asarray(widths)
         return np.stack([self._held(held(widths)).max(axis=1) for held in _AS_HELD], axis=1)
 
-    def changed(
-        self, widths: np.ndarray, *, row: np.ndarray, group: np.ndarray, width: np.ndarray
-    ) -> np.ndarray:
+    def changed(self, widths: np.ndarray, changes: Changes) -> np.ndarray:
         """As `Form.changed`."""
+        row, group = changes.row, changes.group
         columns = []
         for held in _AS_HELD:
             before = held(np.asarray(widths))
-            more = held(width) - before[row, group]
+            more = held(changes.width) - before[row, group]
             moments = self._held(before)[row] + self.per_unit.T[group] * more[:, None]
             columns.append(moments.max(axis=1))
         return np.stack(columns, axis=1)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hwprune.changes import Changes
 from hwprune.layer import ChannelCount, channels
 
 
@@ -27,10 +28,6 @@ class Products:
         both = channels(self.first, widths) * channels(self.second, widths)
         return np.asarray(both @ self.times)[:, None]
 
-    def changed(
-        self, widths: np.ndarray, *, row: np.ndarray, group: np.ndarray, width: np.ndarray
-    ) -> np.ndarray:
+    def changed(self, widths: np.ndarray, changes: Changes) -> np.ndarray:
         """As `Form.changed`."""
-        rows = np.asarray(widths)[row]
-        rows[np.arange(len(row)), group] = width
-        return self.terms(rows)
+        return self.terms(changes.apply(np.asarray(widths)))

@@ -6,6 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hwprune.changes import Changes
 from hwprune.peak import Peak
 
 
@@ -22,12 +23,13 @@ sizes = {"seed": st.integers(0, 10**6), "moments": st.integers(1, 12), "groups":
 @given(**sizes)
 def test_a_changed_group_gives_what_the_changed_network_gives(seed, moments, groups):
     peak, widths, chance = drawn(seed, moments, groups)
-    row, group = chance.integers(0, 5, 20), chance.integers(0, groups, 20)
-    width = chance.integers(1, 40, 20)
-    rows = widths[row]
-    rows[np.arange(20), group] = width
-    found = peak.changed(widths, row=row, group=group, width=width)
-    assert np.allclose(found, peak.terms(rows))
+    changes = Changes(
+        row=chance.integers(0, 5, 20),
+        group=chance.integers(0, groups, 20),
+        width=chance.integers(1, 40, 20),
+    )
+    found = peak.changed(widths, changes)
+    assert np.allclose(found, peak.terms(changes.apply(widths)))
 
 
 @given(**sizes)

@@ -17,10 +17,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from hwprune.changes import Changes
 from hwprune.form import Form
 from hwprune.layer import ChannelCount, Layer, channels
 from hwprune.peak import BLOCKS
-from hwprune.search.changes import Changes
 from hwprune.search.ridge import Blocks, Ridge
 
 OWN = 3.0
@@ -96,9 +96,7 @@ class CostTable:
         )
         more = np.bincount(change, after - before[row, layer], len(changes.row))
         if self._form is not None:
-            of_form = self._form.changed(
-                widths, row=changes.row, group=changes.group, width=changes.width
-            )
+            of_form = self._form.changed(widths, changes)
             more = more + of_form / self._whole_form @ self._of_form
         return np.asarray(self._start + before.sum(axis=1)[changes.row] + more)
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from hwprune.candidate import GroupChoice
-from hwprune.search.changes import Changes
+from hwprune.changes import Changes
 from hwprune.search.ridge import Blocks, Ridge
 
 FLOOR = 0.03

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hwprune.search.changes import Changes
+from hwprune.changes import Changes
 from hwprune.search.table import Table, priced
 
 PRICES = np.geomspace(0.2, 20.0, 9)

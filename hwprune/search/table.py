@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from hwprune.changes import Changes
 from hwprune.evaluation import Evaluation
-from hwprune.search.changes import Changes
 from hwprune.search.cost_table import CostTable
 from hwprune.search.loss_table import LossTable
 from hwprune.search.problem import SearchProblem

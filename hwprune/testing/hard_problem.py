@@ -14,9 +14,9 @@ from dataclasses import replace
 import numpy as np
 
 from hwprune.candidate import Candidate, GroupChoice, SearchSpace
+from hwprune.changes import Changes
 from hwprune.layer import ChannelCount, Layer
 from hwprune.peak import Peak
-from hwprune.search.changes import Changes
 from hwprune.search.planner import Planner
 from hwprune.search.problem import SearchProblem
 from hwprune.testing.synthetic_problem import QUANTA, Difficulty, SyntheticProblem

@@ -22,6 +22,7 @@ import numpy as np
 from hwprune.search.evaluator import Evaluator
 from hwprune.search.methods import METHODS
 from hwprune.testing.synthetic_problem import SyntheticProblem
+from tests.benchmarks.bench_search import mean_and_error
 
 NOTHING = 10.0
 """Points that a budget for which nothing was found counts."""
@@ -96,8 +97,7 @@ def main() -> None:
                     for seed in range(given.seeds)
                 ]
                 gaps = np.array(list(pool.map(run_one, trials)))
-                error = gaps.std(ddof=1) / np.sqrt(len(gaps))
-                cells.append(f"{gaps.mean():.2f} ± {error:.2f}")
+                cells.append(mean_and_error(gaps))
             name = f"{method}, {'one search' if joint else 'a search each'}"
             print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
 

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -40,6 +40,7 @@ from hwprune.search.random_search import drawn, target_estimate
 from hwprune.search.table import priced
 from hwprune.testing.hard_problem import HardProblem
 from hwprune.testing.synthetic_problem import SyntheticProblem
+from tests.benchmarks.bench_search import mean_and_error
 
 NOTHING = 10.0
 """Points that a search which found nothing counts."""
@@ -174,15 +175,10 @@ def main() -> None:
 
 
 def _line(row: str, gaps: np.ndarray, ours: np.ndarray, lost: int, by: Counter[str]) -> str:
-    pair = _mean(ours - gaps) if gaps is not ours else ""
+    pair = mean_and_error(ours - gaps) if gaps is not ours else ""
     ratio = f"{ours.mean() / gaps.mean():.2f}" if gaps is not ours else ""
     who = ", ".join(f"{name} {count}" for name, count in by.most_common())
-    return f"| {row} | {_mean(gaps)} | {pair} | {ratio} | {lost} of {len(gaps)} | {who} |"
-
-
-def _mean(values: Sequence[float] | np.ndarray) -> str:
-    array = np.asarray(values)
-    return f"{array.mean():.2f} ± {array.std(ddof=1) / np.sqrt(len(array)):.2f}"
+    return f"| {row} | {mean_and_error(gaps)} | {pair} | {ratio} | {lost} of {len(gaps)} | {who} |"
 
 
 if __name__ == "__main__":

@@ -142,15 +142,18 @@ def main() -> None:
 def _cell(found: Sequence[Outcome], gaps: np.ndarray, other: np.ndarray | None) -> str:
     lost = sum(np.isnan(o.gap) for o in found)
     first = np.nanmax([o.first for o in found]) if lost < len(found) else float("nan")
-    said = f"{_mean(gaps)} ({np.mean([o.seconds for o in found]):.1f} s, first by {first:.0%})"
+    seconds = np.mean([o.seconds for o in found])
+    said = f"{mean_and_error(gaps)} ({seconds:.1f} s, first by {first:.0%})"
     if lost:
         said += f", {lost} of {len(found)} found nothing"
     if other is not None and other is not gaps:
-        said += f", {_mean(gaps - other)} more, ratio {gaps.mean() / max(other.mean(), 1e-9):.2f}"
+        ratio = gaps.mean() / max(other.mean(), 1e-9)
+        said += f", {mean_and_error(gaps - other)} more, ratio {ratio:.2f}"
     return said
 
 
-def _mean(values: np.ndarray) -> str:
+def mean_and_error(values: np.ndarray) -> str:
+    """The mean and its standard error."""
     error = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else 0.0
     return f"{values.mean():.2f} ± {error:.2f}"
 

@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hwprune.changes import Changes
 from hwprune.layer import ChannelCount, Layer
-from hwprune.search.changes import Changes
 from hwprune.search.cost_table import CostTable
 from hwprune.search.table import Table
 from hwprune.testing.synthetic_problem import SyntheticProblem
