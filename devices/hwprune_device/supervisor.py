@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from hwprune_device import PROTOCOL, __version__
+from hwprune_device import PROTOCOL, __version__, quiet
 from hwprune_device.arrays import pack
 from hwprune_device.bases import Bases
 from hwprune_device.bounded_folder import BoundedFolder
@@ -141,7 +141,8 @@ class Supervisor:
             cores=self._cores,
             board=self._board,
         )
-        with lease(self._cores, self._wait, gpu=on_gpu(job.target, present=has_gpu())):
+        on = on_gpu(job.target, present=has_gpu())
+        with lease(self._cores, self._wait, gpu=on), quiet.timing():
             BatchRun(job, place, self._send, inbox=self._inbox, beat=self._beat).run()
 
     def _run(self, frame: Frame) -> None:

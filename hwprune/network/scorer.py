@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from importlib import import_module
 from typing import Any
 
@@ -20,6 +21,7 @@ from hwprune.task.agreement import completed
 from hwprune.task.items import calibration_of, example_of
 from hwprune.task.scoring import score_of
 from hwprune.task.task import Part, Remake, Task
+from hwprune_device import quiet
 from hwprune_device.cut import Cutter
 from hwprune_device.plan import CutPlan
 from hwprune_device.torch_graph.folding import fold_batchnorm
@@ -78,6 +80,7 @@ class Scorer:
         keep = [np.sort(units[:width]) for units, width in zip(self._order, widths, strict=True)]
         module = to_module(self._cutter.cut(keep))
         self.execution.place(module)
+        _rest_for_boards(module)
         recalibrate(module, self._calibration)
         if isinstance(module, fx.GraphModule):
             fold_batchnorm(module)
@@ -90,6 +93,13 @@ class Scorer:
                 self._recent.popitem(last=False)
         self._recent.move_to_end(widths)
         return self._recent[widths]
+
+
+def _rest_for_boards(module: nn.Module) -> None:
+    """Every pass waits until no board on this machine times."""
+    under_way = ExitStack()
+    module.register_forward_pre_hook(lambda *_: under_way.enter_context(quiet.working()))
+    module.register_forward_hook(lambda *_: under_way.close(), always_call=True)
 
 
 def _bearable(base: bytes, task: Task) -> Execution:
