@@ -208,8 +208,13 @@ class StepClock:
 
 
 def wish_of(deployment: Deployment) -> dict[str, Any]:
-    """The wish as plain data: two runs mix only if it is the same."""
-    return asdict(deployment) | {"boards": [str(board) for board in deployment.boards]}
+    """The wish as plain data: two runs mix only if it is the same.
+
+    How long a search may take is not part of it: a run that was stopped may be given more time.
+    """
+    wish = asdict(deployment) | {"boards": [str(board) for board in deployment.boards]}
+    del wish["search"]["minutes"]
+    return wish
 
 
 def _write_evidence(folder: Path, result: Result) -> None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hwprune.deployment import load_deployment
+from hwprune.pipeline.run import wish_of
 from hwprune.pipeline.searched import BY_GROUP, LEAST, MOST_S, allowance
 from hwprune.search_wish import BASELINES, SearchWish
+from tests.pipeline.deployments import QUICKSTART
 
 
 @given(groups=st.integers(1, 300), candidate_s=st.floats(0, 1000))
@@ -21,3 +24,11 @@ def test_comparing_adds_the_baselines_once():
     assert SearchWish().searched == ("model", "uniform")
     assert SearchWish(compare=True).searched == ("model", "uniform", *BASELINES[:-1])
     assert SearchWish(methods=("random",), compare=True).searched[0] == "random"
+
+
+def test_a_run_may_be_resumed_with_more_time_and_not_with_another_search():
+    short, longer, other = (
+        wish_of(load_deployment(QUICKSTART, [override]))
+        for override in ("search.minutes=1", "search.minutes=9", "search.evaluations=9")
+    )
+    assert short == longer != other
