@@ -82,7 +82,7 @@ class Keeper:
         nominal = kind.calibrated(self.name, calm_ms(readings))
         reading = one_reading(readings, nominal)
         kind.store.calibrate(kind.key(kind.base.architecture), reading)
-        return reading
+        return reading.at_nominal(kind.agree_on_nominal(nominal))
 
     def _run(self, reached: bool) -> None:
         if not reached and not self._wait_for_board():
@@ -162,18 +162,20 @@ class Keeper:
                 self.record.watch.heard(song)
                 words = words or song.words
                 if not song.alarm:
-                    self._kind.store.add(canary.key, outcome)
+                    self._kind.store.add(canary.key, outcome, self._kind.cut_of(canary.candidate))
         return words
 
     def _sort(
         self, wishes: Sequence[Wish], outcomes: Sequence[Outcome], alarm: str, *, heard: bool
     ) -> None:
         """Keep and answer what can be trusted; take again, once, what cannot."""
-        again = []
-        for wish, outcome in zip(wishes, outcomes, strict=False):
+        again, told = [], []
+        for outcome in outcomes[: len(wishes)]:
             if isinstance(outcome, Reading) and alarm:
                 outcome = replace(outcome, doubts=(*outcome.doubts, alarm))
-            self._kind.store.add(wish.key, outcome)
+            told.append(outcome)
+        self._keep(wishes, told)
+        for wish, outcome in zip(wishes, told, strict=False):
             doubted = isinstance(outcome, Reading) and bool(outcome.doubts)
             if doubted and wish.tries + 1 < TRIES:
                 wish.tries += 1
@@ -193,9 +195,9 @@ class Keeper:
         """The board went away: keep what it had said, free the innocent, hold the suspects."""
         assert batch.loss is not None
         held, free = [], []
+        self._keep(wishes, batch.outcomes)
         for wish, outcome in zip(wishes, batch.outcomes, strict=False):
             if not isinstance(outcome, Failure) or outcome.stage != "lost":
-                self._kind.store.add(wish.key, outcome)
                 self._kind.room.answer(wish, outcome)
             elif wish.key.architecture in batch.loss.at_work:
                 held.append(wish)
@@ -204,6 +206,12 @@ class Keeper:
         self._kind.room.put_back(self._patient(free, batch))
         self.record.words = batch.loss.message
         self._wait_for_board(Suspects(kind=self._kind, board=self.name, held=held))
+
+    def _keep(self, wishes: Sequence[Wish], outcomes: Sequence[Outcome]) -> None:
+        """Write down what came of wishes."""
+        cut_of = self._kind.cut_of
+        pairs = zip(wishes, outcomes, strict=False)
+        self._kind.store.add_all([(w.key, o, cut_of(w.candidate)) for w, o in pairs])
 
     def _patient(self, wishes: Sequence[Wish], batch: Batch) -> list[Wish]:
         """Those that may wait for another board; nothing is sent round for ever."""

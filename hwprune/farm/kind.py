@@ -21,6 +21,7 @@ from hwprune.farm.reading_key import ReadingKey
 from hwprune.farm.session import Outcome
 from hwprune.farm.status import KindStatus
 from hwprune.farm.store import ReadingStore
+from hwprune.farm.store_rows import Cut
 from hwprune.farm.timetable import Timetable
 from hwprune.farm.waiting import WaitingRoom, Wish
 from hwprune_device.conditions.gpu_presence import on_gpu
@@ -77,6 +78,7 @@ class Kind:
     def place(self, base: BaseNetwork) -> None:
         """Choose the network; what the store knows of it is taken from there."""
         self._base = base
+        self.store.know(base)
         self.canaries = Canaries()
         self._calm.clear()
         self.nominal_ms = self.store.nominal_ms(self.key(base.architecture))
@@ -92,6 +94,10 @@ class Kind:
     def key_of(self, candidate: Candidate) -> ReadingKey:
         """The same for a candidate of the placed network."""
         return self.key(self.base.architecture_of(candidate.widths))
+
+    def cut_of(self, candidate: Candidate) -> Cut:
+        """What the candidate's architecture is, for the store."""
+        return Cut(base_id=self.base.base_id, widths=tuple(candidate.widths))
 
     def known(self, key: ReadingKey) -> Outcome | None:
         """What the store has of a network, at this kind's nominal time."""
@@ -110,13 +116,23 @@ class Kind:
 
     def calibrated(self, board: str, calm_ms: float) -> float:
         """Take in a board's calm time; the kind's nominal time, which stays once it is set."""
-        self._calm[board] = calm_ms
-        self.store.keep_calm(self.key(self.base.architecture), board, calm_ms)
+        key = self.key(self.base.architecture)
+        # Another head may have calibrated it meanwhile: the first one counts for both.
+        self.store.keep_calm(key, board, calm_ms, first=True)
+        self._calm[board] = self.store.calm_ms(key, board) or calm_ms
         with self._lock:
             if self.nominal_ms is None:
                 times = self._calm.values()
                 self.nominal_ms = max(times) if self._whose == "slowest" else median(times)
             return self.nominal_ms
+
+    def agree_on_nominal(self, mine: float) -> float:
+        """The nominal time that the store kept: another head may have been the first."""
+        kept = self.store.nominal_ms(self.key(self.base.architecture))
+        with self._lock:
+            if kept is not None and self._whose != "slowest":
+                self.nominal_ms = kept
+            return self.nominal_ms or mine
 
     def seen_calm(self, board: str, base_off: float) -> None:
         """Take a base that ran faster than was thought calm for what calm is.

@@ -1,6 +1,5 @@
 """The store of readings: every measurement that was taken, by what was measured, how and where.
 
-SQLite in WAL mode: many readers beside one writer, and a writer that is killed leaves it whole.
 Readings are only added; a later doubt can take one out of those that are served. What cannot be
 written because the disk is full is kept in memory and written once there is room.
 """
@@ -8,34 +7,41 @@ written because the disk is full is kept in memory and written once there is roo
 from __future__ import annotations
 
 import json
-import math
-import sqlite3
-import threading
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from statistics import fmean
 
+from hwprune.channels.base import BaseNetwork
 from hwprune.errors import RunFolderError
+from hwprune.farm.packed_reading import text_of
 from hwprune.farm.reading_key import BY_KEY, ReadingKey
-from hwprune.farm.store_tables import SCHEMA, TABLES
+from hwprune.farm.store_file import StoreFile, Write
+from hwprune.farm.store_rows import (
+    COLUMNS,
+    Cut,
+    Setting,
+    put_doubt,
+    put_reading,
+    reading_of,
+    setting_of,
+    short,
+    upgrade,
+)
+from hwprune.farm.structure import structure_of
 from hwprune_device.reading import Failure, Reading
 
 FAILURES_SERVED_AFTER = 2
 """A network that failed this often is not tried again: a hang costs a minute every time."""
-BUSY_S = 30.0
-
-_FULL = ("full", "disk I/O error")
-"""What SQLite says where there is no space left."""
 
 
 class ReadingStore:
     """Readings and failures by key; safe to use from several threads and processes.
 
     Args:
-        path: the database file; it and its folders are made when they are not there.
+        path: the database file; it and its folders are made when they are not there. One of an
+            older hwprune is brought up to date.
 
     Raises:
         RunFolderError: it cannot be opened, is no store, or was written by a newer hwprune.
@@ -43,15 +49,11 @@ class ReadingStore:
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
-        self._lock = threading.Lock()
-        self._unwritten: list[tuple[str, Sequence[object]]] = []
+        self.unreadable = 0
+        """Rows that were asked for and are damaged; they are passed over."""
+        self._file = StoreFile(self.path, upgrade)
+        self._settings: dict[tuple[str, str], Setting] = {}
         self._kept: list[tuple[ReadingKey, Reading]] = []
-        with self._errors():
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._database = sqlite3.connect(self.path, timeout=BUSY_S, check_same_thread=False)
-            self._database.execute("PRAGMA journal_mode = WAL")
-            self._database.execute("PRAGMA synchronous = NORMAL")
-            self._prepare()
 
     def close(self) -> None:
         """Close the file.
@@ -59,37 +61,39 @@ class ReadingStore:
         Raises:
             RunFolderError: the disk is still full, so that what was kept in memory is lost.
         """
-        with self._lock:
-            left = self._flush()
-            self._database.close()
-        if left:
-            raise RunFolderError(
-                f"the disk of the store {self.path} is full",
-                given=f"{left} readings could not be written; they will have to be taken again",
-                next_step="free some space, or name another store in HWPRUNE_STORE",
-            )
+        self._file.close()
 
     @property
     def unwritten(self) -> int:
         """How many entries wait in memory for room on the disk."""
-        return len(self._unwritten)
+        return self._file.waiting
+
+    def know(self, base: BaseNetwork) -> None:
+        """Keep a base network's structure, so that its candidates' readings mean something."""
+        self._file.execute(
+            "INSERT OR IGNORE INTO bases VALUES (?, ?, ?)",
+            (base.base_id, base.architecture, json.dumps(structure_of(base))),
+        )
 
     def get(self, key: ReadingKey) -> Reading | None:
         """The reading of median latency among those without doubts; None when there is none."""
-        rows = self._rows(
-            f"SELECT body FROM readings WHERE {BY_KEY} AND doubted = 0 ORDER BY latency_ms",
-            key.columns,
-        )
-        if rows:
-            return Reading.from_json(json.loads(rows[(len(rows) - 1) // 2][0]))
-        return next((r for kept, r in self._kept if kept == key and not r.doubts), None)
+        numbers = [
+            number
+            for (number,) in self._rows_of(
+                key, "number", "AND r.doubted = 0 ORDER BY r.latency_ms"
+            )
+        ]
+        while numbers:
+            number = numbers.pop((len(numbers) - 1) // 2)
+            query = f"SELECT {COLUMNS} FROM readings WHERE number = ?"
+            for reading in self._readable(key, self._file.rows(query, (number,))):
+                return reading
+        return next((r for kept, r in self._waiting() if kept == key and not r.doubts), None)
 
     def readings(self, key: ReadingKey) -> list[Reading]:
-        """All readings, doubted ones too, oldest first."""
-        query = f"SELECT body FROM readings WHERE {BY_KEY} ORDER BY number"
-        rows = self._rows(query, key.columns)
-        written = [Reading.from_json(json.loads(body)) for (body,) in rows]
-        return [*written, *(reading for kept, reading in self._kept if kept == key)]
+        """All readings that can be read, doubted ones too, oldest first."""
+        written = self._readable(key, self._rows_of(key, COLUMNS, "ORDER BY r.number"))
+        return [*written, *(reading for kept, reading in self._waiting() if kept == key)]
 
     def outcome(self, key: ReadingKey) -> Reading | Failure | None:
         """What need not be measured again: a good reading, or a failure that came twice."""
@@ -97,44 +101,49 @@ class ReadingStore:
         if reading is not None:
             return reading
         query = f"SELECT body FROM failures WHERE {BY_KEY} ORDER BY number DESC"
-        rows = self._rows(query, key.columns)
+        rows = self._file.rows(query, key.columns)
         failures = [Failure.from_json(json.loads(body)) for (body,) in rows]
         poison = next((failure for failure in failures if failure.stage == "poison"), None)
         if poison is None and len(failures) < FAILURES_SERVED_AFTER:
             return None
         return poison or failures[0]
 
-    def add(self, key: ReadingKey, outcome: Reading | Failure) -> None:
-        """Keep an outcome; a lost board says nothing about a network, so that is not kept."""
-        body = json.dumps(outcome.to_json(), allow_nan=False)
-        if isinstance(outcome, Reading):
-            self._write(
-                "INSERT OR IGNORE INTO readings (architecture, target_key, conditions_key, "
-                "reading_id, latency_ms, doubted, body) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (
-                    *key.columns,
-                    outcome.reading_id,
-                    outcome.latency_ms,
-                    int(bool(outcome.doubts)),
-                    body,
-                ),
-            )
-            if self._unwritten:
-                self._kept.append((key, outcome))
-        elif outcome.stage != "lost":
-            self._write(
-                "INSERT INTO failures (architecture, target_key, conditions_key, stage, body) "
-                "VALUES (?, ?, ?, ?, ?)",
-                (*key.columns, outcome.stage, body),
+    def add(self, key: ReadingKey, outcome: Reading | Failure, cut: Cut | None = None) -> None:
+        """Keep an outcome; see `add_all`."""
+        self.add_all([(key, outcome, cut)])
+
+    def add_all(
+        self, outcomes: Sequence[tuple[ReadingKey, Reading | Failure, Cut | None]]
+    ) -> None:
+        """Keep outcomes, and what network each is of, where that is known.
+
+        A lost board says nothing about a network, so that is not kept.
+
+        Raises:
+            RunFolderError: an outcome that cannot be written; the others are.
+        """
+        writes: list[Write] = []
+        refused: list[str] = []
+        for key, outcome, cut in outcomes:
+            try:
+                write = _write_of(key, outcome, cut)
+            except ValueError as error:
+                refused.append(f"{outcome.architecture[:12]}: {error}")
+                continue
+            if write is not None:
+                writes.append(write)
+        self._file.write(*writes)
+        if self.unwritten:
+            self._kept += [(key, o) for key, o, _ in outcomes if isinstance(o, Reading)]
+        if refused:
+            raise RunFolderError(
+                f"{len(refused)} of {len(outcomes)} outcomes cannot be kept in {self.path}",
+                given="; ".join(refused)[:300],
             )
 
     def doubt(self, reading_id: str, words: str) -> None:
         """Take a reading out of those that are served: something was wrong when it was taken."""
-        self._write(
-            "UPDATE readings SET doubted = 1, body = json_insert(body, '$.doubts[#]', ?) "
-            "WHERE reading_id = ?",
-            (words, reading_id),
-        )
+        self._file.write(lambda database: put_doubt(database, reading_id, words))
 
     def spread(self, conditions_key: str, target_key: str) -> tuple[float, int]:
         """How far good readings of the same network lie apart, over all networks read again.
@@ -142,26 +151,17 @@ class ReadingStore:
         Returns the sum of squared relative deviations from each network's mean, and its degrees
         of freedom.
         """
-        rows = self._rows(
-            "SELECT architecture, latency_ms FROM readings WHERE conditions_key = ? AND "
-            "target_key = ? AND doubted = 0",
-            (conditions_key, target_key),
+        rows = self._file.rows(
+            "SELECT squares, freedom FROM settings WHERE target_key = ? AND conditions_key = ?",
+            (target_key, conditions_key),
         )
-        groups: dict[str, list[float]] = {}
-        for architecture, latency_ms in rows:
-            groups.setdefault(architecture, []).append(math.log(float(latency_ms)))
-        squares, freedom = 0.0, 0
-        for values in groups.values():
-            middle = fmean(values)
-            squares += sum((value - middle) ** 2 for value in values)
-            freedom += len(values) - 1
-        return squares, freedom
+        return (float(rows[0][0]), int(rows[0][1])) if rows else (0.0, 0)
 
     def strike(self, key: ReadingKey, board: str, verdict: str) -> str:
         """Note that a board was lost while this network alone was at work; the strike's id."""
         strike_id = uuid.uuid4().hex
         at = datetime.now(UTC).isoformat(timespec="seconds")
-        self._write(
+        self._file.execute(
             "INSERT INTO strikes VALUES (?, ?, ?, ?, ?, ?, ?, 0)",
             (strike_id, *key.columns, board, verdict, at),
         )
@@ -169,87 +169,91 @@ class ReadingStore:
 
     def acquit(self, strike_id: str) -> None:
         """Withdraw a strike: the board came back and had not died."""
-        self._write("UPDATE strikes SET acquitted = 1 WHERE strike_id = ?", (strike_id,))
+        self._file.execute("UPDATE strikes SET acquitted = 1 WHERE strike_id = ?", (strike_id,))
 
     def strikes(self, key: ReadingKey) -> list[tuple[str, str]]:
         """The strikes against a network that stand: board and verdict, oldest first."""
         query = f"SELECT board, verdict FROM strikes WHERE {BY_KEY} AND acquitted = 0 ORDER BY at"
-        return [(board, verdict) for board, verdict in self._rows(query, key.columns)]
+        return [(board, verdict) for board, verdict in self._file.rows(query, key.columns)]
 
     def calm_ms(self, key: ReadingKey, board: str) -> float | None:
         """A board's own time of an unpruned network when nothing disturbs it."""
         query = f"SELECT calm_ms FROM calm WHERE {BY_KEY} AND board = ?"
-        rows = self._rows(query, (*key.columns, board))
+        rows = self._file.rows(query, (*key.columns, board))
         return float(rows[0][0]) if rows else None
 
-    def keep_calm(self, key: ReadingKey, board: str, calm_ms: float) -> None:
-        """Keep a board's calm time; the newest counts."""
-        self._write(
-            "INSERT OR REPLACE INTO calm VALUES (?, ?, ?, ?, ?)", (*key.columns, board, calm_ms)
+    def keep_calm(
+        self, key: ReadingKey, board: str, calm_ms: float, *, first: bool = False
+    ) -> None:
+        """Keep a board's calm time; the newest counts, or the first one."""
+        how = "IGNORE" if first else "REPLACE"
+        self._file.execute(
+            f"INSERT OR {how} INTO calm VALUES (?, ?, ?, ?, ?)", (*key.columns, board, calm_ms)
         )
 
     def nominal_ms(self, key: ReadingKey) -> float | None:
         """The calibrated time of an unpruned network; None when it was not calibrated here."""
-        rows = self._rows(f"SELECT nominal_ms FROM nominals WHERE {BY_KEY}", key.columns)
+        query = f"SELECT nominal_ms FROM nominals WHERE {BY_KEY}"
+        rows = self._file.rows(query, key.columns)
         return float(rows[0][0]) if rows else None
 
     def calibrate(self, key: ReadingKey, reading: Reading) -> None:
         """Keep a calibration reading and the nominal time it stands for; the first one stays."""
         self.add(key, reading)
-        self._write(
+        self._file.execute(
             "INSERT OR IGNORE INTO nominals VALUES (?, ?, ?, ?, ?)",
             (*key.columns, reading.base_nominal_ms, reading.reading_id),
         )
 
-    def _prepare(self) -> None:
-        (found,) = self._database.execute("PRAGMA user_version").fetchone()
-        if found > SCHEMA:
-            self._database.close()
-            raise RunFolderError(
-                f"the store of readings {self.path} was written by a newer hwprune",
-                given=f"schema version {found}",
-                possible=f"this hwprune reads versions up to {SCHEMA}",
-                next_step="upgrade hwprune, or name another store in HWPRUNE_STORE",
-            )
-        if found < SCHEMA:
-            self._database.executescript(
-                f"BEGIN IMMEDIATE; {TABLES} PRAGMA user_version = {SCHEMA}; COMMIT;"
-            )
+    def _rows_of(self, key: ReadingKey, columns: str, rest: str) -> list[tuple[object, ...]]:
+        """Rows of a key's readings."""
+        setting = self._setting(key)
+        if setting is None:
+            return []
+        return self._file.rows(
+            f"SELECT {columns} FROM readings r JOIN networks n ON n.network = r.network "
+            f"WHERE n.architecture = ? AND r.setting = ? {rest}",
+            (short(key.architecture), setting.number),
+        )
 
-    def _rows(self, query: str, values: Sequence[object]) -> list[tuple[str, ...]]:
-        with self._lock, self._errors():
-            return self._database.execute(query, values).fetchall()
+    def _readable(self, key: ReadingKey, rows: Sequence[tuple[object, ...]]) -> list[Reading]:
+        setting = self._setting(key)
+        assert setting is not None
+        found = [reading_of(row, setting.pattern) for row in rows]
+        self.unreadable += found.count(None)
+        return [reading for reading in found if reading is not None]
 
-    def _write(self, query: str, values: Sequence[object]) -> None:
-        with self._lock, self._errors():
-            self._unwritten.append((query, values))
-            self._flush()
+    def _setting(self, key: ReadingKey) -> Setting | None:
+        name = key.columns[1:]
+        if name not in self._settings:
+            found = self._file.read(partial(setting_of, key=key))
+            if found is None:
+                return None
+            self._settings[name] = found
+        return self._settings[name]
 
-    def _flush(self) -> int:
-        """Write all that waits, in its order; how much a full disk leaves over."""
-        while self._unwritten:
-            query, values = self._unwritten[0]
-            try:
-                with self._database:
-                    self._database.execute(query, values)
-            except sqlite3.OperationalError as error:
-                if not any(words in str(error) for words in _FULL):
-                    self._unwritten.pop(0)
-                    raise
-                break
-            self._unwritten.pop(0)
-        if not self._unwritten:
+    def _waiting(self) -> list[tuple[ReadingKey, Reading]]:
+        if not self.unwritten:
             self._kept.clear()
-        return len(self._unwritten)
+        return self._kept
 
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        try:
-            yield
-        except (sqlite3.Error, OSError) as error:
-            raise RunFolderError(
-                f"the store of readings {self.path} cannot be used",
-                given=str(error),
-                next_step="check the path and its permissions, or name another store in "
-                "HWPRUNE_STORE",
-            ) from error
+
+def _write_of(key: ReadingKey, outcome: Reading | Failure, cut: Cut | None) -> Write | None:
+    """How an outcome is written; None where it is not kept.
+
+    Raises:
+        ValueError: it holds what cannot be written.
+    """
+    if isinstance(outcome, Reading):
+        if not outcome.latency_ms > 0:
+            raise ValueError(f"a latency of {outcome.latency_ms} ms")
+        text = text_of(outcome)
+        return lambda database: put_reading(database, key, outcome, text, cut)
+    if outcome.stage == "lost":
+        return None
+    body = json.dumps(outcome.to_json(), allow_nan=False)
+    query = (
+        "INSERT INTO failures (architecture, target_key, conditions_key, stage, body) "
+        "VALUES (?, ?, ?, ?, ?)"
+    )
+    return lambda database: database.execute(query, (*key.columns, outcome.stage, body))

@@ -1,22 +1,42 @@
-"""The tables of the store of readings. Schema history: 1, the first; 2, strikes against networks
-that killed boards, calm times by board.
+"""The tables of the store of readings, and how older stores come to have them.
+
+Schema history: 1, the first; 2, strikes against networks that killed boards, calm times by board;
+3, networks by base and widths, readings packed, the spread kept as they come.
 """
 
 from __future__ import annotations
 
-SCHEMA = 2
+import sqlite3
+
+SCHEMA = 3
 
 TABLES = """
+CREATE TABLE IF NOT EXISTS bases (
+    base_id TEXT PRIMARY KEY, architecture TEXT NOT NULL, structure TEXT NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS networks (
+    network INTEGER PRIMARY KEY, architecture BLOB NOT NULL UNIQUE,
+    base INTEGER, widths TEXT
+) STRICT;
+CREATE TABLE IF NOT EXISTS settings (
+    setting INTEGER PRIMARY KEY,
+    target_key TEXT NOT NULL, conditions_key TEXT NOT NULL,
+    pattern BLOB NOT NULL,
+    squares REAL NOT NULL DEFAULT 0, freedom INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (target_key, conditions_key)
+) STRICT;
 CREATE TABLE IF NOT EXISTS readings (
     number INTEGER PRIMARY KEY,
-    architecture TEXT NOT NULL, target_key TEXT NOT NULL, conditions_key TEXT NOT NULL,
-    reading_id TEXT NOT NULL UNIQUE, latency_ms REAL NOT NULL, doubted INTEGER NOT NULL,
-    body TEXT NOT NULL
+    network INTEGER NOT NULL, setting INTEGER NOT NULL,
+    reading_id BLOB NOT NULL UNIQUE, latency_ms REAL NOT NULL, doubted INTEGER NOT NULL,
+    body BLOB NOT NULL, runs BLOB NOT NULL, later_doubts TEXT
 ) STRICT;
-CREATE INDEX IF NOT EXISTS readings_by_key
-    ON readings (architecture, target_key, conditions_key, doubted);
-CREATE INDEX IF NOT EXISTS readings_for_spread
-    ON readings (conditions_key, target_key, doubted, architecture, latency_ms);
+CREATE INDEX IF NOT EXISTS readings_by_network ON readings (network, setting, doubted, latency_ms);
+CREATE TABLE IF NOT EXISTS repeats (
+    setting INTEGER NOT NULL, network INTEGER NOT NULL,
+    count INTEGER NOT NULL, total REAL NOT NULL,
+    PRIMARY KEY (setting, network)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS failures (
     number INTEGER PRIMARY KEY,
     architecture TEXT NOT NULL, target_key TEXT NOT NULL, conditions_key TEXT NOT NULL,
@@ -42,3 +62,17 @@ CREATE TABLE IF NOT EXISTS strikes (
 CREATE INDEX IF NOT EXISTS strikes_by_key
     ON strikes (architecture, target_key, conditions_key);
 """
+
+
+def found_schema(database: sqlite3.Connection) -> int:
+    """The schema version of a file; 0 for a new one."""
+    (found,) = database.execute("PRAGMA user_version").fetchone()
+    return int(found)
+
+
+def make_tables(database: sqlite3.Connection) -> None:
+    """Make what is not there; the caller's transaction."""
+    for statement in TABLES.split(";"):
+        if statement.strip():
+            database.execute(statement)
+    database.execute(f"PRAGMA user_version = {SCHEMA}")

@@ -17,14 +17,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hwprune.channels.base import make_base
 from hwprune.errors import RunFolderError
 from hwprune.farm.reading_key import ReadingKey
 from hwprune.farm.store import ReadingStore
+from hwprune.farm.store_rows import Cut
 from hwprune_device.reading import Failure
+from tests.hwprune_device.chain import chain
 from tests.readings import UNTOLD, reading
 
 KEY = ReadingKey(architecture="a", target_key="{}", conditions_key="c")
 ROOT = Path(__file__).parents[2]
+STORES = Path(__file__).parent / "stores"
+"""Files of older versions, as SQL."""
 
 
 @pytest.fixture
@@ -170,7 +175,7 @@ def test_a_store_of_a_newer_hwprune_is_refused_by_version(tmp_path):
     database.close()
     with pytest.raises(RunFolderError) as error:
         ReadingStore(path)
-    assert "99" in str(error.value) and "up to 2" in str(error.value)
+    assert "99" in str(error.value) and "up to 3" in str(error.value)
 
 
 def test_a_path_that_cannot_be_written_is_a_clear_error(tmp_path):
@@ -184,14 +189,70 @@ def test_a_path_that_cannot_be_written_is_a_clear_error(tmp_path):
         ReadingStore(other)
 
 
-def test_rows_are_strict_and_bodies_are_json(store):
+def test_rows_are_strict(store):
     store.add(KEY, read(1))
     database = sqlite3.connect(store.path)
-    (body,) = database.execute("SELECT body FROM readings").fetchone()
-    assert json.loads(body)["reading_id"] == "r1"
     with pytest.raises(sqlite3.IntegrityError):
         database.execute("UPDATE readings SET latency_ms = 'fast'")
     database.close()
+
+
+@pytest.mark.parametrize("schema", [1, 2])
+def test_a_store_of_an_older_hwprune_serves_all_that_it_held(tmp_path, schema):
+    path = tmp_path / "s.sqlite"
+    database = sqlite3.connect(path)
+    database.executescript((STORES / f"schema_{schema}.sql").read_text())
+    database.close()
+    store = ReadingStore(path)
+    key = ReadingKey(architecture="a" * 64, target_key='{"threads": 1}', conditions_key="c" * 16)
+    assert [r.latency_ms for r in store.readings(key)] == [10.0, 10.2, 30.0, 20.0]
+    assert store.readings(key)[2].doubts == ("the canary was off",)
+    assert store.get(key) == reading(10.2, reading_id="2" * 32)
+    assert store.get(replace(key, architecture="b" * 64)).latency_ms == 5.123456
+    assert store.get(replace(key, architecture="e" * 64)) is None  # its row was damaged
+    assert store.outcome(replace(key, architecture="d" * 64)).stage == "timeout"
+    assert store.nominal_ms(key) == 20.0
+    assert store.spread(key.conditions_key, key.target_key)[1] == 2
+    assert store.calm_ms(key, "pi-1") == (19.5 if schema == 2 else None)
+    store.close()
+    ReadingStore(path).close()  # and it is up to date now
+
+
+def test_one_outcome_that_cannot_be_written_takes_no_other_with_it(store):
+    good, bad = read(1), read(2, latency_ms=float("nan"))
+    with pytest.raises(RunFolderError, match="1 of 3 outcomes"):
+        store.add_all([(KEY, good, None), (KEY, bad, None), (KEY, read(3), None)])
+    store.add(KEY, read(4))
+    assert [r.reading_id for r in store.readings(KEY)] == ["r1", "r3", "r4"]
+    assert store.unwritten == 0
+
+
+@pytest.mark.parametrize("column", ["body", "runs"])
+def test_a_damaged_row_is_passed_over_and_counted(store, column):
+    for number in range(3):
+        store.add(KEY, read(number, 10.0 + number))
+    database = sqlite3.connect(store.path)
+    database.execute(f"UPDATE readings SET {column} = x'00ff' WHERE latency_ms = 11.0")
+    database.commit()
+    database.close()
+    assert store.get(KEY).latency_ms == 10.0
+    assert [r.latency_ms for r in store.readings(KEY)] == [10.0, 12.0]
+    assert store.unreadable == 2
+
+
+def test_what_is_known_of_a_base_makes_its_readings_mean_something(store):
+    base = make_base(chain((8, 16)))
+    store.know(base)
+    store.add(KEY, read(1), Cut(base_id=base.base_id, widths=(4, 16)))
+    database = sqlite3.connect(store.path)
+    widths, structure = database.execute(
+        "SELECT n.widths, b.structure FROM networks n JOIN bases b ON b.rowid = n.base"
+    ).fetchone()
+    database.close()
+    assert json.loads(widths) == [4, 16]
+    layers = json.loads(structure)["layers"]
+    assert len(layers) == len(base.cost_model.layers())
+    assert layers[0]["kernel"] == 9
 
 
 def _environment() -> dict[str, str]:
