@@ -88,7 +88,7 @@ def _packed(times_ms: Sequence[float]) -> bytes:
     """The form's letter and the numbers, little-endian."""
     whole = [round(t * _NS) for t in times_ms]
     exact = [n / _NS for n in whole] == list(times_ms)
-    if exact and 0 <= min(whole, default=0) and max(whole, default=0) < 2**31:
+    if exact and min(whole, default=0) >= 0 and max(whole, default=0) < 2**31:
         return b"i" + struct.pack(f"<{len(whole)}i", *whole)
     return b"d" + struct.pack(f"<{len(times_ms)}d", *times_ms)
 
