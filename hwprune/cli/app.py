@@ -13,6 +13,7 @@ from hwprune.cli.farm import farm
 from hwprune.cli.inspect import inspect
 from hwprune.cli.measure import measure
 from hwprune.cli.prune import prune
+from hwprune.cli.readings import readings
 from hwprune.cli.report import report
 from hwprune.cli.verbs import Verbs
 
@@ -30,6 +31,7 @@ for verb in (prune, report, inspect, cut, measure, doctor):
     app.command()(verb)
 app.add_typer(farm)
 app.add_typer(boards)
+app.add_typer(readings)
 
 
 def _version(wanted: bool) -> None:

@@ -51,7 +51,7 @@ class ReadingStore:
         self.path = Path(path)
         self.unreadable = 0
         """Rows that were asked for and are damaged; they are passed over."""
-        self._file = StoreFile(self.path, upgrade)
+        self.file = StoreFile(self.path, upgrade)
         self._settings: dict[tuple[str, str], Setting] = {}
         self._kept: list[tuple[ReadingKey, Reading]] = []
 
@@ -61,16 +61,16 @@ class ReadingStore:
         Raises:
             RunFolderError: the disk is still full, so that what was kept in memory is lost.
         """
-        self._file.close()
+        self.file.close()
 
     @property
     def unwritten(self) -> int:
         """How many entries wait in memory for room on the disk."""
-        return self._file.waiting
+        return self.file.waiting
 
     def know(self, base: BaseNetwork) -> None:
         """Keep a base network's structure, so that its candidates' readings mean something."""
-        self._file.execute(
+        self.file.execute(
             "INSERT OR IGNORE INTO bases VALUES (?, ?, ?)",
             (base.base_id, base.architecture, json.dumps(structure_of(base))),
         )
@@ -86,7 +86,7 @@ class ReadingStore:
         while numbers:
             number = numbers.pop((len(numbers) - 1) // 2)
             query = f"SELECT {COLUMNS} FROM readings WHERE number = ?"
-            for reading in self._readable(key, self._file.rows(query, (number,))):
+            for reading in self._readable(key, self.file.rows(query, (number,))):
                 return reading
         return next((r for kept, r in self._waiting() if kept == key and not r.doubts), None)
 
@@ -101,7 +101,7 @@ class ReadingStore:
         if reading is not None:
             return reading
         query = f"SELECT body FROM failures WHERE {BY_KEY} ORDER BY number DESC"
-        rows = self._file.rows(query, key.columns)
+        rows = self.file.rows(query, key.columns)
         failures = [Failure.from_json(json.loads(body)) for (body,) in rows]
         poison = next((failure for failure in failures if failure.stage == "poison"), None)
         if poison is None and len(failures) < FAILURES_SERVED_AFTER:
@@ -132,7 +132,7 @@ class ReadingStore:
                 continue
             if write is not None:
                 writes.append(write)
-        self._file.write(*writes)
+        self.file.write(*writes)
         if self.unwritten:
             self._kept += [(key, o) for key, o, _ in outcomes if isinstance(o, Reading)]
         if refused:
@@ -143,7 +143,7 @@ class ReadingStore:
 
     def doubt(self, reading_id: str, words: str) -> None:
         """Take a reading out of those that are served: something was wrong when it was taken."""
-        self._file.write(lambda database: put_doubt(database, reading_id, words))
+        self.file.write(lambda database: put_doubt(database, reading_id, words))
 
     def spread(self, conditions_key: str, target_key: str) -> tuple[float, int]:
         """How far good readings of the same network lie apart, over all networks read again.
@@ -151,7 +151,7 @@ class ReadingStore:
         Returns the sum of squared relative deviations from each network's mean, and its degrees
         of freedom.
         """
-        rows = self._file.rows(
+        rows = self.file.rows(
             "SELECT squares, freedom FROM settings WHERE target_key = ? AND conditions_key = ?",
             (target_key, conditions_key),
         )
@@ -161,7 +161,7 @@ class ReadingStore:
         """Note that a board was lost while this network alone was at work; the strike's id."""
         strike_id = uuid.uuid4().hex
         at = datetime.now(UTC).isoformat(timespec="seconds")
-        self._file.execute(
+        self.file.execute(
             "INSERT INTO strikes VALUES (?, ?, ?, ?, ?, ?, ?, 0)",
             (strike_id, *key.columns, board, verdict, at),
         )
@@ -169,17 +169,17 @@ class ReadingStore:
 
     def acquit(self, strike_id: str) -> None:
         """Withdraw a strike: the board came back and had not died."""
-        self._file.execute("UPDATE strikes SET acquitted = 1 WHERE strike_id = ?", (strike_id,))
+        self.file.execute("UPDATE strikes SET acquitted = 1 WHERE strike_id = ?", (strike_id,))
 
     def strikes(self, key: ReadingKey) -> list[tuple[str, str]]:
         """The strikes against a network that stand: board and verdict, oldest first."""
         query = f"SELECT board, verdict FROM strikes WHERE {BY_KEY} AND acquitted = 0 ORDER BY at"
-        return [(board, verdict) for board, verdict in self._file.rows(query, key.columns)]
+        return [(board, verdict) for board, verdict in self.file.rows(query, key.columns)]
 
     def calm_ms(self, key: ReadingKey, board: str) -> float | None:
         """A board's own time of an unpruned network when nothing disturbs it."""
         query = f"SELECT calm_ms FROM calm WHERE {BY_KEY} AND board = ?"
-        rows = self._file.rows(query, (*key.columns, board))
+        rows = self.file.rows(query, (*key.columns, board))
         return float(rows[0][0]) if rows else None
 
     def keep_calm(
@@ -187,20 +187,20 @@ class ReadingStore:
     ) -> None:
         """Keep a board's calm time; the newest counts, or the first one."""
         how = "IGNORE" if first else "REPLACE"
-        self._file.execute(
+        self.file.execute(
             f"INSERT OR {how} INTO calm VALUES (?, ?, ?, ?, ?)", (*key.columns, board, calm_ms)
         )
 
     def nominal_ms(self, key: ReadingKey) -> float | None:
         """The calibrated time of an unpruned network; None when it was not calibrated here."""
         query = f"SELECT nominal_ms FROM nominals WHERE {BY_KEY}"
-        rows = self._file.rows(query, key.columns)
+        rows = self.file.rows(query, key.columns)
         return float(rows[0][0]) if rows else None
 
     def calibrate(self, key: ReadingKey, reading: Reading) -> None:
         """Keep a calibration reading and the nominal time it stands for; the first one stays."""
         self.add(key, reading)
-        self._file.execute(
+        self.file.execute(
             "INSERT OR IGNORE INTO nominals VALUES (?, ?, ?, ?, ?)",
             (*key.columns, reading.base_nominal_ms, reading.reading_id),
         )
@@ -210,7 +210,7 @@ class ReadingStore:
         setting = self._setting(key)
         if setting is None:
             return []
-        return self._file.rows(
+        return self.file.rows(
             f"SELECT {columns} FROM readings r JOIN networks n ON n.network = r.network "
             f"WHERE n.architecture = ? AND r.setting = ? {rest}",
             (short(key.architecture), setting.number),
@@ -226,7 +226,7 @@ class ReadingStore:
     def _setting(self, key: ReadingKey) -> Setting | None:
         name = key.columns[1:]
         if name not in self._settings:
-            found = self._file.read(partial(setting_of, key=key))
+            found = self.file.read(partial(setting_of, key=key))
             if found is None:
                 return None
             self._settings[name] = found

@@ -94,6 +94,11 @@ class StoreFile:
         """Write by one statement; see `write`."""
         self.write(lambda database: database.execute(query, values))
 
+    def compact(self) -> None:
+        """Give the room of what was deleted back to the disk."""
+        with self._lock, self._errors():
+            self._database.execute("VACUUM")
+
     def _flush(self) -> None:
         """All that waits in one transaction, or one by one to find what cannot be written."""
         try:

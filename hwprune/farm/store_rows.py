@@ -73,6 +73,17 @@ def put_doubt(database: sqlite3.Connection, reading_id: str, words: str) -> None
         _count(database, setting, network, math.log(latency_ms), -1)
 
 
+def drop_reading(database: sqlite3.Connection, reading_id: str) -> None:
+    """Delete a reading; in the caller's transaction."""
+    found = database.execute(
+        "DELETE FROM readings WHERE reading_id = ? "
+        "RETURNING setting, network, latency_ms, doubted",
+        (short(reading_id),),
+    ).fetchone()
+    if found is not None and not found[3]:
+        _count(database, found[0], found[1], math.log(found[2]), -1)
+
+
 def reading_of(row: Sequence[Any], pattern: bytes) -> Reading | None:
     """The reading of a row of COLUMNS; None where it is damaged."""
     body, runs, later = row

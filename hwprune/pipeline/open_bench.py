@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -16,7 +15,7 @@ from hwprune.pipeline.scoring import Scoring
 from hwprune.pipeline.workbench import Workbench
 from hwprune.run_folder import RunFolder
 from hwprune.task.scoring import takes_share
-from hwprune.user_cache import user_cache
+from hwprune.user_cache import store_path
 
 
 @contextmanager
@@ -53,8 +52,3 @@ def scoring_of(prepared: Prepared, folder: RunFolder, pool: Any) -> Scoring:
     return Scoring(
         pool, folder.book, prepared.task.metric, shares=takes_share(prepared.task.score)
     )
-
-
-def store_path() -> str:
-    """The user's store of readings: `$HWPRUNE_STORE`, or in the user's cache folder."""
-    return os.environ.get("HWPRUNE_STORE") or str(user_cache() / "readings.sqlite")

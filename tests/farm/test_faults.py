@@ -282,7 +282,7 @@ def test_a_head_that_is_killed_and_started_again_reads_nothing_twice(tmp_path):
     assert len(ids) == 15
     store = ReadingStore(tmp_path / "s.sqlite")
     query = "SELECT lower(hex(reading_id)) FROM readings WHERE doubted = 0"
-    good = {reading_id for (reading_id,) in store._file.rows(query)}
+    good = {reading_id for (reading_id,) in store.file.rows(query)}
     store.close()
     # What was read well before the end is what is served after it; the two canaries alone are
     # read again, and the reading in the middle is served of theirs.
