@@ -1,0 +1,277 @@
+"""What can be cut of networks that nobody here wrote, and what Torch-Pruning makes of the same.
+
+    pip install -r tests/benchmarks/strangers-requirements.txt
+    python -m tests.benchmarks.bench_zoo --out FILE.jsonl [--only 'timm:*'] [--limit-s 300]
+    python -m tests.benchmarks.bench_zoo --read FILE.jsonl [--table]
+
+Every network of strangers.txt is taken in a process of its own: read or traced, tried by the gate,
+cut so that half of each group stays, and the cut file run by ONNX Runtime on its own weights and a
+new input against the silenced network in torch. A row of the file is a network, so a killed run
+goes on. Outcomes: "exact"; "wrong", off by more than 1e-3 of the largest output; "refused", with
+an error of hwprune's own; "not exported", where torch cannot export it; "crashed"; "too slow".
+
+Torch-Pruning's magnitude pruner halves the same module as its README starts: no settings but the
+last classifier, which is left whole. It "ran" where the pruned module runs with unchanged shapes
+of its outputs, and is "exact" where they equal those of the module with the same channels zeroed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fnmatch
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from collections import Counter, defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+LIST = Path(__file__).parent / "strangers.txt"
+WRONG = 1e-3
+KEEP = 0.5
+SEED = 5
+"""Of the input: none of the gate's."""
+
+
+def row_of(name: str, folder: Path) -> dict[str, Any]:
+    """Everything about one network."""
+    from tests.benchmarks.strangers import stranger
+
+    torch.manual_seed(0)
+    row: dict[str, Any] = {"name": name}
+    try:
+        network = stranger(name, folder)
+    except Exception as error:
+        return {**row, "outcome": "not made", "why": f"{type(error).__name__}: {error}"[:300]}
+    row |= _ours(network, folder)
+    if network.module is not None:
+        row["torch_pruning"] = _torch_pruning(network)
+    row["memory_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    return row
+
+
+def _ours(network: Any, folder: Path) -> dict[str, Any]:
+    from hwprune.errors import HwpruneError
+
+    began = time.process_time()
+    try:
+        model = _graph(network)
+    except HwpruneError as error:
+        told = {"outcome": "refused" if network.file else "not exported", "why": str(error)[:300]}
+        return told | {"seconds": time.process_time() - began}
+    except Exception:
+        return {"outcome": "crashed", "why": traceback.format_exc(limit=-2)[-400:]}
+    traced = time.process_time()
+    try:
+        return _cut(model) | {"trace_s": traced - began, "seconds": time.process_time() - traced}
+    except HwpruneError as error:
+        return {"outcome": "refused", "why": str(error)[:300]}
+    except Exception:
+        return {"outcome": "crashed", "why": traceback.format_exc(limit=-2)[-400:]}
+
+
+def _graph(network: Any) -> bytes:
+    from hwprune.network.onnx_file import read_network
+    from hwprune.network.trace import trace
+
+    if network.file is None:
+        return trace(network.module, network.example)
+    sizes = [tuple(map(int, s.rpartition("=")[2].split("x"))) for s in network.shapes]
+    return read_network(network.file, sizes)
+
+
+def _cut(model: bytes) -> dict[str, Any]:
+    from hwprune.network.gate import trusted_base
+    from hwprune_device.cut import Cutter
+
+    base, left, record = trusted_base(model)
+    plan, costs = base.plan, base.cost_model
+    chance = np.random.default_rng(SEED)
+    widths = [max(1, round(KEEP * group.width)) for group in plan.groups]
+    keep = [
+        np.sort(chance.choice(group.width, width, replace=False))
+        for group, width in zip(plan.groups, widths, strict=True)
+    ]
+    cut = Cutter(base.onnx, plan).cut(keep)
+    error = _error(base, cut, keep)
+    least = tuple(1 for _ in plan.groups)
+    whole = max(1, costs.macs(plan.widths))
+    return {
+        "outcome": "wrong" if not error <= WRONG else "exact" if plan.groups else "nothing to cut",
+        "error": error,
+        "groups": len(plan.groups),
+        "left_by_gate": len(left),
+        "gate": record.untried,
+        "macs_cuttable": 1 - costs.macs(least) / whole,
+        "params_kept": costs.params(widths) / max(1, costs.params(plan.widths)),
+        "frozen": dict(Counter(reason for _, reason in plan.frozen)),
+    }
+
+
+def _error(base: Any, cut: bytes, keep: list[np.ndarray]) -> float:
+    """Of the cut file in ONNX Runtime, against the silenced network in torch."""
+    import onnxruntime
+
+    from hwprune.network.calls import random_inputs
+    from hwprune.network.silencing import silenced_module
+    from hwprune_device.output_structure import leaves_of
+
+    inputs = random_inputs(base, seed=SEED)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(cut, options, providers=["CPUExecutionProvider"])
+    names = [entry.name for entry in session.get_inputs()]
+    ours = session.run(None, dict(zip(names, (t.numpy() for t in inputs), strict=True)))
+    with torch.no_grad():
+        silent = leaves_of(silenced_module(base.onnx, base.plan, keep)(*inputs))
+    errors = [0.0]
+    for mine, theirs in zip(ours, silent, strict=True):
+        expected = theirs.double().numpy()
+        if mine.shape != expected.shape:
+            return float("inf")
+        if expected.size:
+            most = max(np.abs(expected).max(), 1e-30)
+            errors.append(float(np.abs(mine.astype(float) - expected).max() / most))
+    return max(errors)
+
+
+def _torch_pruning(network: Any) -> str:
+    """What Torch-Pruning's pruner makes of it: exact, runs, or why not."""
+    import copy
+
+    import torch_pruning as tp
+
+    from hwprune_device.output_structure import leaves_of
+
+    module, example = copy.deepcopy(network.module), network.example
+    silent = copy.deepcopy(module)
+    parts = dict(module.named_modules())
+    names = {part: name for name, part in parts.items()}
+    last = [m for m in parts.values() if isinstance(m, torch.nn.Linear) and m.out_features == 1000]
+    try:
+        with torch.no_grad():
+            before = leaves_of(module(*example))
+        pruner = tp.pruner.MagnitudePruner(
+            module,
+            example if len(example) > 1 else example[0],
+            importance=tp.importance.MagnitudeImportance(p=1),
+            pruning_ratio=1 - KEEP,
+            ignored_layers=last,
+        )
+        for group in pruner.step(interactive=True):
+            _silence(group, names, silent)
+            group.prune()
+        with torch.no_grad():
+            after, expected = leaves_of(module(*example)), leaves_of(silent(*example))
+    except Exception as error:
+        return f"failed: {type(error).__name__}: {error}"[:200]
+    if [t.shape for t in before] != [t.shape for t in after]:
+        return "shapes of outputs changed"
+    if all(parts[n].weight.shape == p.weight.shape for p, n in names.items() if _weighted(p)) and (
+        sum(p.numel() for p in module.parameters()) == sum(p.numel() for p in silent.parameters())
+    ):
+        return "nothing was cut"
+    worst = max(
+        float((a - b).abs().max() / b.abs().max().clamp_min(1e-30))
+        for a, b in zip(after, expected, strict=True)
+    )
+    return "exact" if worst <= WRONG else f"runs, off by {worst:.2g}"
+
+
+def _weighted(part: torch.nn.Module) -> bool:
+    return isinstance(getattr(part, "weight", None), torch.Tensor)
+
+
+def _silence(group: Any, names: dict[Any, str], silent: torch.nn.Module) -> None:
+    """Zero what a layer of the copy puts out in the channels that go."""
+    for dependency, indices in group:
+        layer = dependency.target.module
+        if layer not in names or "out" not in dependency.handler.__name__:
+            continue
+        twin = silent.get_submodule(names[layer])
+        axis = 1 if getattr(layer, "transposed", False) else 0
+        with torch.no_grad():
+            for tensor in (getattr(twin, "weight", None), getattr(twin, "bias", None)):
+                if isinstance(tensor, torch.Tensor):
+                    across = axis if tensor.dim() > 1 else 0
+                    tensor.index_fill_(across, torch.as_tensor(list(indices)), 0.0)
+
+
+def run(names: list[str], out: Path, limit_s: float) -> None:
+    """A process a network; what is in the file already is left out."""
+    done = {json.loads(line)["name"] for line in out.open()} if out.exists() else set()
+    with tempfile.TemporaryDirectory() as folder:
+        for name in names:
+            if name in done:
+                continue
+            command = [sys.executable, "-m", __spec__.name, "--one", name, "--folder", folder]
+            try:
+                told = subprocess.run(command, capture_output=True, text=True, timeout=limit_s)
+                row = json.loads(told.stdout.splitlines()[-1])
+            except subprocess.TimeoutExpired:
+                row = {"name": name, "outcome": "too slow", "why": f"more than {limit_s:g} s"}
+            except (IndexError, ValueError):
+                why = told.stderr.strip()[-300:]
+                row = {"name": name, "outcome": "crashed", "why": why}
+            with out.open("a") as file:
+                file.write(json.dumps(row) + "\n")
+            print(f"{name:40s} {row['outcome']:14s} {row.get('why', '')[:100]!r}", flush=True)
+
+
+def read(out: Path, *, table: bool) -> None:
+    """Print outcomes by kind of network, and what was not exact."""
+    rows = [json.loads(line) for line in out.open()]
+    kinds: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for row in rows:
+        kinds[row["name"].partition(":")[0]].append(row)
+    print("| kind | networks | exported | exact | wrong | Torch-Pruning runs | exact |")
+    print("|---|---|---|---|---|---|---|")
+    for kind, some in [*kinds.items(), ("all", rows)]:
+        outcomes = Counter(row["outcome"] for row in some)
+        able = len(some) - outcomes["not exported"] - outcomes["not made"]
+        theirs = [row.get("torch_pruning", "") for row in some]
+        ran = sum(t == "exact" or t.startswith("runs") for t in theirs)
+        print(
+            f"| {kind} | {len(some)} | {able} | {outcomes['exact']} | {outcomes['wrong']} "
+            f"| {ran} | {theirs.count('exact')} |"
+        )
+    times = sorted(row["seconds"] for row in rows if "seconds" in row)
+    if times:
+        print(f"analysis, gate and cut: 90 % in {times[int(0.9 * len(times))]:.1f} s of CPU")
+    for row in rows:
+        if table or row["outcome"] != "exact":
+            cuttable = f"{row['macs_cuttable']:.0%}" if "macs_cuttable" in row else ""
+            why = row.get("why") or "; ".join(row.get("frozen", ()))
+            print(f"| {row['name']} | {row['outcome']} | {cuttable} | {why[:200]!r} |")
+
+
+def main() -> None:
+    """Take every network that is not in the file yet."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--read", type=Path)
+    parser.add_argument("--table", action="store_true", help="with --read: every network")
+    parser.add_argument("--only", default="*")
+    parser.add_argument("--limit-s", type=float, default=300.0)
+    parser.add_argument("--one", help="a network in this process, as JSON")
+    parser.add_argument("--folder", type=Path, help="of downloaded files")
+    asked = parser.parse_args()
+    if asked.one:
+        torch.set_num_threads(1)
+        print(json.dumps(row_of(asked.one, asked.folder)))
+    elif asked.read:
+        read(asked.read, table=asked.table)
+    else:
+        names = [n for n in LIST.read_text().splitlines() if n and not n.startswith("#")]
+        run([n for n in names if fnmatch.fnmatch(n, asked.only)], asked.out, asked.limit_s)
+
+
+if __name__ == "__main__":
+    main()
