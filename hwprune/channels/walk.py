@@ -52,6 +52,8 @@ class Walk:
             for name in node.input:
                 self.consumers.setdefault(name, []).append(node)
         self.labels: dict[str, AxisLabels] = {}
+        self.asked: set[str] = set()
+        """Values whose labels a rule looked at."""
         self.weight_axes: dict[tuple[str, int], Labels] = {}
         self.literals: list[Literal] = []
         self.marks: list[Labels] = []
@@ -72,6 +74,7 @@ class Walk:
     def axis(self, value: str, axis: int) -> Labels | None:
         """Labels of an axis; a weight's axis gets its atoms the first time a rule asks for it."""
         axis = axis % max(1, self.rank(value))
+        self.asked.add(value)
         if value in self.weights:
             key = (value, axis)
             if key not in self.weight_axes:
@@ -82,6 +85,7 @@ class Walk:
 
     def axes(self, value: str) -> AxisLabels:
         """Labels of all axes of a value; all axes of a weight get atoms, unless of size 1."""
+        self.asked.add(value)
         if value in self.weights:
             wide = (self.size(value, axis) != 1 for axis in range(self.rank(value)))
             return tuple(

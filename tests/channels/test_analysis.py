@@ -265,6 +265,11 @@ STAY = {
         {"mid.weight": (1, 1, 1, 1), "last.weight": (4, 8, 1, 1)},
         "takes channels for a batch",
     ),
+    "channels turned into places to sample at": (
+        "s = Constant<value_ints=[0, 64, 4, 2]>() b = Reshape(a, s) z = GridSample(x, b)",
+        {"last.weight": (4, 3, 1, 1)},
+        "takes channels for something else",
+    ),
     "kernel made from the input": (
         "b = GlobalAveragePool(a) z = Conv(a, b)",
         {"last.weight": (4, 1, 1, 1)},
@@ -279,3 +284,22 @@ def test_what_cannot_be_cut_stays_with_a_reason(case: str) -> None:
     plan = make_base(conv_net(body, shapes)).plan
     assert plan.groups == ()
     assert any(reason in text for _, text in plan.frozen)
+
+
+def test_box_sides_that_are_distributions_stay_and_what_leads_to_them_is_cut() -> None:
+    body = (
+        "b = Conv(a, mid.weight) c = Relu(b) d = Conv(c, box.weight)"
+        " s = Constant<value_ints=[0, 4, 16, 64]>() e = Reshape(d, s)"
+        " f = Transpose<perm=[0,2,1,3]>(e) g = Softmax<axis=1>(f) h = Conv(g, bins.weight)"
+        " t = Constant<value_ints=[0, 4, 8, 8]>() z = Reshape(h, t)"
+    )
+    shapes = {
+        "mid.weight": (6, 8, 1, 1),
+        "box.weight": (64, 6, 1, 1),
+        "bins.weight": (1, 16, 1, 1),
+        "last.weight": (4, 4, 1, 1),
+    }
+    base = make_base(conv_net(body, shapes))
+    assert _groups(base) == {"first": 8, "mid": 6}
+    assert ("box", "bins/Conv slides over channels") in base.plan.frozen
+    assert check_cut(base) == ()

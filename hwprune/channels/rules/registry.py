@@ -24,7 +24,10 @@ def rule(*op_types: str) -> Callable[[Rule], Rule]:
 
 
 def apply_rule(walk: Walk, node: onnx.NodeProto) -> None:
-    """Move labels through a node; an op without rule, or a value without shape, freezes all."""
+    """Move labels through a node; an op without rule, or a value without shape, freezes all.
+
+    So does an input whose labels a rule never looks at (places to sample at, indices).
+    """
     known = RULES.get(node.op_type) if node.domain in ("", "ai.onnx") else None
     values = [name for name in (*node.input, *node.output) if name]
     if known is None:
@@ -33,5 +36,8 @@ def apply_rule(walk: Walk, node: onnx.NodeProto) -> None:
     if any(name not in walk.shapes for name in values):
         walk.freeze_all(list(node.input), f"{node.name} has a shape that cannot be inferred")
         return
+    walk.asked.clear()
     known(walk, node)
     walk.note_static(node)
+    unread = [name for name in node.input if name in walk.labels and name not in walk.asked]
+    walk.freeze_all(unread, f"{node.name} takes channels for something else")
