@@ -11,12 +11,15 @@ from onnx import helper, numpy_helper
 
 from hwprune.channels.pads import write_pads
 from hwprune.channels.shape_values import shape_values
+from hwprune.channels.size_factors import size_factors
 from hwprune_device.values import Shape, value_shapes
 
 ODD_BATCH = 7919
 """A batch no network has as a size of its own, so that it can be told apart in shapes."""
 _ENDLESS = 2**31
 """Numbers from here on stand for "to the end"."""
+_AXES_OF_RESIZE = 18
+"""Opset from which a Resize says which axes its sizes are of."""
 BATCH = "hwprune.batch"
 """The value that holds the batch size, where a shape needs it."""
 
@@ -41,6 +44,7 @@ class Rewriter:
 
     def __init__(self, model: onnx.ModelProto) -> None:
         self._graph = model.graph
+        self._opset = max(o.version for o in model.opset_import if o.domain in ("", "ai.onnx"))
         self._shapes = value_shapes(model, ODD_BATCH)
         self.unknown = sum(
             not all(isinstance(size, int) for size in shape) for shape in self._shapes.values()
@@ -169,20 +173,24 @@ class Rewriter:
         return [node]
 
     def resize(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
-        """Sizes become factors, which say nothing of batch and channels."""
+        """Sizes become factors, or sizes of height and width: no number of batch and channels."""
         before, after = self._known(node.input[0]), self._known(node.output[0])
         sized = len(node.input) > 3 and node.input[3]
         if not sized or before is None or after is None or before[:2] != after[:2]:
             return [node]
-        factors = (np.array(after) / np.array(before)).astype(np.float32)
-        if (np.floor(np.array(before, np.float32) * factors) != after).any():
+        mode = next((a.s for a in node.attribute if a.name == "mode"), b"nearest")
+        factors = size_factors(before, after, nearest=mode == b"nearest")
+        if factors is None and self._opset < _AXES_OF_RESIZE:
             return [node]
-        name = self._constant(f"{node.name}/in2", factors)
         kept = [a for a in node.attribute if a.name not in ("axes", "keep_aspect_ratio_policy")]
         del node.attribute[:]
         node.attribute.extend(kept)
         del node.input[1:]
-        node.input.extend(["", name])
+        if factors is not None:
+            node.input.extend(["", self._constant(f"{node.name}/in2", factors)])
+            return [node]
+        node.attribute.append(helper.make_attribute("axes", list(range(2, len(after)))))
+        node.input.extend(["", "", self._constant(f"{node.name}/in3", after[2:])])
         return [node]
 
     def pads(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:

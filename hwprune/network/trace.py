@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import functools
+import inspect
 import itertools
 import json
 import logging
@@ -77,9 +78,18 @@ def _export(module: nn.Module, examples: tuple[torch.Tensor, ...]) -> Any:
         pairs = tuple(torch.cat([example[:1], example[:1]]) for example in examples)
         batch = torch.export.Dim("batch", min=1)
         try:
-            return _export_once(module, pairs, tuple({0: batch} for _ in pairs))
+            return _export_once(module, pairs, _by_argument(module, pairs, {0: batch}))
         except Exception:
             return _export_once(module, tuple(example[:1] for example in examples), None)
+
+
+def _by_argument(module: nn.Module, examples: Sequence[torch.Tensor], entry: Any) -> Any:
+    """The entry for each tensor, arranged as forward takes them: a tuple for `*inputs`."""
+    signature = inspect.signature(module.forward)
+    return {
+        name: (entry,) * len(value) if isinstance(value, tuple) else entry
+        for name, value in signature.bind(*examples).arguments.items()
+    }
 
 
 def _export_once(module: nn.Module, examples: tuple[torch.Tensor, ...], shapes: Any) -> Any:

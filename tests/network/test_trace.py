@@ -5,12 +5,15 @@ from __future__ import annotations
 import onnx
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from hwprune.channels.architecture import architecture_hash
+from hwprune.channels.base import make_base
 from hwprune.errors import NetworkError
 from hwprune.network import zoo
 from hwprune.network.trace import trace
+from hwprune_device.values import value_shapes
 from tests.traced import NETWORKS, relative, run_onnx, traced
 
 
@@ -85,3 +88,40 @@ def test_module_that_cannot_be_traced_is_refused_with_the_next_step() -> None:
     with pytest.raises(NetworkError) as caught:
         trace(_Branching(), torch.randn(1, 3, 8, 8))
     assert "cannot be traced" in str(caught.value) and "torch.export" in caught.value.next_step
+
+
+class _Several(nn.Module):
+    """Takes any number of maps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 8, 3), nn.Conv2d(3, 8, 3)
+
+    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
+        return self.first(inputs[0]) + self.second(inputs[1])
+
+
+def test_any_number_of_inputs_keeps_an_open_batch() -> None:
+    base = make_base(trace(_Several(), (torch.zeros(1, 3, 8, 8),) * 2))
+    assert [entry.any_batch for entry in base.inputs] == [True, True]
+
+
+class _Resized(nn.Module):
+    def __init__(self, size: tuple[int, int], mode: str) -> None:
+        super().__init__()
+        self.conv, self.size, self.mode = nn.Conv2d(3, 4, 1), size, mode
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return F.interpolate(self.conv(x), self.size, mode=self.mode)
+
+
+@pytest.mark.parametrize("mode", ["nearest", "bilinear"])
+@pytest.mark.parametrize("size", [(33, 33), (16, 65), (7, 5)])
+def test_maps_are_resized_to_the_size_that_was_written(size: tuple[int, int], mode: str) -> None:
+    module, example = _Resized(size, mode).eval(), torch.randn(2, 3, 17, 17)
+    model = trace(module, example)
+    proto = onnx.load_model_from_string(model)
+    onnx.shape_inference.infer_shapes(proto, strict_mode=True, check_type=True)
+    assert value_shapes(proto)[proto.graph.node[-1].output[0]] == (1, 4, *size)
+    with torch.no_grad():
+        assert relative(run_onnx(model, example), module(example).numpy()) < 1e-5
