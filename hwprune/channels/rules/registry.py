@@ -7,6 +7,7 @@ from collections.abc import Callable
 import onnx
 
 from hwprune.channels.walk import Walk
+from hwprune_device.subgraphs import inner_graphs, reads
 
 Rule = Callable[[Walk, onnx.NodeProto], None]
 RULES: dict[str, Rule] = {}
@@ -26,18 +27,40 @@ def rule(*op_types: str) -> Callable[[Rule], Rule]:
 def apply_rule(walk: Walk, node: onnx.NodeProto) -> None:
     """Move labels through a node; an op without rule, or a value without shape, freezes all.
 
-    So does an input whose labels a rule never looks at (places to sample at, indices).
+    So does an input whose labels a rule never looks at (places to sample at, indices), and what
+    the graphs inside a node (branches, loops) take from outside.
     """
     known = RULES.get(node.op_type) if node.domain in ("", "ai.onnx") else None
     values = [name for name in (*node.input, *node.output) if name]
     if known is None:
-        walk.freeze_all(list(node.input), f"no rule for op {node.op_type} ({node.name})")
+        _leave(walk, node, f"no rule for op {node.op_type} ({node.name})")
         return
     if any(name not in walk.shapes for name in values):
-        walk.freeze_all(list(node.input), f"{node.name} has a shape that cannot be inferred")
+        _leave(walk, node, f"{node.name} has a shape that cannot be inferred")
         return
     walk.asked.clear()
     known(walk, node)
     walk.note_static(node)
     unread = [name for name in node.input if name in walk.labels and name not in walk.asked]
     walk.freeze_all(unread, f"{node.name} takes channels for something else")
+
+
+def _leave(walk: Walk, node: onnx.NodeProto, reason: str) -> None:
+    """Freeze all that a node reads, and name the layers that it holds."""
+    walk.freeze_all(reads(node), reason)
+    if any(name in walk.weights and walk.rank(name) > 1 for name in node.input):
+        walk.left.append((node.name, reason))
+    _name_inner(walk, node, f"is inside {node.op_type} ({node.name})")
+
+
+def _name_inner(walk: Walk, node: onnx.NodeProto, reason: str) -> None:
+    for graph in inner_graphs(node):
+        own = {tensor.name for tensor in graph.initializer if len(tensor.dims) > 1}
+        for inner in graph.node:
+            weights = (
+                n for n in inner.input if n in own or (walk.rank(n) > 1 and n in walk.weights)
+            )
+            weight = next(weights, None)
+            if weight is not None:
+                walk.left.append((inner.name or weight.replace(".", "/"), reason))
+            _name_inner(walk, inner, reason)
