@@ -78,6 +78,16 @@ class LiteralCut:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Statistic:
+    """A node's mean, maximum or other statistic over an axis of channels: of those that stay."""
+
+    node: str
+    axis: int
+    """Of the node's first input."""
+    spans: tuple[Span, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelGroup:
     """Channels, across layers, that can only be cut together."""
 
@@ -101,6 +111,8 @@ class CutPlan:
     literals: tuple[LiteralCut, ...]
     frozen: tuple[tuple[str, str], ...] = ()
     """(layer, reason) for what cannot be cut."""
+    statistics: tuple[Statistic, ...] = ()
+    """What a removed channel has no part in, so that it is no channel of zeros there."""
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -131,6 +143,9 @@ class CutPlan:
                 LiteralCut(**{**x, "spans": spans(x["spans"])}) for x in data["literals"]
             ),
             frozen=tuple((name, reason) for name, reason in data["frozen"]),
+            statistics=tuple(
+                Statistic(**{**x, "spans": spans(x["spans"])}) for x in data.get("statistics", ())
+            ),
         )
 
 

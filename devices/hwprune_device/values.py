@@ -77,6 +77,11 @@ def value_shapes(model: onnx.ModelProto, batch: int = 1) -> dict[str, Shape]:
         symbol = shape.dim[0].dim_param if shape.dim else ""
         if symbol and value.name not in weights:
             _set_symbol(light.graph, symbol, batch)
+    for node in light.graph.node:
+        if node.op_type == "GroupNormalization":
+            # Inference knows no such op; its result has the shape of what it normalises.
+            node.op_type = "Identity"
+            del node.input[1:], node.attribute[:]
     inferred = shape_inference.infer_shapes(light, data_prop=True).graph
     shapes: dict[str, Shape] = {t.name: tuple(t.dims) for t in model.graph.initializer}
     for value in (*inferred.input, *inferred.output, *inferred.value_info):

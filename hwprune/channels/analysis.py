@@ -11,7 +11,7 @@ from hwprune.channels.atoms import Labels
 from hwprune.channels.grouping import Grouping
 from hwprune.channels.rules import apply_rule
 from hwprune.channels.walk import Walk
-from hwprune_device.plan import STAYS, AxisCut, ChannelGroup, CutPlan, LiteralCut
+from hwprune_device.plan import STAYS, AxisCut, ChannelGroup, CutPlan, LiteralCut, Statistic
 
 KEPT_ON_REQUEST = "kept whole: asked for, or a cut of it failed the check"
 _NORMALIZATIONS = "Normalization"
@@ -116,7 +116,16 @@ def _plan(
         axes=tuple(axes),
         literals=tuple(literals),
         frozen=frozen,
+        statistics=_statistics(walk, grouping, number),
     )
+
+
+def _statistics(walk: Walk, grouping: Grouping, number: dict[int, int]) -> tuple[Statistic, ...]:
+    found = (
+        Statistic(node=node, axis=axis, spans=grouping.spans(labels, number))
+        for node, axis, labels in walk.statistics
+    )
+    return tuple(entry for entry in found if any(s.group != STAYS for s in entry.spans))
 
 
 def _groups(walk: Walk, grouping: Grouping, named: dict[int, str]) -> tuple[ChannelGroup, ...]:
@@ -157,6 +166,7 @@ def _frozen(
         for component in np.unique(root[labels]).tolist():
             for reason in reasons.get(component, ())[:1]:
                 found[(layer_of(node_name), reason)] = None
+    found.update(((layer_of(name), reason), None) for name, reason in walk.left)
     for name in ignore:
         if name in names:
             found[(name, KEPT_ON_REQUEST)] = None

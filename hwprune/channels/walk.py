@@ -56,10 +56,14 @@ class Walk:
         """Values whose labels a rule looked at."""
         self.weight_axes: dict[tuple[str, int], Labels] = {}
         self.literals: list[Literal] = []
+        self.statistics: list[tuple[str, int, Labels]] = []
+        """Node, axis of its first input, and channels that it takes a statistic over."""
         self.marks: list[Labels] = []
         """Pieces of axes that a group must not straddle."""
         self.writers: list[tuple[str, Labels]] = []
         self.readers: list[tuple[str, Labels]] = []
+        self.left: list[tuple[str, str]] = []
+        """Layers that no rule has seen, and why."""
 
     def rank(self, value: str) -> int:
         """Number of axes of a value; 0 when unknown."""

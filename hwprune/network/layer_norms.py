@@ -1,6 +1,6 @@
 """Layer norms that an exporter wrote out in means, squares and roots, as one node each again.
 
-Written out, they are a mean over channels to the analysis, which then leaves them whole.
+So the torch twin has layers at the paths of their weights, and boards run one kernel.
 """
 
 from __future__ import annotations

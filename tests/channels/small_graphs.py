@@ -9,10 +9,12 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
+from hwprune_device.subgraphs import rename_reads
+
 
 def parsed(text: str, shapes: Mapping[str, tuple[int, ...]] | None = None) -> bytes:
     """A model from ONNX's text form; `shapes` names the float weights."""
-    model = onnx.parser.parse_model(f'<ir_version: 10, opset_import: ["" : 20]> {text}')
+    model = onnx.parser.parse_model(f'<ir_version: 10, opset_import: ["" : 21]> {text}')
     rng = np.random.default_rng(0)
     for name, shape in (shapes or {}).items():
         array = rng.standard_normal(shape) / max(1, np.prod(shape[1:])) ** 0.5
@@ -44,6 +46,5 @@ def conv_net(body: str, shapes: Mapping[str, tuple[int, ...]], *, out: int = 4) 
     for tensor in proto.graph.initializer:
         tensor.name = dotted.get(tensor.name, tensor.name)
     for node in proto.graph.node:
-        for position, name in enumerate(node.input):
-            node.input[position] = dotted.get(name, name)
+        rename_reads(node, dotted)
     return proto.SerializeToString()

@@ -160,6 +160,62 @@ RIGHT = {
         {"ones": (4,), "zeros": (4,), "last.weight": (4, 8, 1, 1)},
         {"first": 4},
     ),
+    "group norm of one group": (
+        "s = Constant<value_ints=[0, 1, -1]>() b = Reshape(a, s)"
+        " c = InstanceNormalization(b, one, zero)"
+        " t = Constant<value_ints=[0, 8, 8, 8]>() d = Reshape(c, t)"
+        " e = Mul(d, norm.weight) z = Add(e, norm.bias)",
+        {
+            "one": (1,),
+            "zero": (1,),
+            "norm.weight": (8, 1, 1),
+            "norm.bias": (8, 1, 1),
+            "last.weight": (4, 8, 1, 1),
+        },
+        {"first": 8},
+    ),
+    "group norm as an op": (
+        "b = GroupNormalization<num_groups=4>(a, norm.weight, norm.bias)"
+        " c = Sigmoid(b) d = Conv(c, mid.weight)"
+        " z = GroupNormalization<num_groups=1>(d, other.weight, other.bias)",
+        {
+            "norm.weight": (8,),
+            "norm.bias": (8,),
+            "mid.weight": (6, 8, 1, 1),
+            "other.weight": (6,),
+            "other.bias": (6,),
+            "last.weight": (4, 6, 1, 1),
+        },
+        {"first": 4, "mid": 6},
+    ),
+    "mean over channels": (
+        "o = Constant<value_ints=[1]>() m = ReduceMean(a, o) z = Sub(a, m)",
+        {"last.weight": (4, 8, 1, 1)},
+        {"first": 8},
+    ),
+    "sum over channels that are never zero": (
+        "b = Sigmoid(a) o = Constant<value_ints=[1]>() z = ReduceSum(b, o)",
+        {"last.weight": (4, 1, 1, 1)},
+        {"first": 8},
+    ),
+    "mean and maximum over channels as a mask": (
+        "o = Constant<value_ints=[1]>() m = ReduceMean(a, o) h = ReduceMax(a, o)"
+        " l = ReduceMin(a, o) p = Concat<axis=1>(m, h, l) q = Conv<pads=[1,1,1,1]>(p, mask.weight)"
+        " r = Sigmoid(q) z = Mul(a, r)",
+        {"mask.weight": (1, 3, 3, 3), "last.weight": (4, 8, 1, 1)},
+        {"first": 8},
+    ),
+    "layer norm written out over axis 1": (
+        "o = Constant<value_ints=[1]>() m = ReduceMean(a, o) c = Sub(a, m) s = Mul(c, c)"
+        " v = ReduceMean(s, o) k = Constant<value_float=0.00001>() e = Add(v, k) r = Sqrt(e)"
+        " n = Div(c, r) w = Mul(n, norm.weight) z = Add(w, norm.bias)",
+        {
+            "norm.weight": (8, 1, 1),
+            "norm.bias": (8, 1, 1),
+            "last.weight": (4, 8, 1, 1),
+        },
+        {"first": 8},
+    ),
     "attention by heads": (
         "s = Constant<value_ints=[0, 8, 64]>() b = Reshape(a, s) c = Transpose<perm=[0,2,1]>(b)"
         " q = MatMul(c, q.weight) k = MatMul(c, k.weight) v = MatMul(c, v.weight)"
@@ -237,10 +293,10 @@ STAY = {
         {"last.weight": (4, 8, 1, 1)},
         "mixes all its channels",
     ),
-    "mean over channels": (
-        "o = Constant<value_ints=[1]>() m = ReduceMean(a, o) z = Sub(a, m)",
-        {"last.weight": (4, 8, 1, 1)},
-        "reduces over channels",
+    "maximum over channels by number": (
+        "b = ArgMax<axis=1>(a) z = Cast<to=1>(b)",
+        {"last.weight": (4, 1, 1, 1)},
+        "compares channels",
     ),
     "every second channel": (
         "s = Constant<value_ints=[0]>() e = Constant<value_ints=[8]>()"
@@ -269,6 +325,13 @@ STAY = {
         "s = Constant<value_ints=[0, 64, 4, 2]>() b = Reshape(a, s) z = GridSample(x, b)",
         {"last.weight": (4, 3, 1, 1)},
         "takes channels for something else",
+    ),
+    "value that a branch takes from outside": (
+        "m = ReduceMax<keepdims=0>(x) k = Constant<value_float=0.0>() c = Greater(m, k)"
+        " z = If (c) <then_branch = g1 () => (float[N,8,8,8] t) { t = Relu(a) },"
+        " else_branch = g2 () => (float[N,8,8,8] e) { e = Neg(a) }>",
+        {"last.weight": (4, 8, 1, 1)},
+        "no rule for op If",
     ),
     "kernel made from the input": (
         "b = GlobalAveragePool(a) z = Conv(a, b)",
@@ -303,3 +366,16 @@ def test_box_sides_that_are_distributions_stay_and_what_leads_to_them_is_cut() -
     assert _groups(base) == {"first": 8, "mid": 6}
     assert ("box", "bins/Conv slides over channels") in base.plan.frozen
     assert check_cut(base) == ()
+
+
+def test_layers_inside_a_branch_are_named() -> None:
+    body = (
+        "m = ReduceMax<keepdims=0>(x) k = Constant<value_float=0.0>() c = Greater(m, k)"
+        " z = If (c) <then_branch = g1 () => (float[N,8,8,8] t) { t = Conv(a, inner.weight) },"
+        " else_branch = g2 () => (float[N,8,8,8] e) { e = Neg(a) }>"
+    )
+    plan = make_base(
+        conv_net(body, {"inner.weight": (8, 8, 1, 1), "last.weight": (4, 8, 1, 1)})
+    ).plan
+    assert ("inner", "is inside If (If)") in plan.frozen
+    assert ("first", "no rule for op If (If)") in plan.frozen

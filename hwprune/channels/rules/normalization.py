@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import onnx
 
+from hwprune.channels.rules.convolution import freeze_places
 from hwprune.channels.rules.registry import rule
-from hwprune.channels.walk import Walk, attribute
+from hwprune.channels.walk import Literal, Walk, attribute
 
 
 @rule("BatchNormalization", "InstanceNormalization")
 def per_channel(walk: Walk, node: onnx.NodeProto) -> None:
-    """x N C ..., and scale, bias, mean, variance of size C; each channel by itself."""
+    """x N C ..., and scale, bias, mean, variance of size C; each channel by itself.
+
+    Group norm of one group is an instance norm of one channel over all: their statistics are those
+    of the channels that stay.
+    """
     labels = walk.axes(node.input[0])
+    if node.op_type == "InstanceNormalization":
+        note_statistics(walk, node, range(2, len(labels)))
     for name in node.input[1:]:
         walk.tie(labels[1], walk.axis(name, 0), f"input of {node.name}")
     if labels[1] is not None:
@@ -36,7 +45,38 @@ def over_channels(walk: Walk, node: onnx.NodeProto) -> None:
                 walk.tie(labels[axis], walk.axis(name, axis), f"input of {node.name}")
         if (found := labels[axis]) is not None:
             walk.writers.append((node.name, found))
+    note_statistics(walk, node, range(first, len(labels)))
     walk.give(node.output[0], labels)
+
+
+@rule("GroupNormalization")
+def in_groups(walk: Walk, node: onnx.NodeProto) -> None:
+    """x N C ..., scale and bias C: whole groups go; of one group, those that stay count."""
+    labels, groups = walk.axes(node.input[0]), int(attribute(node, "num_groups", 1))
+    freeze_places(walk, node)
+    whole = labels[1]
+    for name in node.input[1:]:
+        walk.tie(whole, walk.axis(name, 0), f"input of {node.name}")
+    if whole is not None:
+        walk.writers.append((node.name, whole))
+    if groups == 1:
+        note_statistics(walk, node, [1])
+    elif whole is not None:
+        walk.atoms.tie_rows(whole.reshape(groups, -1))
+        size = len(whole) // groups
+        walk.literals.append(
+            Literal(labels=whole, node=node.name, attribute="num_groups", divisor=size)
+        )
+    walk.give(node.output[0], labels)
+
+
+def note_statistics(walk: Walk, node: onnx.NodeProto, axes: Iterable[int]) -> None:
+    """Channels along these axes are counted in a statistic of the node: removed ones are not."""
+    labels = walk.axes(node.input[0])
+    for axis in axes:
+        found = labels[axis]
+        if found is not None:
+            walk.statistics.append((node.name, axis, found))
 
 
 @rule("Softmax", "LogSoftmax", "LpNormalization", "Hardmax", "CumSum")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import onnx
 
-from hwprune.channels.atoms import Labels
 from hwprune.channels.rules.convolution import freeze_places
+from hwprune.channels.rules.normalization import note_statistics
 from hwprune.channels.rules.registry import rule
 from hwprune.channels.walk import Walk, attribute
 
@@ -20,29 +20,31 @@ def pool(walk: Walk, node: onnx.NodeProto) -> None:
     walk.give(node.output[0], (*labels[:2], *(None,) * (len(labels) - 2)))
 
 
-_SUMS = ("ReduceSum", "ReduceL1", "ReduceL2", "ReduceSumSquare")
-"""To these a channel that is not there is a channel of zeros."""
-
-
-@rule("ReduceMean", "ReduceMax", "ReduceMin", *_SUMS)
+@rule("ReduceMean", "ReduceMax", "ReduceMin")
+@rule("ReduceSum", "ReduceL1", "ReduceL2", "ReduceSumSquare")
 def reduce(walk: Walk, node: onnx.NodeProto) -> None:
-    """Reduced axes lose their labels; a mean or an extreme over channels keeps them whole."""
+    """Reduced axes lose their labels; what is counted along them are the channels that stay."""
     labels = walk.axes(node.input[0])
     given = walk.constant(node, 1)
     axes = given.tolist() if given is not None else attribute(node, "axes", None)
     if len(node.input) > 1 and node.input[1] and given is None:
         walk.freeze_all([node.input[0]], f"{node.name} computes its axes")
         return
-    if axes is None:
+    if axes is None or not len(axes):
         axes = [] if attribute(node, "noop_with_empty_axes", 0) else range(len(labels))
     reduced = {int(axis) % max(1, len(labels)) for axis in axes}
-    kept: list[Labels | None] = []
-    for axis, name in enumerate(labels):
-        if axis not in reduced:
-            kept.append(name)
-            continue
-        if node.op_type not in _SUMS:
-            walk.freeze(name, f"{node.name} reduces over channels")
-        if attribute(node, "keepdims", 1):
-            kept.append(None)
-    walk.give(node.output[0], kept)
+    if node.input[0] in walk.static:
+        # Of a weight: one whose mean is taken off has no zeros where a channel is silenced.
+        for axis in reduced:
+            walk.freeze(labels[axis], f"{node.name} reduces over channels of a weight")
+    else:
+        note_statistics(walk, node, sorted(reduced))
+    keep = attribute(node, "keepdims", 1)
+    walk.give(
+        node.output[0],
+        [
+            None if axis in reduced else name
+            for axis, name in enumerate(labels)
+            if keep or axis not in reduced
+        ],
+    )

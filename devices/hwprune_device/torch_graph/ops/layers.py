@@ -151,6 +151,18 @@ def _normalise_instances(
     return F.instance_norm(data, weight=scale, bias=shift, eps=eps)
 
 
+@twin_of("GroupNormalization")
+def group_norm(twin: Twin, node: onnx.NodeProto) -> fx.Node:
+    """F.group_norm; before opset 21 a scale was one of a group, which torch does not know."""
+    values, inputs = attributes(node), [twin.get(name) for name in node.input]
+    groups = int(values["num_groups"])
+    if len(twin.weight(node, 1)) == groups:
+        raise NotImplementedError(f"{node.name} has a scale by group")
+    return twin.call(
+        F.group_norm, inputs[0], groups, *inputs[1:], float(values.get("epsilon", 1e-5))
+    )
+
+
 @twin_of("Gemm")
 def gemm(twin: Twin, node: onnx.NodeProto) -> fx.Node:
     """nn.Linear where the Gemm is one, else the formula."""
