@@ -10,6 +10,7 @@ BUFFERS_KEY = "hwprune.buffers"
 """Model metadata: JSON list of the initializers that were buffers, not parameters."""
 SHARED_KEY = "hwprune.shared"
 """Model metadata: JSON lists of names that lead to the same module or parameter."""
+QUANTIZES = ("QuantizeLinear", "DequantizeLinear")
 Shape = tuple[int | str, ...]
 """Sizes by axis; a symbolic one, such as the batch, is its name."""
 
@@ -20,7 +21,7 @@ def metadata(model: onnx.ModelProto) -> dict[str, str]:
 
 
 def weightless(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy of the model whose float initializers have shapes but no values.
+    """A copy of the model whose weights have shapes but no values.
 
     The factors of a Resize keep theirs: they decide shapes.
     """
@@ -32,9 +33,9 @@ def weightless(model: onnx.ModelProto) -> onnx.ModelProto:
     graph.node.extend(model.graph.node)
     graph.input.extend(model.graph.input)
     graph.output.extend(model.graph.output)
-    factors = resize_factors(model.graph)
+    factors, integers = resize_factors(model.graph), quantized(model.graph)
     for tensor in model.graph.initializer:
-        if is_weight(tensor) and tensor.name not in factors:
+        if (is_weight(tensor) or tensor.name in integers) and tensor.name not in factors:
             # As inputs they cost nothing, and inference needs only their shapes.
             graph.input.append(
                 onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
@@ -61,6 +62,12 @@ def is_weight(tensor: onnx.TensorProto) -> bool:
         onnx.TensorProto.BFLOAT16,
         onnx.TensorProto.DOUBLE,
     )
+
+
+def quantized(graph: onnx.GraphProto) -> set[str]:
+    """Names of the integers that stand for floats: weights and zero points of Q/DQ nodes."""
+    read = {name for node in graph.node if node.op_type in QUANTIZES for name in node.input}
+    return {t.name for t in graph.initializer if t.name in read and not is_weight(t)}
 
 
 def as_written(number: float) -> float:

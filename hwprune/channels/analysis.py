@@ -14,6 +14,7 @@ from hwprune.channels.walk import Walk
 from hwprune_device.plan import STAYS, AxisCut, ChannelGroup, CutPlan, LiteralCut, Statistic
 
 KEPT_ON_REQUEST = "kept whole: asked for, or a cut of it failed the check"
+_NO_CHANNELS = "what it writes is joined with what carries no channels"
 _NORMALIZATIONS = "Normalization"
 
 
@@ -164,7 +165,8 @@ def _frozen(
         if _NORMALIZATIONS in node_name:
             continue
         for component in np.unique(root[labels]).tolist():
-            for reason in reasons.get(component, ())[:1]:
+            if component in reasons:
+                reason = next(iter(reasons[component]), _NO_CHANNELS)
                 found[(layer_of(node_name), reason)] = None
     found.update(((layer_of(name), reason), None) for name, reason in walk.left)
     for name in ignore:

@@ -14,7 +14,7 @@ import onnx
 from onnx import numpy_helper
 
 from hwprune_device.plan import CutPlan
-from hwprune_device.values import is_weight, resize_factors
+from hwprune_device.values import is_weight, quantized, resize_factors
 
 _SMALL = 1024
 """Integer constants up to this size are structure (shapes, pads, axes); larger are data."""
@@ -33,11 +33,11 @@ class Structure:
         self._opsets = sorted((o.domain, o.version) for o in model.opset_import)
         self._dims = {t.name: tuple(t.dims) for t in graph.initializer}
         self._types = {t.name: t.data_type for t in graph.initializer}
-        factors = resize_factors(graph)
+        factors, data = resize_factors(graph), quantized(graph)
         self._numbers = {
             t.name: numpy_helper.to_array(t)
             for t in graph.initializer
-            if (not is_weight(t) and np.prod(t.dims, dtype=int) <= _SMALL) or t.name in factors
+            if _is_structure(t, data) or t.name in factors
         }
         self._inputs = [(v.name, _type_key(v)) for v in graph.input if v.name not in self._dims]
         self._outputs = [v.name for v in graph.output]
@@ -89,6 +89,12 @@ class Structure:
                 known[value] = _sha(position, node)
         ends = b"".join(known[name] for name in self._outputs)
         return hashlib.sha256(repr(self._opsets).encode() + ends).hexdigest()
+
+
+def _is_structure(tensor: onnx.TensorProto, data: set[str]) -> bool:
+    """Whether the numbers themselves are part of the structure, and not only how many they are."""
+    small = np.prod(tensor.dims, dtype=int) <= _SMALL
+    return bool(small) and not is_weight(tensor) and tensor.name not in data
 
 
 def _sha(*parts: object) -> bytes:

@@ -14,7 +14,7 @@ from hwprune.errors import NetworkError
 from hwprune.layer import ChannelCount, Layer
 from hwprune.products import Products
 from hwprune_device.plan import STAYS, AxisCut, CutPlan
-from hwprune_device.values import Shape, is_weight, value_shapes
+from hwprune_device.values import QUANTIZES, Shape, is_weight, quantized, value_shapes
 
 FEATURES = (
     "depth",
@@ -199,6 +199,10 @@ def _weights(model: onnx.ModelProto) -> list[_Weight]:
         if node.op_type == "BatchNormalization"
         for name in node.input[3:5]
     }
+    integers = quantized(model.graph)
+    statistics.update(
+        name for node in model.graph.node if node.op_type in QUANTIZES for name in node.input[1:]
+    )
     origin = _origins(model)
     uses: dict[str, int] = {}
     first: dict[str, int] = {}
@@ -226,16 +230,17 @@ def _weights(model: onnx.ModelProto) -> list[_Weight]:
             node=first.get(tensor.name, 0),
         )
         for tensor in sorted(model.graph.initializer, key=lambda t: first.get(t.name, 0))
-        if is_weight(tensor)
+        if is_weight(tensor) or tensor.name in integers - statistics
     ]
 
 
 def _origins(model: onnx.ModelProto) -> dict[str, str]:
-    """By value the weight it is, turned or reshaped: exporters turn those of linear layers."""
+    """By value the weight it is, turned, reshaped or quantised, as exporters do."""
     weights = {tensor.name for tensor in model.graph.initializer if is_weight(tensor)}
+    weights |= quantized(model.graph)
     origin: dict[str, str] = {}
     for node in model.graph.node:
-        if node.op_type in ("Transpose", "Reshape", "Unsqueeze", "Squeeze"):
+        if node.op_type in ("Transpose", "Reshape", "Unsqueeze", "Squeeze", *QUANTIZES):
             source = origin.get(node.input[0], node.input[0])
             if source in weights:
                 origin[node.output[0]] = source

@@ -15,7 +15,7 @@ import onnx
 from onnx import numpy_helper
 
 from hwprune.channels.atoms import Atoms, Labels
-from hwprune_device.values import Shape, is_weight, value_shapes
+from hwprune_device.values import Shape, is_weight, quantized, value_shapes
 
 AxisLabels = tuple[Labels | None, ...]
 
@@ -39,7 +39,10 @@ class Walk:
     def __init__(self, model: onnx.ModelProto) -> None:
         self.atoms = Atoms()
         self.shapes: dict[str, Shape] = value_shapes(model)
-        self.weights = {t.name: t for t in model.graph.initializer if is_weight(t)}
+        integers = quantized(model.graph)
+        self.weights = {
+            t.name: t for t in model.graph.initializer if is_weight(t) or t.name in integers
+        }
         self.constants = {
             t.name: numpy_helper.to_array(t)
             for t in model.graph.initializer

@@ -26,6 +26,7 @@ from hwprune.width_limit import matches
 from hwprune_device.cut import Cutter
 from hwprune_device.output_structure import leaves_of
 from hwprune_device.plan import CutPlan
+from hwprune_device.values import QUANTIZES
 
 _TOLERANCE = 1e-5
 """Relative; both sides compute in float64. Deep networks with random weights amplify its rounding
@@ -234,6 +235,8 @@ def with_random_weights(base: BaseNetwork, rng: np.random.Generator) -> bytes:
         for position in _POSITIVE.get(node.op_type, ())
     }
     cut = {axis.initializer for axis in base.plan.axes}
+    # Integers that stand for floats, and their scales, belong together as they are.
+    cut -= {n for node in proto.graph.node if node.op_type in QUANTIZES for n in node.input}
     for tensor in proto.graph.initializer:
         if tensor.name in cut:
             kind = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)

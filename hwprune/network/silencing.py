@@ -9,10 +9,12 @@ import onnx
 from onnx import numpy_helper
 from torch import fx
 
+from hwprune.channels.walk import attribute
 from hwprune.network.graph_module import to_module
 from hwprune.network.kept_statistics import leave_out
 from hwprune_device.cut import KeptIndices
 from hwprune_device.plan import AxisCut, CutPlan
+from hwprune_device.values import QUANTIZES, is_weight
 
 
 def silenced_module(model: bytes, plan: CutPlan, keep: Sequence[np.ndarray]) -> fx.GraphModule:
@@ -31,13 +33,36 @@ def silenced(model: bytes, plan: CutPlan, keep: Sequence[np.ndarray]) -> bytes:
     by_name: dict[str, list[AxisCut]] = {}
     for cut in plan.axes:
         by_name.setdefault(cut.initializer, []).append(cut)
+    zeros, scales = _zeros(proto.graph)
     for tensor in proto.graph.initializer:
-        if tensor.name not in by_name:
+        if tensor.name not in by_name or tensor.name in scales:
             continue
         array = np.array(numpy_helper.to_array(tensor))
+        nothing = np.broadcast_to(zeros.get(tensor.name, np.zeros(1, array.dtype)), array.shape)
         for cut in by_name[tensor.name]:
             gone = np.setdiff1d(np.arange(array.shape[cut.axis]), indices.of(cut.spans))
-            np.moveaxis(array, cut.axis, 0)[gone] = 0
+            silence = np.moveaxis(nothing, cut.axis, 0)[gone]
+            np.moveaxis(array, cut.axis, 0)[gone] = silence
         tensor.CopyFrom(numpy_helper.from_array(array, tensor.name))
     leave_out(proto, plan, indices)
     return bytes(proto.SerializeToString())
+
+
+def _zeros(graph: onnx.GraphProto) -> tuple[dict[str, np.ndarray], set[str]]:
+    """What stands for zero in integers that stand for floats; and their scales and zero points."""
+    tensors = {tensor.name: tensor for tensor in graph.initializer}
+    zeros: dict[str, np.ndarray] = {}
+    parts: set[str] = set()
+    for node in graph.node:
+        if node.op_type not in QUANTIZES:
+            continue
+        parts.update(node.input[1:])
+        data = tensors.get(node.input[0])
+        point = tensors.get(node.input[2]) if len(node.input) > 2 else None
+        if data is not None and point is not None and not is_weight(data):
+            zero = numpy_helper.to_array(point)
+            sizes = [1] * len(data.dims)
+            if zero.size > 1:
+                sizes[int(attribute(node, "axis", 1))] = -1
+            zeros[data.name] = zero.reshape(sizes)
+    return zeros, parts

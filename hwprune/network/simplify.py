@@ -16,6 +16,8 @@ from onnxscript.rewriter.rules.common import (
     _materialize_reshape_shape,
 )
 
+from hwprune_device.values import QUANTIZES
+
 _NO_LIMIT = 2**40
 # Left out on purpose: BatchNorm folding, zero-bias removal and x*1, x+0 depend on values, so two
 # exports of one structure could differ; Conv+Pad and Clip fusion hide what a cut has to patch.
@@ -46,6 +48,8 @@ def _passes(weights: Collection[str]) -> list[Any]:
     def fold(node: ir.Node) -> bool | None:
         if node.op_type == "Shape":
             return None  # a weight's shape may be computed with
+        if node.op_type in QUANTIZES:
+            return False  # what is stored as integers runs as integers
         if any(v is not None and v.name in weights for v in node.inputs):
             return False
         # Masks grow from filled tensors, which are left alone by default to save space.

@@ -88,6 +88,7 @@ def test_ignored_groups_stay_and_say_why() -> None:
     assert any(layer == "conv2" and "kept whole" in reason for layer, reason in plan.frozen)
 
 
+NUMBERS = ", ".join(str(number * 37 % 256) for number in range(48))
 RIGHT = {
     "relu": ("z = Relu(a)", {"last.weight": (4, 8, 1, 1)}, {"first": 8}),
     "concat": (
@@ -215,6 +216,22 @@ RIGHT = {
             "last.weight": (4, 8, 1, 1),
         },
         {"first": 8},
+    ),
+    "integers with zero points": (
+        f"w = Constant<value = uint8[6,8,1,1] {{{NUMBERS}}}>()"
+        " p = Constant<value = uint8[6] {128, 120, 99, 3, 0, 255}>()"
+        " q = Constant<value = int8 {-7}>() k = Constant<value_float=0.03>()"
+        " b = DequantizeLinear<axis=0>(w, mid.scale, p) c = Conv(a, b)"
+        " d = QuantizeLinear(c, k, q) z = DequantizeLinear(d, k, q)",
+        {"mid.scale": (6,), "last.weight": (4, 6, 1, 1)},
+        {"first": 8, "Conv": 6},
+    ),
+    "weights rounded by channel": (
+        "p = Constant<value = int8[6] {0, 0, 0, 0, 0, 0}>()"
+        " r = QuantizeLinear<axis=0>(mid.weight, mid.scale, p)"
+        " b = DequantizeLinear<axis=0>(r, mid.scale, p) z = Conv(a, b)",
+        {"mid.weight": (6, 8, 1, 1), "mid.scale": (6,), "last.weight": (4, 6, 1, 1)},
+        {"first": 8, "Conv": 6},
     ),
     "attention by heads": (
         "s = Constant<value_ints=[0, 8, 64]>() b = Reshape(a, s) c = Transpose<perm=[0,2,1]>(b)"

@@ -67,6 +67,10 @@ class Twin:
         name = node.input[position] if position < len(node.input) else ""
         return self._literals[name].reshape(-1).tolist() if name in self._literals else None
 
+    def integers(self, node: onnx.NodeProto, position: int) -> np.ndarray | None:
+        """A constant integer input as an array; None where absent or computed."""
+        return self._literals.get(node.input[position] if position < len(node.input) else "")
+
     def floats(self, node: onnx.NodeProto, position: int) -> list[float] | None:
         """A constant float input as plain numbers; None where absent or computed."""
         name = node.input[position] if position < len(node.input) else ""

@@ -7,6 +7,7 @@ from hwprune.channels.rules import (
     linear,
     normalization,
     pooling,
+    quantization,
     shaping,
     slicing,
 )
@@ -21,6 +22,7 @@ __all__ = [
     "linear",
     "normalization",
     "pooling",
+    "quantization",
     "rule",
     "shaping",
     "slicing",

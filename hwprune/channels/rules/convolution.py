@@ -23,7 +23,7 @@ def conv(walk: Walk, node: onnx.NodeProto) -> None:
     read = walk.axis(data, 1)
     if int(attribute(node, "group", 1)) == 1:
         inside = walk.axis(weight, 1)
-        walk.tie(read, inside, "" if read is None else f"input of {node.name}")
+        walk.tie(read, inside, f"{node.name} also reads what is never cut")
         walk.readers.append((node.name, inside if inside is not None else out))
     else:
         _grouped(walk, node, read, out)
@@ -42,7 +42,7 @@ def conv_transpose(walk: Walk, node: onnx.NodeProto) -> None:
     freeze_places(walk, node)
     walk.freeze(walk.axis(data, 0), f"{node.name} takes channels for a batch")
     read, groups = walk.axis(data, 1), int(attribute(node, "group", 1))
-    walk.tie(read, inside, f"input of {node.name}")
+    walk.tie(read, inside, f"{node.name} also reads what is never cut")
     if groups == 1:
         out = walk.axis(weight, 1)
         assert out is not None

@@ -15,7 +15,7 @@ def gemm(walk: Walk, node: onnx.NodeProto) -> None:
     left, right = int(attribute(node, "transA", 0)), int(attribute(node, "transB", 0))
     rows, inside_a = _pair(walk, node.input[0], flipped=left)
     inside_b, columns = _pair(walk, node.input[1], flipped=right)
-    walk.tie(inside_a, inside_b, f"input of {node.name}")
+    walk.tie(inside_a, inside_b, f"{node.name} also reads what is never cut")
     bias = node.input[2] if len(node.input) > 2 else ""
     if bias and walk.size(bias, -1) != 1:
         walk.tie(walk.axis(bias, -1), columns, f"bias of {node.name}")
@@ -35,7 +35,7 @@ def matmul(walk: Walk, node: onnx.NodeProto) -> None:
     if min(walk.rank(a), walk.rank(b)) < 2:
         walk.freeze_all([a, b], f"{node.name} multiplies a vector")
         return
-    walk.tie(walk.axis(a, -1), walk.axis(b, -2), f"input of {node.name}")
+    walk.tie(walk.axis(a, -1), walk.axis(b, -2), f"{node.name} also reads what is never cut")
     if b in walk.static:
         _note(walk, node, walk.axis(b, -2), walk.axis(b, -1))
     elif a in walk.static:

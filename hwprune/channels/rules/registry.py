@@ -33,7 +33,7 @@ def apply_rule(walk: Walk, node: onnx.NodeProto) -> None:
     known = RULES.get(node.op_type) if node.domain in ("", "ai.onnx") else None
     values = [name for name in (*node.input, *node.output) if name]
     if known is None:
-        _leave(walk, node, f"no rule for op {node.op_type} ({node.name})")
+        _leave(walk, node, f"no rule for op {node.op_type} ({node.name}){_advice(node)}")
         return
     if any(name not in walk.shapes for name in values):
         _leave(walk, node, f"{node.name} has a shape that cannot be inferred")
@@ -45,10 +45,30 @@ def apply_rule(walk: Walk, node: onnx.NodeProto) -> None:
     walk.freeze_all(unread, f"{node.name} takes channels for something else")
 
 
+_INTEGERS = ("QLinear", "QGemm", "QAttention", "ConvInteger", "MatMulInteger", "DynamicQuantize")
+"""How names of ops begin that compute in integers."""
+
+
+def _advice(node: onnx.NodeProto) -> str:
+    """How to come by a file that has the op as ONNX writes it."""
+    if node.op_type.startswith(_INTEGERS):
+        return (
+            ": it computes in integers; give the float network, or one quantised with "
+            "QuantizeLinear and DequantizeLinear (QuantFormat.QDQ)"
+        )
+    if node.domain.startswith("com.microsoft"):
+        return (
+            ": it comes from ONNX Runtime's optimiser; export the network without it, or save it "
+            "with SessionOptions.graph_optimization_level = ORT_DISABLE_ALL"
+        )
+    return ""
+
+
 def _leave(walk: Walk, node: onnx.NodeProto, reason: str) -> None:
     """Freeze all that a node reads, and name the layers that it holds."""
     walk.freeze_all(reads(node), reason)
-    if any(name in walk.weights and walk.rank(name) > 1 for name in node.input):
+    held = (*walk.weights, *walk.constants)
+    if any(name in held and walk.rank(name) > 1 for name in node.input):
         walk.left.append((node.name, reason))
     _name_inner(walk, node, f"is inside {node.op_type} ({node.name})")
 

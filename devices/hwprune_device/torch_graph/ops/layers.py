@@ -30,8 +30,7 @@ def conv(twin: Twin, node: onnx.NodeProto) -> fx.Node:
     """nn.ConvNd; uneven padding becomes an F.pad before it."""
     values = attributes(node)
     weight_name, bias_name = node.input[1], node.input[2] if len(node.input) > 2 else ""
-    weight = twin.weight(node, 1)
-    axes = weight.dim() - 2
+    axes = twin.rank(weight_name) - 2
     data = twin.get(node.input[0])
     pads = even_pads(values.get("pads", [0] * 2 * axes))
     if pads is None:
@@ -46,7 +45,9 @@ def conv(twin: Twin, node: onnx.NodeProto) -> fx.Node:
         "groups": int(values.get("group", 1)),
     }
 
-    if not _is_layer(twin, weight_name, bias_name, sorted(options.items())):
+    weight = twin.weights.get(weight_name)
+    is_layer = _is_layer(twin, weight_name, bias_name, sorted(options.items()))
+    if weight is None or not is_layer:
         parts = (twin.get(weight_name), twin.get(bias_name) if bias_name else None)
         return twin.call(_FUNCTIONS[axes], data, *parts, **options)
 
@@ -64,7 +65,7 @@ def conv(twin: Twin, node: onnx.NodeProto) -> fx.Node:
 def conv_transpose(twin: Twin, node: onnx.NodeProto) -> fx.Node:
     """F.conv_transposeNd over the weight as a parameter; uneven padding is cropped after it."""
     values = attributes(node)
-    axes = twin.weight(node, 1).dim() - 2
+    axes = twin.rank(node.input[1]) - 2
     if values.get("auto_pad", "NOTSET") not in ("NOTSET", "VALID") or "output_shape" in values:
         raise NotImplementedError(f"{node.name} tells its pads by a size")
     pads = values.get("pads", [0] * 2 * axes)
@@ -87,6 +88,9 @@ def batch_norm(twin: Twin, node: onnx.NodeProto) -> fx.Node:
     """nn.BatchNormNd, alive: in train mode it uses and updates batch statistics."""
     values = attributes(node)
     scale, bias, mean, var = node.input[1:5]
+    if not all(name in twin.weights for name in node.input[1:5]):
+        parts = (twin.get(name) for name in (node.input[0], mean, var, scale, bias))
+        return twin.call(normalise_channels, *parts, float(values.get("epsilon", 1e-5)))
     path = _path(mean)
     affine = scale == f"{path}.weight"
     size = twin.weight(node, 3).shape[0]
@@ -108,6 +112,18 @@ def batch_norm(twin: Twin, node: onnx.NodeProto) -> fx.Node:
     shape = [1, -1] + [1] * (rank - 2)
     scaled = twin.call(torch.mul, out, twin.call(torch.reshape, twin.get(scale), shape))
     return twin.call(torch.add, scaled, twin.call(torch.reshape, twin.get(bias), shape))
+
+
+def normalise_channels(
+    data: torch.Tensor,
+    mean: torch.Tensor,
+    var: torch.Tensor,
+    scale: torch.Tensor,
+    bias: torch.Tensor,
+    eps: float,
+) -> torch.Tensor:
+    """BatchNorm at inference, with statistics that the network computes."""
+    return F.batch_norm(data, mean, var, scale, bias, False, 0.0, eps)
 
 
 @twin_of("LayerNormalization")
