@@ -14,6 +14,7 @@ from hwprune.channels.walk import Walk
 from hwprune_device.plan import STAYS, AxisCut, ChannelGroup, CutPlan, LiteralCut, Statistic
 
 KEPT_ON_REQUEST = "kept whole: asked for, or a cut of it failed the check"
+_ALL_TOGETHER = "its channels can only go all together"
 _NO_CHANNELS = "what it writes is joined with what carries no channels"
 _NORMALIZATIONS = "Normalization"
 
@@ -40,7 +41,7 @@ def analyse(model: onnx.ModelProto, *, ignore: Sequence[str] = ()) -> CutPlan:
     grouping = Grouping(root, set(reasons), _sites(walk))
     named = _named_groups(walk, grouping)
     kept = {group: name for group, name in named.items() if name not in ignore}
-    return _plan(walk, grouping, kept, _frozen(walk, root, reasons, set(named.values()), ignore))
+    return _plan(walk, grouping, kept, _frozen(walk, root, reasons, grouping, named, ignore))
 
 
 def layer_of(node_name: str) -> str:
@@ -134,8 +135,12 @@ def _groups(walk: Walk, grouping: Grouping, named: dict[int, str]) -> tuple[Chan
     units: dict[int, int] = {}
     itself = {group: group for group in named}
     for _, labels in walk.writers:
+        sizes: dict[int, int] = {}
         for span in grouping.spans(labels, itself):
-            units.setdefault(span.group, span.repeat)
+            sizes[span.group] = sizes.get(span.group, 0) + span.size
+        for group, size in sizes.items():
+            if group != STAYS:
+                units.setdefault(group, max(1, size // grouping.widths[group]))
     for kind, entries in (("members", walk.writers), ("readers", walk.readers)):
         for node_name, labels in entries:
             for group in grouping.groups_of(labels):
@@ -156,7 +161,8 @@ def _frozen(
     walk: Walk,
     root: np.ndarray,
     reasons: dict[int, list[str]],
-    names: set[str],
+    grouping: Grouping,
+    named: dict[int, str],
     ignore: Sequence[str],
 ) -> tuple[tuple[str, str], ...]:
     """(layer, reason) for every layer that writes channels which stay."""
@@ -168,8 +174,11 @@ def _frozen(
             if component in reasons:
                 reason = next(iter(reasons[component]), _NO_CHANNELS)
                 found[(layer_of(node_name), reason)] = None
+        groups = grouping.groups_of(labels)
+        if len(labels) > 1 and groups and named.keys().isdisjoint(groups):
+            found[(layer_of(node_name), _ALL_TOGETHER)] = None
     found.update(((layer_of(name), reason), None) for name, reason in walk.left)
     for name in ignore:
-        if name in names:
+        if name in named.values():
             found[(name, KEPT_ON_REQUEST)] = None
     return tuple(found)

@@ -65,6 +65,15 @@ class Atoms:
         return reasons
 
 
+def units_by_row(grid: Labels) -> int:
+    """How many rows of components are left apart when all of a row goes together."""
+    ids = np.unique(grid, return_inverse=True)[1].reshape(grid.shape[0], -1)
+    atoms = Atoms()
+    atoms.new(int(ids.max()) + 1)
+    atoms.tie_rows(ids)
+    return len(np.unique(atoms.components()[ids[:, 0]]))
+
+
 def runs(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Equal neighbours as runs: the id, the first index and the length of each."""
     edges = np.flatnonzero(np.diff(ids)) + 1

@@ -12,6 +12,7 @@ from onnx import helper, numpy_helper
 from hwprune.channels.pads import write_pads
 from hwprune.channels.shape_values import shape_values
 from hwprune.channels.size_factors import size_factors
+from hwprune_device.subgraphs import rename_reads
 from hwprune_device.values import Shape, value_shapes
 
 ODD_BATCH = 7919
@@ -54,6 +55,8 @@ class Rewriter:
         self._constants = {tensor.name: tensor for tensor in model.graph.initializer}
         self._values = shape_values(model.graph, self._shapes)
         self._producers = {name: node for node in model.graph.node for name in node.output}
+        self._renamed: dict[str, str] = {}
+        """Values that turned out to be others."""
         self._outputs = {value.name for value in model.graph.output}
         self._first = next(v for v in model.graph.input if v.name not in self._constants)
 
@@ -61,6 +64,7 @@ class Rewriter:
         """Rewrite every node that has another form."""
         nodes: list[onnx.NodeProto] = []
         for node in self._graph.node:
+            rename_reads(node, self._renamed)
             if self._lifted(node):
                 continue
             form = _FORMS.get(node.op_type)
@@ -216,7 +220,13 @@ class Rewriter:
         return [node]
 
     def scatter(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
-        """ScatterND of neighbouring rows becomes Concat of what is before, the rows, and after."""
+        """ScatterND of neighbouring rows becomes Concat of what is before, the rows, and after.
+
+        Of all rows, as a batch is written whose channels are changed in place, it is the updates.
+        """
+        if self._is_all_rows(node) and node.output[0] not in self._outputs:
+            self._renamed[node.output[0]] = node.input[2]
+            return []
         rows, shape = self._array(node, 1), self._known(node.input[0])
         mode = next((a.s for a in node.attribute if a.name == "reduction"), b"none")
         if rows is None or shape is None or mode != b"none" or rows.ndim != 2:
@@ -234,6 +244,22 @@ class Rewriter:
             parts.append(self._slice(node.name, "after", data, [last, shape[0]], nodes))
         nodes.append(helper.make_node("Concat", parts, node.output, name=node.name, axis=0))
         return nodes
+
+    def _is_all_rows(self, node: onnx.NodeProto) -> bool:
+        """Whether a ScatterND writes every row of its data, told by how its places are made."""
+        shape, along = self._known(node.input[0]), self._producers.get(node.input[1])
+        mode = next((a.s for a in node.attribute if a.name == "reduction"), b"none")
+        if not shape or shape != self._known(node.input[2]) or mode != b"none":
+            return False
+        count = self._producers.get(along.input[0]) if along is not None else None
+        if along is None or count is None:
+            return False
+        if (along.op_type, count.op_type) != ("Unsqueeze", "Range"):
+            return False
+        ends = [self._values.get(name) for name in count.input]
+        axis = self._values.get(along.input[1])
+        known = [int(v.reshape(-1)[0]) for v in (*ends, axis) if v is not None and v.size == 1]
+        return known in ([0, shape[0], 1, -1], [0, shape[0], 1, 1])
 
     def _slice(
         self, owner: str, what: str, data: str, ends: list[int], nodes: list[onnx.NodeProto]

@@ -119,6 +119,31 @@ RIGHT = {
         {"mid.weight": (12, 2, 1, 1), "last.weight": (4, 12, 1, 1)},
         {"first": 4},
     ),
+    "groups of two numbers, by as many channels of each": (
+        "b = Conv(a, wide.weight) c = Conv<group=4>(b, four.weight)"
+        " z = Conv<group=6>(c, six.weight)",
+        {
+            "wide.weight": (48, 8, 1, 1),
+            "four.weight": (48, 12, 1, 1),
+            "six.weight": (48, 8, 1, 1),
+            "last.weight": (4, 48, 1, 1),
+        },
+        {"first": 8, "wide": 12, "four": 4, "six": 8},
+    ),
+    "transposed, by as many channels of each group": (
+        "z = ConvTranspose<group=2, strides=[2,2]>(a, mid.weight)",
+        {"mid.weight": (8, 3, 2, 2), "last.weight": (4, 6, 1, 1)},
+        {"first": 4, "mid": 3},
+    ),
+    "groups of the network's input": (
+        "b = Conv<group=3>(x, mid.weight) c = Conv(b, next.weight) z = Add(a, c)",
+        {
+            "mid.weight": (12, 1, 1, 1),
+            "next.weight": (8, 12, 1, 1),
+            "last.weight": (4, 8, 1, 1),
+        },
+        {"first": 8, "mid": 4},
+    ),
     "channels last": (
         "b = Transpose<perm=[0,2,3,1]>(a) c = MatMul(b, mid.weight)"
         " z = Transpose<perm=[0,3,1,2]>(c)",
@@ -396,3 +421,20 @@ def test_layers_inside_a_branch_are_named() -> None:
     ).plan
     assert ("inner", "is inside If (If)") in plan.frozen
     assert ("first", "no rule for op If (If)") in plan.frozen
+
+
+def test_layer_whose_channels_are_one_unit_says_so() -> None:
+    body = (
+        "b = Conv(a, wide.weight) c = Conv<group=3>(b, three.weight)"
+        " z = Conv<group=4>(c, four.weight)"
+    )
+    shapes = {
+        "wide.weight": (12, 8, 1, 1),
+        "three.weight": (12, 4, 1, 1),
+        "four.weight": (12, 3, 1, 1),
+        "last.weight": (4, 12, 1, 1),
+    }
+    base = make_base(conv_net(body, shapes))
+    assert _groups(base) == {"first": 8, "wide": 4}
+    assert ("three", "its channels can only go all together") in base.plan.frozen
+    assert check_cut(base) == ()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import onnx
 
-from hwprune.channels.atoms import Labels
+from hwprune.channels.atoms import Labels, units_by_row
 from hwprune.channels.rules.registry import rule
 from hwprune.channels.walk import Literal, Walk, attribute
 
@@ -26,7 +27,7 @@ def conv(walk: Walk, node: onnx.NodeProto) -> None:
         walk.tie(read, inside, f"{node.name} also reads what is never cut")
         walk.readers.append((node.name, inside if inside is not None else out))
     else:
-        _grouped(walk, node, read, out)
+        _grouped(walk, node, read, out, written=False)
     walk.writers.append((node.name, out))
     walk.give(node.output[0], (None, out, *(None,) * (walk.rank(weight) - 2)))
 
@@ -50,7 +51,7 @@ def conv_transpose(walk: Walk, node: onnx.NodeProto) -> None:
     else:
         # The weight has no axis of all output channels: they exist in the bias and the result.
         out = walk.atoms.new(groups * (walk.size(weight, 1) or 0))
-        _grouped(walk, node, read, out)
+        _grouped(walk, node, read, out, written=True)
     _tie_bias(walk, node, out)
     walk.writers.append((node.name, out))
     walk.give(node.output[0], (None, out, *(None,) * (walk.rank(weight) - 2)))
@@ -67,20 +68,44 @@ def _tie_bias(walk: Walk, node: onnx.NodeProto, out: Labels) -> None:
         walk.tie(walk.axis(node.input[2], 0), out, f"bias of {node.name}")
 
 
-def _grouped(walk: Walk, node: onnx.NodeProto, read: Labels | None, out: Labels) -> None:
-    """All channels of one group, in and out, go together: then the kernel keeps its shape.
+def _grouped(
+    walk: Walk, node: onnx.NodeProto, read: Labels | None, out: Labels, *, written: bool
+) -> None:
+    """Whole groups go, or as many channels of every group: what leaves more units to choose from.
 
     Depthwise convolution is the case of one input channel a group.
+
+    Args:
+        written: whether axis 1 of the weight is what a group writes (as in a transposed
+            convolution), or what it reads.
     """
     groups = int(attribute(node, "group", 1))
-    if read is None or len(read) % groups or len(out) % groups:
-        walk.freeze(read, f"grouped {node.name} reads the network input")
-        walk.freeze(out, f"grouped {node.name} reads what is never cut")
+    if len(out) % groups or (read is not None and len(read) % groups):
+        for labels in (read, out):
+            walk.freeze(labels, f"{node.name} has groups of unequal size")
         return
-    for labels in (read, out):
-        walk.atoms.tie_rows(labels.reshape(groups, -1))
-    walk.atoms.tie(read.reshape(groups, -1)[:, 0], out.reshape(groups, -1)[:, 0])
-    walk.literals.append(
-        Literal(labels=read, node=node.name, attribute="group", divisor=len(read) // groups)
-    )
-    walk.readers.append((node.name, read))
+    if read is None or _is_finer_inside(walk, read, out, groups):
+        inside = [(out, written)] if read is None else [(out, written), (read, not written)]
+        for labels, is_weight_axis in inside:
+            grid = labels.reshape(groups, -1)
+            walk.atoms.tie_rows(grid.T)
+            if is_weight_axis:
+                walk.tie(grid[0], walk.axis(node.input[1], 1), "")
+    else:
+        for labels in (read, out):
+            walk.atoms.tie_rows(labels.reshape(groups, -1))
+        walk.atoms.tie(read.reshape(groups, -1)[:, 0], out.reshape(groups, -1)[:, 0])
+        size = len(read) // groups
+        walk.literals.append(Literal(labels=read, node=node.name, attribute="group", divisor=size))
+    if read is not None:
+        walk.readers.append((node.name, read))
+
+
+def _is_finer_inside(walk: Walk, read: Labels, out: Labels, groups: int) -> bool:
+    """Whether more units are left when all groups lose the same channels than by whole groups."""
+    if groups in (1, len(read), len(out)):
+        return False
+    root = walk.atoms.components()
+    grids = [root[labels].reshape(groups, -1) for labels in (read, out)]
+    whole = units_by_row(np.concatenate(grids, axis=1))
+    return min(units_by_row(grid.T) for grid in grids) > whole

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import onnx
 
-from hwprune.channels.atoms import Atoms, Labels
+from hwprune.channels.atoms import Labels, units_by_row
 from hwprune.channels.rules.blocks import blocks
 from hwprune.channels.rules.elementwise import ELEMENTWISE
 from hwprune.channels.walk import Walk, attribute
@@ -47,16 +47,7 @@ def channel_factor(walk: Walk, value: str, whole: Labels, axes: Sequence[int]) -
     left = [axis for axis in axes if axis not in out] or list(axes)
     sizes = [walk.size(value, axis) or 0 for axis in axes]
     grid = walk.atoms.components()[whole].reshape(sizes)
-    return max(left, key=lambda axis: _units(np.moveaxis(grid, list(axes).index(axis), 0)))
-
-
-def _units(grid: Labels) -> int:
-    """How many rows are left apart when all of a row goes together."""
-    ids = np.unique(grid, return_inverse=True)[1].reshape(grid.shape[0], -1)
-    atoms = Atoms()
-    atoms.new(int(ids.max()) + 1)
-    atoms.tie_rows(ids)
-    return len(np.unique(atoms.components()[ids[:, 0]]))
+    return max(left, key=lambda axis: units_by_row(np.moveaxis(grid, list(axes).index(axis), 0)))
 
 
 Step = Callable[[Walk, onnx.NodeProto, str, Places, set[int]], Places]
@@ -158,7 +149,7 @@ def _by_letter(
 
 
 _STEPS: dict[str, Step] = {
-    **dict.fromkeys(ELEMENTWISE, _stays),
+    **dict.fromkeys((*ELEMENTWISE, "Expand"), _stays),
     **dict.fromkeys(
         ("Slice", "Split", "Gather", "Squeeze", "Softmax", "LogSoftmax"), _takes_apart
     ),

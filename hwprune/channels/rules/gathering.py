@@ -24,13 +24,23 @@ def gather(walk: Walk, node: onnx.NodeProto) -> None:
 
 @rule("Expand")
 def expand(walk: Walk, node: onnx.NodeProto) -> None:
-    """Axes of size 1 grow, the others pass; a size written in the target follows the cut."""
+    """Axes of size 1 grow, the others pass; a size written in the target follows the cut.
+
+    So does the size of what has grown, where it is joined with channels (as a head is that many
+    heads of queries share).
+    """
     data, result, target = node.input[0], node.output[0], walk.constant(node, 1)
     known = walk.axes(data)
     labels: list[Labels | None] = [None] * (walk.rank(result) - len(known))
-    for axis, name in enumerate(known, start=-len(known)):
-        labels.append(name if walk.size(data, axis) == walk.size(result, axis) else None)
+    labels += [
+        name if walk.size(data, axis) == walk.size(result, axis) else None
+        for axis, name in enumerate(known, start=-len(known))
+    ]
     if target is not None:
+        for axis in range(-len(known), 0):
+            size = walk.size(result, axis) or 1
+            if walk.size(data, axis) == 1 and size > 1:
+                labels[axis] = walk.atoms.new(size)
         _count(walk, node, 1, labels[-len(target) :], target)
     elif node.input[1] != f"{node.name}/shape":
         # A shape of the canonical form writes 1 for all axes but the batch.

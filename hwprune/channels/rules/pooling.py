@@ -26,7 +26,7 @@ def reduce(walk: Walk, node: onnx.NodeProto) -> None:
     """Reduced axes lose their labels; what is counted along them are the channels that stay."""
     labels = walk.axes(node.input[0])
     given = walk.constant(node, 1)
-    axes = given.tolist() if given is not None else attribute(node, "axes", None)
+    axes = given.reshape(-1).tolist() if given is not None else attribute(node, "axes", None)
     if len(node.input) > 1 and node.input[1] and given is None:
         walk.freeze_all([node.input[0]], f"{node.name} computes its axes")
         return

@@ -75,13 +75,20 @@ def _factor(walk: Walk, grid: Labels, axis: int) -> Labels:
 def _merge(
     walk: Walk, node: onnx.NodeProto, axes: list[tuple[int, Labels | None]]
 ) -> Labels | None:
-    """Labels of an axis made by merging axes, row-major: channels repeat or recur."""
-    carrying = [k for k, (_, labels) in enumerate(axes) if labels is not None]
-    if len(carrying) != 1:
-        for k in carrying:
-            walk.freeze(axes[k][1], f"{node.name} merges several axes of channels")
+    """Labels of an axis made by merging axes, row-major: channels repeat or recur.
+
+    Of several axes of channels one is cut: that of which layers write most.
+    """
+    carrying = {k: labels for k, (_, labels) in enumerate(axes) if labels is not None}
+    if not carrying:
         return None
-    k = carrying[0]
+    k = next(iter(carrying))
+    if len(carrying) > 1:
+        root = walk.atoms.components()
+        written = root[np.concatenate([labels for _, labels in walk.writers] or [np.arange(0)])]
+        k = max(carrying, key=lambda axis: np.isin(written, root[carrying[axis]]).sum())
+        for other in carrying.keys() - {k}:
+            walk.freeze(carrying[other], f"{node.name} merges several axes of channels")
     outer = int(np.prod([size for size, _ in axes[:k]], dtype=int))
     inner = int(np.prod([size for size, _ in axes[k + 1 :]], dtype=int))
     labels = axes[k][1]
@@ -115,7 +122,7 @@ def squeeze(walk: Walk, node: onnx.NodeProto) -> None:
     """Axes of size 1 come or go; labels keep their order."""
     labels = walk.axes(node.input[0])
     given = walk.constant(node, 1)
-    axes = given.tolist() if given is not None else attribute(node, "axes", None)
+    axes = given.reshape(-1).tolist() if given is not None else attribute(node, "axes", None)
     rank = walk.rank(node.output[0])
     if axes is None:
         axes = [a for a in range(len(labels)) if walk.size(node.input[0], a) == 1]
