@@ -6,7 +6,7 @@ An axis without labels is rigid: batch, height, width, anything that is never cu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,9 +15,13 @@ import onnx
 from onnx import numpy_helper
 
 from hwprune.channels.atoms import Atoms, Labels
-from hwprune_device.values import Shape, is_weight, quantized, value_shapes
+from hwprune_device.values import QUANTIZES, Shape, is_weight, quantized, value_shapes
 
 AxisLabels = tuple[Labels | None, ...]
+_KEEPS_ZEROS = {
+    *("Cast", "Concat", "Expand", "Identity", "Mul", "Reshape", "Slice", "Squeeze", "Transpose"),
+    *("Unsqueeze", *QUANTIZES),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +54,8 @@ class Walk:
         }
         self.static: set[str] = set(self.weights)
         """Values that are made of weights alone: the same for every input."""
+        self.computed: set[str] = set()
+        """Those of them that are no zeros where the weights are."""
         self.consumers: dict[str, list[onnx.NodeProto]] = {}
         for node in model.graph.node:
             for name in node.input:
@@ -105,6 +111,8 @@ class Walk:
         known = (name in self.static or name in self.constants for name in node.input if name)
         if all(known) and any(name in self.static for name in node.input):
             self.static.update(node.output)
+            if node.op_type not in _KEEPS_ZEROS or not self.computed.isdisjoint(node.input):
+                self.computed.update(node.output)
 
     def give(self, value: str, labels: Sequence[Labels | None]) -> None:
         """Set the labels of a node's output."""
@@ -131,6 +139,18 @@ class Walk:
                 self.freeze(self.axis(value, axis), reason)
             for labels in self.labels.get(value, ()):
                 self.freeze(labels, reason)
+
+    def note_statistics(self, node: onnx.NodeProto, axes: Iterable[int]) -> None:
+        """What the node computes over these axes of its first input, removed channels are not in.
+
+        A mean, a maximum; or a product with a kernel that is computed from weights, whose numbers
+        for a silenced channel are not zero.
+        """
+        labels = self.axes(node.input[0])
+        for axis in axes:
+            found = labels[axis]
+            if found is not None:
+                self.statistics.append((node.name, axis, found))
 
     def constant(self, node: onnx.NodeProto, position: int) -> np.ndarray | None:
         """An integer input as an array; None where it is absent or computed."""

@@ -49,10 +49,11 @@ _NEUTRAL: Mapping[str, float] = {
     "ReduceL1": 0.0,
     "ReduceL2": 0.0,
     "ReduceSumSquare": 0.0,
+    **dict.fromkeys(("Conv", "ConvTranspose", "Gemm", "MatMul"), 0.0),
     "ReduceMax": -math.inf,
     "ReduceMin": math.inf,
 }
-"""What a channel has to be for a reduction not to see it."""
+"""What a channel has to be for an op to compute as if it were not there."""
 _First = Callable[[onnx.NodeProto, int], int]
 _FIRST_AXIS: Mapping[str, _First] = {
     "LayerNormalization": lambda node, rank: int(attribute(node, "axis", -1)) % rank,
@@ -75,7 +76,7 @@ class _Masks:
     def reduced(
         self, node: onnx.NodeProto, statistics: Sequence[Statistic]
     ) -> list[onnx.NodeProto]:
-        """The reduction behind a product or sum that hides the channels from it."""
+        """The node behind a product or sum that hides the channels from it."""
         neutral, data = _NEUTRAL[node.op_type], node.input[0]
         there = self._there(data, statistics)
         if neutral == 0:

@@ -258,6 +258,14 @@ RIGHT = {
         {"mid.weight": (6, 8, 1, 1), "mid.scale": (6,), "last.weight": (4, 6, 1, 1)},
         {"first": 8, "Conv": 6},
     ),
+    "kernel that is standardised": (
+        "i = Constant<value_ints=[1,2,3]>() m = ReduceMean(mid.weight, i)"
+        " c = Sub(mid.weight, m) s = Mul(c, c) v = ReduceMean(s, i)"
+        " k = Constant<value_float=0.001>() e = Add(v, k) r = Sqrt(e) w = Div(c, r)"
+        " b = Sigmoid(a) d = Conv(b, w) z = Sigmoid(d)",
+        {"mid.weight": (6, 8, 3, 3), "last.weight": (4, 6, 1, 1)},
+        {"first": 8, "Conv": 6},
+    ),
     "attention by heads": (
         "s = Constant<value_ints=[0, 8, 64]>() b = Reshape(a, s) c = Transpose<perm=[0,2,1]>(b)"
         " q = MatMul(c, q.weight) k = MatMul(c, k.weight) v = MatMul(c, v.weight)"

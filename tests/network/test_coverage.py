@@ -34,7 +34,7 @@ GROUPS = {
     "waves": {"first": 16, "gated": 12},
     "encoder": {"norm": 32, "blocks.0.query": 4, "blocks.1.wide": 64, "pooler": 32},
     "torch encoder": {"into": 24, "layer.self_attn": 3, "layer.linear1": 48},
-    "shuffled": {"first": 3, "again[0:8]": 8, "squeeze": 4},
+    "shuffled": {"first": 8, "grouped": 8, "again[0:8]": 8, "squeeze": 4},
     "tied": {"first": 12, "words": 6},
     "two ways": {"image.0": 10, "depth.0": 6, "parts.fuse-0.0": 12},
     "group norm": {"first": 4, "second": 12},

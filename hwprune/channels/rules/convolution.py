@@ -20,6 +20,8 @@ def conv(walk: Walk, node: onnx.NodeProto) -> None:
         return
     _tie_bias(walk, node, out)
     freeze_places(walk, node)
+    if weight in walk.computed:
+        walk.note_statistics(node, [1])
     walk.freeze(walk.axis(data, 0), f"{node.name} takes channels for a batch")
     read = walk.axis(data, 1)
     if int(attribute(node, "group", 1)) == 1:
@@ -41,6 +43,8 @@ def conv_transpose(walk: Walk, node: onnx.NodeProto) -> None:
         walk.freeze_all(list(node.input), f"{node.name} computes its own kernel")
         return
     freeze_places(walk, node)
+    if weight in walk.computed:
+        walk.note_statistics(node, [1])
     walk.freeze(walk.axis(data, 0), f"{node.name} takes channels for a batch")
     read, groups = walk.axis(data, 1), int(attribute(node, "group", 1))
     walk.tie(read, inside, f"{node.name} also reads what is never cut")

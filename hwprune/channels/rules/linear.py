@@ -19,6 +19,8 @@ def gemm(walk: Walk, node: onnx.NodeProto) -> None:
     bias = node.input[2] if len(node.input) > 2 else ""
     if bias and walk.size(bias, -1) != 1:
         walk.tie(walk.axis(bias, -1), columns, f"bias of {node.name}")
+    if node.input[1] in walk.computed and not left:
+        walk.note_statistics(node, [1])
     _note(walk, node, inside_b, columns)
     walk.give(node.output[0], (rows, columns))
 
@@ -36,6 +38,8 @@ def matmul(walk: Walk, node: onnx.NodeProto) -> None:
         walk.freeze_all([a, b], f"{node.name} multiplies a vector")
         return
     walk.tie(walk.axis(a, -1), walk.axis(b, -2), f"{node.name} also reads what is never cut")
+    if b in walk.computed:
+        walk.note_statistics(node, [walk.rank(a) - 1])
     if b in walk.static:
         _note(walk, node, walk.axis(b, -2), walk.axis(b, -1))
     elif a in walk.static:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import onnx
 
 from hwprune.channels.rules.convolution import freeze_places
@@ -20,7 +18,7 @@ def per_channel(walk: Walk, node: onnx.NodeProto) -> None:
     """
     labels = walk.axes(node.input[0])
     if node.op_type == "InstanceNormalization":
-        note_statistics(walk, node, range(2, len(labels)))
+        walk.note_statistics(node, range(2, len(labels)))
     for name in node.input[1:]:
         walk.tie(labels[1], walk.axis(name, 0), f"input of {node.name}")
     if labels[1] is not None:
@@ -45,7 +43,7 @@ def over_channels(walk: Walk, node: onnx.NodeProto) -> None:
                 walk.tie(labels[axis], walk.axis(name, axis), f"input of {node.name}")
         if (found := labels[axis]) is not None:
             walk.writers.append((node.name, found))
-    note_statistics(walk, node, range(first, len(labels)))
+    walk.note_statistics(node, range(first, len(labels)))
     walk.give(node.output[0], labels)
 
 
@@ -60,7 +58,7 @@ def in_groups(walk: Walk, node: onnx.NodeProto) -> None:
     if whole is not None:
         walk.writers.append((node.name, whole))
     if groups == 1:
-        note_statistics(walk, node, [1])
+        walk.note_statistics(node, [1])
     elif whole is not None:
         walk.atoms.tie_rows(whole.reshape(groups, -1))
         size = len(whole) // groups
@@ -68,15 +66,6 @@ def in_groups(walk: Walk, node: onnx.NodeProto) -> None:
             Literal(labels=whole, node=node.name, attribute="num_groups", divisor=size)
         )
     walk.give(node.output[0], labels)
-
-
-def note_statistics(walk: Walk, node: onnx.NodeProto, axes: Iterable[int]) -> None:
-    """Channels along these axes are counted in a statistic of the node: removed ones are not."""
-    labels = walk.axes(node.input[0])
-    for axis in axes:
-        found = labels[axis]
-        if found is not None:
-            walk.statistics.append((node.name, axis, found))
 
 
 @rule("Softmax", "LogSoftmax", "LpNormalization", "Hardmax", "CumSum")

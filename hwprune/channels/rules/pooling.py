@@ -5,7 +5,6 @@ from __future__ import annotations
 import onnx
 
 from hwprune.channels.rules.convolution import freeze_places
-from hwprune.channels.rules.normalization import note_statistics
 from hwprune.channels.rules.registry import rule
 from hwprune.channels.walk import Walk, attribute
 
@@ -18,6 +17,9 @@ def pool(walk: Walk, node: onnx.NodeProto) -> None:
         walk.freeze_all([node.input[0]], f"{node.name} gives positions")
     freeze_places(walk, node)
     walk.give(node.output[0], (*labels[:2], *(None,) * (len(labels) - 2)))
+
+
+_LENGTHS = ("ReduceL1", "ReduceL2", "ReduceSumSquare")
 
 
 @rule("ReduceMean", "ReduceMax", "ReduceMin")
@@ -33,12 +35,12 @@ def reduce(walk: Walk, node: onnx.NodeProto) -> None:
     if axes is None or not len(axes):
         axes = [] if attribute(node, "noop_with_empty_axes", 0) else range(len(labels))
     reduced = {int(axis) % max(1, len(labels)) for axis in axes}
-    if node.input[0] in walk.static:
-        # Of a weight: one whose mean is taken off has no zeros where a channel is silenced.
+    if node.input[0] in walk.static and node.op_type in _LENGTHS:
+        # What is divided by its length has none where it is silenced.
         for axis in reduced:
-            walk.freeze(labels[axis], f"{node.name} reduces over channels of a weight")
+            walk.freeze(labels[axis], f"{node.name} takes lengths of a weight over channels")
     else:
-        note_statistics(walk, node, sorted(reduced))
+        walk.note_statistics(node, sorted(reduced))
     keep = attribute(node, "keepdims", 1)
     walk.give(
         node.output[0],
