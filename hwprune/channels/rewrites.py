@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import numpy as np
@@ -10,13 +9,12 @@ import onnx
 from onnx import helper, numpy_helper
 
 from hwprune.channels.pads import write_pads
+from hwprune.channels.reshape_targets import ODD_BATCH, batch_free_target, filled_in
 from hwprune.channels.shape_values import shape_values
 from hwprune.channels.size_factors import size_factors
 from hwprune_device.subgraphs import rename_reads
 from hwprune_device.values import Shape, value_shapes
 
-ODD_BATCH = 7919
-"""A batch no network has as a size of its own, so that it can be told apart in shapes."""
 _ENDLESS = 2**31
 """Numbers from here on stand for "to the end"."""
 _AXES_OF_RESIZE = 18
@@ -113,8 +111,8 @@ class Rewriter:
         before, after = self._known(node.input[0]), self._known(node.output[0])
         wished = self._values.get(node.input[1])
         if before and after is None and wished is not None:
-            after = _filled_in(before, wished.tolist())
-        target = _target(before, after) if before and after else None
+            after = filled_in(before, wished.tolist())
+        target = batch_free_target(before, after) if before and after else None
         if target is not None:
             kept = [a for a in node.attribute if a.name != "allowzero"]
             del node.attribute[:]
@@ -269,36 +267,6 @@ class Rewriter:
         axes = self._constant(f"{name}/in3", [0])
         nodes.append(helper.make_node("Slice", [data, *bounds, axes], [name], name=name))
         return name
-
-
-def _filled_in(before: list[int], wished: list[int]) -> list[int] | None:
-    """The shape that a reshape's target stands for."""
-    sizes = [
-        before[axis] if size == 0 and axis < len(before) else size
-        for axis, size in enumerate(wished)
-    ]
-    if -1 in sizes:
-        rest = math.prod(size for size in sizes if size != -1)
-        sizes[sizes.index(-1)] = math.prod(before) // max(1, rest)
-    return sizes if math.prod(sizes) == math.prod(before) else None
-
-
-def _target(before: list[int], after: list[int]) -> list[int] | None:
-    """The target with the batch copied (0) or inferred (-1); None where that cannot be said."""
-    target = []
-    for axis, size in enumerate(after):
-        kept = axis < len(before) and before[axis] == size
-        if kept and (axis == 0 or size % ODD_BATCH == 0):
-            target.append(0)
-        else:
-            target.append(-1 if size % ODD_BATCH == 0 else size)
-    if len(target) == 2 and target[0] == 0:
-        return [0, -1]
-    wide = [axis for axis, size in enumerate(target) if size > 1]
-    if len(wide) == 1 and all(size >= 1 for size in target):
-        # A row of numbers turned to stand along one axis is right at any length.
-        target[wide[0]] = -1
-    return target if target.count(-1) <= 1 else None
 
 
 _FORMS: dict[str, Callable[[Rewriter, onnx.NodeProto], list[onnx.NodeProto]]] = {

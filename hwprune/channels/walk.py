@@ -67,6 +67,10 @@ class Walk:
         self.literals: list[Literal] = []
         self.statistics: list[tuple[str, int, Labels]] = []
         """Node, axis of its first input, and channels that it takes a statistic over."""
+        self.lists: dict[str, tuple[str, ...]] = {}
+        """By list of sizes, the values it is put together from."""
+        self.filled: dict[str, AxisLabels] = {}
+        """By list of sizes, the axes of what is filled to them."""
         self.marks: list[Labels] = []
         """Pieces of axes that a group must not straddle."""
         self.writers: list[tuple[str, Labels]] = []

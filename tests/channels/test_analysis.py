@@ -266,6 +266,13 @@ RIGHT = {
         {"mid.weight": (6, 8, 3, 3), "last.weight": (4, 6, 1, 1)},
         {"first": 8, "Conv": 6},
     ),
+    "state that starts with zeros": (
+        "s = Constant<value_ints=[1, 8, 8, 8]>() h = ConstantOfShape(s)"
+        " c = Add(a, h) d = Sigmoid(c) e = Mul(d, h) f = Add(e, d)"
+        " z = Conv(f, mid.weight)",
+        {"mid.weight": (6, 8, 1, 1), "last.weight": (4, 6, 1, 1)},
+        {"first": 8, "mid": 6},
+    ),
     "attention by heads": (
         "s = Constant<value_ints=[0, 8, 64]>() b = Reshape(a, s) c = Transpose<perm=[0,2,1]>(b)"
         " q = MatMul(c, q.weight) k = MatMul(c, k.weight) v = MatMul(c, v.weight)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import onnx
 import pytest
 import torch
@@ -10,7 +11,10 @@ from torch import nn
 
 from hwprune.channels.base import make_base
 from hwprune.network.gate import check_cut
+from hwprune.network.silencing import silenced
 from hwprune.network.trace import trace
+from hwprune_device.cut import Cutter
+from tests.traced import relative, run_onnx
 
 
 class _Attention(nn.Module):
@@ -78,3 +82,30 @@ def test_channels_that_are_added_to_in_place_are_cut(part: slice, widths: list[i
     assert check_cut(base, module) == ()
     operators = {node.op_type for node in onnx.load_model_from_string(base.onnx).graph.node}
     assert operators == {"Conv", "Relu", "Slice", "Add", "Transpose", "Concat"}
+
+
+class _Gated(nn.Module):
+    """A cell whose state starts with zeros of the input's batch, run twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.gates = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(14, 24, 3, padding=1)
+        self.last = nn.Conv2d(6, 2, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        seen = F.relu(self.first(x))
+        state = held = x.new_zeros(x.shape[0], 6, 8, 8)
+        for _ in range(2):
+            parts = self.gates(torch.cat([seen, state], 1)).chunk(4, 1)
+            held = parts[0].sigmoid() * held + parts[1].sigmoid() * parts[2].tanh()
+            state = parts[3].sigmoid() * held.tanh()
+        return self.last(state)
+
+
+def test_state_of_zeros_is_cut_with_what_is_added_to_it() -> None:
+    example = torch.randn(2, 3, 8, 8)
+    base = make_base(trace(_Gated().eval(), example))
+    assert [(g.name, g.width) for g in base.plan.groups] == [("first", 8), ("gates", 6)]
+    keep = [np.array([0, 2, 3, 7]), np.array([1, 4, 5])]
+    cut = run_onnx(Cutter(base.onnx, base.plan).cut(keep), example)
+    assert relative(cut, run_onnx(silenced(base.onnx, base.plan, keep), example)) < 1e-5

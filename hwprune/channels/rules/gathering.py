@@ -131,8 +131,36 @@ def sample(walk: Walk, node: onnx.NodeProto) -> None:
     walk.give(node.output[0], (None, walk.axis(node.input[0], 1), None, None))
 
 
-@rule("ConstantOfShape", "Range")
+@rule("ConstantOfShape")
 def filled(walk: Walk, node: onnx.NodeProto) -> None:
+    """One number everywhere, as in a state that starts with zeros: each written size can follow.
+
+    The sizes are a constant, or a Concat of constants and the batch that nothing else reads.
+    """
+    name, result = node.input[0], node.output[0]
+    if name in walk.filled:
+        walk.give(result, walk.filled[name])
+        return
+    parts = walk.lists.get(name, ())
+    alone = all(reader.op_type == "ConstantOfShape" for reader in walk.consumers[name])
+    labels: list[Labels | None] = []
+    for axis in range(walk.rank(result)):
+        size, source, index = walk.size(result, axis) or 1, "", 0
+        if name in walk.constants:
+            source, index = name, axis
+        elif alone and len(parts) == walk.rank(result):
+            source = parts[axis]
+        follows = size > 1 and source in walk.constants
+        labels.append(walk.atoms.new(size) if follows else None)
+        found = labels[-1]
+        if found is not None:
+            walk.literals.append(Literal(labels=found, initializer=source, index=index))
+    walk.filled[name] = tuple(labels)
+    walk.give(result, labels)
+
+
+@rule("Range")
+def counted(walk: Walk, node: onnx.NodeProto) -> None:
     """Values that no channel has a part in."""
     walk.give(node.output[0], (None,) * walk.rank(node.output[0]))
 

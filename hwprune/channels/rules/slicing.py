@@ -17,6 +17,8 @@ def concat(walk: Walk, node: onnx.NodeProto) -> None:
     rank = walk.rank(names[0])
     axis = int(attribute(node, "axis", 0)) % max(1, rank)
     moving = [name for name in names if name not in walk.static]
+    if rank == 1:
+        walk.lists[node.output[0]] = tuple(names)
     out: list[Labels | None] = []
     for other in range(rank):
         if moving and all(walk.axis(name, other) is None for name in moving):
