@@ -99,7 +99,7 @@ def test_weights_have_names_and_the_cut_network_learns(resnet):
 @pytest.mark.parametrize(
     ("make", "data", "widths"),
     [
-        (shuffled, IMAGES[:, :, :16, :16], {3, 4, 8}),
+        (shuffled, IMAGES[:, :, :16, :16], {4, 8}),
         (Encoder, torch.arange(20).reshape(2, 10), {4, 32, 64}),
     ],
     ids=["shuffle", "attention"],
