@@ -72,10 +72,7 @@ def hold(bench: Workbench, searched: Searched, progress: Progress) -> Contest:
         _give_up(evaluations)
     tuned = tuned_scores(bench, [f.candidate for f in able], progress)
     finalists = [replace(f, tuned=tuned.get(f.candidate)) for f in finalists]
-    winner = max(
-        (f for f in finalists if f.passed),
-        key=lambda f: bench.quality((f.final or 0.0) if f.tuned is None else f.tuned),
-    )
+    winner = max((f for f in finalists if f.passed), key=lambda f: _promise(bench, f))
     return Contest(
         allowance=searched.allowance,
         evaluations=tuple(evaluations),
@@ -89,6 +86,16 @@ def hold(bench: Workbench, searched: Searched, progress: Progress) -> Contest:
         winner=winner,
         uniform=_widest_uniform(bench, evaluations),
     )
+
+
+def _promise(bench: Workbench, finalist: Finalist) -> float:
+    """What tells the network that will be the best once it is fine-tuned.
+
+    Scores before and after a few steps err in different ways: their sum ranks better than either
+    does (tests/benchmarks/bench_reward.py).
+    """
+    before = bench.quality(finalist.final or 0.0)
+    return before + (before if finalist.tuned is None else bench.quality(finalist.tuned))
 
 
 def _finals(bench: Workbench, evaluations: list[Evaluation], progress: Progress) -> list[Finalist]:

@@ -9,8 +9,8 @@ fine-tuned by the deployment's recipe and scored on the test part. Beside it sta
 with the seconds that each takes: score and imitation error after re-calibration; the same after 8,
 16 and 48 steps of fine-tuning; after a least-squares refit of every convolution to the unpruned
 network's features; and the error of features. A row of the file is a candidate, so a killed run
-goes on. `--read` prints Spearman's rank correlation with the test score, with a 95 % bootstrap
-interval, and seconds.
+goes on. `--read` prints Spearman's rank correlation with the score after fine-tuning (mean of the
+test and the finalists' part), with a 95 % bootstrap interval, and seconds.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from hwprune.run_folder import RunFolder
 from hwprune.search.problem import SearchProblem
 from hwprune.search.random_search import scaled
 from hwprune.task.agreement import imitation_loss
-from hwprune.task.items import calibration_of
+from hwprune.task.items import calibration_of, inputs_of
 from hwprune.task.scoring import score_of
 from hwprune_device.cut import Cutter, KeptIndices
 from hwprune_device.reading import Failure
@@ -69,7 +69,7 @@ class Study:
         self.cutter = Cutter(base.onnx, base.plan)
         self.teacher = EXACT.place(to_module(base.onnx)).eval()
         self.calibration = batches_of(calibration_of(prepared.task))
-        inputs = batches_of(prepared.task.inputs("heldout", ITEMS))
+        inputs = batches_of(inputs_of(prepared.task, "heldout", ITEMS))
         self.heldout = inputs
         with torch.inference_mode():
             self.taught = [self.teacher(*batch) for batch in inputs]
@@ -258,20 +258,25 @@ def row_of(study: Study, candidate: Candidate, scratch: Path) -> dict[str, Any]:
 
 
 def read(path: Path) -> None:
-    """Print what each reward tells."""
+    """Print what each reward tells of the score after tuning, over all items nobody trained on."""
     rows = [json.loads(line) for line in path.read_text().splitlines()]
-    test = np.array([row["tuned test"] for row in rows])
-    print(f"{path.stem}: n = {len(rows)}, test {test.min():.4f} to {test.max():.4f} after tuning")
-    print("| reward | Spearman with test | 95 % | s |\n|---|---|---|---|")
+    tuned = np.array([(row["tuned test"] + row["tuned heldout"]) / 2 for row in rows])
+    print(f"{path.stem}: n = {len(rows)}, {tuned.min():.4f} to {tuned.max():.4f} after tuning")
+    print("| reward | Spearman | 95 % | s |\n|---|---|---|---|")
     names = [n for n in rows[0] if n not in ("widths",) and not n.startswith("tuned")]
+    found = {}
     for name in names:
-        if name.endswith("seconds"):
-            continue
-        values = np.array([row[name] for row in rows])
-        seconds = np.mean([row[f"{name.rpartition(' ')[0]} seconds"] for row in rows])
-        low, high = _interval(values, test)
+        if not name.endswith("seconds"):
+            seconds = np.mean([row[f"{name.rpartition(' ')[0]} seconds"] for row in rows])
+            found[name] = (np.array([row[name] for row in rows]), float(seconds))
+    cut, cut_s = found["cut score"]
+    for steps in STEPS:
+        values, seconds = found[f"{steps} steps score"]
+        found[f"cut score + {steps} steps score"] = (cut + values, cut_s + seconds)
+    for name, (values, seconds) in found.items():
+        low, high = _interval(values, tuned)
         print(
-            f"| {name} | {_spearman(values, test):.2f} | {low:.2f} – {high:.2f} | {seconds:.1f} |"
+            f"| {name} | {_spearman(values, tuned):.2f} | {low:.2f} – {high:.2f} | {seconds:.1f} |"
         )
 
 
