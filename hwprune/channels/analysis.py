@@ -13,7 +13,7 @@ from hwprune.channels.rules import apply_rule
 from hwprune.channels.walk import Walk
 from hwprune_device.plan import STAYS, AxisCut, ChannelGroup, CutPlan, LiteralCut, Statistic
 
-KEPT_ON_REQUEST = "kept whole: asked for, or a cut of it failed the check"
+KEPT_ON_REQUEST = "kept whole: asked for, or no cut of it passed the check"
 _ALL_TOGETHER = "its channels can only go all together"
 _NO_CHANNELS = "what it writes is joined with what carries no channels"
 _NORMALIZATIONS = "Normalization"

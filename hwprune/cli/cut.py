@@ -179,12 +179,9 @@ def _show(outcome: CutOutcome) -> None:
             console.print(f"never cut  {layer['layer']}: {layer['reason']}", markup=False)
     outputs = [x["layer"] for x in facts["never_cut"] if x["reason"] == "network output"]
     console.print(f"whole      {short_list(outputs, 3)}: network output", markup=False)
-    gate = outcome.gate
-    said = gate.untried or (
-        f"{gate.candidates} random cuts agree with the silenced network to {gate.worst_error:.0e}"
-        f"; hash of a cut and of its export: {gate.re_export}"
-    )
-    console.print(f"tried      {said}", markup=False)
+    console.print(f"tried      {outcome.gate.summary}", markup=False)
+    for name, reason in outcome.gate.left_whole.items():
+        console.print(f"left whole {name}: {reason}", markup=False)
     if not outcome.recalibrated:
         console.print("note       BatchNorm keeps the uncut statistics; --data re-calibrates it")
     console.print(f"\nnetwork    {outcome.folder}/model.onnx, weights.safetensors", markup=False)

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from hwprune.channels.base import BaseNetwork
+    from hwprune.network.gate_record import GateRecord
+    from hwprune.network.graph_source import GraphSource
 
 Model = Annotated[
     str,
@@ -46,6 +48,14 @@ Weights = Annotated[
     Path | None,
     typer.Option("--weights", help="A .safetensors or .pth file.", show_default=False),
 ]
+Tried = Annotated[
+    bool,
+    typer.Option(
+        "--try",
+        help="Try cuts of every group, as `cut` and `prune` do, and name those that they leave "
+        "whole for it. What was tried once is remembered, and shown without this too.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
 
 
@@ -53,6 +63,7 @@ def inspect(
     model: Model,
     input_: Input = "",
     weights: Weights = None,
+    tried: Tried = False,
     as_json: Json = False,
     sensitivity: Sensitive = False,
     data: Source = "",
@@ -67,7 +78,6 @@ def inspect(
 
     Example:  hwprune inspect torchvision:resnet18:none
     """
-    from hwprune.channels.base import make_base
     from hwprune.cli.screen import output, print_json
     from hwprune.network.graph_source import load_graph
 
@@ -83,14 +93,37 @@ def inspect(
         )
         _show_sensitivity(model, parse_shapes(input_), weights, options, as_json=as_json)
         return
-    base = make_base(load_graph(model, shapes=parse_shapes(input_), weights=weights).onnx)
+    graph = load_graph(model, shapes=parse_shapes(input_), weights=weights)
+    base, record = _tried(graph) if tried else _known(graph)
     if as_json:
-        print_json(facts(base))
+        print_json({**facts(base), "gate": record.to_json() if record else None})
         return
     console = output()
     console.print(_table(base, model))
-    _print_frozen(base, console)
+    _print_frozen(base, record, console)
     _print_totals(base, console)
+    said = record.summary if record else "not yet; --try cuts every group and compares"
+    console.print(f"[bold]tried[/]: {said}")
+
+
+def _tried(graph: GraphSource) -> tuple[BaseNetwork, GateRecord]:
+    from hwprune.network.gate import trusted_base
+    from hwprune.network.gate_record import user_records
+
+    base, _, record = trusted_base(graph.onnx, module=graph.part, records=user_records())
+    return base, record
+
+
+def _known(graph: GraphSource) -> tuple[BaseNetwork, GateRecord | None]:
+    """The network as far as an earlier trial trusts it, where there was one."""
+    from hwprune.channels.base import make_base
+    from hwprune.network.gate_record import user_records
+
+    base = make_base(graph.onnx)
+    record = user_records().get(base, ())
+    if record is not None and record.left_whole:
+        base = make_base(graph.onnx, ignore=tuple(record.left_whole))
+    return base, record
 
 
 def _show_sensitivity(
@@ -212,12 +245,13 @@ def _table(base: BaseNetwork, model: str) -> Table:
     return table
 
 
-def _print_frozen(base: BaseNetwork, console: Console) -> None:
+def _print_frozen(base: BaseNetwork, record: GateRecord | None, console: Console) -> None:
     if not base.plan.frozen:
         return
+    tried = record.left_whole if record else {}
     console.print("[bold]never cut[/]")
     for layer, reason in base.plan.frozen:
-        console.print(f"  {layer}: {reason}", markup=False)
+        console.print(f"  {layer}: {tried.get(layer, reason)}", markup=False)
 
 
 def _print_totals(base: BaseNetwork, console: Console) -> None:

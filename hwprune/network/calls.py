@@ -2,28 +2,55 @@
 
 from __future__ import annotations
 
+import onnx
 import torch
 
 from hwprune.channels.base import BaseNetwork
 
 _WORDS = 2
 """Integer inputs are drawn from 0 and 1: every embedding has those."""
+_BYTE = 256
+_PASSING = ("Cast", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Slice", "Identity")
 
 
 def random_inputs(
-    base: BaseNetwork, *, seed: int, batch: int = 2, dtype: torch.dtype = torch.float32
+    base: BaseNetwork, *, seed: int, batch: int = 2, dtype: torch.dtype | None = None
 ) -> tuple[torch.Tensor, ...]:
-    """Inputs of a network, drawn with a seed: normal numbers, or small integers where it asks.
+    """Inputs of a network, drawn with a seed: normal numbers, or integers where it asks.
 
-    A network of fixed batch gets that batch. `dtype` is that of the floats.
+    Bytes are drawn from all there are, as pixels are, unless they pick rows of a table. A network
+    of fixed batch gets that batch.
+
+    Args:
+        base: the network.
+        seed: of the drawing.
+        batch: items, where the network takes any number.
+        dtype: of the floats; by default each input's own.
     """
     generator = torch.Generator().manual_seed(seed)
+    bytes_pick = any(entry.dtype == "uint8" for entry in base.inputs) and _picking(base.onnx)
     inputs = []
     for entry in base.inputs:
         shape = (batch, *entry.shape[1:]) if entry.any_batch else entry.shape
-        if entry.dtype.startswith("float"):
-            inputs.append(torch.randn(shape, generator=generator, dtype=dtype))
+        own = getattr(torch, entry.dtype)
+        if own.is_floating_point:
+            # Drawn alike for every type, so that one seed means one input.
+            numbers = torch.randn(shape, generator=generator, dtype=dtype or torch.float32)
+            inputs.append(numbers.to(dtype or own))
         else:
-            numbers = torch.randint(0, _WORDS, shape, generator=generator)
-            inputs.append(numbers.to(getattr(torch, entry.dtype)))
+            wide = entry.dtype == "uint8" and entry.name not in (bytes_pick or ())
+            numbers = torch.randint(0, _BYTE if wide else _WORDS, shape, generator=generator)
+            inputs.append(numbers.to(own))
     return tuple(inputs)
+
+
+def _picking(model: bytes) -> set[str]:
+    """Inputs that are places of rows: a Gather takes them as its indices."""
+    graph = onnx.load_model_from_string(model).graph
+    picking: set[str] = set()
+    for node in reversed(graph.node):
+        if node.op_type in ("Gather", "GatherElements", "GatherND"):
+            picking.add(node.input[1])
+        elif node.op_type in _PASSING and node.output[0] in picking:
+            picking.add(node.input[0])
+    return picking

@@ -13,7 +13,7 @@ from hwprune.channels.base import BaseNetwork
 from hwprune.run_folder import write_json
 from hwprune.user_cache import user_cache
 
-VERSION = 2
+VERSION = 3
 """Of the gate's checks: a record of another version is not read."""
 
 
@@ -27,11 +27,28 @@ class GateRecord:
     """Relative, in float64, of those that passed."""
     failed: tuple[str, ...]
     """Groups left whole because a cut of them computed something else."""
+    unjudged: tuple[str, ...]
+    """Groups left whole because they hardly move the outputs: a wrong cut would not be seen."""
     re_export: str
     """`equal` or `different`: the hash of a cut against that of the cut module's own export; or
     why that was not tried."""
     untried: str = ""
     """Why nothing was compared, where nothing was."""
+
+    @property
+    def left_whole(self) -> dict[str, str]:
+        """Why each group that the gate does not let pass is left whole."""
+        failed = dict.fromkeys(self.failed, "a cut of it computes something else")
+        hidden = "it hardly moves the outputs, so that a wrong cut would not be seen"
+        return failed | dict.fromkeys(self.unjudged, hidden)
+
+    @property
+    def summary(self) -> str:
+        """One line for people."""
+        return self.untried or (
+            f"{self.candidates} random cuts agree with the silenced network to "
+            f"{self.worst_error:.0e}; hash of a cut and of its export: {self.re_export}"
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -40,7 +57,8 @@ class GateRecord:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> GateRecord:
         """The inverse of `to_json`."""
-        return cls(**{**data, "failed": tuple(data["failed"])})
+        names = {key: tuple(data[key]) for key in ("failed", "unjudged")}
+        return cls(**{**data, **names})
 
 
 class GateRecords:

@@ -17,14 +17,12 @@ import warnings
 import torch
 
 from hwprune.channels.base import make_base
-from hwprune.network.gate import Trial
+from hwprune.network.examination import examine
 from hwprune.network.trace import trace
 from hwprune_device.cut import Cutter
 from tests.network.test_coverage import FAMILIES, LIGHT, torchvision_part
 from tests.traced import random_keep
 from tests.unusual import UNUSUAL
-
-TRIALS = 2
 
 
 def _ms(start_ns: int) -> float:
@@ -52,8 +50,7 @@ def measure(name: str) -> str:
         start = time.process_time_ns()
         cutter.cut(keep)
         cuts.append(_ms(start))
-    everything = range(len(plan.groups))
-    error = max(Trial(base, seed).error(everything) for seed in range(TRIALS))
+    error = examine(base).worst_error
     shares = [
         1 - costs.params(least) / costs.params(plan.widths),
         1 - costs.macs(least) / max(1, costs.macs(plan.widths)),

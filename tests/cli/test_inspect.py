@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from hwprune.cli.app import app
+from tests.channels.small_graphs import conv_net
 
 SOURCE = "hwprune.network.zoo:cifar_resnet20"
 
@@ -41,6 +42,33 @@ def test_json_agrees_with_the_network(resnet20):
     )
     assert 0.9 < data["macs_share_cuttable"] < 1
     assert data["frozen"]
+
+
+def test_what_was_tried_once_is_shown_from_then_on(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    path = tmp_path / "faint.onnx"
+    path.write_bytes(faint())
+    before = CliRunner().invoke(app, ["inspect", str(path)])
+    tried = CliRunner().invoke(app, ["inspect", str(path), "--try"])
+    after = CliRunner().invoke(app, ["inspect", str(path)])
+    assert before.exit_code == tried.exit_code == after.exit_code == 0, tried.output
+    assert "not yet" in before.stdout and "hardly moves the outputs" not in before.stdout
+    for done in (tried, after):
+        assert "random cuts agree" in done.stdout
+        assert "mid: it hardly moves the outputs" in done.stdout
+    data = json.loads(CliRunner().invoke(app, ["inspect", str(path), "--json"]).stdout)
+    assert "mid" in data["gate"]["unjudged"]
+    assert "mid" not in [group["name"] for group in data["groups"]]
+
+
+def faint() -> bytes:
+    """A network with a branch that a constant makes too small to be seen."""
+    body = (
+        "b = Conv(a, mid.weight) c = Conv(b, up.weight)"
+        " k = Constant<value_float=1.0e-9>() d = Mul(c, k) z = Add(a, d)"
+    )
+    shapes = {"mid.weight": (6, 8, 1, 1), "up.weight": (8, 6, 1, 1), "last.weight": (4, 8, 1, 1)}
+    return conv_net(body, shapes)
 
 
 @pytest.mark.parametrize(

@@ -11,13 +11,17 @@ from onnx import load_model_from_string
 from torch import nn
 
 from hwprune.channels.analysis import analyse
-from hwprune.channels.base import BaseNetwork
+from hwprune.channels.base import BaseNetwork, make_base
 from hwprune.channels.rules.registry import RULES
 from hwprune.errors import NetworkError
+from hwprune.network.drawing import draw
 from hwprune.network.gate import check_cut, trusted_base
 from hwprune.network.silencing import silenced
+from hwprune.network.trace import trace
+from hwprune.network.trial import Trial
 from hwprune_device.plan import CutPlan
 from tests.channels.small_graphs import conv_net
+from tests.network.test_coverage import case
 from tests.traced import traced
 
 
@@ -65,6 +69,70 @@ def test_failing_groups_are_left_whole(monkeypatch: pytest.MonkeyPatch) -> None:
 def _careless_mean(walk, node) -> None:  # type: ignore[no-untyped-def]
     walk.axes(node.input[0])
     walk.give(node.output[0], (None, None, None, None))
+
+
+class Drowned(nn.Module):
+    """A trunk that grows from block to block, and beside it a branch of size one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 8, 3, padding=1)
+        self.blocks = nn.ModuleList(nn.Conv2d(8, 8, 3, padding=1) for _ in range(40))
+        self.norm, self.branch = nn.GroupNorm(1, 8), nn.Conv2d(8, 8, 1)
+        self.last = nn.Conv2d(8, 4, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.first(x)
+        for block in self.blocks:
+            x = x + block(torch.relu(x))
+        return self.last(x + self.branch(self.norm(x)))
+
+
+def test_a_fault_in_a_path_that_others_drown_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With plain random weights the branch is a billionth of the trunk, and so is its error."""
+    monkeypatch.setitem(RULES, "InstanceNormalization", _careless_norm)
+    base = make_base(trace(Drowned(), torch.zeros(2, 3, 8, 8)))
+    assert "first" in check_cut(base)
+
+
+def _careless_norm(walk, node) -> None:  # type: ignore[no-untyped-def]
+    walk.give(node.output[0], walk.axes(node.input[0]))
+
+
+def test_what_hardly_moves_the_outputs_is_left_whole_and_named() -> None:
+    """A constant makes a branch too small for any weights to be seen behind it."""
+    body = (
+        "b = Conv(a, mid.weight) c = Conv(b, up.weight)"
+        " k = Constant<value_float=1.0e-9>() d = Mul(c, k) z = Add(a, d)"
+    )
+    shapes = {"mid.weight": (6, 8, 1, 1), "up.weight": (8, 6, 1, 1), "last.weight": (4, 8, 1, 1)}
+    base, left, record = trusted_base(conv_net(body, shapes))
+    assert record.failed == () and "mid" in record.unjudged and set(left) == set(record.unjudged)
+    assert "mid" not in [group.name for group in base.plan.groups]
+    assert "hardly moves the outputs" in record.left_whole["mid"]
+
+
+def test_every_layer_of_a_deep_network_is_seen() -> None:
+    """A bias of keys is not, which softmax takes away: no reason to leave heads whole."""
+    base = case("encoder").base
+    drawing = draw(base, 0)
+    moved = {base.plan.axes[axis].initializer: by for (axis, _), by in drawing.influence.items()}
+    assert moved.pop("blocks.0.key.bias") < 1e-14 and moved.pop("blocks.1.key.bias") < 1e-14
+    assert min(moved.values()) > 1e-4
+    assert trusted_base(base.onnx)[1] == ()
+
+
+def test_one_fault_costs_few_trials(monkeypatch: pytest.MonkeyPatch) -> None:
+    base = traced("cifar_resnet20").base
+    lost = ("layer2.1.conv2.weight", 1)
+    axes = tuple(a for a in base.plan.axes if (a.initializer, a.axis) != lost)
+    wrong = _with_plan(base, dataclasses.replace(base.plan, axes=axes))
+    tried: list[tuple[int, ...]] = []
+    error = Trial._error
+    monkeypatch.setattr(Trial, "_error", lambda t, key: (tried.append(key), error(t, key))[1])
+    assert check_cut(wrong, seeds=(0,)) == ("layer2.1.conv1",)
+    halvings = int(np.ceil(np.log2(len(base.plan.groups))))
+    assert sum(len(key) != len(base.plan.groups) - 1 for key in tried) <= 1 + halvings
 
 
 def test_ignored_layers_are_left_whole_by_pattern() -> None:

@@ -42,7 +42,7 @@ class Twin:
         for tensor in graph.initializer:
             array = numpy_helper.to_array(tensor)
             if is_weight(tensor):
-                self.weights[tensor.name] = torch.from_numpy(np.array(array))
+                self.weights[tensor.name] = _tensor(array)
             else:
                 self._literals[tensor.name] = array
 
@@ -127,11 +127,12 @@ class Twin:
             module = module.get_submodule(part)
         return module
 
-    def constant(self, array: np.ndarray) -> fx.Node:
+    def constant(self, array: np.ndarray | torch.Tensor) -> fx.Node:
         """A tensor that is no weight but moves with the module."""
         place = f"_constant_{len(self._values)}"
         self._values[place] = self.fx.get_attr(place)
-        self.root.register_buffer(place, torch.from_numpy(np.array(array)), persistent=False)
+        tensor = array.clone() if isinstance(array, torch.Tensor) else _tensor(array)
+        self.root.register_buffer(place, tensor, persistent=False)
         self.constants.append(place)
         return self._values[place]
 
@@ -142,13 +143,21 @@ class Twin:
         path, _, leaf = name.rpartition(".")
         tensor = self.weights[name]
         if not is_state_key(name):
-            return self.constant(tensor.numpy())
+            return self.constant(tensor)
         owner = self._owner(path)
         if name in self._buffers:
             owner.register_buffer(leaf, tensor)
         elif leaf not in dict(owner.named_parameters(recurse=False)):
             owner.register_parameter(leaf, nn.Parameter(tensor))
         return self.fx.get_attr(name)
+
+
+def _tensor(array: np.ndarray) -> torch.Tensor:
+    """A copy of an array; torch takes no bfloat16 from numpy, but its bits."""
+    copy = np.array(array)
+    if copy.dtype.name == "bfloat16":
+        return torch.from_numpy(copy.view(np.int16)).view(torch.bfloat16)
+    return torch.from_numpy(copy)
 
 
 def is_state_key(name: str) -> bool:

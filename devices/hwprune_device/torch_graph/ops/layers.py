@@ -102,8 +102,8 @@ def batch_norm(twin: Twin, node: onnx.NodeProto) -> fx.Node:
         layer = _NORMS[rank](
             size, eps=values.get("epsilon", 1e-5), momentum=momentum, affine=affine
         )
-        layer.running_mean.copy_(twin.weights[mean])
-        layer.running_var.copy_(twin.weights[var])
+        # Put there, not copied into: statistics have a type of their own.
+        layer.running_mean, layer.running_var = twin.weights[mean], twin.weights[var]
         return _filled(twin, layer, scale, bias) if affine else layer
 
     out = twin.layer(path, make, twin.get(node.input[0]))

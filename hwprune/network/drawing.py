@@ -1,0 +1,148 @@
+"""One drawing of weights and inputs, on which cuts of a network are tried."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+import torch
+from onnx import numpy_helper
+
+from hwprune.channels.base import BaseNetwork
+from hwprune.network.calls import random_inputs
+from hwprune.network.double import in_double
+from hwprune.network.graph_module import to_module
+from hwprune.network.levels import Levelling
+from hwprune.network.sharp_outputs import with_sharp_outputs
+from hwprune_device.output_structure import leaves_of
+from hwprune_device.plan import STAYS, AxisCut
+from hwprune_device.values import QUANTIZES, is_weight
+
+_WEIGHTS = {
+    "Conv": (1, 2),
+    "ConvTranspose": (1, 2),
+    "Gemm": (1, 2),
+    "MatMul": (0, 1),
+    "BatchNormalization": (1, 2, 3, 4),
+    "LayerNormalization": (1, 2),
+    "InstanceNormalization": (1, 2),
+    "GroupNormalization": (1, 2),
+}
+"""Inputs that are weights, also where nothing of them is cut."""
+_POSITIVE = {
+    "BatchNormalization": (1, 4),
+    "LayerNormalization": (1,),
+    "InstanceNormalization": (1,),
+    "GroupNormalization": (1,),
+}
+"""Inputs that are scales and variances."""
+_SHIFT = 0.45
+"""Size of what is added or multiplied channel by channel, beside layers of size one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawing:
+    """A network with weights that hide nothing, and inputs for it."""
+
+    model: bytes
+    """ONNX; answers among its outputs come with the numbers that they are made of."""
+    inputs: tuple[torch.Tensor, ...]
+    """Floats in float64."""
+    influence: Mapping[tuple[int, int], float]
+    """By axis of the plan and group: how far the outputs move with what the group has there, as a
+    share of them. What has no gradient is not in it."""
+
+
+def draw(base: BaseNetwork, seed: int) -> Drawing:
+    """Weights and inputs drawn with a seed.
+
+    Raises:
+        NetworkError: the graph has an op that torch's side does not know.
+    """
+    rng = np.random.default_rng(seed)
+    proto = onnx.load_model_from_string(with_sharp_outputs(base.onnx))
+    drawn = _randomise(proto, base, rng)
+    inputs = random_inputs(base, seed=seed, dtype=torch.double)
+    module = in_double(to_module(bytes(proto.SerializeToString())))
+    levelling = Levelling(module, drawn)
+    outputs = leaves_of(levelling.run(*inputs))
+    influence = _influence(base, dict(module.named_parameters()), outputs, rng)
+    for tensor in proto.graph.initializer:
+        factor = levelling.factors.get(tensor.name, 1.0)
+        if factor != 1.0:
+            array = numpy_helper.to_array(tensor)
+            scaled = (array.astype(np.float64) * factor).astype(array.dtype)
+            tensor.CopyFrom(numpy_helper.from_array(scaled, tensor.name))
+    return Drawing(model=bytes(proto.SerializeToString()), inputs=inputs, influence=influence)
+
+
+def _randomise(proto: onnx.ModelProto, base: BaseNetwork, rng: np.random.Generator) -> set[str]:
+    """Random numbers for every weight, cut or not: trained zeros could hide a fault."""
+    drawn = {axis.initializer for axis in base.plan.axes} | _at(proto, _WEIGHTS)
+    # Integers that stand for floats, and their scales, belong together as they are.
+    drawn -= {n for node in proto.graph.node if node.op_type in QUANTIZES for n in node.input}
+    positive = _at(proto, _POSITIVE)
+    for tensor in proto.graph.initializer:
+        if tensor.name in drawn and is_weight(tensor):
+            kind = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)
+            array = _random(tuple(tensor.dims), rng, positive=tensor.name in positive)
+            tensor.CopyFrom(numpy_helper.from_array(array.astype(kind), tensor.name))
+    return drawn
+
+
+def _at(proto: onnx.ModelProto, places: Mapping[str, tuple[int, ...]]) -> set[str]:
+    return {
+        node.input[position]
+        for node in proto.graph.node
+        for position in places.get(node.op_type, ())
+        if position < len(node.input)
+    }
+
+
+def _random(shape: tuple[int, ...], rng: np.random.Generator, *, positive: bool) -> np.ndarray:
+    if positive:
+        return rng.uniform(0.5, 1.5, shape)
+    numbers = rng.standard_normal(shape)
+    if len(shape) < 2 or shape[0] == 1:
+        return numbers * _SHIFT
+    return numbers * np.sqrt(2 / max(1, int(np.prod(shape[1:]))))
+
+
+def _influence(
+    base: BaseNetwork,
+    parameters: Mapping[str, torch.Tensor],
+    outputs: list[torch.Tensor],
+    rng: np.random.Generator,
+) -> dict[tuple[int, int], float]:
+    """The slope of a random sum of the outputs along what each group has on each axis."""
+    total = torch.zeros((), dtype=torch.double)
+    for output in outputs:
+        if output.is_floating_point() and output.requires_grad and output.numel():
+            size = output.detach().abs().max().clamp_min(1e-30) * output.numel() ** 0.5
+            signs = torch.from_numpy(rng.choice([-1.0, 1.0], output.shape))
+            total = total + (output * signs).sum() / size
+    if not total.requires_grad:
+        return {}
+    total.backward()
+    found = {}
+    for position, cut in enumerate(base.plan.axes):
+        weight = parameters.get(cut.initializer)
+        if weight is not None and weight.grad is not None:
+            for group, moved in _by_group(cut, weight.detach() * weight.grad).items():
+                found[position, group] = moved
+    return found
+
+
+def _by_group(cut: AxisCut, moved: torch.Tensor) -> dict[int, float]:
+    """By group on an axis, the size of what one of its indices does."""
+    others = [axis for axis in range(moved.dim()) if axis != cut.axis]
+    rows = (moved.sum(others) if others else moved).square()
+    start, sums = 0, dict[int, list[float]]()
+    for span in cut.spans:
+        if span.group != STAYS and span.size:
+            size = float(rows[start : start + span.size].mean().sqrt())
+            sums.setdefault(span.group, []).append(size)
+        start += span.size
+    return {group: max(sizes) for group, sizes in sums.items()}
