@@ -38,6 +38,8 @@ _POSITIVE = {
     "GroupNormalization": (1,),
 }
 """Inputs that are scales and variances."""
+_LONG_MACS = 10**9
+"""From here on one item has to do: it is computed several times, in float64."""
 _SHIFT = 0.45
 """Size of what is added or multiplied channel by channel, beside layers of size one."""
 
@@ -64,7 +66,8 @@ def draw(base: BaseNetwork, seed: int) -> Drawing:
     rng = np.random.default_rng(seed)
     proto = onnx.load_model_from_string(with_sharp_outputs(base.onnx))
     drawn = _randomise(proto, base, rng)
-    inputs = random_inputs(base, seed=seed, dtype=torch.double)
+    long = base.cost_model.macs(base.widths) >= _LONG_MACS
+    inputs = random_inputs(base, seed=seed, batch=1 if long else 2, dtype=torch.double)
     module = in_double(to_module(bytes(proto.SerializeToString())))
     levelling = Levelling(module, drawn)
     outputs = leaves_of(levelling.run(*inputs))

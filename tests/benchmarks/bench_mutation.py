@@ -16,9 +16,8 @@ import torch
 import torchvision
 
 from hwprune.channels.base import BaseNetwork, make_base
-from hwprune.network.gate import check_cut
 from hwprune.network.trace import trace
-from tests.mutations import MUTATIONS, is_equivalent, mutants
+from tests.mutations import MUTATIONS, is_caught, is_equivalent, mutants
 from tests.network.test_coverage import case
 from tests.traced import randomise_norms, traced
 from tests.unusual import UNUSUAL
@@ -47,7 +46,7 @@ def tally(base: BaseNetwork, kind: str, count: int, seed: int) -> tuple[int, int
     """Caught, really wrong, and what was missed."""
     caught, missed = 0, []
     for number, wrong in enumerate(mutants(base, kind, count, seed)):
-        if check_cut(wrong):
+        if is_caught(wrong):
             caught += 1
         elif not is_equivalent(base, wrong):
             missed.append(f"{kind} {number}")

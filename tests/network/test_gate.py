@@ -17,7 +17,6 @@ from hwprune.errors import NetworkError
 from hwprune.network.drawing import draw
 from hwprune.network.gate import check_cut, trusted_base
 from hwprune.network.silencing import silenced
-from hwprune.network.trace import trace
 from hwprune.network.trial import Trial
 from hwprune_device.plan import CutPlan
 from tests.channels.small_graphs import conv_net
@@ -71,28 +70,28 @@ def _careless_mean(walk, node) -> None:  # type: ignore[no-untyped-def]
     walk.give(node.output[0], (None, None, None, None))
 
 
-class Drowned(nn.Module):
-    """A trunk that grows from block to block, and beside it a branch of size one."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(3, 8, 3, padding=1)
-        self.blocks = nn.ModuleList(nn.Conv2d(8, 8, 3, padding=1) for _ in range(40))
-        self.norm, self.branch = nn.GroupNorm(1, 8), nn.Conv2d(8, 8, 1)
-        self.last = nn.Conv2d(8, 4, 1)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = self.first(x)
-        for block in self.blocks:
-            x = x + block(torch.relu(x))
-        return self.last(x + self.branch(self.norm(x)))
-
-
 def test_a_fault_in_a_path_that_others_drown_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """With plain random weights the branch is a billionth of the trunk, and so is its error."""
     monkeypatch.setitem(RULES, "InstanceNormalization", _careless_norm)
-    base = make_base(trace(Drowned(), torch.zeros(2, 3, 8, 8)))
-    assert "first" in check_cut(base)
+    blocks = 40
+    trunk = " ".join(
+        f"b{k} = Conv({f'a{k}' if k else 'a'}, w{k}) a{k + 1} = Add({f'a{k}' if k else 'a'}, b{k})"
+        for k in range(blocks)
+    )
+    branch = (
+        f" s = Constant<value_ints=[0, 1, -1]>() c = Reshape(a{blocks}, s)"
+        " d = InstanceNormalization(c, ones, zeros)"
+        " t = Constant<value_ints=[0, 8, 8, 8]>() e = Reshape(d, t) f = Conv(e, mid.weight)"
+    )
+    shapes = {f"w{k}": (8, 8, 1, 1) for k in range(blocks)}
+    shapes |= {
+        "ones": (1,),
+        "zeros": (1,),
+        "mid.weight": (8, 8, 1, 1),
+        "last.weight": (4, 8, 1, 1),
+    }
+    base = make_base(conv_net(f"{trunk}{branch} z = Add(a{blocks}, f)", shapes))
+    assert check_cut(base) == ("first",)
 
 
 def _careless_norm(walk, node) -> None:  # type: ignore[no-untyped-def]
