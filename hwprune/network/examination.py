@@ -63,7 +63,8 @@ def examine(base: BaseNetwork, seeds: Iterable[int] = ()) -> Findings:
             left = [group for group in left if group not in found]
             worst, candidates = max(worst, trial.error(left)), candidates + 1
     names = [group.name for group in base.plan.groups]
-    unjudged = [g for g, axes in sight.unseen(left).items() if trial.effect(g, axes) < LEAST]
+    # An effect of exactly nothing is that of channels which no output is made of.
+    unjudged = [g for g, axes in sight.unseen(left).items() if 0 < trial.effect(g, axes) < LEAST]
     return Findings(
         failed=tuple(names[group] for group in sorted(failed)),
         unjudged=tuple(names[group] for group in unjudged),

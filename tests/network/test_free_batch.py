@@ -59,7 +59,7 @@ def test_a_batch_of_one_becomes_any_batch(name: str, tmp_path) -> None:
     assert [entry.any_batch for entry in base.inputs] == [True]
     alone = [run_onnx(path.read_bytes(), item) for item in data.split(1)]
     assert relative(run_onnx(base.onnx, data), np.concatenate(alone)) < 1e-5
-    assert left == () and record.candidates == 3 and base.plan.groups
+    assert left == () and record.candidates > 1 and base.plan.groups
 
 
 @pytest.mark.filterwarnings("ignore")
