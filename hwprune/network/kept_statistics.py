@@ -80,8 +80,11 @@ class _Masks:
         neutral, data = _NEUTRAL[node.op_type], node.input[0]
         there = self._there(data, statistics)
         if neutral == 0:
-            times = there.size / there.sum() if node.op_type == "ReduceMean" else 1.0
-            hide = self._node(node, "Mul", "hidden", [data, self._constant(node, there * times)])
+            if node.op_type == "ReduceMean":
+                counted, nodes = self._of_kept(node, "hidden", data, there)
+                node.input[0] = counted
+                return [*nodes, node]
+            hide = self._node(node, "Mul", "hidden", [data, self._constant(node, there)])
         else:
             hidden = np.where(there > 0, 0.0, neutral)
             hide = self._node(node, "Add", "hidden", [data, self._constant(node, hidden)])
@@ -96,7 +99,6 @@ class _Masks:
         first = _FIRST_AXIS[node.op_type](node, rank)
         there = self._there(data, statistics)
         mask = self._constant(node, there)
-        share = self._constant(node, there * (there.size / there.sum()), "share")
         epsilon = self._constant(node, np.array([attribute(node, "epsilon", 1e-5)]), "epsilon")
         nodes: list[onnx.NodeProto] = []
 
@@ -105,7 +107,8 @@ class _Masks:
             return str(nodes[-1].output[0])
 
         def mean(what: str, value: str) -> str:
-            nodes.append(self._mean(node, what, add("Mul", f"{what} of", value, share), first))
+            counted, before = self._of_kept(node, f"{what} of", value, there)
+            nodes.extend([*before, self._mean(node, what, counted, first)])
             return str(nodes[-1].output[0])
 
         centred = add("Mul", "centred", add("Sub", "moved", data, mean("mean", data)), mask)
@@ -117,6 +120,21 @@ class _Masks:
                 result = add(op_type, op_type, result, self._lined_up(node, name, rank, nodes))
         nodes[-1].output[0] = node.output[0]
         return nodes
+
+    def _of_kept(
+        self, node: onnx.NodeProto, what: str, value: str, there: np.ndarray
+    ) -> tuple[str, list[onnx.NodeProto]]:
+        """What has the mean over all channels that `value` has over those that stay.
+
+        Multiplied and divided by whole numbers: their quotient would be rounded to float32.
+        """
+        times = self._constant(node, there * there.size, f"{what}/times")
+        count = self._constant(node, there.sum(keepdims=True), f"{what}/count")
+        many = self._node(node, "Mul", f"{what}/many", [value, times])
+        return f"{node.name}/{what}", [
+            many,
+            self._node(node, "Div", what, [many.output[0], count]),
+        ]
 
     def _lined_up(
         self, node: onnx.NodeProto, name: str, rank: int, nodes: list[onnx.NodeProto]
