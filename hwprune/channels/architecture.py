@@ -14,6 +14,7 @@ import onnx
 from onnx import numpy_helper
 
 from hwprune_device.plan import CutPlan
+from hwprune_device.subgraphs import captured
 from hwprune_device.values import is_weight, resize_factors
 
 _SMALL = 1024
@@ -42,7 +43,7 @@ class Structure:
         self._inputs = [(v.name, _type_key(v)) for v in graph.input if v.name not in self._dims]
         self._outputs = [v.name for v in graph.output]
         self._nodes = [
-            (n.name, n.domain, n.op_type, _attributes(n), tuple(n.input), tuple(n.output))
+            (n.name, n.domain, n.op_type, _attributes(n), _read(n), tuple(n.output))
             for n in graph.node
         ]
 
@@ -89,6 +90,11 @@ class Structure:
                 known[value] = _sha(position, node)
         ends = b"".join(known[name] for name in self._outputs)
         return hashlib.sha256(repr(self._opsets).encode() + ends).hexdigest()
+
+
+def _read(node: onnx.NodeProto) -> tuple[str, ...]:
+    """Inputs in their places, and what the node's own graphs take from outside."""
+    return (*node.input, *captured(node))
 
 
 def _sha(*parts: object) -> bytes:

@@ -15,6 +15,7 @@ import onnx
 from onnx import numpy_helper
 
 from hwprune.channels.atoms import Atoms, Labels
+from hwprune_device.subgraphs import reads
 from hwprune_device.values import Shape, is_weight, value_shapes
 
 AxisLabels = tuple[Labels | None, ...]
@@ -49,7 +50,7 @@ class Walk:
         """Values that are made of weights alone: the same for every input."""
         self.consumers: dict[str, list[onnx.NodeProto]] = {}
         for node in model.graph.node:
-            for name in node.input:
+            for name in reads(node):
                 self.consumers.setdefault(name, []).append(node)
         self.labels: dict[str, AxisLabels] = {}
         self.weight_axes: dict[tuple[str, int], Labels] = {}

@@ -171,6 +171,7 @@ def facts(base: BaseNetwork) -> dict[str, Any]:
         "input_shape": list(base.input_shape),
         "architecture": base.architecture,
         "macs": macs,
+        "macs_uncounted": list(model.uncounted),
         "params": params,
         "macs_share_cuttable": 1 - model.macs(least) / max(1, macs),
         "params_share_cuttable": 1 - model.params(least) / max(1, params),
@@ -221,6 +222,7 @@ def _print_frozen(base: BaseNetwork, console: Console) -> None:
 
 
 def _print_totals(base: BaseNetwork, console: Console) -> None:
+    from hwprune.cli.screen import short_list
     from hwprune.report.figures import count, percent
 
     data = facts(base)
@@ -229,6 +231,9 @@ def _print_totals(base: BaseNetwork, console: Console) -> None:
         f"[bold]total[/] for one input of {shape}: {count(data['macs'])} MACs, "
         f"{count(data['params'])} parameters"
     )
+    if data["macs_uncounted"]:
+        layers = short_list(data["macs_uncounted"], 3)
+        console.print(f"MACs without those of {layers}, whose sizes are not known", markup=False)
     console.print(
         f"[bold]can be cut[/]: up to {percent(data['macs_share_cuttable'], 1)} of the MACs, "
         f"{percent(data['params_share_cuttable'], 1)} of the parameters"

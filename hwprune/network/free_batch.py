@@ -45,6 +45,10 @@ def with_free_batch(model: bytes) -> bytes:
         kind = value.type.tensor_type
         sizes = (BATCH, *shapes[value.name][1:])
         value.CopyFrom(onnx.helper.make_tensor_value_info(value.name, kind.elem_type, sizes))
+    for value in proto.graph.value_info:
+        for dim in value.type.tensor_type.shape.dim[:1]:
+            if dim.dim_value == 1:
+                dim.dim_param = BATCH
     _infer_batch(proto, shapes)
     try:
         freed = bytes(canonical(proto).SerializeToString())

@@ -18,6 +18,7 @@ from hwprune.network.free_batch import with_free_batch
 from hwprune.network.input_shapes import set_shapes
 from hwprune.network.layer_norms import with_layer_norms
 from hwprune.network.simplify import simplified
+from hwprune_device.subgraphs import rename_reads
 from hwprune_device.values import BUFFERS_KEY, is_weight, metadata
 
 OLDEST = 13
@@ -31,6 +32,8 @@ _ROLES: Mapping[str, tuple[str, ...]] = {
     "LayerNormalization": ("weight", "bias"),
     "InstanceNormalization": ("weight", "bias"),
     "PRelu": ("weight",),
+    "GroupNormalization": ("weight", "bias"),
+    **dict.fromkeys(("LSTM", "GRU", "RNN"), ("weight_ih", "weight_hh", "bias")),
 }
 """What the inputs after the first are; other float constants are no parameters."""
 
@@ -124,8 +127,7 @@ def _name_weights(proto: onnx.ModelProto) -> None:
             if role.startswith("running_"):
                 buffers.append(renamed[name])
     for node in proto.graph.node:
-        for position, name in enumerate(node.input):
-            node.input[position] = renamed.get(name, name)
+        rename_reads(node, renamed)
     for name, new in renamed.items():
         weights[name].name = new
     onnx.helper.set_model_props(proto, {**metadata(proto), BUFFERS_KEY: json.dumps(buffers)})

@@ -21,6 +21,7 @@ from hwprune.channels.canonical import canonical
 from hwprune.errors import NetworkError
 from hwprune.network.simplify import simplified
 from hwprune_device.output_structure import leaves_of, record_structure, structure_of
+from hwprune_device.subgraphs import rename_reads
 from hwprune_device.torch_graph.twin import is_state_key
 from hwprune_device.values import BUFFERS_KEY, SHARED_KEY, is_weight, metadata
 
@@ -151,7 +152,7 @@ def _mark_constants(proto: onnx.ModelProto, weights: Collection[str]) -> None:
     for tensor in proto.graph.initializer:
         tensor.name = new.get(tensor.name, tensor.name)
     for node in proto.graph.node:
-        node.input[:] = [new.get(name, name) for name in node.input]
+        rename_reads(node, new)
 
 
 def _remember_buffers(proto: onnx.ModelProto, module: nn.Module) -> None:

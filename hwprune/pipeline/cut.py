@@ -69,6 +69,7 @@ class CutOutcome:
             "architecture": self.base.architecture_of(self.widths),
             "params": {"before": costs.params(plan.widths), "after": costs.params(self.widths)},
             "macs": {"before": costs.macs(plan.widths), "after": costs.macs(self.widths)},
+            "macs_uncounted": list(costs.uncounted),
             "bytes": {"before": len(self.base.onnx), "after": len(self.model)},
             "recalibrated": self.recalibrated,
             "groups": [

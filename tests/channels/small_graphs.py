@@ -10,9 +10,11 @@ import onnx
 from onnx import numpy_helper
 
 
-def parsed(text: str, shapes: Mapping[str, tuple[int, ...]] | None = None) -> bytes:
+def parsed(
+    text: str, shapes: Mapping[str, tuple[int, ...]] | None = None, *, opset: int = 20
+) -> bytes:
     """A model from ONNX's text form; `shapes` names the float weights."""
-    model = onnx.parser.parse_model(f'<ir_version: 10, opset_import: ["" : 20]> {text}')
+    model = onnx.parser.parse_model(f'<ir_version: 10, opset_import: ["" : {opset}]> {text}')
     rng = np.random.default_rng(0)
     for name, shape in (shapes or {}).items():
         array = rng.standard_normal(shape) / max(1, np.prod(shape[1:])) ** 0.5

@@ -10,7 +10,7 @@ from hwprune.channels.rules import (
     shaping,
     slicing,
 )
-from hwprune.channels.rules.registry import RULES, apply_rule, rule
+from hwprune.channels.rules.registry import RULES, apply_rule, rule, rule_of
 
 __all__ = [
     "RULES",
@@ -22,6 +22,7 @@ __all__ = [
     "normalization",
     "pooling",
     "rule",
+    "rule_of",
     "shaping",
     "slicing",
 ]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import onnx
 
 from hwprune.channels.walk import Walk
+from hwprune_device.subgraphs import reads
 
 Rule = Callable[[Walk, onnx.NodeProto], None]
 RULES: dict[str, Rule] = {}
@@ -23,12 +24,17 @@ def rule(*op_types: str) -> Callable[[Rule], Rule]:
     return register
 
 
+def rule_of(node: onnx.NodeProto) -> Rule | None:
+    """The rule of a node's op; None for an op without one, and for one of a foreign domain."""
+    return RULES.get(node.op_type) if node.domain in ("", "ai.onnx") else None
+
+
 def apply_rule(walk: Walk, node: onnx.NodeProto) -> None:
     """Move labels through a node; an op without rule, or a value without shape, freezes all."""
-    known = RULES.get(node.op_type) if node.domain in ("", "ai.onnx") else None
+    known = rule_of(node)
     values = [name for name in (*node.input, *node.output) if name]
     if known is None:
-        walk.freeze_all(list(node.input), f"no rule for op {node.op_type} ({node.name})")
+        walk.freeze_all(reads(node), f"no rule for op {node.op_type} ({node.name})")
         return
     if any(name not in walk.shapes for name in values):
         walk.freeze_all(list(node.input), f"{node.name} has a shape that cannot be inferred")

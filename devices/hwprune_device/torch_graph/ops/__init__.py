@@ -1,6 +1,22 @@
 """The torch twin of each kind of ONNX op; importing this package fills the registry."""
 
-from hwprune_device.torch_graph.ops import elementwise, gathering, layers, pooling, shaping
+from hwprune_device.torch_graph.ops import (
+    elementwise,
+    gathering,
+    layers,
+    pooling,
+    recurrent,
+    shaping,
+)
 from hwprune_device.torch_graph.ops.registry import EMITS, twin_of
 
-__all__ = ["EMITS", "elementwise", "gathering", "layers", "pooling", "shaping", "twin_of"]
+__all__ = [
+    "EMITS",
+    "elementwise",
+    "gathering",
+    "layers",
+    "pooling",
+    "recurrent",
+    "shaping",
+    "twin_of",
+]

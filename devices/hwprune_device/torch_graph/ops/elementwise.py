@@ -116,7 +116,9 @@ def clip(twin: Twin, node: onnx.NodeProto) -> fx.Node:
     return twin.call(torch.clamp, twin.get(node.input[0]), low, high)
 
 
-@twin_of("LeakyRelu", "Elu", "Celu", "Selu", "Gelu", "HardSigmoid", "PRelu", "Swish")
+@twin_of(
+    "LeakyRelu", "Elu", "Celu", "Selu", "Gelu", "HardSigmoid", "PRelu", "Swish", "ThresholdedRelu"
+)
 def activation(twin: Twin, node: onnx.NodeProto) -> fx.Node:
     """Activations with attributes."""
     data, values = twin.get(node.input[0]), attributes(node)
@@ -141,6 +143,8 @@ def activation(twin: Twin, node: onnx.NodeProto) -> fx.Node:
             raise NotImplementedError(f"{node.name} bends by {values['alpha']}")
         case "Swish":
             return twin.call(F.silu, data)
+        case "ThresholdedRelu":
+            return twin.call(F.threshold, data, values.get("alpha", 1.0), 0.0)
         case _:
             return twin.call(F.selu, data)
 
