@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
+from hwprune.channels.lists import write_lists
 from hwprune.channels.rewrites import rewritten
 from hwprune.channels.rules import rule_of
 from hwprune_device.subgraphs import reads, rename_reads
@@ -24,7 +25,9 @@ def canonical(model: onnx.ModelProto) -> onnx.ModelProto:
     """
     graph = model.graph
     _lift_constants(graph)
+    _drop_notes(model)
     _drop_identities(graph)
+    write_lists(graph)
     _name_nodes(graph)
     _own_literals(graph)
     rewritten(model)

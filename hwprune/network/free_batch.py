@@ -74,7 +74,7 @@ def _infer_batch(proto: onnx.ModelProto, alone: Mapping[str, Shape]) -> None:
         after = alone.get(node.output[0], ())
         if target is None or not after or not all(isinstance(size, int) for size in after):
             continue
-        if numpy_helper.to_array(target)[0] != 0:
+        if numpy_helper.to_array(target).tolist()[:1] not in ([], [0]):
             sizes = np.array([-1, *after[1:]], np.int64)
             target.CopyFrom(numpy_helper.from_array(sizes, target.name))
 

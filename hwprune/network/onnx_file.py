@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import onnx
@@ -13,9 +13,11 @@ import onnx_ir as ir
 from onnx import version_converter
 
 from hwprune.channels.canonical import canonical
+from hwprune.channels.lists import write_lists
 from hwprune.errors import NetworkError
 from hwprune.network.free_batch import with_free_batch
 from hwprune.network.input_shapes import set_shapes
+from hwprune.network.kernels import ROLES, with_kernels
 from hwprune.network.layer_norms import with_layer_norms
 from hwprune.network.simplify import simplified
 from hwprune_device.subgraphs import rename_reads
@@ -23,19 +25,6 @@ from hwprune_device.values import BUFFERS_KEY, is_weight, metadata
 
 OLDEST = 13
 """Opset from which axes and sizes are inputs everywhere, as the analysis reads them."""
-_ROLES: Mapping[str, tuple[str, ...]] = {
-    "Conv": ("weight", "bias"),
-    "ConvTranspose": ("weight", "bias"),
-    "Gemm": ("weight", "bias"),
-    "MatMul": ("weight",),
-    "BatchNormalization": ("weight", "bias", "running_mean", "running_var"),
-    "LayerNormalization": ("weight", "bias"),
-    "InstanceNormalization": ("weight", "bias"),
-    "PRelu": ("weight",),
-    "GroupNormalization": ("weight", "bias"),
-    **dict.fromkeys(("LSTM", "GRU", "RNN"), ("weight_ih", "weight_hh", "bias")),
-}
-"""What the inputs after the first are; other float constants are no parameters."""
 
 
 def read_network(path: Path, shapes: Sequence[Sequence[int]] = ()) -> bytes:
@@ -74,6 +63,7 @@ def imported(proto: onnx.ModelProto, shapes: Sequence[Sequence[int]] = ()) -> by
         NetworkError: shapes do not fit, or an operator cannot be converted.
     """
     set_shapes(proto, shapes)
+    write_lists(proto.graph)
     for node in proto.graph.node:
         # TensorFlow Lite names a layer after all that was fused into it; its own name is last.
         node.name = node.name.rpartition(";")[2]
@@ -81,7 +71,7 @@ def imported(proto: onnx.ModelProto, shapes: Sequence[Sequence[int]] = ()) -> by
     try:
         if opset < OLDEST:
             proto = version_converter.convert_version(proto, OLDEST)
-        proto = with_layer_norms(_worked_out(proto))
+        proto = canonical(with_kernels(with_layer_norms(_worked_out(proto))))
         _name_weights(proto)
         onnx.checker.check_model(proto)
     except Exception as error:  # converter and optimiser raise whatever they meet
@@ -113,7 +103,7 @@ def _name_weights(proto: onnx.ModelProto) -> None:
     buffers: list[str] = []
     taken = set(weights)
     for node in proto.graph.node:
-        roles = _ROLES.get(node.op_type, ())
+        roles = ROLES.get(node.op_type, ())
         named = {
             name: role
             for name, role in zip(node.input[1:], roles, strict=False)

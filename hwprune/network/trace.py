@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import functools
 import itertools
 import json
@@ -19,6 +18,8 @@ from torch import fx, nn
 
 from hwprune.channels.canonical import canonical
 from hwprune.errors import NetworkError
+from hwprune.network.copying import copied
+from hwprune.network.kernels import with_kernels
 from hwprune.network.simplify import simplified
 from hwprune_device.output_structure import leaves_of, record_structure, structure_of
 from hwprune_device.subgraphs import rename_reads
@@ -45,7 +46,7 @@ def trace(module: nn.Module, example_input: Example) -> bytes:
         NetworkError: torch cannot export the module.
     """
     # Trained channels-last, a network would be traced with reshapes that undo the layout.
-    still = copy.deepcopy(module).cpu().eval().to(memory_format=torch.contiguous_format)
+    still = copied(module).cpu().eval().to(memory_format=torch.contiguous_format)
     given = (example_input,) if isinstance(example_input, torch.Tensor) else tuple(example_input)
     examples = tuple(example.detach().cpu().contiguous() for example in given)
     flat, structures = _with_flat_outputs(still)
@@ -64,6 +65,7 @@ def trace(module: nn.Module, example_input: Example) -> bytes:
     _name_by_module(model)
     proto = canonical(ir.to_proto(model))
     _mark_constants(proto, weights)
+    proto = canonical(with_kernels(proto))
     _remember_buffers(proto, still)
     _remember_shared(proto, still)
     for structure in structures:
