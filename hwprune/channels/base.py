@@ -125,7 +125,8 @@ def _input(value: onnx.ValueInfoProto) -> NetworkInput:
             "the network's input has axes of unknown size",
             given=f"input '{value.name}' of shape {sizes} (0: unknown)",
             possible="only the batch (axis 0) may be symbolic",
-            next_step="give its shape with --input, or export the network with fixed sizes",
+            next_step=f"give its shape with --input '{value.name}=SIZES', an x between them, or "
+            "export the network with fixed sizes",
         )
     first = [max(1, size) for size in sizes[:1]]
     dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type)

@@ -16,7 +16,7 @@ from hwprune.channels.canonical import canonical
 from hwprune.channels.lists import write_lists
 from hwprune.errors import NetworkError
 from hwprune.network.free_batch import with_free_batch
-from hwprune.network.input_shapes import set_shapes
+from hwprune.network.input_shapes import Shapes, set_shapes
 from hwprune.network.kernels import ROLES, with_kernels
 from hwprune.network.layer_norms import with_layer_norms
 from hwprune.network.simplify import simplified
@@ -25,9 +25,13 @@ from hwprune_device.values import BUFFERS_KEY, is_weight, metadata
 
 OLDEST = 13
 """Opset from which axes and sizes are inputs everywhere, as the analysis reads them."""
+_ALLOWZERO = 14
+"""Opset from which a reshape may be told to take 0 for a size."""
+_WEIGHTS_APART = 4
+"""IR version from which weights need not be inputs."""
 
 
-def read_network(path: Path, shapes: Sequence[Sequence[int]] = ()) -> bytes:
+def read_network(path: Path, shapes: Shapes = ()) -> bytes:
     """An ONNX file, from any exporter, in the form that the analysis and the torch twin take.
 
     Shapes that are computed are worked out, layer norms that were written out are one node again,
@@ -37,7 +41,8 @@ def read_network(path: Path, shapes: Sequence[Sequence[int]] = ()) -> bytes:
 
     Args:
         path: the file; weights may lie beside it as external data.
-        shapes: of the inputs in order, where the file leaves sizes open; the batch may stay open.
+        shapes: of the inputs, in order or by name, where the file leaves sizes open; the batch
+            may stay open.
 
     Raises:
         NetworkError: no such file, no ONNX in it, or an operator that cannot be converted.
@@ -56,12 +61,13 @@ def read_network(path: Path, shapes: Sequence[Sequence[int]] = ()) -> bytes:
     return imported(proto, shapes)
 
 
-def imported(proto: onnx.ModelProto, shapes: Sequence[Sequence[int]] = ()) -> bytes:
+def imported(proto: onnx.ModelProto, shapes: Shapes = ()) -> bytes:
     """A loaded model in canonical form with named weights; see `read_network`.
 
     Raises:
         NetworkError: shapes do not fit, or an operator cannot be converted.
     """
+    _drop_weight_inputs(proto)
     set_shapes(proto, shapes)
     write_lists(proto.graph)
     for node in proto.graph.node:
@@ -83,16 +89,40 @@ def imported(proto: onnx.ModelProto, shapes: Sequence[Sequence[int]] = ()) -> by
     return with_free_batch(bytes(proto.SerializeToString()))
 
 
+def _drop_weight_inputs(proto: onnx.ModelProto) -> None:
+    """Weights are no inputs, in place: up to IR version 3 they had to be listed as such."""
+    weights = {tensor.name for tensor in proto.graph.initializer}
+    for position in reversed(range(len(proto.graph.input))):
+        if proto.graph.input[position].name in weights:
+            del proto.graph.input[position]
+    proto.ir_version = max(proto.ir_version, _WEIGHTS_APART)
+
+
+def _without_allowzero(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """The model, in place, without an attribute that the simplification adds at any opset."""
+    opset = next((o.version for o in proto.opset_import if o.domain in ("", "ai.onnx")), 0)
+    for node in proto.graph.node if opset < _ALLOWZERO else ():
+        kept = [a for a in node.attribute if a.name != "allowzero"]
+        if node.op_type == "Reshape" and len(kept) < len(node.attribute):
+            del node.attribute[:]
+            node.attribute.extend(kept)
+    return proto
+
+
+def _simplified(proto: onnx.ModelProto, weights: set[str]) -> onnx.ModelProto:
+    return _without_allowzero(ir.to_proto(simplified(ir.from_proto(proto), weights)))
+
+
 def _worked_out(proto: onnx.ModelProto) -> onnx.ModelProto:
     """The model in canonical form, with all that no input has a part in made a constant."""
     floats = [tensor for tensor in proto.graph.initializer if is_weight(tensor)]
     # A number alone is no layer's weight, but may be the step of a grid.
     weights = {tensor.name for tensor in floats if math.prod(tensor.dims) > 1}
-    proto = canonical(ir.to_proto(simplified(ir.from_proto(proto), weights)))
+    proto = canonical(_simplified(proto, weights))
     known = {tensor.name for tensor in proto.graph.initializer} - weights
     if any(node.input and known.issuperset(node.input) for node in proto.graph.node):
         # Sizes that the canonical form wrote out are what a detector's grid is made of.
-        proto = canonical(ir.to_proto(simplified(ir.from_proto(proto), weights)))
+        proto = canonical(_simplified(proto, weights))
     return proto
 
 
