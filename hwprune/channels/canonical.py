@@ -79,12 +79,14 @@ def _name_nodes(graph: onnx.GraphProto) -> None:
     """Unique names; a node without one is named after its weight: `layer1.conv1/Conv`."""
     weights = {tensor.name for tensor in graph.initializer}
     taken: set[str] = set()
+    last: dict[str, int] = {}
     for node in graph.node:
         paths = [n.rpartition(".")[0] for n in node.input if n in weights and "." in n]
         stem = node.name or (f"{paths[0]}/{node.op_type}" if paths else node.op_type)
-        name, number = stem, 1
+        name, number = stem, last.get(stem, 1)
         while name in taken:
             name, number = f"{stem}_{number}", number + 1
+        last[stem] = number
         taken.add(name)
         node.name = name
 

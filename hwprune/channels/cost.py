@@ -72,6 +72,10 @@ class CostModel:
         self._axes: dict[str, list[AxisCut]] = {}
         for axis_cut in plan.axes:
             self._axes.setdefault(axis_cut.initializer, []).append(axis_cut)
+        self._of_group: list[list[_Weight]] = [[] for _ in plan.groups]
+        for weight in self._weights:
+            for group in _groups(self._axes.get(weight.name, ())):
+                self._of_group[group].append(weight)
 
     def macs(self, widths: Sequence[int]) -> int:
         """Multiply-accumulates at these widths, batch 1."""
@@ -101,16 +105,21 @@ class CostModel:
     def group_costs(self) -> tuple[GroupCost, ...]:
         """By group, in the plan's order."""
         full = self._plan.widths
-        macs, params = self.macs(full), self.params(full)
+        least = list(full)
         costs = []
         for number, group in enumerate(self._plan.groups):
-            least = (*full[:number], 1, *full[number + 1 :])
+            touched = self._of_group[number]
+            before = [self._elements(weight, full) for weight in touched]
+            least[number] = 1
+            gone = [was - self._elements(w, least) for w, was in zip(touched, before, strict=True)]
+            least[number] = group.width
+            rows = list(zip(touched, gone, strict=True))
             costs.append(
                 GroupCost(
                     name=group.name,
                     width=group.width,
-                    macs=macs - self.macs(least),
-                    params=params - self.params(least),
+                    macs=sum(weight.uses * size for weight, size in rows),
+                    params=sum(size for weight, size in rows if weight.is_parameter),
                 )
             )
         return tuple(costs)
@@ -170,16 +179,12 @@ class CostModel:
 
     def _touched(self, group: int) -> list[_Weight]:
         """Weights with multiplications whose axes carry the group."""
-        return [
-            weight
-            for weight in self._weights
-            if weight.uses
-            and any(
-                span.group == group and span.group != STAYS
-                for axis_cut in self._axes.get(weight.name, ())
-                for span in axis_cut.spans
-            )
-        ]
+        return [weight for weight in self._of_group[group] if weight.uses]
+
+
+def _groups(axes: Sequence[AxisCut]) -> set[int]:
+    """The groups on these axes."""
+    return {span.group for axis_cut in axes for span in axis_cut.spans} - {STAYS}
 
 
 def _count(axis_cut: AxisCut) -> ChannelCount:

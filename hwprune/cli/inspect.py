@@ -146,8 +146,8 @@ def parse_shapes(text: str) -> Shapes:
         raise InputError(
             "--input is no shape",
             given=text,
-            possible="sizes with an x between them, batch first: 1x3x32x32; commas between inputs, "
-            "or names before all: image=1x3x32x32,state=2x1x128",
+            possible="sizes with an x between them, batch first: 1x3x32x32; commas between "
+            "inputs, or names before all: image=1x3x32x32,state=2x1x128",
         )
     if not named:
         return tuple(shapes)

@@ -43,8 +43,8 @@ def load_graph(
 
     Args:
         source: `torchvision:NAME[:WEIGHTS or none]`, `package.module:function`, or an .onnx file.
-        shapes: of inputs, in order or by name, batch first; torchvision's networks take 1x3x224x224 by default, and
-            an ONNX file mostly says its own.
+        shapes: of inputs, in order or by name, batch first; torchvision's networks take
+            1x3x224x224 by default, and an ONNX file mostly says its own.
         weights: a .safetensors or .pth file to load into a torch network.
         num_classes: for a function that takes such an argument.
 

@@ -132,6 +132,7 @@ def _name_weights(proto: onnx.ModelProto) -> None:
     renamed: dict[str, str] = {}
     buffers: list[str] = []
     taken = set(weights)
+    last: dict[tuple[str, ...], int] = {}
     for node in proto.graph.node:
         roles = ROLES.get(node.op_type, ())
         named = {
@@ -140,7 +141,11 @@ def _name_weights(proto: onnx.ModelProto) -> None:
             if name in weights and name not in renamed
         }
         first = next(iter(named.items()), ("", ""))
-        path = first[0].rpartition(".")[0] if _is_key(*first) else _free(node.name, roles, taken)
+        path = (
+            first[0].rpartition(".")[0]
+            if _is_key(*first)
+            else _free(node.name, roles, taken, last)
+        )
         for name, role in named.items():
             renamed[name] = f"{path}.{role}"
             taken.add(renamed[name])
@@ -165,10 +170,18 @@ def _path(node_name: str) -> str:
     return path or "layer"
 
 
-def _free(node_name: str, roles: Sequence[str], taken: set[str]) -> str:
-    """A path under which no weight has a name; layers of one path get numbers."""
-    number, path = 1, _path(node_name)
-    free = path
+def _free(
+    node_name: str, roles: Sequence[str], taken: set[str], last: dict[tuple[str, ...], int]
+) -> str:
+    """A path under which no weight has a name; layers of one path get numbers.
+
+    Args:
+        last: by path and roles, where counting has come to.
+    """
+    path = _path(node_name)
+    number = last.get((path, *roles), 1)
+    free = path if number == 1 else f"{path}_{number - 1}"
     while any(f"{free}.{role}" in taken for role in roles):
         number, free = number + 1, f"{path}_{number}"
+    last[(path, *roles)] = number
     return free

@@ -244,7 +244,8 @@ def test_shapes_that_old_opsets_compute_are_worked_out(opset, tmp_path):
 def test_height_and_width_that_outputs_follow_are_filled_in(tmp_path):
     text = """g (float[N,3,H,W] x) => (float[N,4,P,Q] y) {
         a = Conv<strides=[2,2], pads=[1,1,1,1]>(x, first) s = Shape(x)
-        i = Constant<value_ints=[2]>() j = Constant<value_ints=[4]>() o = Constant<value_ints=[0]>()
+        i = Constant<value_ints=[2]>() j = Constant<value_ints=[4]>()
+        o = Constant<value_ints=[0]>()
         t = Slice(s, i, j, o) r = Shape<end=2>(a) k = Concat<axis=0>(r, t)
         b = Resize<mode="linear">(a, , , k) y = Conv(b, last) }"""
     shapes = {"first": (8, 3, 3, 3), "last": (4, 8, 1, 1)}

@@ -151,7 +151,7 @@ class Twin:
         """The module at a path, made of empty modules where nothing is."""
         module = self.root
         for part in filter(None, path.split(".")):
-            if part not in dict(module.named_children()):
+            if part not in module._modules:
                 module.add_module(part, nn.Module())
             module = module.get_submodule(part)
         return module
