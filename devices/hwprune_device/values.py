@@ -10,6 +10,8 @@ BUFFERS_KEY = "hwprune.buffers"
 """Model metadata: JSON list of the initializers that were buffers, not parameters."""
 SHARED_KEY = "hwprune.shared"
 """Model metadata: JSON lists of names that lead to the same module or parameter."""
+EXPORTER_KEY = "hwprune.exporter"
+"""Model metadata: which of torch's exporters a traced graph is from."""
 Shape = tuple[int | str, ...]
 """Sizes by axis; a symbolic one, such as the batch, is its name."""
 

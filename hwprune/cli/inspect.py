@@ -175,6 +175,7 @@ def facts(base: BaseNetwork) -> dict[str, Any]:
     ]
     return {
         "input_shape": list(base.input_shape),
+        "exporter": base.exporter,
         "architecture": base.architecture,
         "macs": macs,
         "macs_uncounted": list(model.uncounted),
@@ -237,6 +238,8 @@ def _print_totals(base: BaseNetwork, console: Console) -> None:
         f"[bold]total[/] for one input of {shape}: {count(data['macs'])} MACs, "
         f"{count(data['params'])} parameters"
     )
+    if data["exporter"]:
+        console.print(f"traced by {data['exporter']}", markup=False)
     if data["macs_uncounted"]:
         layers = short_list(data["macs_uncounted"], 3)
         console.print(f"MACs without those of {layers}, whose sizes are not known", markup=False)

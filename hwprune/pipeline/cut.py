@@ -67,6 +67,7 @@ class CutOutcome:
         rows = zip(plan.groups, self.widths, strict=True)
         return {
             "format": FORMAT,
+            "exporter": self.base.exporter,
             "architecture": self.base.architecture_of(self.widths),
             "params": {"before": costs.params(plan.widths), "after": costs.params(self.widths)},
             "macs": {"before": costs.macs(plan.widths), "after": costs.macs(self.widths)},
