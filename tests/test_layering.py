@@ -50,7 +50,7 @@ BOARD_ROOMS = {
     "runtimes": {"precision", "torch_graph", "conditions.gpu_presence", "conditions.sysfs"}
     | {"bounded_folder", "estimate", "job", "memory", "output_structure", "owner", "reading"}
     | {"resident"},
-    "torch_graph": {"output_structure", "values"},
+    "torch_graph": {"output_structure", "subgraphs", "values"},
 }
 """What a board's rooms may import of the package beside themselves."""
 MEASURES = "supervisor.py"

@@ -186,6 +186,4 @@ def _rest_of_graph(graph: onnx.GraphProto, arrays: dict[str, np.ndarray]) -> byt
     ]
     graph.ClearField("node")
     graph.ClearField("initializer")
-    # Shapes of inner values would be those of the base, so none travels with a cut graph.
-    graph.ClearField("value_info")
     return b"".join([graph.SerializeToString(), *whole])

@@ -11,6 +11,8 @@ BUFFERS_KEY = "hwprune.buffers"
 SHARED_KEY = "hwprune.shared"
 """Model metadata: JSON lists of names that lead to the same module or parameter."""
 QUANTIZES = ("QuantizeLinear", "DequantizeLinear")
+EXPORTER_KEY = "hwprune.exporter"
+"""Model metadata: which of torch's exporters a traced graph is from."""
 Shape = tuple[int | str, ...]
 """Sizes by axis; a symbolic one, such as the batch, is its name."""
 
@@ -33,6 +35,7 @@ def weightless(model: onnx.ModelProto) -> onnx.ModelProto:
     graph.node.extend(model.graph.node)
     graph.input.extend(model.graph.input)
     graph.output.extend(model.graph.output)
+    graph.value_info.extend(model.graph.value_info)
     factors, integers = resize_factors(model.graph), quantized(model.graph)
     for tensor in model.graph.initializer:
         if (is_weight(tensor) or tensor.name in integers) and tensor.name not in factors:
@@ -84,12 +87,12 @@ def value_shapes(model: onnx.ModelProto, batch: int = 1) -> dict[str, Shape]:
         symbol = shape.dim[0].dim_param if shape.dim else ""
         if symbol and value.name not in weights:
             _set_symbol(light.graph, symbol, batch)
-    for node in light.graph.node:
-        if node.op_type == "GroupNormalization":
-            # Inference knows no such op; its result has the shape of what it normalises.
-            node.op_type = "Identity"
-            del node.input[1:], node.attribute[:]
-    inferred = shape_inference.infer_shapes(light, data_prop=True).graph
+    while True:
+        inferred = shape_inference.infer_shapes(light, data_prop=True).graph
+        more = _same_shapes(inferred)
+        if not more:
+            break
+        light.graph.value_info.extend(more)
     shapes: dict[str, Shape] = {t.name: tuple(t.dims) for t in model.graph.initializer}
     for value in (*inferred.input, *inferred.output, *inferred.value_info):
         kind = value.type.tensor_type
@@ -98,8 +101,29 @@ def value_shapes(model: onnx.ModelProto, batch: int = 1) -> dict[str, Shape]:
     return shapes
 
 
+_SAME = ("GroupNormalization", "MeanVarianceNormalization", "Swish")
+"""Ops whose result has the shape of what they read, which onnx does not infer."""
+
+
+def _same_shapes(inferred: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
+    """Shapes of results that inference has left out and that can be told from what it found."""
+    same = [n for n in inferred.node if n.op_type in _SAME and n.domain in ("", "ai.onnx")]
+    if not same:
+        return []
+    known = {v.name: v for v in (*inferred.input, *inferred.value_info, *inferred.output)}
+    found = []
+    for node in same:
+        source = known.get(node.input[0])
+        result = known.get(node.output[0])
+        told = result is not None and result.type.tensor_type.HasField("shape")
+        if source is None or told or not source.type.tensor_type.HasField("shape"):
+            continue
+        found.append(onnx.ValueInfoProto(name=node.output[0], type=source.type))
+    return found
+
+
 def _set_symbol(graph: onnx.GraphProto, symbol: str, size: int) -> None:
-    for value in (*graph.input, *graph.output):
+    for value in (*graph.input, *graph.output, *graph.value_info):
         for dim in value.type.tensor_type.shape.dim:
             if dim.dim_param == symbol:
                 dim.dim_value = size

@@ -72,7 +72,7 @@ def _named_groups(walk: Walk, grouping: Grouping) -> dict[int, str]:
     """
     names: dict[int, str] = {}
     taken: set[str] = set()
-    itself = {group: group for group in range(len(grouping.widths))}
+    itself = grouping.numbers({group: group for group in range(len(grouping.widths))})
     for node_name, labels in walk.writers:
         start = 0
         spans = grouping.spans(labels, itself)
@@ -92,7 +92,7 @@ def _named_groups(walk: Walk, grouping: Grouping) -> dict[int, str]:
 def _plan(
     walk: Walk, grouping: Grouping, named: dict[int, str], frozen: tuple[tuple[str, str], ...]
 ) -> CutPlan:
-    number = {group: position for position, group in enumerate(named)}
+    number = grouping.numbers({group: position for position, group in enumerate(named)})
     axes = []
     for (weight, axis), labels in walk.weight_axes.items():
         spans = grouping.spans(labels, number)
@@ -122,7 +122,7 @@ def _plan(
     )
 
 
-def _statistics(walk: Walk, grouping: Grouping, number: dict[int, int]) -> tuple[Statistic, ...]:
+def _statistics(walk: Walk, grouping: Grouping, number: np.ndarray) -> tuple[Statistic, ...]:
     found = (
         Statistic(node=node, axis=axis, spans=grouping.spans(labels, number))
         for node, axis, labels in walk.statistics
@@ -133,7 +133,7 @@ def _statistics(walk: Walk, grouping: Grouping, number: dict[int, int]) -> tuple
 def _groups(walk: Walk, grouping: Grouping, named: dict[int, str]) -> tuple[ChannelGroup, ...]:
     layers: dict[str, dict[int, dict[str, None]]] = {"members": {}, "readers": {}}
     units: dict[int, int] = {}
-    itself = {group: group for group in named}
+    itself = grouping.numbers({group: group for group in named})
     for _, labels in walk.writers:
         sizes: dict[int, int] = {}
         for span in grouping.spans(labels, itself):

@@ -14,6 +14,7 @@ import onnx
 from onnx import numpy_helper
 
 from hwprune_device.plan import CutPlan
+from hwprune_device.subgraphs import captured
 from hwprune_device.values import is_weight, quantized, resize_factors
 
 _SMALL = 1024
@@ -42,7 +43,7 @@ class Structure:
         self._inputs = [(v.name, _type_key(v)) for v in graph.input if v.name not in self._dims]
         self._outputs = [v.name for v in graph.output]
         self._nodes = [
-            (n.name, n.domain, n.op_type, _attributes(n), tuple(n.input), tuple(n.output))
+            (n.name, n.domain, n.op_type, _attributes(n), _read(n), tuple(n.output))
             for n in graph.node
         ]
 
@@ -95,6 +96,11 @@ def _is_structure(tensor: onnx.TensorProto, data: set[str]) -> bool:
     """Whether the numbers themselves are part of the structure, and not only how many they are."""
     small = np.prod(tensor.dims, dtype=int) <= _SMALL
     return bool(small) and not is_weight(tensor) and tensor.name not in data
+
+
+def _read(node: onnx.NodeProto) -> tuple[str, ...]:
+    """Inputs in their places, and what the node's own graphs take from outside."""
+    return (*node.input, *captured(node))
 
 
 def _sha(*parts: object) -> bytes:

@@ -16,6 +16,7 @@ from hwprune.channels.peak import count_peak
 from hwprune.errors import NetworkError
 from hwprune.peak import Peak
 from hwprune_device.plan import CutPlan, content_id
+from hwprune_device.values import EXPORTER_KEY, metadata
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +47,11 @@ class BaseNetwork:
     def input_shape(self) -> tuple[int, ...]:
         """Shape of the first input at batch 1: N C H W for images."""
         return self.inputs[0].shape
+
+    @cached_property
+    def exporter(self) -> str:
+        """Which of torch's exporters the graph is from; empty for one that came as a file."""
+        return metadata(onnx.load_model_from_string(self.onnx)).get(EXPORTER_KEY, "")
 
     @cached_property
     def base_id(self) -> str:
@@ -125,7 +131,8 @@ def _input(value: onnx.ValueInfoProto) -> NetworkInput:
             "the network's input has axes of unknown size",
             given=f"input '{value.name}' of shape {sizes} (0: unknown)",
             possible="only the batch (axis 0) may be symbolic",
-            next_step="give its shape with --input, or export the network with fixed sizes",
+            next_step=f"give its shape with --input '{value.name}=SIZES', an x between them, or "
+            "export the network with fixed sizes",
         )
     first = [max(1, size) for size in sizes[:1]]
     dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type)

@@ -10,7 +10,10 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
+from hwprune.channels.lists import write_lists
 from hwprune.channels.rewrites import rewritten
+from hwprune.channels.rules import rule_of
+from hwprune_device.subgraphs import reads, rename_reads
 
 _INTEGERS = (onnx.TensorProto.INT64, onnx.TensorProto.INT32)
 
@@ -22,7 +25,9 @@ def canonical(model: onnx.ModelProto) -> onnx.ModelProto:
     """
     graph = model.graph
     _lift_constants(graph)
+    _drop_notes(model)
     _drop_identities(graph)
+    write_lists(graph)
     _name_nodes(graph)
     _own_literals(graph)
     rewritten(model)
@@ -62,8 +67,7 @@ def _drop_identities(graph: onnx.GraphProto) -> None:
     alias: dict[str, str] = {}
     nodes = []
     for node in graph.node:
-        for position, name in enumerate(node.input):
-            node.input[position] = alias.get(name, name)
+        rename_reads(node, alias)
         if node.op_type == "Identity" and node.output[0] not in outputs:
             alias[node.output[0]] = node.input[0]
         else:
@@ -75,12 +79,14 @@ def _name_nodes(graph: onnx.GraphProto) -> None:
     """Unique names; a node without one is named after its weight: `layer1.conv1/Conv`."""
     weights = {tensor.name for tensor in graph.initializer}
     taken: set[str] = set()
+    last: dict[str, int] = {}
     for node in graph.node:
         paths = [n.rpartition(".")[0] for n in node.input if n in weights and "." in n]
         stem = node.name or (f"{paths[0]}/{node.op_type}" if paths else node.op_type)
-        name, number = stem, 1
+        name, number = stem, last.get(stem, 1)
         while name in taken:
             name, number = f"{stem}_{number}", number + 1
+        last[stem] = number
         taken.add(name)
         node.name = name
 
@@ -103,8 +109,7 @@ def _drop_unused(graph: onnx.GraphProto) -> None:
     for node in reversed(graph.node):
         if needed.intersection(node.output):
             nodes.append(node)
-            needed.update(node.input)
-            needed.update(_captured(node))
+            needed.update(reads(node))
     _replace_nodes(graph, nodes[::-1])
     names = {tensor.name for tensor in graph.initializer}
     # Deleted where they are: copying the others would cost as much memory as the network.
@@ -114,19 +119,22 @@ def _drop_unused(graph: onnx.GraphProto) -> None:
                 del owner[position]
 
 
-def _captured(node: onnx.NodeProto) -> set[str]:
-    """Names that a node's subgraphs may take from outside."""
-    graphs = [a.g for a in node.attribute if a.HasField("g")]
-    return {name for g in graphs for inner in g.node for name in (*inner.input, *_captured(inner))}
-
-
 def _drop_notes(model: onnx.ModelProto) -> None:
     graph = model.graph
     for owner in (graph, *graph.node, *graph.initializer, *graph.input, *graph.output):
         owner.ClearField("doc_string")
         owner.ClearField("metadata_props")
     model.ClearField("doc_string")
+    unknown = _of_unknown_ops(graph)
+    kept = [value for value in graph.value_info if value.name in unknown]
+    copies = [onnx.ValueInfoProto.FromString(value.SerializeToString()) for value in kept]
     graph.ClearField("value_info")
+    graph.value_info.extend(copies)
+
+
+def _of_unknown_ops(graph: onnx.GraphProto) -> set[str]:
+    """Results of ops that have no rule: no cut changes their shapes, and few can infer them."""
+    return {name for node in graph.node if rule_of(node) is None for name in node.output}
 
 
 def _replace_nodes(graph: onnx.GraphProto, nodes: list[onnx.NodeProto]) -> None:

@@ -10,7 +10,6 @@ import numpy as np
 import onnx
 
 from hwprune.channels.walk import attribute
-from hwprune.errors import NetworkError
 from hwprune.layer import ChannelCount, Layer
 from hwprune.products import Products
 from hwprune_device.plan import STAYS, AxisCut, CutPlan
@@ -52,12 +51,14 @@ class _Weight:
     is_parameter: bool
     is_grouped: bool
     node: int
+    is_uncounted: bool
 
 
 class CostModel:
     """Costs of the candidates of one base network.
 
     Multiply-accumulates are those of convolutions and matrix products with weights, for batch 1;
+    those of layers in `uncounted` are not known and left out;
     parameters are all trainable floats (BatchNorm's running statistics are none).
     """
 
@@ -65,10 +66,16 @@ class CostModel:
         model = onnx.load_model_from_string(base)
         self._plan = plan
         self._weights = _weights(model)
+        self.uncounted = tuple(w.name for w in self._weights if w.is_uncounted)
+        """Weights whose multiplications are left out: the size of what they make is not known."""
         self._nodes = max(1, len(model.graph.node))
         self._axes: dict[str, list[AxisCut]] = {}
         for axis_cut in plan.axes:
             self._axes.setdefault(axis_cut.initializer, []).append(axis_cut)
+        self._of_group: list[list[_Weight]] = [[] for _ in plan.groups]
+        for weight in self._weights:
+            for group in _groups(self._axes.get(weight.name, ())):
+                self._of_group[group].append(weight)
 
     def macs(self, widths: Sequence[int]) -> int:
         """Multiply-accumulates at these widths, batch 1."""
@@ -98,16 +105,21 @@ class CostModel:
     def group_costs(self) -> tuple[GroupCost, ...]:
         """By group, in the plan's order."""
         full = self._plan.widths
-        macs, params = self.macs(full), self.params(full)
+        least = list(full)
         costs = []
         for number, group in enumerate(self._plan.groups):
-            least = (*full[:number], 1, *full[number + 1 :])
+            touched = self._of_group[number]
+            before = [self._elements(weight, full) for weight in touched]
+            least[number] = 1
+            gone = [was - self._elements(w, least) for w, was in zip(touched, before, strict=True)]
+            least[number] = group.width
+            rows = list(zip(touched, gone, strict=True))
             costs.append(
                 GroupCost(
                     name=group.name,
                     width=group.width,
-                    macs=macs - self.macs(least),
-                    params=params - self.params(least),
+                    macs=sum(weight.uses * size for weight, size in rows),
+                    params=sum(size for weight, size in rows if weight.is_parameter),
                 )
             )
         return tuple(costs)
@@ -167,16 +179,12 @@ class CostModel:
 
     def _touched(self, group: int) -> list[_Weight]:
         """Weights with multiplications whose axes carry the group."""
-        return [
-            weight
-            for weight in self._weights
-            if weight.uses
-            and any(
-                span.group == group and span.group != STAYS
-                for axis_cut in self._axes.get(weight.name, ())
-                for span in axis_cut.spans
-            )
-        ]
+        return [weight for weight in self._of_group[group] if weight.uses]
+
+
+def _groups(axes: Sequence[AxisCut]) -> set[int]:
+    """The groups on these axes."""
+    return {span.group for axis_cut in axes for span in axis_cut.spans} - {STAYS}
 
 
 def _count(axis_cut: AxisCut) -> ChannelCount:
@@ -208,14 +216,18 @@ def _weights(model: onnx.ModelProto) -> list[_Weight]:
     first: dict[str, int] = {}
     positions: dict[str, int] = {}
     grouped: set[str] = set()
+    uncounted: set[str] = set()
     for number, node in enumerate(model.graph.node):
         for name in node.input:
             first.setdefault(name, number)
         if node.op_type in _USES and len(node.input) > 1:
-            times = _USES[node.op_type](node, shapes)
+            known = _USES[node.op_type](node, shapes)
+            times = known or 0
             name = origin.get(node.input[1], node.input[1])
             if int(attribute(node, "group", 1)) > 1:
                 grouped.add(name)
+            if known is None:
+                uncounted.add(name)
             uses[name] = uses.get(name, 0) + times
             positions[name] = max(times, positions.get(name, 0))
     return [
@@ -228,6 +240,7 @@ def _weights(model: onnx.ModelProto) -> list[_Weight]:
             is_parameter=tensor.name not in statistics and len(tensor.dims) > 0,
             is_grouped=tensor.name in grouped,
             node=first.get(tensor.name, 0),
+            is_uncounted=tensor.name in uncounted,
         )
         for tensor in sorted(model.graph.initializer, key=lambda t: first.get(t.name, 0))
         if is_weight(tensor) or tensor.name in integers - statistics
@@ -247,25 +260,21 @@ def _origins(model: onnx.ModelProto) -> dict[str, str]:
     return origin
 
 
-def _conv_uses(node: onnx.NodeProto, shapes: dict[str, Shape]) -> int:
-    return _places(node, shapes.get(node.output[0], ("?",) * 3)[2:])
+def _conv_uses(node: onnx.NodeProto, shapes: dict[str, Shape]) -> int | None:
+    return _places(shapes.get(node.output[0], ("?",) * 3)[2:])
 
 
-def _conv_transpose_uses(node: onnx.NodeProto, shapes: dict[str, Shape]) -> int:
-    return _places(node, shapes.get(node.input[0], ("?",) * 3)[2:])
+def _conv_transpose_uses(node: onnx.NodeProto, shapes: dict[str, Shape]) -> int | None:
+    return _places(shapes.get(node.input[0], ("?",) * 3)[2:])
 
 
-def _product_uses(node: onnx.NodeProto, shapes: dict[str, Shape]) -> int:
-    return _places(node, shapes.get(node.output[0], ("?",) * 2)[:-1])
+def _product_uses(node: onnx.NodeProto, shapes: dict[str, Shape]) -> int | None:
+    return _places(shapes.get(node.output[0], ("?",) * 2)[:-1])
 
 
-def _places(node: onnx.NodeProto, sizes: Shape) -> int:
+def _places(sizes: Shape) -> int | None:
     if not all(isinstance(size, int) for size in sizes):
-        raise NetworkError(
-            "the cost of a layer cannot be told: the size of what it puts out is not known",
-            given=f"{node.op_type} '{node.name}', {' x '.join(map(str, sizes))} places",
-            next_step="export the network with fixed sizes",
-        )
+        return None
     return math.prod(int(size) for size in sizes)
 
 

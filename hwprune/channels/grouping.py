@@ -40,13 +40,17 @@ class Grouping:
         units = self._unit[labels]
         return list(dict.fromkeys(self._group_of[units[units != _FROZEN]].tolist()))
 
-    def spans(self, labels: Labels, number: Mapping[int, int]) -> tuple[Span, ...]:
-        """The spans that cover an axis; groups without a number stay."""
+    def numbers(self, number: Mapping[int, int]) -> np.ndarray:
+        """Numbers of groups as `spans` takes them; groups without one stay."""
+        numbers = np.full(len(self.widths) + 1, STAYS)
+        numbers[list(number)] = list(number.values())
+        return numbers
+
+    def spans(self, labels: Labels, numbers: np.ndarray) -> tuple[Span, ...]:
+        """The spans that cover an axis, with their groups' `numbers`."""
         if not len(labels):
             return ()
         units, _, lengths = runs(self._unit[labels])
-        numbers = np.full(len(self.widths) + 1, STAYS)
-        numbers[list(number)] = list(number.values())
         frozen = units == _FROZEN
         groups = np.where(frozen, -1, self._group_of[units]) if len(self._group_of) else units
         group = numbers[groups]

@@ -17,6 +17,7 @@ from onnx import numpy_helper
 from hwprune.peak import Peak
 from hwprune_device.memory import BYTES, IN_PLACE_ONE, VIEWS
 from hwprune_device.plan import CutPlan
+from hwprune_device.subgraphs import reads
 from hwprune_device.values import is_weight, quantized, resize_factors, value_shapes
 
 IN_PLACE = IN_PLACE_ONE | VIEWS | {"Add", "Mul", "Sub", "Div", "BatchNormalization", "HardSwish"}
@@ -86,7 +87,10 @@ def _reshaped(model: onnx.ModelProto, plan: CutPlan, widths: Sequence[int]) -> o
 def _moments(graph: onnx.GraphProto, sizes: dict[str, np.ndarray]) -> Iterator[np.ndarray]:
     """What is held while each node runs, [1 + groups] each."""
     readers: dict[str, int] = {}
-    for name in (*(n for node in graph.node for n in node.input), *(o.name for o in graph.output)):
+    for name in (
+        *(n for node in graph.node for n in reads(node)),
+        *(o.name for o in graph.output),
+    ):
         readers[name] = readers.get(name, 0) + 1
     home: dict[str, str] = {}
     held: dict[str, np.ndarray] = {}
@@ -102,7 +106,7 @@ def _moments(graph: onnx.GraphProto, sizes: dict[str, np.ndarray]) -> Iterator[n
             users[home[name]] += readers.get(name, 0)
         if held:
             yield np.sum(list(held.values()), axis=0)
-        for name in node.input:
+        for name in reads(node):
             place = home.get(name)
             if place is not None:
                 users[place] -= 1

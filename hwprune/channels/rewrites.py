@@ -15,6 +15,10 @@ from hwprune.channels.size_factors import size_factors
 from hwprune_device.subgraphs import rename_reads
 from hwprune_device.values import Shape, value_shapes
 
+_OTHER_BATCH = 9973
+"""A second one, where sizes are computed from the batch."""
+_BENDING = ("Div", "Mod", "Sub", "Add", "Equal", "Where")
+"""Ops after which a number that hangs on the batch need not be so many times the batch."""
 _ENDLESS = 2**31
 """Numbers from here on stand for "to the end"."""
 _AXES_OF_RESIZE = 18
@@ -45,18 +49,40 @@ class Rewriter:
         self._graph = model.graph
         self._opset = max(o.version for o in model.opset_import if o.domain in ("", "ai.onnx"))
         self._shapes = value_shapes(model, ODD_BATCH)
+        self._values = shape_values(model.graph, self._shapes)
+        if any(n.op_type in _BENDING and n.output[0] in self._values for n in model.graph.node):
+            self._forget_bent(model)
         self.unknown = sum(
             not all(isinstance(size, int) for size in shape) for shape in self._shapes.values()
         )
         """Values with an axis of unknown size."""
         self._names = {node.name for node in model.graph.node}
         self._constants = {tensor.name: tensor for tensor in model.graph.initializer}
-        self._values = shape_values(model.graph, self._shapes)
         self._producers = {name: node for node in model.graph.node for name in node.output}
         self._renamed: dict[str, str] = {}
         """Values that turned out to be others."""
         self._outputs = {value.name for value in model.graph.output}
         self._first = next(v for v in model.graph.input if v.name not in self._constants)
+
+    def _forget_bent(self, model: onnx.ModelProto) -> None:
+        """Sizes and numbers that are neither fixed nor so many times the batch are not known.
+
+        A batch that is halved looks like any number at one batch, and not at two.
+        """
+        others = value_shapes(model, _OTHER_BATCH)
+        for name, shape in self._shapes.items():
+            self._shapes[name] = tuple(
+                size if _is_straight(size, other) else "?"
+                for size, other in zip(shape, others.get(name, shape), strict=True)
+            )
+        values = shape_values(model.graph, others)
+        self._values = {
+            name: array
+            for name, array in self._values.items()
+            if name in values
+            and array.shape == values[name].shape
+            and all(map(_is_straight, array.reshape(-1), values[name].reshape(-1)))
+        }
 
     def rewrite(self) -> None:
         """Rewrite every node that has another form."""
@@ -267,6 +293,13 @@ class Rewriter:
         axes = self._constant(f"{name}/in3", [0])
         nodes.append(helper.make_node("Slice", [data, *bounds, axes], [name], name=name))
         return name
+
+
+def _is_straight(size: int | str, other: int | str) -> bool:
+    """Whether a size is the same at both batches, or as many times as large as the batch is."""
+    if isinstance(size, str) or isinstance(other, str):
+        return size == other
+    return size == other or int(size) * _OTHER_BATCH == int(other) * ODD_BATCH
 
 
 _FORMS: dict[str, Callable[[Rewriter, onnx.NodeProto], list[onnx.NodeProto]]] = {

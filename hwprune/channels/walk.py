@@ -15,6 +15,7 @@ import onnx
 from onnx import numpy_helper
 
 from hwprune.channels.atoms import Atoms, Labels
+from hwprune_device.subgraphs import reads
 from hwprune_device.values import QUANTIZES, Shape, is_weight, quantized, value_shapes
 
 AxisLabels = tuple[Labels | None, ...]
@@ -58,7 +59,7 @@ class Walk:
         """Those of them that are no zeros where the weights are."""
         self.consumers: dict[str, list[onnx.NodeProto]] = {}
         for node in model.graph.node:
-            for name in node.input:
+            for name in reads(node):
                 self.consumers.setdefault(name, []).append(node)
         self.labels: dict[str, AxisLabels] = {}
         self.asked: set[str] = set()

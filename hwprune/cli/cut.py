@@ -177,6 +177,9 @@ def _show(outcome: CutOutcome) -> None:
     for layer in facts["never_cut"]:
         if layer["reason"] != "network output":
             console.print(f"never cut  {layer['layer']}: {layer['reason']}", markup=False)
+    if facts["macs_uncounted"]:
+        layers = short_list(facts["macs_uncounted"], 3)
+        console.print(f"note       MACs without those of {layers}: sizes unknown", markup=False)
     outputs = [x["layer"] for x in facts["never_cut"] if x["reason"] == "network output"]
     console.print(f"whole      {short_list(outputs, 3)}: network output", markup=False)
     console.print(f"tried      {outcome.gate.summary}", markup=False)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from hwprune.channels.base import BaseNetwork
     from hwprune.network.gate_record import GateRecord
     from hwprune.network.graph_source import GraphSource
+    from hwprune.network.input_shapes import Shapes
 
 Model = Annotated[
     str,
@@ -41,7 +42,8 @@ Input = Annotated[
     typer.Option(
         "--input",
         metavar="NxCxHxW",
-        help="Input shape; torchvision's networks have one, ONNX files mostly say theirs.",
+        help="Input shape; torchvision's networks have one, ONNX files mostly say theirs. Of "
+        "several inputs: commas between them, or by name: image=1x3x64x64,state=2x1x128.",
     ),
 ]
 Weights = Annotated[
@@ -128,7 +130,7 @@ def _known(graph: GraphSource) -> tuple[BaseNetwork, GateRecord | None]:
 
 def _show_sensitivity(
     model: str,
-    shapes: tuple[tuple[int, ...], ...],
+    shapes: Shapes,
     weights: Path | None,
     options: SensitivityOptions,
     *,
@@ -156,29 +158,33 @@ def _show_sensitivity(
         print_sensitivity(found, options.reading, output(), model)
 
 
-def parse_shapes(text: str) -> tuple[tuple[int, ...], ...]:
-    """`1x3x32x32` as numbers, a comma between inputs; empty where nothing is said.
+def parse_shapes(text: str) -> Shapes:
+    """`1x3x32x32` as numbers, a comma between inputs, or `image=1x3x32x32` by name; empty where
+    nothing is said.
 
     Raises:
-        InputError: not numbers with an x between them.
+        InputError: not numbers with an x between them, or names for some inputs only.
     """
     from hwprune.errors import InputError
 
+    parts = [part.strip().rpartition("=") for part in text.split(",") if part.strip()]
+    named = any(equals for _, equals, _ in parts)
     try:
-        shapes = tuple(
-            tuple(int(size) for size in part.lower().split("x"))
-            for part in text.split(",")
-            if part
-        )
+        shapes = [tuple(int(size) for size in part.lower().split("x")) for _, _, part in parts]
     except ValueError:
-        shapes = ((),)
-    if any(len(shape) < 2 or min(shape) < 1 for shape in shapes):
+        shapes = [()]
+    least = 1 if named else 2
+    known = all(name for name, _, _ in parts) or not named
+    if not known or any(len(shape) < least or min(shape) < 1 for shape in shapes):
         raise InputError(
             "--input is no shape",
             given=text,
-            possible="sizes with an x between them, batch first: 1x3x32x32; commas between inputs",
+            possible="sizes with an x between them, batch first: 1x3x32x32; commas between "
+            "inputs, or names before all: image=1x3x32x32,state=2x1x128",
         )
-    return shapes
+    if not named:
+        return tuple(shapes)
+    return {name: shape for (name, _, _), shape in zip(parts, shapes, strict=True)}
 
 
 def facts(base: BaseNetwork) -> dict[str, Any]:
@@ -202,8 +208,10 @@ def facts(base: BaseNetwork) -> dict[str, Any]:
     ]
     return {
         "input_shape": list(base.input_shape),
+        "exporter": base.exporter,
         "architecture": base.architecture,
         "macs": macs,
+        "macs_uncounted": list(model.uncounted),
         "params": params,
         "macs_share_cuttable": 1 - model.macs(least) / max(1, macs),
         "params_share_cuttable": 1 - model.params(least) / max(1, params),
@@ -255,6 +263,7 @@ def _print_frozen(base: BaseNetwork, record: GateRecord | None, console: Console
 
 
 def _print_totals(base: BaseNetwork, console: Console) -> None:
+    from hwprune.cli.screen import short_list
     from hwprune.report.figures import count, percent
 
     data = facts(base)
@@ -263,6 +272,11 @@ def _print_totals(base: BaseNetwork, console: Console) -> None:
         f"[bold]total[/] for one input of {shape}: {count(data['macs'])} MACs, "
         f"{count(data['params'])} parameters"
     )
+    if data["exporter"]:
+        console.print(f"traced by {data['exporter']}", markup=False)
+    if data["macs_uncounted"]:
+        layers = short_list(data["macs_uncounted"], 3)
+        console.print(f"MACs without those of {layers}, whose sizes are not known", markup=False)
     console.print(
         f"[bold]can be cut[/]: up to {percent(data['macs_share_cuttable'], 1)} of the MACs, "
         f"{percent(data['params_share_cuttable'], 1)} of the parameters"

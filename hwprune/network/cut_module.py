@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from typing import Protocol, cast, runtime_checkable
 
@@ -11,6 +10,7 @@ import torch
 from torch import nn
 
 from hwprune.errors import NetworkError
+from hwprune.network.copying import copied
 from hwprune_device.cut import KeptIndices, checked_keep
 from hwprune_device.plan import CutPlan, LiteralCut
 from hwprune_device.torch_graph.twin import is_state_key
@@ -52,7 +52,7 @@ def cut_module(
     """
     kept = checked_keep(keep, plan)
     indices = KeptIndices(kept)
-    cut = copy.deepcopy(module)
+    cut = copied(module)
     _slice_tensors(cut, plan, indices)
     literals = _changed_literals(plan, [len(units) for units in kept])
     for path, values in literals.items():

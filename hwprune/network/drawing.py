@@ -18,6 +18,7 @@ from hwprune.network.levels import Levelling
 from hwprune.network.sharp_outputs import with_sharp_outputs
 from hwprune_device.output_structure import leaves_of
 from hwprune_device.plan import STAYS, AxisCut
+from hwprune_device.torch_graph.reference import NoGradientError
 from hwprune_device.values import QUANTIZES, is_weight
 
 _WEIGHTS = {
@@ -128,7 +129,11 @@ def _influence(
             total = total + (output * signs).sum() / size
     if not total.requires_grad:
         return {}
-    total.backward()
+    try:
+        total.backward()
+    except NoGradientError:
+        # An op on the way is computed without slopes: groups are silenced one by one instead.
+        return {}
     found = {}
     for position, cut in enumerate(base.plan.axes):
         weight = parameters.get(cut.initializer)

@@ -45,6 +45,10 @@ def with_free_batch(model: bytes) -> bytes:
         kind = value.type.tensor_type
         sizes = (BATCH, *shapes[value.name][1:])
         value.CopyFrom(onnx.helper.make_tensor_value_info(value.name, kind.elem_type, sizes))
+    for value in proto.graph.value_info:
+        for dim in value.type.tensor_type.shape.dim[:1]:
+            if dim.dim_value == 1:
+                dim.dim_param = BATCH
     _infer_batch(proto, shapes)
     try:
         freed = bytes(canonical(proto).SerializeToString())
@@ -70,7 +74,7 @@ def _infer_batch(proto: onnx.ModelProto, alone: Mapping[str, Shape]) -> None:
         after = alone.get(node.output[0], ())
         if target is None or not after or not all(isinstance(size, int) for size in after):
             continue
-        if numpy_helper.to_array(target)[0] != 0:
+        if numpy_helper.to_array(target).tolist()[:1] not in ([], [0]):
             sizes = np.array([-1, *after[1:]], np.int64)
             target.CopyFrom(numpy_helper.from_array(sizes, target.name))
 

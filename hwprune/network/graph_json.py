@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,7 +10,6 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from hwprune.errors import NetworkError
 from hwprune_device.values import as_written, is_weight, metadata
 
 _TYPE = onnx.TensorProto.DataType
@@ -18,8 +18,7 @@ _TYPE = onnx.TensorProto.DataType
 def graph_to_json(proto: onnx.ModelProto) -> dict[str, Any]:
     """Everything of the model but the values of its float initializers.
 
-    Raises:
-        NetworkError: a node holds a graph of its own (If, Loop), which is not supported.
+    A graph inside a node (If, Loop) is written as it is, floats included: no cut changes it.
     """
     graph = proto.graph
     return {
@@ -74,11 +73,11 @@ def _node_to_json(node: onnx.NodeProto) -> dict[str, Any]:
     }
     if node.domain:
         entry["domain"] = node.domain
-    attributes = {a.name: _attribute_to_json(node, a) for a in node.attribute}
+    attributes = {a.name: _attribute_to_json(a) for a in node.attribute}
     return {**entry, "attributes": attributes} if attributes else entry
 
 
-def _attribute_to_json(node: onnx.NodeProto, attribute: onnx.AttributeProto) -> Any:
+def _attribute_to_json(attribute: onnx.AttributeProto) -> Any:
     """A number, a text or a list of them; a tensor, and an empty list, say what they are."""
     value = helper.get_attribute_value(attribute)
     if isinstance(value, bytes):
@@ -86,11 +85,7 @@ def _attribute_to_json(node: onnx.NodeProto, attribute: onnx.AttributeProto) -> 
     if isinstance(value, onnx.TensorProto):
         return {"tensor": _array_to_json(value)}
     if isinstance(value, onnx.GraphProto):
-        raise NetworkError(
-            f"node '{node.name}' holds a graph of its own, which cannot be stored",
-            given=node.op_type,
-            next_step="trace the network without control flow",
-        )
+        return {"graph": base64.b64encode(value.SerializeToString(deterministic=True)).decode()}
     if isinstance(value, int | float):
         return _scalar(value)
     values = [_scalar(item) for item in value]
@@ -117,7 +112,9 @@ def _node_from_json(entry: Mapping[str, Any]) -> onnx.NodeProto:
 
 
 def _attribute_from_json(name: str, value: Any) -> onnx.AttributeProto:
-    if isinstance(value, dict) and "tensor" in value:
+    if isinstance(value, dict) and "graph" in value:
+        value = onnx.GraphProto.FromString(base64.b64decode(value["graph"]))
+    elif isinstance(value, dict) and "tensor" in value:
         value = _array_from_json("", value["tensor"])
     elif isinstance(value, dict):
         kind = onnx.AttributeProto.AttributeType.Value(value["empty"])

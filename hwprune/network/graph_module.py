@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 import onnx
 import torch
@@ -9,13 +12,15 @@ from onnx import numpy_helper
 from torch import nn
 
 from hwprune.errors import NetworkError
-from hwprune_device.torch_graph.module import UnknownOperatorError, module_of
+from hwprune_device.output_structure import leaves_of
+from hwprune_device.torch_graph.module import Unknown, UnknownOperatorError, module_of
 from hwprune_device.torch_graph.network_module import NetworkModule
 from hwprune_device.torch_graph.ops import EMITS
+from hwprune_device.torch_graph.reference import NoGradientError, ReferenceLayer
 from hwprune_device.values import is_weight
 
 
-def to_module(model: bytes) -> NetworkModule:
+def to_module(model: bytes, *, runs: bool = True) -> NetworkModule:
     """An ONNX graph as a torch module that computes, trains and moves like any other.
 
     Convolutions, linear layers and BatchNorms are real nn layers at the dotted paths of their
@@ -24,19 +29,59 @@ def to_module(model: bytes) -> NetworkModule:
     format or autocast type works. Outputs are arranged as the user's module arranges them, but a
     dataclass, or a mapping of any other kind, is a plain dict, and a named tuple a plain one.
 
+    A node that torch's side does not know is computed by ONNX's reference implementation. Then
+    the module computes the same and nothing is learned through that node (`expect_gradients`).
+
     Args:
         model: ONNX bytes in canonical form, as a trace, a base network or a cut has it.
+        runs: False for a module that only holds the weights and may have nodes nobody knows here.
 
     Raises:
-        NetworkError: the graph has an op that torch's side does not know.
+        NetworkError: the graph has an op that neither torch's side nor the reference knows.
     """
     try:
-        return module_of(model)
+        return module_of(model, Unknown.COMPUTED if runs else Unknown.UNUSED)
     except UnknownOperatorError as error:
         raise NetworkError(
             f"the network cannot be rebuilt in torch: {error.said}",
             given=f"node '{error.node}'",
             possible=", ".join(sorted(EMITS)),
+            next_step="add its torch twin to hwprune_device/torch_graph/ops",
+        ) from error
+
+
+def expect_gradients(model: bytes, inputs: Sequence[torch.Tensor]) -> None:
+    """Refuse a network that gradients of its outputs do not come through.
+
+    Args:
+        model: as `to_module` takes it.
+        inputs: as the network takes them.
+
+    Raises:
+        NetworkError: a node on the way is one that torch's side does not know.
+    """
+    module = to_module(model)
+    if not any(isinstance(layer, ReferenceLayer) for layer in module.modules()):
+        return
+    with torch.enable_grad(), named_gradients():
+        outputs = [out for out in leaves_of(module(*inputs)) if out.requires_grad]
+        torch.autograd.backward(outputs, [torch.ones_like(out) for out in outputs])
+
+
+@contextlib.contextmanager
+def named_gradients() -> Iterator[None]:
+    """A gradient that does not come through a node is an error that names the node.
+
+    Raises:
+        NetworkError: there is such a node.
+    """
+    try:
+        yield
+    except NoGradientError as error:
+        raise NetworkError(
+            f"the network cannot be differentiated: {error}",
+            possible="cuts by criteria of weights alone, such as l1, and no fine-tuning; ops with "
+            f"a twin: {', '.join(sorted(EMITS))}",
             next_step="add its torch twin to hwprune_device/torch_graph/ops",
         ) from error
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,13 +12,13 @@ from torch import nn
 
 from hwprune.errors import NetworkError
 from hwprune.network.detector import cuttable_part, example_of_part
+from hwprune.network.input_shapes import Shapes, by_name
 from hwprune.network.onnx_file import read_network
 from hwprune.network.source import load_network
 from hwprune.network.trace import trace
 
 IMAGE = (1, 3, 224, 224)
 """What torchvision's networks take unless told otherwise."""
-Shapes = Sequence[Sequence[int]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -42,8 +43,8 @@ def load_graph(
 
     Args:
         source: `torchvision:NAME[:WEIGHTS or none]`, `package.module:function`, or an .onnx file.
-        shapes: of each input, batch first; torchvision's networks take 1x3x224x224 by default, and
-            an ONNX file mostly says its own.
+        shapes: of inputs, in order or by name, batch first; torchvision's networks take
+            1x3x224x224 by default, and an ONNX file mostly says its own.
         weights: a .safetensors or .pth file to load into a torch network.
         num_classes: for a function that takes such an argument.
 
@@ -67,6 +68,13 @@ def load_graph(
         shapes = (IMAGE,)
     module = load_network(source, weights=weights, num_classes=num_classes)
     part = cuttable_part(module).eval()
-    examples = tuple(torch.zeros(tuple(shape)) for shape in shapes)
+    examples = tuple(torch.zeros(tuple(shape)) for shape in _in_order(part, shapes))
     examples = example_of_part(part, examples)
     return GraphSource(onnx=trace(part, examples), module=module, part=part)
+
+
+def _in_order(module: nn.Module, shapes: Shapes) -> Sequence[Sequence[int]]:
+    """Shapes in the order of the module's arguments."""
+    if not isinstance(shapes, Mapping):
+        return shapes
+    return list(by_name(shapes, inspect.signature(module.forward).parameters).values())

@@ -45,6 +45,10 @@ class _Formulas:
     def __init__(self, proto: onnx.ModelProto) -> None:
         self._shapes = value_shapes(proto)
         self._nodes = list(proto.graph.node)
+        self._readers: dict[str, list[onnx.NodeProto]] = {}
+        for node in self._nodes:
+            for name in set(node.input):
+                self._readers.setdefault(name, []).append(node)
         self._producers = {name: node for node in self._nodes for name in node.output}
         self._constants = {tensor.name: tensor for tensor in proto.graph.initializer}
 
@@ -72,7 +76,7 @@ class _Formulas:
     def _shifted(self, scaled: onnx.NodeProto, inputs: list[str]) -> tuple[str, list[str]]:
         """The result and inputs with the shift that follows, where one does and nothing else."""
         result = scaled.output[0]
-        readers = [node for node in self._nodes if result in node.input]
+        readers = self._readers.get(result, [])
         shift = self._vector(readers[0]) if len(readers) == 1 else None
         if shift is None or readers[0].op_type != "Add":
             return result, inputs

@@ -60,7 +60,7 @@ class Levelling(fx.Interpreter):
             self._note(f"{path}.running_var", 1 / factor**2)
             return layer(data * factor)
         result = super().run_node(n)
-        if isinstance(layer, nn.LayerNorm):
+        if isinstance(layer, nn.LayerNorm) or f"{path}.weight" not in self._drawn:
             return result
         return self._scaled([f"{path}.weight", f"{path}.bias"], result)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 
 import onnx
 
@@ -37,7 +38,11 @@ def norm_places(proto: onnx.ModelProto) -> list[onnx.NodeProto]:
         and node.output[0] in shifted - apart
         and not _has_one_place(shapes.get(node.output[0], ()))
     ]
-    bare = [node for node in found if not _is_normalised(proto, node, weights)]
+    readers: dict[str, list[onnx.NodeProto]] = {}
+    for node in proto.graph.node:
+        for name in set(node.input):
+            readers.setdefault(name, []).append(node)
+    bare = [node for node in found if not _is_normalised(readers, node, weights)]
     return bare if len(bare) * 2 > len(found) else []
 
 
@@ -72,11 +77,13 @@ def _before_outputs(proto: onnx.ModelProto, weights: set[str]) -> set[str]:
     return last
 
 
-def _is_normalised(proto: onnx.ModelProto, conv: onnx.NodeProto, weights: set[str]) -> bool:
+def _is_normalised(
+    all_readers: Mapping[str, Sequence[onnx.NodeProto]], conv: onnx.NodeProto, weights: set[str]
+) -> bool:
     """Whether a BatchNorm alone reads the convolution, behind a bias or scale at most."""
     name = conv.output[0]
     while True:
-        readers = [node for node in proto.graph.node if name in node.input]
+        readers = all_readers.get(name, ())
         if len(readers) != 1 or readers[0].op_type not in (*_JOINS, "BatchNormalization"):
             return False
         if readers[0].op_type == "BatchNormalization":

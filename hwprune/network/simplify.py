@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Collection
 from typing import Any
 
@@ -18,7 +19,8 @@ from onnxscript.rewriter.rules.common import (
 
 from hwprune_device.values import QUANTIZES
 
-_NO_LIMIT = 2**40
+_LARGEST = 2**26
+"""Numbers in the largest constant that is worked out, 256 MB; larger ones stay computed."""
 # Left out on purpose: BatchNorm folding, zero-bias removal and x*1, x+0 depend on values, so two
 # exports of one structure could differ; Conv+Pad and Clip fusion hide what a cut has to patch.
 _RULES = (
@@ -27,6 +29,29 @@ _RULES = (
     *_materialize_reshape_shape.rules,
     *_basic_rules.basic_optimization_rules(),
 )
+
+
+def _with_siblings_alone(rule: Any) -> Any:
+    """A rule of two slices of one value, tried only where there are two.
+
+    As it comes it walks through the whole graph from every node, whatever that is.
+    """
+    tried = rule.try_rewrite
+
+    def try_rewrite(model: ir.Model, graph: Any, node: ir.Node, **more: Any) -> Any:
+        source = node.inputs[0] if node.op_type == "Slice" else None
+        uses = source.uses() if source is not None else ()
+        slices = sum(use.node.op_type == "Slice" for use in uses)
+        return tried(model, graph, node, **more) if slices > 1 else None
+
+    narrowed = copy.copy(rule)
+    narrowed.try_rewrite = try_rewrite
+    return narrowed
+
+
+_QUICK_RULES = [
+    rule if rule.name != "SlicesSplit" else _with_siblings_alone(rule) for rule in _RULES
+]
 
 
 def simplified(model: ir.Model, weights: Collection[str]) -> ir.Model:
@@ -62,11 +87,11 @@ def _passes(weights: Collection[str]) -> list[Any]:
             [
                 _constant_folding.FoldConstantsPass(
                     shape_inference=True,
-                    input_size_limit=_NO_LIMIT,
-                    output_size_limit=_NO_LIMIT,
+                    input_size_limit=_LARGEST,
+                    output_size_limit=_LARGEST,
                     should_fold=fold,
                 ),
-                RewritePass(list(_RULES)),
+                RewritePass(_QUICK_RULES),
                 common.RemoveUnusedNodesPass(),
                 common.RemoveUnusedFunctionsPass(),
                 common.RemoveUnusedOpsetsPass(),

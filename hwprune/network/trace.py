@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import functools
 import inspect
 import itertools
@@ -11,7 +10,7 @@ import json
 import logging
 import warnings
 from collections.abc import Callable, Collection, Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import onnx
 import onnx_ir as ir
@@ -20,10 +19,14 @@ from torch import fx, nn
 
 from hwprune.channels.canonical import canonical
 from hwprune.errors import NetworkError
+from hwprune.network.copying import copied
+from hwprune.network.kernels import with_kernels
+from hwprune.network.scripted import scripted
 from hwprune.network.simplify import simplified
 from hwprune_device.output_structure import leaves_of, record_structure, structure_of
+from hwprune_device.subgraphs import rename_reads
 from hwprune_device.torch_graph.twin import is_state_key
-from hwprune_device.values import BUFFERS_KEY, SHARED_KEY, is_weight, metadata
+from hwprune_device.values import BUFFERS_KEY, EXPORTER_KEY, SHARED_KEY, is_weight, metadata
 
 Example = torch.Tensor | Sequence[torch.Tensor]
 """What a network is run on once: one tensor, or one for each argument."""
@@ -45,12 +48,12 @@ def trace(module: nn.Module, example_input: Example) -> bytes:
         NetworkError: torch cannot export the module.
     """
     # Trained channels-last, a network would be traced with reshapes that undo the layout.
-    still = copy.deepcopy(module).cpu().eval().to(memory_format=torch.contiguous_format)
+    still = copied(module).cpu().eval().to(memory_format=torch.contiguous_format)
     given = (example_input,) if isinstance(example_input, torch.Tensor) else tuple(example_input)
     examples = tuple(example.detach().cpu().contiguous() for example in given)
     flat, structures = _with_flat_outputs(still)
     try:
-        program = _export(flat, examples)
+        model, exporter = _export(flat, examples)
     except Exception as error:
         shapes = ", ".join(str(tuple(example.shape)) for example in examples)
         raise NetworkError(
@@ -60,10 +63,11 @@ def trace(module: nn.Module, example_input: Example) -> bytes:
             next_step="run torch.export.export(module, (input,)) to see where tracing stops",
         ) from error
     weights = _weights(still)
-    model = simplified(program.model, weights)
-    _name_by_module(model)
+    model = simplified(model, weights)
     proto = canonical(ir.to_proto(model))
     _mark_constants(proto, weights)
+    proto = canonical(with_kernels(proto))
+    onnx.helper.set_model_props(proto, {**metadata(proto), EXPORTER_KEY: exporter})
     _remember_buffers(proto, still)
     _remember_shared(proto, still)
     for structure in structures:
@@ -72,15 +76,30 @@ def trace(module: nn.Module, example_input: Example) -> bytes:
     return bytes(proto.SerializeToString())
 
 
-def _export(module: nn.Module, examples: tuple[torch.Tensor, ...]) -> Any:
+def _export(module: nn.Module, examples: tuple[torch.Tensor, ...]) -> tuple[ir.Model, str]:
+    """The graph, and which of torch's exporters it is from."""
+    singles = tuple(example[:1] for example in examples)
     with _quiet():
-        # torch.export treats a size of 1 as a constant, so the batch is traced at 2.
-        pairs = tuple(torch.cat([example[:1], example[:1]]) for example in examples)
-        batch = torch.export.Dim("batch", min=1)
         try:
-            return _export_once(module, pairs, _by_argument(module, pairs, {0: batch}))
+            return _exported(module, singles), "torch.onnx.export, dynamo"
         except Exception:
-            return _export_once(module, tuple(example[:1] for example in examples), None)
+            # What this takes has no branch that depends on data, which one run would hide.
+            torch.export.export(module, singles, strict=False)
+            with contextlib.suppress(Exception):
+                return scripted(module, singles), "torch.onnx.export, TorchScript"
+            raise
+
+
+def _exported(module: nn.Module, singles: tuple[torch.Tensor, ...]) -> ir.Model:
+    # torch.export treats a size of 1 as a constant, so the batch is traced at 2.
+    pairs = tuple(torch.cat([single, single]) for single in singles)
+    batch = torch.export.Dim("batch", min=1)
+    try:
+        program = _export_once(module, pairs, _by_argument(module, pairs, {0: batch}))
+    except Exception:
+        program = _export_once(module, singles, None)
+    _name_by_module(program.model)
+    return cast(ir.Model, program.model)
 
 
 def _by_argument(module: nn.Module, examples: Sequence[torch.Tensor], entry: Any) -> Any:
@@ -161,7 +180,7 @@ def _mark_constants(proto: onnx.ModelProto, weights: Collection[str]) -> None:
     for tensor in proto.graph.initializer:
         tensor.name = new.get(tensor.name, tensor.name)
     for node in proto.graph.node:
-        node.input[:] = [new.get(name, name) for name in node.input]
+        rename_reads(node, new)
 
 
 def _remember_buffers(proto: onnx.ModelProto, module: nn.Module) -> None:

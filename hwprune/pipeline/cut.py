@@ -17,6 +17,7 @@ from hwprune.width_limit import WidthLimit, group_choices
 if TYPE_CHECKING:
     from hwprune.network.gate_record import GateRecord
     from hwprune.network.graph_source import GraphSource
+    from hwprune.network.input_shapes import Shapes
     from hwprune.saliency.ranking import Ranking
     from hwprune.task.task import Task
 
@@ -39,7 +40,7 @@ class CutWish:
     multiple_of: int = 1
     ignore: tuple[str, ...] = ()
     limits: Mapping[str, WidthLimit] = field(default_factory=dict)
-    shapes: tuple[tuple[int, ...], ...] = ()
+    shapes: Shapes = ()
     weights: Path | None = None
     task: Task | None = None
     """For criteria that look at inputs, and to re-calibrate BatchNorm."""
@@ -66,9 +67,11 @@ class CutOutcome:
         rows = zip(plan.groups, self.widths, strict=True)
         return {
             "format": FORMAT,
+            "exporter": self.base.exporter,
             "architecture": self.base.architecture_of(self.widths),
             "params": {"before": costs.params(plan.widths), "after": costs.params(self.widths)},
             "macs": {"before": costs.macs(plan.widths), "after": costs.macs(self.widths)},
+            "macs_uncounted": list(costs.uncounted),
             "bytes": {"before": len(self.base.onnx), "after": len(self.model)},
             "recalibrated": self.recalibrated,
             "groups": [

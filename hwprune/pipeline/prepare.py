@@ -56,8 +56,15 @@ def prepare(supplies: Supplies, folder: RunFolder, progress: Progress) -> Prepar
     Raises:
         InputError: the network cannot be trained, traced or cut.
     """
+    from hwprune.network.calls import random_inputs
+    from hwprune.network.graph_module import expect_gradients
+
     deployment = supplies.deployment
     base = _base(supplies, folder, progress)
+    if deployment.finetune.epochs:
+        # Refused before the search costs time.
+        expect_gradients(base.onnx, random_inputs(base, seed=0))
+    _refuse_uncounted(deployment, base)
     task = _with_score(supplies.task, base)
     cache = folder.folder("base")
     ranking = rank(base, task, deployment.search.saliency, cache=cache, progress=progress)
@@ -151,6 +158,17 @@ def _base(supplies: Supplies, folder: RunFolder, progress: Progress) -> BaseNetw
     left = f", {len(ignore)} left whole" if ignore else ""
     progress.end(f"{len(base.plan.groups)} channel groups{left}")
     return base
+
+
+def _refuse_uncounted(deployment: Deployment, base: BaseNetwork) -> None:
+    """A budget of multiplications wants them all counted."""
+    quantities = {c.quantity for budget in deployment.budgets for c in budget.constraints}
+    if "macs" in quantities and base.cost_model.uncounted:
+        raise NetworkError(
+            "the multiplications of some layers cannot be counted, and there is a budget of them",
+            given=", ".join(base.cost_model.uncounted[:5]),
+            next_step="export the network with fixed sizes, or give a budget of latency or params",
+        )
 
 
 def _refuse_fixed_batch(base: BaseNetwork) -> None:

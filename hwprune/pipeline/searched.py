@@ -88,7 +88,7 @@ def problem_of(bench: Workbench) -> SearchProblem:
     prepared = bench.prepared
     wish = prepared.deployment.search
     model = prepared.base.cost_model
-    whole = model.macs(prepared.space.unpruned.widths)
+    whole = max(1, model.macs(prepared.space.unpruned.widths))
     bench.refer_to_unpruned()
     return SearchProblem(
         space=prepared.space,

@@ -110,18 +110,18 @@ def rank(
     file = cache_file(cache, "ranking", criterion, base, seen, seed) if cache else None
     if file is not None and (known := _read(file, base.plan.widths)) is not None:
         return known
-    if module is None:
-        from hwprune.network.graph_module import to_module
+    from hwprune.network.graph_module import named_gradients, to_module
 
-        module = to_module(base.onnx)
+    if module is None:
+        module = to_module(base.onnx, runs=found.needs_data)
     progress, stage = progress or Silent(), f"rank channels by {criterion}"
     if not found.needs_data:
         progress.begin(stage, None)  # else the criterion says how many images it looks at
-    scores = found(
-        Subject(
-            module=module, plan=base.plan, task=task, seed=seed, progress=progress, stage=stage
-        )
+    subject = Subject(
+        module=module, plan=base.plan, task=task, seed=seed, progress=progress, stage=stage
     )
+    with named_gradients():
+        scores = found(subject)
     ranking = Ranking(
         criterion=criterion,
         order=tuple(map(_order, scores)),

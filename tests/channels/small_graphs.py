@@ -12,9 +12,11 @@ from onnx import numpy_helper
 from hwprune_device.subgraphs import rename_reads
 
 
-def parsed(text: str, shapes: Mapping[str, tuple[int, ...]] | None = None) -> bytes:
+def parsed(
+    text: str, shapes: Mapping[str, tuple[int, ...]] | None = None, *, opset: int = 21
+) -> bytes:
     """A model from ONNX's text form; `shapes` names the float weights."""
-    model = onnx.parser.parse_model(f'<ir_version: 10, opset_import: ["" : 21]> {text}')
+    model = onnx.parser.parse_model(f'<ir_version: 10, opset_import: ["" : {opset}]> {text}')
     rng = np.random.default_rng(0)
     for name, shape in (shapes or {}).items():
         array = rng.standard_normal(shape) / max(1, np.prod(shape[1:])) ** 0.5

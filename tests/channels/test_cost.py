@@ -9,7 +9,6 @@ from torch import nn
 
 from hwprune.channels.base import make_base
 from hwprune.channels.cost import FEATURES
-from hwprune.errors import NetworkError
 from hwprune.layer import channels
 from hwprune.network.cut_module import cut_module
 from hwprune.network.trace import trace
@@ -100,11 +99,11 @@ def test_linear_layers_over_tokens_count_once_a_token() -> None:
     assert base.cost_model.macs(base.widths) == sum(counted)
 
 
-def test_a_size_that_hangs_on_the_input_is_no_cost() -> None:
+def test_a_layer_whose_size_hangs_on_the_input_is_named_and_not_counted() -> None:
     body = "i = NonZero(x) t = Transpose(i) f = Cast<to=1>(t) y = MatMul(f, w)"
     base = make_base(parsed(f"g (float[N,6] x) => (float[M,4] y) {{ {body} }}", {"w": (2, 4)}))
-    with pytest.raises(NetworkError, match="the size of what it puts out is not known"):
-        base.cost_model.macs(base.widths)
+    assert base.cost_model.uncounted == ("w",)
+    assert base.cost_model.macs(base.widths) == 0 and base.cost_model.params(base.widths) == 8
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -133,9 +133,13 @@ def test_weights_of_another_cut_are_refused() -> None:
 
 
 def test_op_without_twin_is_named() -> None:
-    model = conv_net("z = LRN<size=3>(a)", {"last.weight": (4, 8, 1, 1)})
+    proto = onnx.load_model_from_string(
+        conv_net("z = LRN<size=3>(a)", {"last.weight": (4, 8, 1, 1)})
+    )
+    proto.graph.node[1].domain = "some.vendor"
+    proto.opset_import.append(onnx.helper.make_opsetid("some.vendor", 1))
     with pytest.raises(NetworkError, match="op LRN"):
-        to_module(model)
+        to_module(proto.SerializeToString())
 
 
 BODIES = {

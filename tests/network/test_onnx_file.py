@@ -194,3 +194,75 @@ def test_a_layer_is_named_after_itself_alone(tmp_path):
     plan = make_base(read_network(tmp_path / "fused.onnx")).plan
     assert [group.name for group in plan.groups] == ["net.conv_1"]
     assert plan.axes[0].initializer == "net.conv_1.weight"
+
+
+def test_inputs_get_shapes_by_name_and_a_scalar_none(tmp_path):
+    text = """g (float[A,B] sound, int64 rate, float[2,C,4] state) => (float[A,B] y, float z) {
+        r = Cast<to=1>(rate) y = Mul(sound, r) z = ReduceSum<keepdims=0>(state) }"""
+    (tmp_path / "net.onnx").write_bytes(parsed(text))
+    with pytest.raises(NetworkError, match="--input 'sound=SIZES'"):
+        make_base(read_network(tmp_path / "net.onnx"))
+    shapes = {"state": (2, 1, 4), "sound": (1, 576)}
+    base = make_base(read_network(tmp_path / "net.onnx", shapes))
+    assert [entry.shape for entry in base.inputs] == [(1, 576), (), (2, 1, 4)]
+    with pytest.raises(NetworkError, match="no such input") as raised:
+        read_network(tmp_path / "net.onnx", {"image": (1, 576)})
+    assert raised.value.possible == "sound, rate, state"
+
+
+def test_weights_may_be_listed_as_inputs(tmp_path):
+    model = onnx.load_model_from_string(traced("digits_cnn").base.onnx)
+    for tensor in model.graph.initializer:
+        model.graph.input.append(
+            onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
+        )
+    model.ir_version = 3
+    onnx.save(model, tmp_path / "old.onnx")
+    base = make_base(read_network(tmp_path / "old.onnx"))
+    assert [entry.name for entry in base.inputs] == ["x"]
+    assert base.plan.widths == traced("digits_cnn").base.plan.widths
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("opset", [8, 9, 11, 12])
+def test_shapes_that_old_opsets_compute_are_worked_out(opset, tmp_path):
+    torch.manual_seed(0)
+    path = exported(shuffled(), tmp_path / "net.onnx", opset, data=IMAGES[:, :, :16, :16])
+    model = onnx.load(path)
+    for tensor in model.graph.initializer:
+        model.graph.input.append(
+            onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
+        )
+    onnx.save(model, path)
+    base, left, record = trusted_base(read_network(path))
+    assert left == () and record.candidates > 1
+    data = IMAGES[:, :, :16, :16]
+    assert relative(run_onnx(base.onnx, data), run_onnx(path.read_bytes(), data)) < 1e-5
+    onnx.checker.check_model(onnx.load_model_from_string(base.onnx))
+
+
+def test_height_and_width_that_outputs_follow_are_filled_in(tmp_path):
+    text = """g (float[N,3,H,W] x) => (float[N,4,P,Q] y) {
+        a = Conv<strides=[2,2], pads=[1,1,1,1]>(x, first) s = Shape(x)
+        i = Constant<value_ints=[2]>() j = Constant<value_ints=[4]>()
+        o = Constant<value_ints=[0]>()
+        t = Slice(s, i, j, o) r = Shape<end=2>(a) k = Concat<axis=0>(r, t)
+        b = Resize<mode="linear">(a, , , k) y = Conv(b, last) }"""
+    shapes = {"first": (8, 3, 3, 3), "last": (4, 8, 1, 1)}
+    (tmp_path / "net.onnx").write_bytes(parsed(text, shapes))
+    base, left, record = trusted_base(read_network(tmp_path / "net.onnx", [(1, 3, 32, 48)]))
+    assert base.plan.widths == (8,) and left == () and record.candidates > 1
+    assert base.cost_model.macs((8,)) == 16 * 24 * 8 * 27 + 32 * 48 * 4 * 8
+
+
+def test_a_bias_of_two_layers_is_named_once(tmp_path):
+    text = """g (float[N,3,8,8] x) => (float[N,4,8,8] y) {
+        a = Conv(x, one, both) b = Conv(a, two, both)
+        c = Conv(b, both2, both) y = Conv(c, last) }"""
+    shapes = {"one": (8, 3, 1, 1), "two": (8, 8, 1, 1), "both2": (8, 8, 1, 1), "both": (8,)}
+    (tmp_path / "net.onnx").write_bytes(parsed(text, {**shapes, "last": (4, 8, 1, 1)}))
+    base, left, record = trusted_base(read_network(tmp_path / "net.onnx"))
+    assert base.plan.widths == (8,) and left == () and record.candidates > 1
+    data = torch.randn(2, 3, 8, 8)
+    with torch.inference_mode():
+        assert relative(to_module(base.onnx)(data).numpy(), run_onnx(base.onnx, data)) < 1e-5

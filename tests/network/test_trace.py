@@ -12,6 +12,8 @@ from hwprune.channels.architecture import architecture_hash
 from hwprune.channels.base import make_base
 from hwprune.errors import NetworkError
 from hwprune.network import zoo
+from hwprune.network.gate import check_cut
+from hwprune.network.graph_module import to_module
 from hwprune.network.trace import trace
 from hwprune_device.values import value_shapes
 from tests.traced import NETWORKS, relative, run_onnx, traced
@@ -125,3 +127,48 @@ def test_maps_are_resized_to_the_size_that_was_written(size: tuple[int, int], mo
     assert value_shapes(proto)[proto.graph.node[-1].output[0]] == (1, 4, *size)
     with torch.no_grad():
         assert relative(run_onnx(model, example), module(example).numpy()) < 1e-5
+
+
+class _Windows(nn.Module):
+    """Attention in windows over five axes, which the newer exporter cannot translate."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.norm = nn.Conv2d(3, 16, 3, 2, 1), nn.BatchNorm2d(16)
+        self.qkv, self.out = nn.Linear(16, 48), nn.Linear(16, 16)
+        self.head = nn.Linear(16, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.norm(self.stem(x)).permute(0, 2, 3, 1)
+        b, h, w, c = x.shape
+        windows = x.reshape(b, h // 4, 4, w // 4, 4, c).transpose(2, 3)
+        windows = windows.reshape(b, h * w // 16, 16, c)
+        qkv = self.qkv(windows).reshape(b, h * w // 16, 16, 3, 2, 8).permute(3, 0, 1, 4, 2, 5)
+        attended = nn.functional.scaled_dot_product_attention(qkv[0], qkv[1], qkv[2])
+        found = self.out(attended.transpose(2, 3).reshape(b, h * w // 16, 16, c))
+        return self.head(found.mean((1, 2)))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_what_the_newer_exporter_cannot_take_the_older_one_traces():
+    torch.manual_seed(0)
+    module, data = _Windows().eval(), torch.randn(2, 3, 16, 16)
+    base = make_base(trace(module, data))
+    assert base.exporter == "torch.onnx.export, TorchScript"
+    assert base.inputs[0].any_batch
+    twin = to_module(base.onnx)
+    assert set(twin.state_dict()) == set(module.state_dict())
+    with torch.inference_mode():
+        assert torch.allclose(twin(data), module(data), atol=1e-5)
+    assert check_cut(base) == () and {"stem", "qkv"} <= {g.name for g in base.plan.groups}
+
+
+class _Branches(_Windows):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        found = super().forward(x)
+        return found if found.sum() > 0 else -found
+
+
+def test_a_branch_on_data_is_refused_by_both_exporters():
+    with pytest.raises(NetworkError, match="cannot be traced"):
+        trace(_Branches().eval(), torch.randn(2, 3, 16, 16))

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import enum
 import json
 import keyword
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import onnx
 from torch import fx
 
 from hwprune_device.output_structure import arranged, recorded_structure
+from hwprune_device.subgraphs import reads
 from hwprune_device.torch_graph.network_module import NetworkModule
 from hwprune_device.torch_graph.ops import EMITS
+from hwprune_device.torch_graph.reference import ReferenceLayer
 from hwprune_device.torch_graph.twin import Twin
 from hwprune_device.values import BUFFERS_KEY, SHARED_KEY, metadata, value_shapes
 
@@ -28,7 +31,17 @@ class UnknownOperatorError(ValueError):
         super().__init__(f"the network cannot be rebuilt in torch: {said} (node '{node}')")
 
 
-def module_of(model: bytes) -> NetworkModule:
+class Unknown(enum.Enum):
+    """What becomes of a node that torch's side has no twin of."""
+
+    REFUSED = "refused"
+    COMPUTED = "computed"
+    """By ONNX's reference implementation: slow, and nothing learns through it."""
+    UNUSED = "unused"
+    """It stands in its place and is not run."""
+
+
+def module_of(model: bytes, unknown: Unknown = Unknown.REFUSED) -> NetworkModule:
     """An ONNX graph as a torch module that computes, trains and moves like any other.
 
     Its arguments have the names of the graph's inputs, as far as Python has such names, and its
@@ -36,9 +49,10 @@ def module_of(model: bytes) -> NetworkModule:
 
     Args:
         model: ONNX bytes in canonical form, as a trace, a base network or a cut has it.
+        unknown: what becomes of nodes that torch's side does not know.
 
     Raises:
-        UnknownOperatorError: the graph has an op that torch's side does not know.
+        UnknownOperatorError: such a node is refused, or ONNX does not know it either.
     """
     proto = onnx.load_model_from_string(model)
     notes = metadata(proto)
@@ -48,7 +62,7 @@ def module_of(model: bytes) -> NetworkModule:
     for name, argument in zip(names, _arguments(twin, names), strict=True):
         twin.set(name, argument)
     for node in proto.graph.node:
-        _emit(twin, node)
+        _emit(twin, node, proto.opset_import, unknown)
     outputs = [twin.get(value.name) for value in proto.graph.output]
     twin.fx.output(arranged(outputs, recorded_structure(proto)))
     module = NetworkModule(twin.root, twin.fx)
@@ -58,23 +72,49 @@ def module_of(model: bytes) -> NetworkModule:
     return module.eval()
 
 
-def _emit(twin: Twin, node: onnx.NodeProto) -> None:
+def _emit(
+    twin: Twin,
+    node: onnx.NodeProto,
+    opsets: Sequence[onnx.OperatorSetIdProto],
+    unknown: Unknown,
+) -> None:
     emit = EMITS.get(node.op_type) if node.domain in ("", "ai.onnx") else None
     try:
         if emit is None:
             raise NotImplementedError(f"op {node.op_type}")
         result = emit(twin, node)
-    except NotImplementedError as error:
-        raise UnknownOperatorError(str(error), node.name) from error
-    for name, value in zip(
-        node.output, result if isinstance(result, tuple) else (result,), strict=False
-    ):
+    except (NotImplementedError, KeyError, IndexError) as error:
+        said = str(error) if isinstance(error, NotImplementedError) else f"op {node.op_type}"
+        try:
+            if unknown is Unknown.REFUSED:
+                raise NotImplementedError(said) from error
+            layer = ReferenceLayer(node, opsets, reads(node))
+            if unknown is Unknown.COMPUTED:
+                layer.prepare()
+        except NotImplementedError as reason:
+            raise UnknownOperatorError(said, node.name) from reason
+        _refer(twin, node, layer)
+        return
+    results = result if isinstance(result, tuple) else (result,)
+    for name, value in zip(node.output, results, strict=False):
+        twin.set(name, value)
+
+
+def _refer(twin: Twin, node: onnx.NodeProto, layer: ReferenceLayer) -> None:
+    """Put a layer in the place of a node."""
+    inputs = [twin.get(name) for name in layer.names]
+    path = f"_reference_{len(list(twin.root.children()))}"
+    names = [name for name in node.output if name]
+    found = twin.items(twin.layer(path, lambda: layer, *inputs), len(names))
+    for name, value in zip(names, found, strict=True):
         twin.set(name, value)
 
 
 def _arguments(twin: Twin, names: Iterable[str]) -> list[fx.Node]:
     """Arguments of the module, called as the inputs are where Python and fx have room for that."""
-    nodes = [twin.fx.placeholder("self_" if name == "self" else name) for name in names]
+    # fx takes a name with a line break at its end for a legal one.
+    plain = (name.strip() or "_" for name in names)
+    nodes = [twin.fx.placeholder("self_" if name == "self" else name) for name in plain]
     # fx has given the nodes names that are legal, and no two the same.
     taken = {node.name for node in nodes}
     for node in nodes:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, cast
 
 import numpy as np
 import onnx
 import torch
+import torch.nn.functional as F
 from onnx import numpy_helper
 from torch import fx, nn
 
@@ -33,8 +34,7 @@ class Twin:
         self._ranks = ranks
         self._values: dict[str, fx.Node] = {}
         self._parts: dict[str, tuple[object, ...]] = {}
-        self.lists: set[str] = set()
-        """Values that are lists of plain numbers when the module runs: shapes, on no device."""
+        self._lists: dict[str, tuple[fx.Node, fx.Node]] = {}
         self.constants: list[str] = []
         """Names, in the root, of tensors that are no weights."""
         self.weights: dict[str, torch.Tensor] = {}
@@ -56,8 +56,24 @@ class Twin:
         """Remember which fx node computes a value."""
         self._values[name] = node
 
+    def set_list(self, name: str, node: fx.Node, origin: fx.Node) -> None:
+        """Remember a value that is a list of plain numbers when the module runs: a shape.
+
+        Args:
+            name: of the value.
+            node: what computes the list.
+            origin: the tensor on whose device the numbers are put where they have to be a tensor.
+        """
+        self._lists[name] = (node, origin)
+
+    def origin(self, names: Iterable[str]) -> fx.Node | None:
+        """The tensor that the first of these values which is a list comes from."""
+        return next((self._lists[name][1] for name in names if name in self._lists), None)
+
     def get(self, name: str) -> fx.Node:
         """The fx node of a value; a weight used as a plain tensor becomes an attribute."""
+        if name not in self._values and name in self._lists:
+            self._values[name] = self.call(tensor_of, *self._lists[name])
         if name not in self._values:
             self._values[name] = self._attribute(name)
         return self._values[name]
@@ -70,6 +86,19 @@ class Twin:
     def integers(self, node: onnx.NodeProto, position: int) -> np.ndarray | None:
         """A constant integer input as an array; None where absent or computed."""
         return self._literals.get(node.input[position] if position < len(node.input) else "")
+
+    def numbers(self, node: onnx.NodeProto, position: int) -> list[int] | fx.Node | None:
+        """An integer input as a list: constant, or one that is there when the module runs.
+
+        None where the node has no such input.
+        """
+        name = node.input[position] if position < len(node.input) else ""
+        if not name:
+            return None
+        if name in self._lists:
+            return self._lists[name][0]
+        known = self.ints(node, position)
+        return known if known is not None else self.call(list_of, self.get(name))
 
     def floats(self, node: onnx.NodeProto, position: int) -> list[float] | None:
         """A constant float input as plain numbers; None where absent or computed."""
@@ -97,6 +126,10 @@ class Twin:
         """An fx node that calls a function."""
         return self.fx.call_function(function, args, kwargs)
 
+    def items(self, parts: fx.Node, count: int) -> tuple[fx.Node, ...]:
+        """The first members of what a node computes."""
+        return tuple(self.call(item_of, parts, position) for position in range(count))
+
     def layer(self, path: str, make: Callable[[], nn.Module], *inputs: fx.Node) -> fx.Node:
         """An fx node that calls the layer at `path`, made there unless it is there already."""
         if not self.has_layer(path):
@@ -122,7 +155,7 @@ class Twin:
         """The module at a path, made of empty modules where nothing is."""
         module = self.root
         for part in filter(None, path.split(".")):
-            if part not in dict(module.named_children()):
+            if part not in module._modules:
                 module.add_module(part, nn.Module())
             module = module.get_submodule(part)
         return module
@@ -160,6 +193,21 @@ def _tensor(array: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(copy)
 
 
+def item_of(parts: Any, position: int) -> torch.Tensor:
+    """One of several results."""
+    return cast(torch.Tensor, parts[position])
+
+
+def tensor_of(numbers: list[int], origin: torch.Tensor) -> torch.Tensor:
+    """A list of numbers as a tensor on another's device."""
+    return torch.tensor(numbers, dtype=torch.int64, device=origin.device)
+
+
+def list_of(data: torch.Tensor) -> list[int]:
+    """A tensor of whole numbers as a list."""
+    return [int(number) for number in data.reshape(-1).tolist()]
+
+
 def is_state_key(name: str) -> bool:
     """Whether an initializer name can be a state-dict key, unlike the exporter's `val_12`.
 
@@ -192,3 +240,29 @@ def torch_pads(pads: Sequence[int]) -> list[int]:
     """ONNX pads (begins, ends) in the order of torch's F.pad: last axis first."""
     half = len(pads) // 2
     return [pads[k] for axis in reversed(range(half)) for k in (axis, axis + half)]
+
+
+def pad_same(
+    data: torch.Tensor,
+    kernel: list[int],
+    strides: list[int],
+    dilations: list[int],
+    upper: bool,
+    number: float = 0.0,
+) -> torch.Tensor:
+    """Data padded to as many places as strides fit in; the odd one is at the end if `upper`."""
+    return F.pad(data, same_pads(data, kernel, strides, dilations, upper), value=number)
+
+
+def same_pads(
+    data: torch.Tensor, kernel: list[int], strides: list[int], dilations: list[int], upper: bool
+) -> list[int]:
+    """Pads of `pad_same`, in the order of F.pad."""
+    pads: list[int] = []
+    rows = zip(data.shape[2:], kernel, strides, dilations, strict=True)
+    for size, window, stride, dilation in reversed(list(rows)):
+        reach = (window - 1) * dilation + 1
+        total = max(0, (-(-size // stride) - 1) * stride + reach - size)
+        less, more = total // 2, total - total // 2
+        pads += [less, more] if upper else [more, less]
+    return pads

@@ -11,7 +11,7 @@ from hwprune.channels.rules import (
     shaping,
     slicing,
 )
-from hwprune.channels.rules.registry import RULES, apply_rule, rule
+from hwprune.channels.rules.registry import RULES, apply_rule, rule, rule_of
 
 __all__ = [
     "RULES",
@@ -24,6 +24,7 @@ __all__ = [
     "pooling",
     "quantization",
     "rule",
+    "rule_of",
     "shaping",
     "slicing",
 ]

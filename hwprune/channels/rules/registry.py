@@ -24,13 +24,18 @@ def rule(*op_types: str) -> Callable[[Rule], Rule]:
     return register
 
 
+def rule_of(node: onnx.NodeProto) -> Rule | None:
+    """The rule of a node's op; None for an op without one, and for one of a foreign domain."""
+    return RULES.get(node.op_type) if node.domain in ("", "ai.onnx") else None
+
+
 def apply_rule(walk: Walk, node: onnx.NodeProto) -> None:
     """Move labels through a node; an op without rule, or a value without shape, freezes all.
 
     So does an input whose labels a rule never looks at (places to sample at, indices), and what
     the graphs inside a node (branches, loops) take from outside.
     """
-    known = RULES.get(node.op_type) if node.domain in ("", "ai.onnx") else None
+    known = rule_of(node)
     values = [name for name in (*node.input, *node.output) if name]
     if known is None:
         _leave(walk, node, f"no rule for op {node.op_type} ({node.name}){_advice(node)}")

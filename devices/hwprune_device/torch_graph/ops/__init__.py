@@ -6,6 +6,7 @@ from hwprune_device.torch_graph.ops import (
     layers,
     pooling,
     quantization,
+    recurrent,
     shaping,
 )
 from hwprune_device.torch_graph.ops.registry import EMITS, twin_of
@@ -17,6 +18,7 @@ __all__ = [
     "layers",
     "pooling",
     "quantization",
+    "recurrent",
     "shaping",
     "twin_of",
 ]

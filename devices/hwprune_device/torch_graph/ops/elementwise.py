@@ -14,6 +14,14 @@ from torch import fx
 from hwprune_device.torch_graph.ops.registry import twin_of
 from hwprune_device.torch_graph.twin import Twin, attributes
 
+
+def divide(first: torch.Tensor, second: Any) -> torch.Tensor:
+    """A quotient; that of whole numbers is one, towards zero."""
+    if first.is_floating_point():
+        return torch.div(first, second)
+    return torch.div(first, second, rounding_mode="trunc")
+
+
 _SIMPLE: dict[str, Callable[..., Any]] = {
     "Abs": torch.abs,
     "Ceil": torch.ceil,
@@ -42,7 +50,7 @@ _SIMPLE: dict[str, Callable[..., Any]] = {
 _PAIRS: dict[str, Callable[..., Any]] = {
     "Add": torch.add,
     "And": torch.logical_and,
-    "Div": torch.div,
+    "Div": divide,
     "Equal": torch.eq,
     "Greater": torch.gt,
     "GreaterOrEqual": torch.ge,
@@ -79,6 +87,8 @@ def pair(twin: Twin, node: onnx.NodeProto) -> fx.Node:
 def _operand(twin: Twin, node: onnx.NodeProto, position: int) -> Any:
     name = node.input[position]
     number = twin.scalar(node, position) if "." not in name else None
+    if number is not None and twin.rank(name) > twin.rank(node.input[1 - position]):
+        number = None  # it gives the result more axes
     return twin.get(name) if number is None else number
 
 
@@ -116,7 +126,9 @@ def clip(twin: Twin, node: onnx.NodeProto) -> fx.Node:
     return twin.call(torch.clamp, twin.get(node.input[0]), low, high)
 
 
-@twin_of("LeakyRelu", "Elu", "Celu", "Selu", "Gelu", "HardSigmoid", "PRelu", "Swish")
+@twin_of(
+    "LeakyRelu", "Elu", "Celu", "Selu", "Gelu", "HardSigmoid", "PRelu", "Swish", "ThresholdedRelu"
+)
 def activation(twin: Twin, node: onnx.NodeProto) -> fx.Node:
     """Activations with attributes."""
     data, values = twin.get(node.input[0]), attributes(node)
@@ -141,6 +153,8 @@ def activation(twin: Twin, node: onnx.NodeProto) -> fx.Node:
             raise NotImplementedError(f"{node.name} bends by {values['alpha']}")
         case "Swish":
             return twin.call(F.silu, data)
+        case "ThresholdedRelu":
+            return twin.call(F.threshold, data, values.get("alpha", 1.0), 0.0)
         case _:
             return twin.call(F.selu, data)
 

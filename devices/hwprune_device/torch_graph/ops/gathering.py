@@ -27,18 +27,107 @@ def gather(twin: Twin, node: onnx.NodeProto) -> fx.Node:
 
 def onnx_gather(data: torch.Tensor, indices: torch.Tensor, axis: int) -> torch.Tensor:
     """Data picked along an axis by indices of any shape; negative ones count from the end."""
-    flat = indices.reshape(-1).to(torch.int64)
-    picked = data.index_select(axis, torch.where(flat < 0, flat + data.shape[axis], flat))
+    flat = _from_front(indices.reshape(-1), data.shape[axis])
+    picked = data.index_select(axis, flat)
     return picked.reshape(*data.shape[:axis], *indices.shape, *data.shape[axis + 1 :])
 
 
 @twin_of("Tile")
 def tile(twin: Twin, node: onnx.NodeProto) -> fx.Node:
     """Tensor.repeat."""
-    repeats = twin.ints(node, 1)
-    if repeats is None:
-        raise NotImplementedError(f"{node.name} computes its repeats")
-    return twin.call(torch.Tensor.repeat, twin.get(node.input[0]), repeats)
+    return twin.call(torch.Tensor.repeat, twin.get(node.input[0]), twin.numbers(node, 1))
+
+
+@twin_of("GatherElements")
+def gather_elements(twin: Twin, node: onnx.NodeProto) -> fx.Node:
+    """torch.gather; negative indices count from the end."""
+    axis = int(attributes(node).get("axis", 0)) % twin.rank(node.input[0])
+    return twin.call(pick_elements, *(twin.get(name) for name in node.input), axis)
+
+
+def pick_elements(data: torch.Tensor, indices: torch.Tensor, axis: int) -> torch.Tensor:
+    """data[..., indices[place], ...] at every place of the indices."""
+    # torch takes fewer indices than places on other axes, as ONNX does.
+    return torch.gather(data, axis, _from_front(indices, data.shape[axis]))
+
+
+@twin_of("GatherND")
+def gather_rows(twin: Twin, node: onnx.NodeProto) -> fx.Node:
+    """Indexing by rows of indices, behind leading axes that data and indices share."""
+    shared = int(attributes(node).get("batch_dims", 0))
+    return twin.call(pick_rows, *(twin.get(name) for name in node.input), shared)
+
+
+def pick_rows(data: torch.Tensor, indices: torch.Tensor, shared: int) -> torch.Tensor:
+    """data[row] for each row of indices; `shared` leading axes belong together."""
+    lead, depth = data.shape[:shared], indices.shape[-1]
+    count = math.prod(lead)
+    cells = data.reshape(count, *data.shape[shared:])
+    rows = indices.reshape(count, -1, depth)
+    which = torch.arange(count, device=data.device)[:, None].expand(rows.shape[:2])
+    places = [_from_front(rows[..., k], cells.shape[k + 1]) for k in range(depth)]
+    picked = cells[(which, *places)]
+    return picked.reshape(*indices.shape[:-1], *data.shape[shared + depth :])
+
+
+def _from_front(indices: torch.Tensor, size: int) -> torch.Tensor:
+    whole = indices.to(torch.int64)
+    return torch.where(whole < 0, whole + size, whole)
+
+
+@twin_of("TopK")
+def top(twin: Twin, node: onnx.NodeProto) -> tuple[fx.Node, ...]:
+    """A stable sort: of equal elements the first one wins, as in runtimes."""
+    values = attributes(node)
+    found = twin.call(
+        first_sorted,
+        twin.get(node.input[0]),
+        twin.numbers(node, 1),
+        int(values.get("axis", -1)),
+        bool(values.get("largest", 1)),
+    )
+    return twin.items(found, 2)
+
+
+def first_sorted(
+    data: torch.Tensor, count: list[int], axis: int, largest: bool
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The largest or smallest elements along an axis, and where they are."""
+    ordered, places = torch.sort(data, dim=axis, descending=largest, stable=True)
+    return ordered.narrow(axis, 0, count[0]), places.narrow(axis, 0, count[0])
+
+
+@twin_of("CumSum")
+def running_sum(twin: Twin, node: onnx.NodeProto) -> fx.Node:
+    """torch.cumsum, from either end, with or without the element itself."""
+    values = attributes(node)
+    return twin.call(
+        summed_up,
+        twin.get(node.input[0]),
+        twin.numbers(node, 1),
+        bool(values.get("exclusive", 0)),
+        bool(values.get("reverse", 0)),
+    )
+
+
+def summed_up(data: torch.Tensor, axis: list[int], exclusive: bool, reverse: bool) -> torch.Tensor:
+    """Sums of all elements up to each, along an axis."""
+    turned = data.flip(axis[0]) if reverse else data
+    sums = turned.cumsum(axis[0], dtype=data.dtype)
+    sums = sums - turned if exclusive else sums
+    return sums.flip(axis[0]) if reverse else sums
+
+
+@twin_of("Range")
+def counted(twin: Twin, node: onnx.NodeProto) -> fx.Node:
+    """torch.arange, on the device of its limits."""
+    return twin.call(count_up, *(twin.get(name) for name in node.input))
+
+
+def count_up(start: torch.Tensor, limit: torch.Tensor, step: torch.Tensor) -> torch.Tensor:
+    """Numbers from start to limit."""
+    first, end, by = (value.item() for value in (start, limit, step))
+    return torch.arange(first, end, by, dtype=limit.dtype, device=limit.device)
 
 
 @twin_of("Resize")
@@ -131,24 +220,55 @@ def ranked(twin: Twin, node: onnx.NodeProto) -> fx.Node:
 
 @twin_of("ScatterND")
 def scatter(twin: Twin, node: onnx.NodeProto) -> fx.Node:
-    """Updates placed at rows of indices, in a copy."""
-    if attributes(node).get("reduction", "none") != "none":
-        raise NotImplementedError(f"{node.name} adds up what it scatters")
-    return twin.call(onnx_scatter, *(twin.get(name) for name in node.input))
+    """Updates placed at rows of indices, or added there, in a copy."""
+    how = attributes(node).get("reduction", "none")
+    if how not in ("none", "add"):
+        raise NotImplementedError(f"{node.name} joins what it scatters by {how}")
+    return twin.call(onnx_scatter, *(twin.get(name) for name in node.input), how == "add")
 
 
-def onnx_scatter(data: torch.Tensor, indices: torch.Tensor, updates: torch.Tensor) -> torch.Tensor:
+def onnx_scatter(
+    data: torch.Tensor, indices: torch.Tensor, updates: torch.Tensor, add: bool
+) -> torch.Tensor:
     """A copy of data in which data[row] is the update, for each row of indices."""
-    places = tuple(indices[..., k] for k in range(indices.shape[-1]))
-    return data.index_put(places, updates)
+    rows = [_from_front(indices[..., k], data.shape[k]) for k in range(indices.shape[-1])]
+    return data.index_put(tuple(rows), updates.to(data.dtype), accumulate=add)
+
+
+@twin_of("ScatterElements")
+def scatter_elements(twin: Twin, node: onnx.NodeProto) -> fx.Node:
+    """torch.scatter, or scatter_reduce where elements are joined."""
+    values = attributes(node)
+    axis, how = int(values.get("axis", 0)), values.get("reduction", "none")
+    if how not in _JOINS:
+        raise NotImplementedError(f"{node.name} joins what it scatters by {how}")
+    return twin.call(put_elements, *(twin.get(name) for name in node.input), axis, _JOINS[how])
+
+
+_JOINS = {"none": "", "add": "sum", "mul": "prod", "max": "amax", "min": "amin"}
+
+
+def put_elements(
+    data: torch.Tensor, indices: torch.Tensor, updates: torch.Tensor, axis: int, how: str
+) -> torch.Tensor:
+    """A copy of data with an update at each index along an axis."""
+    places = _from_front(indices, data.shape[axis])
+    if how:
+        return data.scatter_reduce(axis, places, updates.to(data.dtype), how)
+    return data.scatter(axis, places, updates.to(data.dtype))
 
 
 @twin_of("ConstantOfShape")
 def filled(twin: Twin, node: onnx.NodeProto) -> fx.Node:
     """A constant, on the module's device."""
-    shape = twin.ints(node, 0)
-    if shape is None:
-        raise NotImplementedError(f"{node.name} computes its shape")
     value = attributes(node).get("value")
     number = onnx.numpy_helper.to_array(value) if value is not None else np.zeros(1, np.float32)
-    return twin.constant(np.full(shape, number.reshape(-1)[0]))
+    shape = twin.ints(node, 0)
+    if shape is not None:
+        return twin.constant(np.full(shape, number.reshape(-1)[0]))
+    return twin.call(fill, twin.numbers(node, 0), twin.constant(number.reshape(())))
+
+
+def fill(sizes: list[int], number: torch.Tensor) -> torch.Tensor:
+    """A tensor of these sizes, all of one number."""
+    return number.expand(sizes)

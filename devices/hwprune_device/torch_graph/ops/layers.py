@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import fx, nn
 
 from hwprune_device.torch_graph.ops.registry import twin_of
-from hwprune_device.torch_graph.twin import Twin, attributes, even_pads, torch_pads
+from hwprune_device.torch_graph.twin import Twin, attributes, even_pads, pad_same, torch_pads
 
 _UNFILLED = torch.device("meta")
 """Layers are made without weights: drawing random ones costs more than all the rest."""
@@ -36,16 +36,18 @@ def conv(twin: Twin, node: onnx.NodeProto) -> fx.Node:
     if pads is None:
         data = twin.call(F.pad, data, torch_pads(values["pads"]))
         pads = [0] * axes
-    if values.get("auto_pad", "NOTSET") not in ("NOTSET", "VALID"):
-        raise NotImplementedError(f"auto_pad {values['auto_pad']} of {node.name}")
     options: dict[str, Any] = {
         "stride": tuple(values.get("strides", [1] * axes)),
         "padding": tuple(pads),
         "dilation": tuple(values.get("dilations", [1] * axes)),
         "groups": int(values.get("group", 1)),
     }
+    word, weight = values.get("auto_pad", "NOTSET"), twin.weights.get(weight_name)
+    if word.startswith("SAME"):
+        kernel = values.get("kernel_shape") or list(twin.weight(node, 1).shape[2:])
+        places = (list(kernel), list(options["stride"]), list(options["dilation"]))
+        data = twin.call(pad_same, data, *places, word == "SAME_UPPER")
 
-    weight = twin.weights.get(weight_name)
     is_layer = _is_layer(twin, weight_name, bias_name, sorted(options.items()))
     if weight is None or not is_layer:
         parts = (twin.get(weight_name), twin.get(bias_name) if bias_name else None)
@@ -131,11 +133,12 @@ def layer_norm(twin: Twin, node: onnx.NodeProto) -> fx.Node:
     """nn.LayerNorm at the path of its weight, or the function over weights that have no path."""
     values, weight_name = attributes(node), node.input[1]
     bias_name = node.input[2] if len(node.input) > 2 else ""
-    weight, eps = twin.weight(node, 1), float(values.get("epsilon", 1e-5))
+    weight, eps = twin.weights.get(weight_name), float(values.get("epsilon", 1e-5))
     first = int(values.get("axis", -1)) % twin.rank(node.input[0])
-    if weight.dim() != twin.rank(node.input[0]) - first:
-        raise NotImplementedError(f"{node.name} has a scale of other axes than it normalises")
-    if not weight_name.endswith(".weight") or not _is_layer(twin, weight_name, bias_name, eps):
+    if twin.rank(weight_name) != twin.rank(node.input[0]) - first or any(node.output[1:]):
+        raise NotImplementedError(f"{node.name} normalises other axes than its scale has")
+    is_layer = weight_name.endswith(".weight") and _is_layer(twin, weight_name, bias_name, eps)
+    if weight is None or not is_layer:
         scale, shift = twin.get(weight_name), twin.get(bias_name) if bias_name else None
         return twin.call(normalise_layer, twin.get(node.input[0]), scale, shift, eps)
 
@@ -169,14 +172,36 @@ def _normalise_instances(
 
 @twin_of("GroupNormalization")
 def group_norm(twin: Twin, node: onnx.NodeProto) -> fx.Node:
-    """F.group_norm; before opset 21 a scale was one of a group, which torch does not know."""
-    values, inputs = attributes(node), [twin.get(name) for name in node.input]
-    groups = int(values["num_groups"])
-    if len(twin.weight(node, 1)) == groups:
-        raise NotImplementedError(f"{node.name} has a scale by group")
-    return twin.call(
-        F.group_norm, inputs[0], groups, *inputs[1:], float(values.get("epsilon", 1e-5))
-    )
+    """F.group_norm, with a scale for each channel, or for each group as in older opsets."""
+    values = attributes(node)
+    inputs = (twin.get(name) for name in node.input)
+    groups, eps = int(values["num_groups"]), float(values.get("epsilon", 1e-5))
+    return twin.call(normalise_groups, *inputs, groups, eps)
+
+
+def normalise_groups(
+    data: torch.Tensor, scale: torch.Tensor, shift: torch.Tensor, groups: int, eps: float
+) -> torch.Tensor:
+    """Group norm of N C ...; scale and shift have one number a channel, or one a group."""
+    each = data.shape[1] // scale.shape[0]
+    scale, shift = scale.repeat_interleave(each), shift.repeat_interleave(each)
+    return F.group_norm(data, groups, scale, shift, eps)
+
+
+@twin_of("LRN")
+def local_response(twin: Twin, node: onnx.NodeProto) -> fx.Node:
+    """Channels divided by what their neighbours respond."""
+    values = attributes(node)
+    numbers = (values.get("alpha", 1e-4), values.get("beta", 0.75), values.get("bias", 1.0))
+    return twin.call(damp, twin.get(node.input[0]), int(values["size"]), *numbers)
+
+
+def damp(data: torch.Tensor, size: int, alpha: float, beta: float, bias: float) -> torch.Tensor:
+    """N C ..., each divided by (bias + alpha * mean square of `size` channels around) ** beta."""
+    before = (size - 1) // 2
+    squares = F.pad(data.square().flatten(2), (0, 0, before, size - 1 - before))
+    means = squares.unfold(1, size, 1).sum(-1).reshape(data.shape) / size
+    return data / (means * alpha + bias) ** beta
 
 
 @twin_of("Gemm")

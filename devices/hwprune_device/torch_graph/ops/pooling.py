@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import onnx
@@ -11,7 +11,14 @@ import torch.nn.functional as F
 from torch import fx
 
 from hwprune_device.torch_graph.ops.registry import twin_of
-from hwprune_device.torch_graph.twin import Twin, attributes, even_pads, torch_pads
+from hwprune_device.torch_graph.twin import (
+    Twin,
+    attributes,
+    even_pads,
+    pad_same,
+    same_pads,
+    torch_pads,
+)
 
 
 def onnx_l2(data: torch.Tensor, axes: list[int], keep: bool) -> torch.Tensor:
@@ -24,15 +31,22 @@ def onnx_l1(data: torch.Tensor, axes: list[int], keep: bool) -> torch.Tensor:
     return torch.linalg.vector_norm(data, 1, axes, keep)
 
 
+def onnx_squares(data: torch.Tensor, axes: list[int], keep: bool) -> torch.Tensor:
+    """Sum of squares over some axes."""
+    return torch.sum(data.square(), axes, keep)
+
+
 _AVERAGES = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
 _MAXIMA = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
 _REDUCTIONS: dict[str, Callable[..., Any]] = {
+    "ReduceLogSumExp": torch.logsumexp,
     "ReduceMean": torch.mean,
     "ReduceSum": torch.sum,
     "ReduceMax": torch.amax,
     "ReduceMin": torch.amin,
     "ReduceL1": onnx_l1,
     "ReduceL2": onnx_l2,
+    "ReduceSumSquare": onnx_squares,
 }
 
 
@@ -41,8 +55,12 @@ def max_pool(twin: Twin, node: onnx.NodeProto) -> fx.Node:
     """F.max_poolNd; padding that it does not take is padded with minus infinity first."""
     values, data = attributes(node), twin.get(node.input[0])
     axes = len(values["kernel_shape"])
-    _expect_written(node, values)
-    pads = values.get("pads", [0] * 2 * axes)
+    if any(node.output[1:]):
+        raise NotImplementedError(f"{node.name} gives positions")
+    pads, ones = values.get("pads", [0] * 2 * axes), [1] * axes
+    if (word := values.get("auto_pad", "NOTSET")).startswith("SAME"):
+        places = (list(values.get(key, ones)) for key in ("kernel_shape", "strides", "dilations"))
+        data = twin.call(pad_same, data, *places, word == "SAME_UPPER", float("-inf"))
     even = _taken_pads(pads, values["kernel_shape"])
     if even is None:
         data = twin.call(F.pad, data, torch_pads(pads), value=float("-inf"))
@@ -64,11 +82,13 @@ def average_pool(twin: Twin, node: onnx.NodeProto) -> fx.Node:
     values, data = attributes(node), twin.get(node.input[0])
     kernel = list(values["kernel_shape"])
     axes = len(kernel)
-    _expect_written(node, values)
     pads, ceil = values.get("pads", [0] * 2 * axes), bool(values.get("ceil_mode", 0))
     strides, counted = list(values.get("strides", [1] * axes)), values.get("count_include_pad", 0)
     if set(values.get("dilations", ())) - {1}:
         raise NotImplementedError(f"{node.name} averages places that lie apart")
+    if (word := values.get("auto_pad", "NOTSET")).startswith("SAME"):
+        same = twin.call(same_pads, data, kernel, strides, [1] * axes, word == "SAME_UPPER")
+        return twin.call(average_padded, data, same, kernel, strides, bool(counted))
     even = _taken_pads(pads, kernel)
     if even is not None:
         return twin.call(_AVERAGES[axes], data, kernel, strides, even, ceil, bool(counted))
@@ -97,11 +117,6 @@ def _taken_pads(pads: Sequence[int], kernel: Sequence[int]) -> list[int] | None:
     return even if fits else None
 
 
-def _expect_written(node: onnx.NodeProto, values: Mapping[str, Any]) -> None:
-    if values.get("auto_pad", "NOTSET") not in ("NOTSET", "VALID"):
-        raise NotImplementedError(f"auto_pad {values['auto_pad']} of {node.name}")
-
-
 @twin_of("GlobalAveragePool", "GlobalMaxPool")
 def global_pool(twin: Twin, node: onnx.NodeProto) -> fx.Node:
     """Mean or maximum over all spatial axes, which stay as size 1."""
@@ -117,6 +132,8 @@ def reduce(twin: Twin, node: onnx.NodeProto) -> fx.Node:
     """Mean, sum, maximum or minimum over some axes."""
     values = attributes(node)
     axes = twin.ints(node, 1) or list(values.get("axes", ()))
+    if any(node.input[1:2]) and twin.ints(node, 1) is None:
+        raise NotImplementedError(f"{node.name} computes its axes")
     if not axes and values.get("noop_with_empty_axes", 0):
         return twin.get(node.input[0])
     axes = axes or list(range(twin.rank(node.input[0])))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, cast
+from typing import Any
 
 import onnx
 import torch
@@ -22,10 +22,16 @@ def onnx_reshape(data: torch.Tensor, target: list[int]) -> torch.Tensor:
 
 
 def onnx_slice(
-    data: torch.Tensor, starts: list[int], ends: list[int], axes: list[int], steps: list[int]
+    data: torch.Tensor,
+    starts: list[int],
+    ends: list[int],
+    axes: list[int] | None,
+    steps: list[int] | None,
 ) -> torch.Tensor:
     """data[start:end:step] along each axis; a negative step walks from the end."""
     places: list[Any] = [slice(None)] * data.dim()
+    axes = list(range(len(starts))) if axes is None else axes
+    steps = [1] * len(starts) if steps is None else steps
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
         if step > 0:
             places[axis] = slice(start, None if end >= _FAR else end, step)
@@ -38,7 +44,7 @@ def onnx_slice(
 @twin_of("Reshape")
 def reshape(twin: Twin, node: onnx.NodeProto) -> fx.Node:
     """Tensor.reshape, or flatten where it is one."""
-    target = _known(twin, node, 1)
+    target = twin.numbers(node, 1)
     if target == [0, -1] and twin.rank(node.input[0]) > 1:
         return twin.call(torch.flatten, twin.get(node.input[0]), 1)
     return twin.call(onnx_reshape, twin.get(node.input[0]), target)
@@ -82,12 +88,14 @@ def squeeze(twin: Twin, node: onnx.NodeProto) -> fx.Node:
 
 
 @twin_of("Shape")
-def shape(twin: Twin, node: onnx.NodeProto) -> fx.Node:
+def shape(twin: Twin, node: onnx.NodeProto) -> tuple[()]:
     """A tensor's sizes as a list of numbers."""
     values = attributes(node)
-    twin.lists.add(node.output[0])
     first, last = int(values.get("start", 0)), values.get("end")
-    return twin.call(sizes_of, twin.get(node.input[0]), first, last)
+    data = twin.get(node.input[0])
+    sizes = twin.call(sizes_of, data, first, last)
+    twin.set_list(node.output[0], sizes, data)
+    return ()
 
 
 def sizes_of(data: torch.Tensor, first: int, last: int | None) -> list[int]:
@@ -101,12 +109,14 @@ def joined_lists(*parts: list[int]) -> list[int]:
 
 
 @twin_of("Concat")
-def concat(twin: Twin, node: onnx.NodeProto) -> fx.Node:
+def concat(twin: Twin, node: onnx.NodeProto) -> fx.Node | tuple[()]:
     """torch.cat; of shapes, one list of numbers."""
-    if twin.lists.intersection(node.input):
-        twin.lists.add(node.output[0])
-        parts = [_known(twin, node, position) for position in range(len(node.input))]
-        return twin.call(joined_lists, *parts)
+    origin = twin.origin(node.input)
+    if origin is not None:
+        parts = [twin.numbers(node, position) for position in range(len(node.input))]
+        joined = twin.call(joined_lists, *parts)
+        twin.set_list(node.output[0], joined, origin)
+        return ()
     return twin.call(
         torch.cat, [twin.get(name) for name in node.input], int(attributes(node)["axis"])
     )
@@ -115,49 +125,79 @@ def concat(twin: Twin, node: onnx.NodeProto) -> fx.Node:
 @twin_of("Split")
 def split(twin: Twin, node: onnx.NodeProto) -> tuple[fx.Node, ...]:
     """torch.split by sizes, or torch.chunk into equal parts."""
-    axis, sizes = int(attributes(node).get("axis", 0)), twin.ints(node, 1)
+    values = attributes(node)
+    axis, sizes = int(values.get("axis", 0)), twin.numbers(node, 1) or values.get("split")
     data = twin.get(node.input[0])
     if sizes is not None:
         parts = twin.call(torch.split, data, sizes, axis)
     else:
         parts = twin.call(torch.chunk, data, len(node.output), axis)
-    return tuple(twin.call(_item, parts, position) for position in range(len(node.output)))
-
-
-def _item(parts: Any, position: int) -> torch.Tensor:
-    return cast(torch.Tensor, parts[position])
+    return twin.items(parts, len(node.output))
 
 
 @twin_of("Slice")
 def slice_(twin: Twin, node: onnx.NodeProto) -> fx.Node:
     """Plain indexing."""
-    starts, ends = _known(twin, node, 1), _known(twin, node, 2)
-    axes = twin.ints(node, 3) or list(range(len(starts)))
-    steps = twin.ints(node, 4) or [1] * len(starts)
-    ends = [min(end, _FAR) for end in ends]
+    starts, ends, axes, steps = (twin.numbers(node, position) for position in range(1, 5))
+    if isinstance(ends, list):
+        ends = [min(end, _FAR) for end in ends]
     return twin.call(onnx_slice, twin.get(node.input[0]), starts, ends, axes, steps)
 
 
 @twin_of("Pad")
 def pad(twin: Twin, node: onnx.NodeProto) -> fx.Node:
-    """F.pad."""
-    pads, mode = _known(twin, node, 1), attributes(node).get("mode", "constant")
-    number = twin.scalar(node, 2)
-    if mode not in _PADS or (number is None and any(node.input[2:3])):
-        raise NotImplementedError(f"{node.name} pads by {mode}, or with a number it computes")
-    if any(node.input[3:4]):
-        pads = _on_all_axes(pads, _known(twin, node, 3), twin.rank(node.input[0]))
-    options = {"value": number or 0.0} if mode == "constant" else {}
-    ordered = torch_pads(pads)
-    while len(ordered) > 2 and ordered[-2:] == [0, 0]:
-        ordered = ordered[:-2]
-    return twin.call(F.pad, twin.get(node.input[0]), ordered, mode=_PADS[mode], **options)
+    """F.pad where it does what is asked for."""
+    pads, mode = twin.numbers(node, 1), attributes(node).get("mode", "constant")
+    number, axes = twin.scalar(node, 2), twin.numbers(node, 3)
+    data, rank = twin.get(node.input[0]), twin.rank(node.input[0])
+    if mode == "constant" and number is None and any(node.input[2:3]):
+        raise NotImplementedError(f"{node.name} pads with a number it computes")
+    if not isinstance(pads, list) or isinstance(axes, fx.Node):
+        return twin.call(onnx_pad, data, pads, mode, number or 0.0, axes)
+    whole = pads if axes is None else on_all_axes(pads, axes, rank)
+    ordered = torch_pads(whole)
+    if not any(ordered):
+        return data
+    if mode == "constant":
+        while ordered[-2:] == [0, 0]:
+            ordered = ordered[:-2]
+        return twin.call(F.pad, data, ordered, mode="constant", value=number or 0.0)
+    inner = 2 * (rank - 2)
+    if mode in _PADS and 0 < inner <= 6 and min(ordered) >= 0 and not any(ordered[inner:]):
+        return twin.call(F.pad, data, ordered[:inner], mode=_PADS[mode])
+    return twin.call(onnx_pad, data, whole, mode, 0.0, None)
 
 
-_PADS = {"constant": "constant", "reflect": "reflect", "edge": "replicate"}
+_PADS = {"reflect": "reflect", "edge": "replicate", "wrap": "circular"}
 
 
-def _on_all_axes(pads: list[int], axes: list[int], rank: int) -> list[int]:
+def onnx_pad(
+    data: torch.Tensor, pads: list[int], mode: str, number: float, axes: list[int] | None
+) -> torch.Tensor:
+    """Any axes padded or cropped, axis by axis; `pads` has all begins, then all ends."""
+    whole = pads if axes is None else on_all_axes(pads, axes, data.dim())
+    if mode == "constant":
+        return F.pad(data, torch_pads(whole), value=number)
+    for axis, size in enumerate(data.shape):
+        before, after = whole[axis], whole[axis + data.dim()]
+        if before or after:
+            places = torch.arange(-before, size + after, device=data.device)
+            data = data.index_select(axis, _mirrored(places, size, mode))
+    return data
+
+
+def _mirrored(places: torch.Tensor, size: int, mode: str) -> torch.Tensor:
+    """Places outside an axis as those inside whose elements they repeat."""
+    if mode == "edge":
+        return places.clamp(0, size - 1)
+    if mode == "wrap":
+        return places % size
+    period = max(1, 2 * (size - 1))
+    folded = places % period
+    return torch.minimum(folded, period - folded)
+
+
+def on_all_axes(pads: list[int], axes: list[int], rank: int) -> list[int]:
     """Begins and ends of all axes, from those of some."""
     whole = [0] * 2 * rank
     for k, axis in enumerate(axes):
@@ -168,18 +208,9 @@ def _on_all_axes(pads: list[int], axes: list[int], rank: int) -> list[int]:
 @twin_of("Expand")
 def expand(twin: Twin, node: onnx.NodeProto) -> fx.Node:
     """Broadcast to a known shape."""
-    return twin.call(onnx_expand, twin.get(node.input[0]), _known(twin, node, 1))
+    return twin.call(onnx_expand, twin.get(node.input[0]), twin.numbers(node, 1))
 
 
 def onnx_expand(data: torch.Tensor, target: list[int]) -> torch.Tensor:
     """Broadcast both ways, as ONNX does: an axis keeps its size where the target says 1."""
     return data.expand(torch.broadcast_shapes(data.shape, tuple(target)))
-
-
-def _known(twin: Twin, node: onnx.NodeProto, position: int) -> Any:
-    if node.input[position] in twin.lists:
-        return twin.get(node.input[position])
-    numbers = twin.ints(node, position)
-    if numbers is None:
-        raise NotImplementedError(f"{node.name} computes its input {position}")
-    return [int(number) for number in numbers]
