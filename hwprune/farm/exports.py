@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from hwprune.farm.store_entries import Entry
+from hwprune.farm.store_entries import StoredReading
 
 
-def row_of(entry: Entry) -> dict[str, Any]:
+def row_of(entry: StoredReading) -> dict[str, Any]:
     """A reading as one flat row."""
     reading, cut = entry.reading, entry.cut
     target = reading.target
@@ -49,7 +49,7 @@ def row_of(entry: Entry) -> dict[str, Any]:
     }
 
 
-def to_csv(entries: Iterable[Entry], file: Path) -> int:
+def to_csv(entries: Iterable[StoredReading], file: Path) -> int:
     """Write a table; how many readings."""
     rows = map(row_of, entries)
     with file.open("w", newline="", encoding="utf-8") as stream:
@@ -64,7 +64,7 @@ def to_csv(entries: Iterable[Entry], file: Path) -> int:
     return count
 
 
-def to_jsonl(entries: Iterable[Entry], file: Path) -> int:
+def to_jsonl(entries: Iterable[StoredReading], file: Path) -> int:
     """Write a line a reading: the row, with all runs and conditions; how many."""
     count = 0
     with file.open("w", encoding="utf-8") as stream:
@@ -75,7 +75,7 @@ def to_jsonl(entries: Iterable[Entry], file: Path) -> int:
     return count
 
 
-def to_parquet(entries: Iterable[Entry], file: Path) -> int:
+def to_parquet(entries: Iterable[StoredReading], file: Path) -> int:
     """Write a table with pyarrow, which Ray brings; how many readings."""
     import pyarrow
     import pyarrow.parquet
@@ -85,7 +85,7 @@ def to_parquet(entries: Iterable[Entry], file: Path) -> int:
     return len(rows)
 
 
-def to_pyperf(entries: Iterable[Entry], file: Path) -> int:
+def to_pyperf(entries: Iterable[StoredReading], file: Path) -> int:
     """Write a benchmark suite; runs are the timed ones, in seconds. How many readings."""
     benchmarks: dict[str, dict[str, Any]] = {}
     count = 0
@@ -105,7 +105,7 @@ def to_pyperf(entries: Iterable[Entry], file: Path) -> int:
     return count
 
 
-def to_bencher(entries: Iterable[Entry], file: Path) -> int:
+def to_bencher(entries: Iterable[StoredReading], file: Path) -> int:
     """Write Bencher's metric format: latency in nanoseconds and memory; how many readings."""
     metrics: dict[str, dict[str, Any]] = {}
     count = 0
@@ -123,7 +123,7 @@ def to_bencher(entries: Iterable[Entry], file: Path) -> int:
     return count
 
 
-FORMS: dict[str, Callable[[Iterable[Entry], Path], int]] = {
+FORMS: dict[str, Callable[[Iterable[StoredReading], Path], int]] = {
     "csv": to_csv,
     "jsonl": to_jsonl,
     "parquet": to_parquet,
@@ -132,12 +132,12 @@ FORMS: dict[str, Callable[[Iterable[Entry], Path], int]] = {
 }
 
 
-def _good(entries: Iterable[Entry]) -> Iterator[Entry]:
+def _good(entries: Iterable[StoredReading]) -> Iterator[StoredReading]:
     """Those without doubts: these forms have no place for one."""
     return (entry for entry in entries if not entry.reading.doubts)
 
 
-def _name(entry: Entry) -> str:
+def _name(entry: StoredReading) -> str:
     reading = entry.reading
     where = reading.board or entry.key.conditions_key[:8]
     return f"{entry.key.architecture[:16]} on {where}"

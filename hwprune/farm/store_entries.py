@@ -18,7 +18,7 @@ AT_ONCE = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class StoredReading:
     """One reading of a store."""
 
     setting: int
@@ -74,7 +74,7 @@ def summaries(store: ReadingStore) -> list[SettingSummary]:
     return found
 
 
-def entries(store: ReadingStore, setting: int | None = None) -> Iterator[Entry]:
+def entries(store: ReadingStore, setting: int | None = None) -> Iterator[StoredReading]:
     """All readings that can be read, oldest first; of one setting, or of all."""
     last, where = 0, "" if setting is None else f"AND r.setting = {int(setting)}"
     while True:
@@ -132,7 +132,7 @@ def count(store: ReadingStore) -> int:
     return int(store.file.rows("SELECT count(*) FROM readings")[0][0])
 
 
-def _bring(store: ReadingStore, batch: list[Entry]) -> None:
+def _bring(store: ReadingStore, batch: list[StoredReading]) -> None:
     store.file.write(
         *(
             lambda database, e=e: put_reading(
@@ -143,7 +143,7 @@ def _bring(store: ReadingStore, batch: list[Entry]) -> None:
     )
 
 
-def _ends(store: ReadingStore, setting: int) -> list[Entry]:
+def _ends(store: ReadingStore, setting: int) -> list[StoredReading]:
     """The first and the last entry of a setting."""
     found = []
     for order in ("ASC", "DESC"):
@@ -152,7 +152,7 @@ def _ends(store: ReadingStore, setting: int) -> list[Entry]:
     return found
 
 
-def _entry(row: tuple[Any, ...]) -> Entry | None:
+def _entry(row: tuple[Any, ...]) -> StoredReading | None:
     _, setting, target, conditions, pattern, base, widths, body, runs, later = row
     reading = reading_of((body, runs, later), pattern)
     if reading is None:
@@ -161,7 +161,7 @@ def _entry(row: tuple[Any, ...]) -> Entry | None:
         architecture=reading.architecture, target_key=target, conditions_key=conditions
     )
     cut = Cut(base_id=base, widths=tuple(json.loads(widths))) if base else None
-    return Entry(setting=setting, key=key, reading=reading, cut=cut)
+    return StoredReading(setting=setting, key=key, reading=reading, cut=cut)
 
 
 _QUERY = """
