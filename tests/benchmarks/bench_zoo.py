@@ -83,7 +83,8 @@ def _graph(network: Any) -> bytes:
 
     if network.file is None:
         return trace(network.module, network.example)
-    sizes = [tuple(map(int, s.rpartition("=")[2].split("x"))) for s in network.shapes]
+    pairs = (text.split("=") for text in network.shapes)
+    sizes = {name: tuple(map(int, size.split("x"))) for name, size in pairs}
     return read_network(network.file, sizes)
 
 
