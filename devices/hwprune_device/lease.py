@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
+
+from hwprune_device.lock_file import opened, try_alone
 
 _POLL_S = 0.05
 _TELL_S = 5.0
@@ -24,24 +22,13 @@ def lease(
     other for ever. The kernel frees a lock when its holder dies. `waiting` is called every few
     seconds with the seconds waited so far, so that the head knows the board is alive.
     """
-    folder = Path(tempfile.gettempdir()) / f"hwprune-leases-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
     start = time.monotonic()
     with ExitStack() as held:
         for name in [*(f"core-{core}" for core in sorted(cores)), *(["gpu"] if gpu else [])]:
-            file = held.enter_context((folder / f"{name}.lock").open("w"))
-            told = start
-            while not _try(file.fileno()):
+            file, told = opened(held, name), start
+            while not try_alone(file):
                 time.sleep(_POLL_S)
                 if time.monotonic() - told > _TELL_S:
                     told = time.monotonic()
                     waiting(told - start)
         yield time.monotonic() - start
-
-
-def _try(fd: int) -> bool:
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

@@ -8,13 +8,12 @@ too fast while the other core scored (tests/benchmarks/bench_quiet.py).
 from __future__ import annotations
 
 import fcntl
-import os
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from io import TextIOWrapper
-from pathlib import Path
+
+from hwprune_device.lock_file import opened, try_alone
 
 PATIENCE_S = 2.0
 """A board waits no longer for work under way; one piece of it takes a fraction of a second."""
@@ -25,10 +24,10 @@ _POLL_S = 0.005
 def timing() -> Iterator[None]:
     """Others on this machine rest meanwhile; what is under way is waited for."""
     with ExitStack() as held:
-        _lock(_file(held, "timing"), fcntl.LOCK_SH)
+        _lock(opened(held, "timing"), fcntl.LOCK_SH)
         with ExitStack() as asking:
-            work, until = _file(asking, "work"), time.monotonic() + PATIENCE_S
-            while not _try(work) and time.monotonic() < until:
+            work, until = opened(asking, "work"), time.monotonic() + PATIENCE_S
+            while not try_alone(work) and time.monotonic() < until:
                 time.sleep(_POLL_S)
         yield
 
@@ -37,10 +36,10 @@ def timing() -> Iterator[None]:
 def working() -> Iterator[None]:
     """One short piece of work, begun when no board on this machine times."""
     with ExitStack() as held:
-        work, timing_now = _file(held, "work"), _file(held, "timing")
+        work, timing_now = opened(held, "work"), opened(held, "timing")
         while True:
             _lock(work, fcntl.LOCK_SH)
-            if _try(timing_now):
+            if try_alone(timing_now):
                 _lock(timing_now, fcntl.LOCK_UN)
                 break
             _lock(work, fcntl.LOCK_UN)
@@ -48,20 +47,5 @@ def working() -> Iterator[None]:
         yield
 
 
-def _file(held: ExitStack, name: str) -> TextIOWrapper:
-    folder = Path(tempfile.gettempdir()) / f"hwprune-leases-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    return held.enter_context((folder / f"{name}.lock").open("w"))
-
-
 def _lock(file: TextIOWrapper, how: int) -> None:
     fcntl.flock(file.fileno(), how)
-
-
-def _try(file: TextIOWrapper) -> bool:
-    """Lock against everybody else, unless somebody holds it."""
-    try:
-        _lock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
