@@ -36,9 +36,9 @@ def weightless(model: onnx.ModelProto) -> onnx.ModelProto:
     graph.input.extend(model.graph.input)
     graph.output.extend(model.graph.output)
     graph.value_info.extend(model.graph.value_info)
-    factors, integers = resize_factors(model.graph), quantized(model.graph)
+    weights = shapeless_weights(model.graph)
     for tensor in model.graph.initializer:
-        if (is_weight(tensor) or tensor.name in integers) and tensor.name not in factors:
+        if tensor.name in weights:
             # As inputs they cost nothing, and inference needs only their shapes.
             graph.input.append(
                 onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
@@ -71,6 +71,12 @@ def quantized(graph: onnx.GraphProto) -> set[str]:
     """Names of the integers that stand for floats: weights and zero points of Q/DQ nodes."""
     read = {name for node in graph.node if node.op_type in QUANTIZES for name in node.input}
     return {t.name for t in graph.initializer if t.name in read and not is_weight(t)}
+
+
+def shapeless_weights(graph: onnx.GraphProto) -> set[str]:
+    """Names of the weights whose numbers decide no shape: all but the factors of a Resize."""
+    floats = {tensor.name for tensor in graph.initializer if is_weight(tensor)}
+    return (floats | quantized(graph)) - resize_factors(graph)
 
 
 def as_written(number: float) -> float:

@@ -18,7 +18,7 @@ from hwprune.peak import Peak
 from hwprune_device.memory import BYTES, IN_PLACE_ONE, VIEWS
 from hwprune_device.plan import CutPlan
 from hwprune_device.subgraphs import reads
-from hwprune_device.values import is_weight, quantized, resize_factors, value_shapes
+from hwprune_device.values import shapeless_weights, value_shapes
 
 IN_PLACE = IN_PLACE_ONE | VIEWS | {"Add", "Mul", "Sub", "Div", "BatchNormalization", "HardSwish"}
 BYTES_A_NUMBER = BYTES["float"]
@@ -41,9 +41,9 @@ def count_peak(base: bytes, plan: CutPlan) -> Peak:
 
 def _without_values(model: onnx.ModelProto) -> onnx.ModelProto:
     """The model, in place, whose weights have shapes alone: it is copied for every group."""
-    factors, integers = resize_factors(model.graph), quantized(model.graph)
+    weights = shapeless_weights(model.graph)
     for tensor in model.graph.initializer:
-        if (is_weight(tensor) or tensor.name in integers) and tensor.name not in factors:
+        if tensor.name in weights:
             for values in ("raw_data", "float_data", "double_data", "int32_data"):
                 tensor.ClearField(values)
     return model

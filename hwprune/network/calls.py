@@ -28,7 +28,8 @@ def random_inputs(
         dtype: of the floats; by default each input's own.
     """
     generator = torch.Generator().manual_seed(seed)
-    bytes_pick = any(entry.dtype == "uint8" for entry in base.inputs) and _picking(base.onnx)
+    has_bytes = any(entry.dtype == "uint8" for entry in base.inputs)
+    picking = _picking(base.onnx) if has_bytes else set()
     inputs = []
     for entry in base.inputs:
         shape = (batch, *entry.shape[1:]) if entry.any_batch else entry.shape
@@ -38,7 +39,7 @@ def random_inputs(
             numbers = torch.randn(shape, generator=generator, dtype=dtype or torch.float32)
             inputs.append(numbers.to(dtype or own))
         else:
-            wide = entry.dtype == "uint8" and entry.name not in (bytes_pick or ())
+            wide = entry.dtype == "uint8" and entry.name not in picking
             numbers = torch.randint(0, _BYTE if wide else _WORDS, shape, generator=generator)
             inputs.append(numbers.to(own))
     return tuple(inputs)

@@ -79,17 +79,15 @@ class _Masks:
         """The node behind a product or sum that hides the channels from it."""
         neutral, data = _NEUTRAL[node.op_type], node.input[0]
         there = self._there(data, statistics)
-        if neutral == 0:
-            if node.op_type == "ReduceMean":
-                counted, nodes = self._of_kept(node, "hidden", data, there)
-                node.input[0] = counted
-                return [*nodes, node]
-            hide = self._node(node, "Mul", "hidden", [data, self._constant(node, there)])
+        if node.op_type == "ReduceMean":
+            hide = self._of_kept(node, "hidden", data, there)
+        elif neutral == 0:
+            hide = [self._node(node, "Mul", "hidden", [data, self._constant(node, there)])]
         else:
             hidden = np.where(there > 0, 0.0, neutral)
-            hide = self._node(node, "Add", "hidden", [data, self._constant(node, hidden)])
-        node.input[0] = hide.output[0]
-        return [hide, node]
+            hide = [self._node(node, "Add", "hidden", [data, self._constant(node, hidden)])]
+        node.input[0] = hide[-1].output[0]
+        return [*hide, node]
 
     def normalised(
         self, node: onnx.NodeProto, statistics: Sequence[Statistic]
@@ -107,8 +105,8 @@ class _Masks:
             return str(nodes[-1].output[0])
 
         def mean(what: str, value: str) -> str:
-            counted, before = self._of_kept(node, f"{what} of", value, there)
-            nodes.extend([*before, self._mean(node, what, counted, first)])
+            nodes.extend(self._of_kept(node, f"{what} of", value, there))
+            nodes.append(self._mean(node, what, str(nodes[-1].output[0]), first))
             return str(nodes[-1].output[0])
 
         centred = add("Mul", "centred", add("Sub", "moved", data, mean("mean", data)), mask)
@@ -123,7 +121,7 @@ class _Masks:
 
     def _of_kept(
         self, node: onnx.NodeProto, what: str, value: str, there: np.ndarray
-    ) -> tuple[str, list[onnx.NodeProto]]:
+    ) -> list[onnx.NodeProto]:
         """What has the mean over all channels that `value` has over those that stay.
 
         Multiplied and divided by whole numbers: their quotient would be rounded to float32.
@@ -131,10 +129,7 @@ class _Masks:
         times = self._constant(node, there * there.size, f"{what}/times")
         count = self._constant(node, there.sum(keepdims=True), f"{what}/count")
         many = self._node(node, "Mul", f"{what}/many", [value, times])
-        return f"{node.name}/{what}", [
-            many,
-            self._node(node, "Div", what, [many.output[0], count]),
-        ]
+        return [many, self._node(node, "Div", what, [many.output[0], count])]
 
     def _lined_up(
         self, node: onnx.NodeProto, name: str, rank: int, nodes: list[onnx.NodeProto]

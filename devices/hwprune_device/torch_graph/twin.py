@@ -80,8 +80,8 @@ class Twin:
 
     def ints(self, node: onnx.NodeProto, position: int) -> list[int] | None:
         """A constant integer input as plain numbers; None where absent or computed."""
-        name = node.input[position] if position < len(node.input) else ""
-        return self._literals[name].reshape(-1).tolist() if name in self._literals else None
+        found = self.integers(node, position)
+        return None if found is None else found.reshape(-1).tolist()
 
     def integers(self, node: onnx.NodeProto, position: int) -> np.ndarray | None:
         """A constant integer input as an array; None where absent or computed."""

@@ -72,8 +72,8 @@ def _advice(node: onnx.NodeProto) -> str:
 def _leave(walk: Walk, node: onnx.NodeProto, reason: str) -> None:
     """Freeze all that a node reads, and name the layers that it holds."""
     walk.freeze_all(reads(node), reason)
-    held = (*walk.weights, *walk.constants)
-    if any(name in held and walk.rank(name) > 1 for name in node.input):
+    held = (n for n in node.input if n in walk.weights or n in walk.constants)
+    if any(walk.rank(name) > 1 for name in held):
         walk.left.append((node.name, reason))
     _name_inner(walk, node, f"is inside {node.op_type} ({node.name})")
 

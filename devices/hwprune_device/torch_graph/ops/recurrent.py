@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import onnx
@@ -68,13 +69,10 @@ def run_lstm(
     reverse: bool,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """T N I, D 4H I, D 4H H, D 8H -> T D N H, D N H, D N H; gates are i o f c."""
-    flat = _flat(weight, recurrence, bias, [0, 2, 3, 1])
     states = (_state(data, recurrence, hidden), _state(data, recurrence, cell))
-    turned, both = _turned(data, reverse), len(weight) == 2
-    out, last, inside = torch.lstm(
-        turned, states, flat, bias is not None, 1, 0.0, False, both, False
-    )
-    return _by_direction(_turned(out, reverse), len(weight)), last, inside
+    flat = _flat(weight, recurrence, bias, [0, 2, 3, 1])
+    out, last, inside = _run(torch.lstm, data, states, flat, len(weight), reverse)
+    return out, last, inside
 
 
 def run_gru(
@@ -94,9 +92,8 @@ def run_gru(
     if not after:
         return _early_reset(data, weight, recurrence, bias, first, reverse)
     flat = _flat(weight, recurrence, bias, [1, 0, 2])
-    turned, both = _turned(data, reverse), len(weight) == 2
-    out, last = torch.gru(turned, first, flat, bias is not None, 1, 0.0, False, both, False)
-    return _by_direction(_turned(out, reverse), len(weight)), last
+    out, last = _run(torch.gru, data, first, flat, len(weight), reverse)
+    return out, last
 
 
 def run_rnn(
@@ -108,10 +105,24 @@ def run_rnn(
     reverse: bool,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """T N I, D H I, D H H, D 2H -> T D N H, D N H."""
-    turned, both = _turned(data, reverse), len(weight) == 2
     first, flat = _state(data, recurrence, hidden), _flat(weight, recurrence, bias, [0])
-    out, last = torch.rnn_tanh(turned, first, flat, bias is not None, 1, 0.0, False, both, False)
-    return _by_direction(_turned(out, reverse), len(weight)), last
+    out, last = _run(torch.rnn_tanh, data, first, flat, len(weight), reverse)
+    return out, last
+
+
+def _run(
+    layer: Callable[..., tuple[torch.Tensor, ...]],
+    data: torch.Tensor,
+    first: Any,
+    flat: list[torch.Tensor],
+    directions: int,
+    reverse: bool,
+) -> tuple[torch.Tensor, ...]:
+    """torch's layer from the first states on: T D N H, and the last states."""
+    has_bias = len(flat) == 4 * directions
+    turned, both = _turned(data, reverse), directions == 2
+    out, *last = layer(turned, first, flat, has_bias, 1, 0.0, False, both, False)
+    return _by_direction(_turned(out, reverse), directions), *last
 
 
 def _early_reset(
