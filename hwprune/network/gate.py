@@ -77,12 +77,17 @@ def trusted_base(
     whole = make_base(model)
     asked = tuple(_matching(whole.plan, ignore))
     record = records.get(whole, asked) if records else None
-    if record is None:
-        record = _examined(model, asked, module)
-        if records:
-            records.put(whole, asked, record)
-    left = (*asked, *record.failed, *record.unjudged)
-    return (make_base(model, ignore=left) if left else whole), left, record
+    if record is not None:
+        left = (*asked, *record.left_whole)
+        return _leaving(model, whole, left), left, record
+    base, record = _examined(model, _leaving(model, whole, asked), asked, module)
+    if records:
+        records.put(whole, asked, record)
+    return base, (*asked, *record.left_whole), record
+
+
+def _leaving(model: bytes, whole: BaseNetwork, names: Sequence[str]) -> BaseNetwork:
+    return make_base(model, ignore=names) if names else whole
 
 
 def _matching(plan: CutPlan, patterns: Sequence[str]) -> list[str]:
@@ -91,20 +96,22 @@ def _matching(plan: CutPlan, patterns: Sequence[str]) -> list[str]:
     ]
 
 
-def _examined(model: bytes, asked: Sequence[str], module: nn.Module | None) -> GateRecord:
-    base = make_base(model, ignore=asked)
+def _examined(
+    model: bytes, base: BaseNetwork, asked: Sequence[str], module: nn.Module | None
+) -> tuple[BaseNetwork, GateRecord]:
+    """What was found of a base network, and the base network without the groups at fault."""
     try:
         found = examine(base)
     except NetworkError as error:
         why = error.happened
-        return GateRecord(
+        return base, GateRecord(
             candidates=0, worst_error=0.0, failed=(), unjudged=(), re_export=why, untried=why
         )
     left = (*found.failed, *found.unjudged)
     if left:
         base = make_base(model, ignore=(*asked, *left))
     keep = [found.keep[group.name] for group in base.plan.groups]
-    return GateRecord(
+    return base, GateRecord(
         candidates=found.candidates,
         worst_error=found.worst_error,
         failed=found.failed,
