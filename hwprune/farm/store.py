@@ -123,6 +123,7 @@ class ReadingStore:
             RunFolderError: an outcome that cannot be written; the others are.
         """
         writes: list[Write] = []
+        kept: list[tuple[ReadingKey, Reading]] = []
         refused: list[str] = []
         for key, outcome, cut in outcomes:
             try:
@@ -132,9 +133,11 @@ class ReadingStore:
                 continue
             if write is not None:
                 writes.append(write)
+            if isinstance(outcome, Reading):
+                kept.append((key, outcome))
         self.file.write(*writes)
         if self.unwritten:
-            self._kept += [(key, o) for key, o, _ in outcomes if isinstance(o, Reading)]
+            self._kept += kept
         if refused:
             raise RunFolderError(
                 f"{len(refused)} of {len(outcomes)} outcomes cannot be kept in {self.path}",

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
-from hwprune.farm.packed_reading import text_of
 from hwprune.farm.reading_key import ReadingKey
 from hwprune.farm.store import ReadingStore
-from hwprune.farm.store_rows import Cut, drop_reading, put_reading, reading_of
+from hwprune.farm.store_rows import Cut, drop_reading, reading_of
 from hwprune_device.reading import Reading
 
 AT_ONCE = 1000
@@ -78,7 +78,8 @@ def entries(store: ReadingStore, setting: int | None = None) -> Iterator[StoredR
     """All readings that can be read, oldest first; of one setting, or of all."""
     last, where = 0, "" if setting is None else f"AND r.setting = {int(setting)}"
     while True:
-        rows = store.file.rows(f"{_QUERY} WHERE r.number > ? {where} {_ORDER}", (last, AT_ONCE))
+        query = f"{_QUERY} WHERE r.number > ? {where} ORDER BY r.number LIMIT ?"
+        rows = store.file.rows(query, (last, AT_ONCE))
         if not rows:
             return
         for row in rows:
@@ -116,31 +117,15 @@ def merge(store: ReadingStore, other: ReadingStore) -> int:
     """Bring over what another store has and this one lacks; how many readings."""
     for base in other.file.rows("SELECT * FROM bases"):
         store.file.execute("INSERT OR IGNORE INTO bases VALUES (?, ?, ?)", base)
-    before = count(store)
-    batch = []
-    for entry in entries(other):
-        batch.append(entry)
-        if len(batch) == AT_ONCE:
-            _bring(store, batch)
-            batch.clear()
-    _bring(store, batch)
+    before, waiting = count(store), entries(other)
+    while batch := list(islice(waiting, AT_ONCE)):
+        store.add_all([(entry.key, entry.reading, entry.cut) for entry in batch])
     return count(store) - before
 
 
 def count(store: ReadingStore) -> int:
     """How many readings a store holds."""
     return int(store.file.rows("SELECT count(*) FROM readings")[0][0])
-
-
-def _bring(store: ReadingStore, batch: list[StoredReading]) -> None:
-    store.file.write(
-        *(
-            lambda database, e=e: put_reading(
-                database, e.key, e.reading, text_of(e.reading), e.cut
-            )
-            for e in batch
-        )
-    )
 
 
 def _ends(store: ReadingStore, setting: int) -> list[StoredReading]:
@@ -170,4 +155,3 @@ SELECT r.number, s.setting, s.target_key, s.conditions_key, s.pattern, b.base_id
 FROM readings r JOIN settings s ON s.setting = r.setting
     JOIN networks n ON n.network = r.network LEFT JOIN bases b ON b.rowid = n.base
 """
-_ORDER = "ORDER BY r.number LIMIT ?"

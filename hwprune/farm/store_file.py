@@ -102,13 +102,16 @@ class StoreFile:
     def _flush(self) -> None:
         """All that waits in one transaction, or one by one to find what cannot be written."""
         try:
-            done = len(self._waiting)
             self._in_one(self._waiting)
-            del self._waiting[:done]
+            self._waiting.clear()
             return
         except Exception as error:
             if _is_full(error):
                 return
+            # Another process that holds the file is no entry's fault: each would wait for it.
+            if len(self._waiting) == 1 or "locked" in str(error):
+                self._waiting.clear()
+                raise
         refused: Exception | None = None
         while self._waiting:
             try:
@@ -147,8 +150,14 @@ class StoreFile:
         if found == 0:
             self._in_one([make_tables])
         elif found < SCHEMA:
-            self._in_one([upgrade])
+            self._in_one([lambda database: self._upgraded(database, upgrade)])
             self._database.execute("VACUUM")
+
+    @staticmethod
+    def _upgraded(database: sqlite3.Connection, upgrade: Write) -> None:
+        """Inside the transaction: another process may have been the first."""
+        if found_schema(database) < SCHEMA:
+            upgrade(database)
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
