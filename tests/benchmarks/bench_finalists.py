@@ -20,14 +20,11 @@ from pathlib import Path
 import numpy as np
 
 from hwprune.deployment import Deployment, load_deployment
-from hwprune.farm.fleet import Fleet
 from hwprune.network.execution import EXACT
 from hwprune.network.graph_module import to_module
 from hwprune.pipeline.contest import Contest, hold
 from hwprune.pipeline.cut_network import cut_network
 from hwprune.pipeline.delivery import finetune_side_by_side
-from hwprune.pipeline.head import Head, scorer_pool
-from hwprune.pipeline.open_bench import scoring_of
 from hwprune.pipeline.prepare import Prepared, prepare
 from hwprune.pipeline.searched import search
 from hwprune.pipeline.supplies import Given, look_up
@@ -35,34 +32,18 @@ from hwprune.pipeline.workbench import Workbench
 from hwprune.progress import Silent
 from hwprune.run_folder import RunFolder
 from hwprune.task.scoring import score_of
-from hwprune.testing.simulated_farm import SimulatedFarm
-from tests.benchmarks.bench_shares import Macs
+from tests.benchmarks.simulated_bench import Macs, simulated_bench
 
 
 def one_seed(prepared: Prepared, deployment: Deployment, folder: Path) -> tuple[str, float]:
     """A row of the table, and the difference of the two delivered scores."""
     run = RunFolder.open(folder, {}, resume=folder.exists())
     here = replace(prepared, deployment=deployment)
-    boards = SimulatedFarm(model=Macs(base=here.base), seed=deployment.search.seed)  # type: ignore[arg-type]
-    boards.place(here.base)
-    (kind,) = here.kinds
-    with Head(here.boards) as head:
-        pool = scorer_pool(here, head)
-        bench = Workbench(
-            here,
-            run,
-            fleet=Fleet({kind: boards}),  # type: ignore[dict-item]
-            scoring=scoring_of(here, run, pool),
-            head=head,
-        )
-        bench.bound(Silent())
+    with simulated_bench(here, run, Macs(base=here.base)) as bench:
         began = time.monotonic()
         contest = hold(bench, search(bench, Silent()), Silent())
         seconds = time.monotonic() - began
-        pool.stop()
-        row = _delivered(bench, contest, seconds)
-    run.close()
-    return row
+        return _delivered(bench, contest, seconds)
 
 
 def _delivered(bench: Workbench, contest: Contest, seconds: float) -> tuple[str, float]:

@@ -25,19 +25,15 @@ import torch
 
 from hwprune.deployment import load_deployment
 from hwprune.evaluation import best_of
-from hwprune.farm.fleet import Fleet
-from hwprune.pipeline.head import Head, scorer_pool
-from hwprune.pipeline.open_bench import scoring_of
 from hwprune.pipeline.prepare import Prepared, prepare
 from hwprune.pipeline.searched import search
 from hwprune.pipeline.supplies import Given, look_up
-from hwprune.pipeline.workbench import Workbench
 from hwprune.progress import Silent
 from hwprune.run_folder import RunFolder
 from hwprune.search.cost_table import CostTable
-from hwprune.testing.simulated_farm import SimulatedFarm
 from hwprune_device.reading import Failure
 from tests.benchmarks.bench_search import mean_and_error
+from tests.benchmarks.simulated_bench import simulated_bench
 
 
 class FittedBoard:
@@ -64,26 +60,11 @@ class FittedBoard:
 
 def one_search(prepared: Prepared, board: FittedBoard, folder: Path) -> tuple[float, float, int]:
     """Score in the search and on the finalists' items of the best candidate, and its number."""
-    run = RunFolder.open(folder, {}, resume=False)
-    boards = SimulatedFarm(model=board, seed=prepared.deployment.search.seed)  # type: ignore[arg-type]
-    boards.place(prepared.base)
-    (kind,) = prepared.kinds
-    with Head(prepared.boards) as head:
-        pool = scorer_pool(prepared, head)
-        bench = Workbench(
-            prepared,
-            run,
-            fleet=Fleet({kind: boards}),  # type: ignore[dict-item]
-            scoring=scoring_of(prepared, run, pool),
-            head=head,
-        )
-        bench.bound(Silent())
+    with simulated_bench(prepared, RunFolder.open(folder, {}, resume=False), board) as bench:
         (searched,) = search(bench, Silent()).searches
         best = best_of(list(searched.evaluations))
         assert best is not None
         final = bench.scoring.whole(best.candidate, "final").result()
-        pool.stop()
-    run.close()
     assert not isinstance(final, Failure)
     return best.quality or 0.0, final.value, best.number
 

@@ -15,7 +15,6 @@ import argparse
 import statistics
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,32 +23,18 @@ from typing import cast
 import torch
 
 from hwprune.candidate import Candidate
-from hwprune.channels.base import BaseNetwork
 from hwprune.deployment import Deployment, load_deployment
-from hwprune.farm.fleet import Fleet
 from hwprune.pipeline.contest import hold
-from hwprune.pipeline.head import Head, scorer_pool
 from hwprune.pipeline.prepare import Prepared, prepare
 from hwprune.pipeline.scoring import Kept, Scoring
 from hwprune.pipeline.searched import search as find
 from hwprune.pipeline.supplies import Given, look_up
-from hwprune.pipeline.workbench import Workbench
 from hwprune.progress import Silent
 from hwprune.run_book import KnownScore
 from hwprune.run_folder import RunFolder
-from hwprune.testing.simulated_farm import SimulatedFarm
+from hwprune.workers.pool import WorkerPool
 from hwprune_device.reading import Failure
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Macs:
-    """A latency that follows the multiply-accumulates."""
-
-    base: BaseNetwork
-
-    def latency_ms(self, widths: Sequence[int]) -> float:
-        """Milliseconds, without noise."""
-        return 0.05 + self.base.cost_model.macs(widths) / 1e7
+from tests.benchmarks.simulated_bench import Macs, simulated_bench
 
 
 class Whole(Scoring):
@@ -75,20 +60,16 @@ def search(prepared: Prepared, deployment: Deployment, folder: Path, *, shares: 
     """One search, by all methods of the deployment."""
     run = RunFolder.open(folder, {}, resume=False)
     here = replace(prepared, deployment=deployment, task=replace(prepared.task, remake=None))
-    boards = SimulatedFarm(model=Macs(base=prepared.base), seed=deployment.search.seed)  # type: ignore[arg-type]
-    boards.place(prepared.base)
-    head = Head(here.boards)
-    pool = scorer_pool(here, head)
     kind = Scoring if shares else Whole
-    scoring = kind(pool, run.book, here.task.metric, shares=shares)
-    (board_kind,) = here.kinds
-    bench = Workbench(here, run, fleet=Fleet({board_kind: boards}), scoring=scoring, head=head)  # type: ignore[dict-item]
-    bench.bound(Silent())
-    contest = hold(bench, find(bench, Silent()), Silent())
-    pool.close()
-    run.close()
+
+    def scored(prepared: Prepared, run: RunFolder, pool: WorkerPool) -> Scoring:
+        return kind(pool, run.book, prepared.task.metric, shares=shares)
+
+    with simulated_bench(here, run, Macs(base=here.base), scored) as bench:
+        contest = hold(bench, find(bench, Silent()), Silent())
+        seconds = bench.scoring.seconds
     counts = Counter(e.share for e in contest.evaluations if e.failure is None)
-    return Found(seconds=scoring.seconds, shares=counts, score=contest.winner.final or 0.0)
+    return Found(seconds=seconds, shares=counts, score=contest.winner.final or 0.0)
 
 
 def main() -> None:
