@@ -218,6 +218,31 @@ def test_a_store_of_an_older_hwprune_serves_all_that_it_held(tmp_path, schema):
     ReadingStore(path).close()  # and it is up to date now
 
 
+def test_two_heads_may_bring_one_store_up_to_date_at_once(tmp_path):
+    path = tmp_path / "s.sqlite"
+    holder = sqlite3.connect(path, isolation_level=None)
+    holder.execute("PRAGMA journal_mode = WAL")
+    holder.executescript((STORES / "schema_2.sql").read_text())
+    holder.execute("BEGIN IMMEDIATE")
+    key = ReadingKey(architecture="a" * 64, target_key='{"threads": 1}', conditions_key="c" * 16)
+    counts: list[int] = []
+
+    def open_it() -> None:
+        store = ReadingStore(path)
+        counts.append(len(store.readings(key)))
+        store.close()
+
+    heads = [threading.Thread(target=open_it) for _ in range(2)]
+    for head in heads:
+        head.start()
+    time.sleep(0.5)  # both have seen the old version, and wait to write
+    holder.execute("COMMIT")
+    holder.close()
+    for head in heads:
+        head.join()
+    assert counts == [4, 4]
+
+
 def test_one_outcome_that_cannot_be_written_takes_no_other_with_it(store):
     good, bad = read(1), read(2, latency_ms=float("nan"))
     with pytest.raises(RunFolderError, match="1 of 3 outcomes"):
