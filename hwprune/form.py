@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -21,3 +22,19 @@ class Form(Protocol):
 
     def changed(self, widths: np.ndarray, changes: Changes) -> np.ndarray:
         """`terms` of rows of widths [n, groups] after one change each, [changes, terms]."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Joined:
+    """Several forms that a cost is made of together, such as weights and activations."""
+
+    forms: tuple[Form, ...]
+    exact: bool = False
+
+    def terms(self, widths: np.ndarray) -> np.ndarray:
+        """As `Form.terms`."""
+        return np.concatenate([form.terms(widths) for form in self.forms], axis=1)
+
+    def changed(self, widths: np.ndarray, changes: Changes) -> np.ndarray:
+        """As `Form.changed`."""
+        return np.concatenate([form.changed(widths, changes) for form in self.forms], axis=1)

@@ -15,6 +15,7 @@ from hwprune.cli.measure import measure
 from hwprune.cli.prune import prune
 from hwprune.cli.readings import readings
 from hwprune.cli.report import report
+from hwprune.cli.table import table
 from hwprune.cli.verbs import Verbs
 
 app = typer.Typer(
@@ -32,6 +33,7 @@ for verb in (prune, report, inspect, cut, measure, doctor):
 app.add_typer(farm)
 app.add_typer(boards)
 app.add_typer(readings)
+app.add_typer(table)
 
 
 def _version(wanted: bool) -> None:

@@ -70,6 +70,16 @@ class Farm:
         """How many there are."""
         return len(self._keepers)
 
+    @property
+    def conditions_key(self) -> str:
+        """Under which conditions its readings are kept; empty before it was started."""
+        return self._kind.conditions_key
+
+    @property
+    def target_key(self) -> str:
+        """The boards' target, as the store names it."""
+        return self._kind.target_key
+
     def start(self) -> None:
         """Start every board; one that does not answer is waited for while others work.
 

@@ -52,7 +52,7 @@ class Kind:
         self.hits = 0
         self.poisoned: list[str] = []
         self._whose = nominal
-        self._target_key = json.dumps(asdict(self.board.target), sort_keys=True)
+        self.target_key = json.dumps(asdict(self.board.target), sort_keys=True)
         self._base: BaseNetwork | None = None
         self._calm: dict[str, float] = {}
         self._answering: set[str] = set()
@@ -87,7 +87,7 @@ class Kind:
         """Where the store keeps readings of an architecture under these conditions."""
         return ReadingKey(
             architecture=architecture,
-            target_key=self._target_key,
+            target_key=self.target_key,
             conditions_key=self.conditions_key,
         )
 
@@ -157,7 +157,7 @@ class Kind:
         """A job for candidates given as architecture and widths; for none, of the base alone."""
         base, protocol = self.base, self.board.protocol
         if protocol.between_batch_cv is None:
-            squares, freedom = self.store.spread(self.conditions_key, self._target_key)
+            squares, freedom = self.store.spread(self.conditions_key, self.target_key)
             target = self.board.target
             gpu = on_gpu(target, present=True)
             shown = between_batches(squares, freedom, target.threads, gpu=gpu)

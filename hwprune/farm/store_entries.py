@@ -91,6 +91,20 @@ def entries(store: ReadingStore, setting: int | None = None) -> Iterator[StoredR
                 yield entry
 
 
+def of_base(
+    store: ReadingStore, conditions_key: str, target_key: str, base_id: str
+) -> list[StoredReading]:
+    """The median reading without doubts of each network cut from a base, under these conditions."""
+    found: dict[tuple[int, ...], list[StoredReading]] = {}
+    where = "WHERE b.base_id = ? AND s.target_key = ? AND s.conditions_key = ? AND r.doubted = 0"
+    query = f"{_QUERY} {where} ORDER BY r.latency_ms"
+    for row in store.file.rows(query, (base_id, target_key, conditions_key)):
+        entry = _entry(row)
+        if entry is not None and entry.cut is not None:
+            found.setdefault(entry.cut.widths, []).append(entry)
+    return [entries[(len(entries) - 1) // 2] for entries in found.values()]
+
+
 def matching(store: ReadingStore, *, setting: int | None, doubted: bool, before: str) -> list[str]:
     """Ids of the readings that all of these hold for.
 

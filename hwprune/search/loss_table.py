@@ -13,7 +13,7 @@ import numpy as np
 
 from hwprune.candidate import GroupChoice
 from hwprune.changes import Changes
-from hwprune.search.ridge import Blocks, Ridge
+from hwprune.tables.ridge import Blocks, Ridge
 
 FLOOR = 0.03
 """Qualities below this are taken as this: their logarithm says nothing."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from hwprune.changes import Changes
 from hwprune.evaluation import Evaluation
-from hwprune.search.cost_table import CostTable
+from hwprune.tables.cost_table import CostTable
 from hwprune.search.loss_table import LossTable
 from hwprune.search.problem import SearchProblem
 

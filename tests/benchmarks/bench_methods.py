@@ -30,7 +30,7 @@ from hwprune.pipeline.searched import search
 from hwprune.pipeline.supplies import Given, look_up
 from hwprune.progress import Silent
 from hwprune.run_folder import RunFolder
-from hwprune.search.cost_table import CostTable
+from hwprune.tables.cost_table import CostTable
 from hwprune_device.reading import Failure
 from tests.benchmarks.bench_search import mean_and_error
 from tests.benchmarks.simulated_bench import simulated_bench

@@ -21,9 +21,9 @@ from hwprune.channels.base import BaseNetwork, make_base
 from hwprune.report.result import read_result
 from hwprune.run_book import RunBook
 from hwprune.saliency.ranking import Ranking
-from hwprune.search.cost_table import CostTable
+from hwprune.tables.cost_table import CostTable
 from hwprune.search.loss_table import LossTable
-from hwprune.search.ridge import Ridge
+from hwprune.tables.ridge import Ridge
 
 SPLITS = 10
 Predictor = Callable[[np.ndarray, np.ndarray], np.ndarray]

@@ -8,7 +8,7 @@ import numpy as np
 
 Blocks = Sequence[tuple[np.ndarray, float]]
 """Columns [rows, n] and how far their coefficients may stray from 0, relative to other blocks."""
-STRENGTHS = np.geomspace(1e-4, 1e2, 13)
+STRENGTHS = np.geomspace(1e-4, 1e6, 21)
 
 
 class Ridge:
@@ -27,16 +27,24 @@ class Ridge:
         left, square = _left(rows)
         aim = target * root
         projected = left.T @ aim
+        # What a row's prediction does not hang on the row itself: 1 less its leverage, which near 1
+        # would lose all its digits.
+        outside = np.maximum(0.0, 1 - (left**2).sum(axis=1))
         best = np.inf
         for strength in STRENGTHS:
             keep = square / (square + strength)
-            leverage = np.minimum((left**2) @ keep, 0.999)
-            miss = (aim - left @ (keep * projected)) / (1 - leverage)
+            apart = outside + (left**2) @ (strength / (square + strength))
+            miss = (aim - left @ (keep * projected)) / np.maximum(apart, 1e-12)
             error = float(np.sqrt(np.mean(miss**2)))
             if error < best:
                 best, chosen = error, strength
         self._mean = rows.T @ (left @ (projected / (square + chosen)))
         self.error = best
+
+    def forget(self, error: float) -> None:
+        """Predict 0 from now on, with this error."""
+        self._mean = np.zeros_like(self._mean)
+        self.error = error
 
     def predict(self, blocks: Blocks) -> np.ndarray:
         """The target of new rows, [rows]."""

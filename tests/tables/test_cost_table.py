@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hwprune.layer import ChannelCount, Layer
-from hwprune.search.cost_table import CostTable
+from hwprune.tables.cost_table import CostTable
 
 FULL = (32, 64, 64, 64)
 

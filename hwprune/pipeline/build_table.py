@@ -1,0 +1,304 @@
+"""Builds a latency table: a network and its blocks are measured on boards of one kind."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+
+from hwprune.board import Board
+from hwprune.candidate import Candidate
+from hwprune.channels.base import BaseNetwork
+from hwprune.errors import BoardError, InputError
+from hwprune.farm.cluster import Cluster
+from hwprune.farm.farm import Farm
+from hwprune.farm.store import ReadingStore
+from hwprune.farm.store_entries import of_base
+from hwprune.progress import Progress
+from hwprune.search_wish import SearchWish
+from hwprune.tables.blocks import Window, windows_of
+from hwprune.tables.model import judged
+from hwprune.tables.steps import Step, steps_of
+from hwprune.tables.table import Role, Table, TableNetwork, TableRow
+from hwprune.user_cache import store_path
+from hwprune.width_limit import group_choices
+from hwprune_device import __version__
+from hwprune_device.reading import Failure, Reading
+
+RUNS = 30
+"""Of a network in a usual reading, to tell how long a table takes before anything was measured."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableWish:
+    """What a table is wanted for, and what it may cost."""
+
+    minutes: float = 30.0
+    """Of this session; then the table says what it knows by then."""
+    held_out: int = 50
+    """Candidates that are measured only to tell how far the table errs."""
+    blocks: bool = True
+    """Measure blocks too; without them the table knows this network alone."""
+    widths: SearchWish = field(default_factory=SearchWish)
+    """Which widths are of interest."""
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Built:
+    """A table, and what did not come of it."""
+
+    table: Table
+    failures: tuple[Failure, ...]
+    """Candidates that gave no reading."""
+    complete: bool
+    """Whether all was measured before the minutes were over."""
+
+
+def build_table(
+    base: BaseNetwork,
+    name: str,
+    boards: Sequence[Board],
+    wish: TableWish,
+    progress: Progress,
+    *,
+    cluster: str = "",
+) -> Built:
+    """Measure a network and its blocks until all is known or the minutes are over.
+
+    Readings go to the user's store, so a table that is built again goes on where this one ended,
+    and what searches have read of the network is learned from too.
+
+    Args:
+        name: of the network.
+        boards: of one kind; they share the work.
+
+    Raises:
+        BoardError: no board answers, or none can measure the network.
+        InputError: boards of several kinds, or nothing of the network can be cut.
+    """
+    _check(base, boards)
+    store = ReadingStore(store_path())
+    try:
+        with Cluster(cluster):
+            farm = Farm(boards, store, what=f"latency table of {name}")
+            try:
+                farm.start()
+                return _Builder(base, name, boards, wish, farm, store, progress).build()
+            finally:
+                farm.close()
+    finally:
+        store.close()
+
+
+class _Builder:
+    def __init__(
+        self,
+        base: BaseNetwork,
+        name: str,
+        boards: Sequence[Board],
+        wish: TableWish,
+        farm: Farm,
+        store: ReadingStore,
+        progress: Progress,
+    ) -> None:
+        self._base, self._name, self._board, self._wish = base, name, boards[0], wish
+        self._farm, self._store, self._progress = farm, store, progress
+        self._windows = windows_of(base) if wish.blocks else []
+        self._measured = [base, *(window.measured for window in self._windows)]
+        self._copies = [1, *(window.copies for window in self._windows)]
+        self._rows: list[TableRow] = []
+        self._failures: list[Failure] = []
+        self._placed = -1
+
+    def build(self) -> Built:
+        """All steps, as far as the minutes reach."""
+        until = time.monotonic() + 60 * self._wish.minutes
+        steps = self._steps()
+        self._progress.begin(f"measure {self._name}", None)
+        calm = self._place(0)
+        self._rows.append(row_of(calm, 0, "network", self._base.widths))
+        costs = [self._seconds(step, calm.latency_ms) for step in steps]
+        self._progress.begin(f"table of {self._name}", round(sum(costs)) or 1)
+        spent = done = 0.0
+        for number, (step, cost) in enumerate(zip(steps, costs, strict=True)):
+            if time.monotonic() > until:
+                break
+            self._take(step)
+            spent, done = spent + cost, number + 1
+            minutes = self._farm.timings()["busy"] / 60
+            self._progress.advance(
+                round(spent) - round(spent - cost), f"{minutes:.1f} device-minutes"
+            )
+        self._rows += self._known_before(steps)
+        table = judged(self._table(calm))
+        self._progress.end(_note(table))
+        return Built(table=table, failures=tuple(self._failures), complete=done == len(steps))
+
+    def _steps(self) -> tuple[Step, ...]:
+        own, *blocks = (
+            [_choices(one, self._wish.widths) for one in (self._base, *self._singles())]
+        )
+        return steps_of(own, blocks, held_out=self._wish.held_out, seed=self._wish.seed)
+
+    def _singles(self) -> list[BaseNetwork]:
+        return [window.base for window in self._windows]
+
+    def _seconds(self, step: Step, own_ms: float) -> float:
+        """Board time that a step is expected to take, by multiply-accumulates."""
+        whole = max(1, self._base.cost_model.macs(self._base.widths))
+        one = self._measured[step.network].cost_model
+        macs = sum(one.macs(self._tiled(step.network, widths)) for widths in step.candidates)
+        each_s = 0.03
+        return len(step.candidates) * each_s + RUNS * own_ms / 1e3 * macs / whole
+
+    def _tiled(self, network: int, widths: tuple[int, ...]) -> tuple[int, ...]:
+        return widths * self._copies[network]
+
+    def _place(self, network: int) -> Reading:
+        """Have the boards measure this network from now on.
+
+        Raises:
+            BoardError: they cannot.
+        """
+        self._farm.place(self._measured[network])
+        self._placed = network
+        outcome = self._farm.calibrate()
+        if isinstance(outcome, Failure):
+            raise BoardError(
+                f"{self._name} cannot be measured",
+                given=f"at '{outcome.stage}': {outcome.message}",
+                next_step="hwprune doctor; what was measured is kept",
+            )
+        return outcome
+
+    def _take(self, step: Step) -> None:
+        if step.network != self._placed:
+            self._place(step.network)
+        asked = [Candidate(widths=self._tiled(step.network, w)) for w in step.candidates]
+        for widths, future in zip(step.candidates, self._farm.measure(asked), strict=True):
+            outcome = future.result()
+            if isinstance(outcome, Reading):
+                self._rows.append(row_of(outcome, step.network, step.role, widths))
+            elif outcome.stage == "lost":
+                raise BoardError(
+                    "the boards are gone",
+                    given=outcome.message,
+                    next_step="mend the board and build again: nothing is measured twice",
+                )
+            else:
+                self._failures.append(outcome)
+
+    def _known_before(self, steps: Sequence[Step]) -> list[TableRow]:
+        """What searches have read of the network, but for what was held out."""
+        taken = {row.widths for row in self._rows if row.network == 0}
+        taken |= {w for step in steps if step.role == "held out" for w in step.candidates}
+        found = of_base(self._store, self._farm.conditions_key, self._farm.target_key, self._base.base_id)
+        return [
+            row_of(entry.reading, 0, "network", entry.cut.widths)
+            for entry in found
+            if entry.cut is not None and entry.cut.widths not in taken
+        ]
+
+    def _table(self, calm: Reading) -> Table:
+        board = self._board
+        return Table(
+            board=board.kind or board.name,
+            target=asdict(board.target),
+            runtime_version=str(calm.target.get("version", "")),
+            conditions_key=self._farm.conditions_key,
+            conditions=dict(calm.conditions),
+            protocol=asdict(board.protocol),
+            made_by=__version__,
+            built_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            device_minutes=self._farm.timings()["busy"] / 60,
+            networks=(
+                table_network(self._name, self._base),
+                *(_block(window) for window in self._windows),
+            ),
+            rows=tuple(self._rows),
+        )
+
+
+def table_network(name: str, base: BaseNetwork) -> TableNetwork:
+    """A whole network as a table tells it."""
+    return TableNetwork(
+        name=name,
+        architecture=base.architecture,
+        base_id=base.base_id,
+        count=1,
+        copies=1,
+        inputs=tuple(entry.shape for entry in base.inputs),
+        groups=tuple((group.name, group.width) for group in base.plan.groups),
+        layers=base.cost_model.layers(),
+        peak=base.peak,
+        weights=base.cost_model.form("params"),
+    )
+
+
+def row_of(
+    reading: Reading, network: int, role: Role, widths: tuple[int, ...]
+) -> TableRow:
+    """A reading as a row."""
+    return TableRow(
+        network=network,
+        role=role,
+        widths=tuple(widths),
+        latency_ms=reading.latency_ms,
+        low_ms=reading.low_ms,
+        high_ms=reading.high_ms,
+        p95_ms=reading.quantile_ms(0.95),
+        memory_mb=reading.memory.peak_mb,
+        runs=sum(map(len, reading.runs_ms)),
+        doubts="; ".join(reading.doubts),
+        taken_at=reading.taken_at,
+    )
+
+
+def _block(window: Window) -> TableNetwork:
+    base = window.base
+    return TableNetwork(
+        name=window.name,
+        architecture=window.measured.architecture,
+        base_id=window.measured.base_id,
+        count=window.count,
+        copies=window.copies,
+        inputs=tuple(entry.shape for entry in base.inputs),
+        groups=tuple((group.name, group.width) for group in base.plan.groups),
+        layers=base.cost_model.layers(),
+    )
+
+
+def _choices(base: BaseNetwork, wish: SearchWish) -> list[tuple[int, ...]]:
+    return [
+        group_choices(
+            group, multiple_of=wish.multiple_of, min_keep=wish.min_keep, limits=wish.limits
+        )
+        for group in base.plan.groups
+    ]
+
+
+def _check(base: BaseNetwork, boards: Sequence[Board]) -> None:
+    kinds = list(dict.fromkeys(board.kind or board.name for board in boards))
+    if len(kinds) != 1:
+        raise InputError(
+            "a table is of one kind of board",
+            given=", ".join(kinds) or "no board",
+            next_step="build one for each kind",
+        )
+    if not base.plan.groups:
+        raise InputError(
+            "nothing of this network can be cut, so there is nothing to make a table of",
+            next_step="hwprune inspect says why; hwprune measure times the network as it is",
+        )
+
+
+def _note(table: Table) -> str:
+    error = table.errors.get(table.source)
+    if error is None:
+        return "too few candidates were held out to say how far it errs"
+    return (
+        f"errs by {error.mape_pct:.1f} % on {error.count} held-out candidates, "
+        f"rank correlation {error.spearman:.3f}"
+    )

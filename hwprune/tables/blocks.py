@@ -1,0 +1,204 @@
+"""Blocks of a network, each between its real neighbours: small networks to be timed on a board.
+
+A network is parted where one tensor alone leads on: after a residual block, after a layer of a plain
+chain. A block is timed in a window with the blocks before and after it, so that its input is as warm
+and its output is read as soon as in the whole network. A window that does not begin with the
+network's own input is fed by a cheap layer, and one that does not end with its outputs is drained by
+one, so that the channels between can be cut as they can be inside of the network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import onnx
+from onnx import TensorProto, compose, helper, numpy_helper
+
+from hwprune.channels.base import BaseNetwork, make_base
+from hwprune_device.subgraphs import reads
+from hwprune_device.values import Shape, value_shapes
+
+COPIES = 16
+"""Of a window at most; as many as have the weights of the network, so that caches are as cold.
+With one copy, blocks of ResNet-56 told 14 % less than the whole takes, with copies 5 %
+(bench_latency_table)."""
+AROUND = 1
+"""Blocks before and after the one that a window is for."""
+ENDS = 8
+"""Channels that the layer in front of a window reads, and that the one behind it gives."""
+_LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """A block with its neighbours, as a network of its own."""
+
+    name: str
+    """The first layer of the block that it is for."""
+    base: BaseNetwork
+    """One copy."""
+    copies: int
+    count: int
+    """How often it is met in the network."""
+    measured: BaseNetwork
+    """The copies beside each other; their groups have those of one copy's widths, in turn."""
+
+
+def windows_of(base: BaseNetwork) -> list[Window]:
+    """The distinct windows of a network, in its order; empty where it has but one block."""
+    parts = _Parts(onnx.load_model_from_string(base.onnx))
+    if len(parts.blocks) < 2:
+        return []
+    weights = base.cost_model.params(base.widths)
+    found: dict[str, Window] = {}
+    for number in range(len(parts.blocks)):
+        span = max(0, number - AROUND), min(len(parts.blocks), number + AROUND + 1)
+        one = make_base(parts.network(*span))
+        known = found.get(one.architecture)
+        if known is not None:
+            found[one.architecture] = replace(known, count=known.count + 1)
+            continue
+        share = one.cost_model.params(one.widths) / weights
+        copies = min(COPIES, max(1, round(1 / share)))
+        found[one.architecture] = Window(
+            name=parts.name(number),
+            base=one,
+            copies=copies,
+            count=1,
+            measured=make_base(parts.network(*span, copies=copies)),
+        )
+    return list(found.values())
+
+
+class _Parts:
+    """A graph, parted in blocks of consecutive nodes."""
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        self._model = model
+        self._shapes = value_shapes(model)
+        self._weights = {tensor.name: tensor for tensor in model.graph.initializer}
+        self._needed = _leading_on(model.graph, self._weights)
+        self.blocks = list(self._blocks())
+        """[first node, last node + 1] of each."""
+
+    def name(self, block: int) -> str:
+        """The first layer with weights of a block."""
+        first, last = self.blocks[block]
+        return next(
+            (
+                node.input[1].rpartition(".")[0] or node.name
+                for node in self._model.graph.node[first:last]
+                if self._is_layer(node)
+            ),
+            self._model.graph.node[first].name,
+        )
+
+    def network(self, first: int, last: int, copies: int = 1) -> bytes:
+        """Copies of the blocks from `first` to before `last`, beside each other, as a network."""
+        begin, end = self.blocks[first][0], self.blocks[last - 1][1]
+        graph = self._model.graph
+        nodes = [*graph.node[begin:end]]
+        made = {name for node in nodes for name in node.output}
+        entered = [n for n in dict.fromkeys(_read(nodes)) if n not in made | set(self._weights)]
+        left = self._needed[end - 1] if end < len(graph.node) else ()
+        own = {value.name: value for value in graph.input}
+        feeds = [_End.feeding(name, self._shapes[name]) for name in entered if name not in own]
+        drains = [_End.draining(name, self._shapes[name]) for name in left]
+        used = set(_read(nodes))
+        inputs = [*(own[name] for name in entered if name in own), *(feed.value for feed in feeds)]
+        one = helper.make_graph(
+            [*(feed.node for feed in feeds), *nodes, *(drain.node for drain in drains)],
+            "window",
+            inputs,
+            [drain.value for drain in drains] or list(graph.output),
+            [
+                *(end.weight for end in (*feeds, *drains)),
+                *(tensor for name, tensor in self._weights.items() if name in used),
+            ],
+        )
+        network = onnx.GraphProto(name="window", input=inputs)
+        for number in range(copies):
+            copy = compose.add_prefix_graph(one, f"{number}.", rename_inputs=False)
+            network.node.extend(copy.node)
+            network.initializer.extend(copy.initializer)
+            network.output.extend(copy.output)
+        model = helper.make_model(network, opset_imports=self._model.opset_import)
+        model.ir_version = self._model.ir_version
+        return bytes(model.SerializeToString())
+
+    def _blocks(self) -> Iterator[tuple[int, int]]:
+        """Parted where one value leads on and the next node is a layer that reads it."""
+        nodes = self._model.graph.node
+        begin, layers = 0, 0
+        for number, node in enumerate(nodes):
+            alone = number > 0 and len(self._needed[number - 1]) == 1
+            if alone and layers and self._is_layer(node):
+                yield begin, number
+                begin, layers = number, 0
+            layers += self._is_layer(node)
+        yield begin, len(nodes)
+
+    def _is_layer(self, node: onnx.NodeProto) -> bool:
+        return node.op_type in _LAYERS and node.input[1] in self._weights
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _End:
+    """A cheap layer at one end of a window: 1 x 1 over N C H W, a product where channels are last."""
+
+    value: onnx.ValueInfoProto
+    """What the window takes or gives there."""
+    node: onnx.NodeProto
+    weight: onnx.TensorProto
+
+    @classmethod
+    def feeding(cls, name: str, shape: Shape) -> _End:
+        """What brings the window a value."""
+        return cls._of(name, shape, source=f"{name}.fed", result=name, feeds=True)
+
+    @classmethod
+    def draining(cls, name: str, shape: Shape) -> _End:
+        """What reads a value that the window would give."""
+        return cls._of(name, shape, source=name, result=f"{name}.drained", feeds=False)
+
+    @classmethod
+    def _of(cls, name: str, shape: Shape, *, source: str, result: str, feeds: bool) -> _End:
+        maps = len(shape) == 4
+        channels = int(shape[1] if maps else shape[-1])
+        before, after = (ENDS, channels) if feeds else (channels, ENDS)
+        dims = (after, before, 1, 1) if maps else (before, after)
+        weight = f"{name}.{'feed' if feeds else 'drain'}.weight"
+        sizes = ["N", ENDS, *shape[2:]] if maps else ["N", *shape[1:-1], ENDS]
+        return cls(
+            value=helper.make_tensor_value_info(
+                source if feeds else result, TensorProto.FLOAT, sizes
+            ),
+            node=helper.make_node("Conv" if maps else "MatMul", [source, weight], [result]),
+            weight=numpy_helper.from_array(np.full(dims, 0.01, np.float32), weight),
+        )
+
+
+def _leading_on(
+    graph: onnx.GraphProto, weights: dict[str, onnx.TensorProto]
+) -> list[tuple[str, ...]]:
+    """After each node, the values that nodes after it or the network's user read."""
+    last: dict[str, int] = {}
+    for number, node in enumerate(graph.node):
+        for name in reads(node):
+            last[name] = number
+    for value in graph.output:
+        last[value.name] = len(graph.node)
+    alive = {value.name for value in graph.input if value.name not in weights}
+    found = []
+    for number, node in enumerate(graph.node):
+        alive.update(name for name in node.output if name)
+        alive = {name for name in alive if last.get(name, -1) > number}
+        found.append(tuple(sorted(alive)))
+    return found
+
+
+def _read(nodes: Sequence[onnx.NodeProto]) -> Iterator[str]:
+    for node in nodes:
+        yield from (name for name in reads(node) if name)

@@ -1,0 +1,209 @@
+"""The model of a table: what it predicts at any widths, and how sure it is.
+
+Two sources are learned from, alone and together, and the one that errs least on candidates that
+were held out is believed: blocks between their neighbours, and the network as a whole.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from hwprune.layer import Layer, channels
+from hwprune.tables.cost_table import CostTable
+from hwprune.tables.layer_costs import LayerCosts, Sample
+from hwprune.tables.table import Table, TableError, TableRow, latencies_of, widths_of
+
+SOURCES = ("blocks", "networks", "both")
+COVERS = 0.95
+"""Of candidates like those held out, the share whose reading the interval holds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """What a table believes of one candidate."""
+
+    latency_ms: float
+    low_ms: float
+    high_ms: float
+    memory_mb: float | None
+    outside: str = ""
+    """Why the table does not know, in words: the candidate is unlike all that was measured."""
+
+
+class TableModel:
+    """Predictions of a table, learned from its rows when it is made.
+
+    Args:
+        source: one of SOURCES; by default the table's own choice.
+    """
+
+    def __init__(self, table: Table, source: str = "") -> None:
+        self.table = table
+        self.source = source or table.source or _possible(table)[-1]
+        self._layers = learned(table) if self.source != "networks" else None
+        own = table.own
+        self._costs = CostTable(own.layers, own.full, before=self._layers)
+        rows = table.whole("network")
+        if self.source != "blocks":
+            cost = latencies_of(rows)
+            self._costs.fit(widths_of(rows), cost, 1 / cost**2)
+        self._memory = _memory(table)
+        self._least = widths_of(rows or table.whole("held out") or [_unpruned(table)]).min(axis=0)
+
+    def latency_ms(self, widths: np.ndarray) -> np.ndarray:
+        """Of the table's own network at widths [n, groups]; [n]."""
+        return self.table.scale * self._costs.predict(np.asarray(widths))
+
+    def memory_mb(self, widths: np.ndarray) -> np.ndarray | None:
+        """Peak memory, likewise; None where the runtime did not tell."""
+        return None if self._memory is None else self._memory.predict(np.asarray(widths))
+
+    def by_layer_ms(self, widths: Sequence[int]) -> dict[str, float]:
+        """What each layer takes of one candidate, with what follows it up to the next layer."""
+        found = self.table.scale * self._costs.by_layer(np.array([widths]))[0]
+        names = [layer.name for layer in self.table.own.layers]
+        return dict(zip(names, map(float, found), strict=True))
+
+    def predict(self, widths: np.ndarray) -> list[Prediction]:
+        """What is believed of candidates [n, groups], and whether that can be believed."""
+        widths = np.asarray(widths)
+        latency, memory = self.latency_ms(widths), self.memory_mb(widths)
+        away = math.exp(self.interval) if self.interval is not None else math.inf
+        return [
+            Prediction(
+                latency_ms=float(latency[row]),
+                low_ms=float(latency[row] / away),
+                high_ms=float(latency[row] * away),
+                memory_mb=None if memory is None else float(memory[row]),
+                outside=self._outside(widths[row]),
+            )
+            for row in range(len(widths))
+        ]
+
+    @property
+    def interval(self) -> float | None:
+        """Half width of the interval of log latency; None where nothing was held out."""
+        error = self.table.errors.get(self.source)
+        return math.log1p(error.interval_pct / 100) if error else None
+
+    def of_other(self, layers: Sequence[Layer], widths: np.ndarray) -> np.ndarray:
+        """Latency of another network of layers like these, at widths [n, groups]; [n]."""
+        costs = self._layers or learned(self.table)
+        return self.table.scale * costs.predict(layers, np.asarray(widths))
+
+    def unread(self, layers: Sequence[Layer]) -> list[str]:
+        """Layers of another network that are like none that was measured."""
+        return (self._layers or learned(self.table)).unread(layers)
+
+    def _outside(self, widths: np.ndarray) -> str:
+        names = [name for name, _ in self.table.own.groups]
+        narrow = [
+            f"{name} of {width} (measured from {least})"
+            for name, width, least in zip(names, widths, self._least, strict=True)
+            if width < least
+        ]
+        return f"narrower than what was measured: {', '.join(narrow[:3])}" if narrow else ""
+
+
+def learned(table: Table) -> LayerCosts:
+    """Costs of layers from all rows that are not held out, of blocks where there are any."""
+    samples = []
+    numbers = range(1, len(table.networks)) if len(table.networks) > 1 else range(1)
+    for number in numbers:
+        network, rows = table.networks[number], table.of(number, "block", "network")
+        if rows:
+            samples.append(
+                Sample(
+                    layers=network.layers,
+                    widths=widths_of(rows),
+                    cost=latencies_of(rows),
+                    copies=network.copies,
+                )
+            )
+    costs = LayerCosts(table.own.layers, table.own.full)
+    costs.fit(samples)
+    return costs
+
+
+def judged(table: Table) -> Table:
+    """The table with its errors, and with the source that errs least."""
+    rows = table.whole("held out")
+    if len(rows) < 2:
+        return replace(table, source=_possible(table)[-1])
+    errors = {}
+    for source in _possible(table):
+        model = TableModel(table, source)
+        errors[source] = error_of(model.latency_ms(widths_of(rows)), latencies_of(rows))
+    best = min(errors, key=lambda source: errors[source].mape_pct)
+    return replace(table, errors=errors, source=best, memory_error=_memory_error(table, rows))
+
+
+def error_of(predicted: np.ndarray, read: np.ndarray) -> TableError:
+    """How far predictions [n] lie from readings [n]."""
+    from scipy import stats
+
+    off = predicted / read - 1
+    far = np.sort(np.abs(np.log(predicted / read)))
+    # The smallest that holds this share of further candidates too, not only of these.
+    rank = min(len(far), math.ceil((len(far) + 1) * COVERS))
+    return TableError(
+        count=len(read),
+        mape_pct=float(100 * np.abs(off).mean()),
+        bias_pct=float(100 * off.mean()),
+        spearman=float(stats.spearmanr(predicted, read).statistic),
+        kendall=float(stats.kendalltau(predicted, read).statistic),
+        within_5_pct=float((np.abs(off) < 0.05).mean()),
+        within_10_pct=float((np.abs(off) < 0.10).mean()),
+        worst_pct=float(100 * np.abs(off).max()),
+        interval_pct=float(100 * math.expm1(far[rank - 1])),
+    )
+
+
+def _possible(table: Table) -> list[str]:
+    """Sources that there are rows for."""
+    blocks = any(row.role == "block" and not row.doubts for row in table.rows)
+    networks = bool(table.whole("network"))
+    return [
+        source
+        for source, there in zip(SOURCES, (blocks, networks, blocks and networks), strict=True)
+        if there
+    ]
+
+
+def _memory(table: Table) -> CostTable | None:
+    rows = [row for row in table.whole("network") if row.memory_mb is not None]
+    if len(rows) < 2:
+        return None
+    own = table.own
+    costs = CostTable(own.layers, own.full, own.memory)
+    used = np.array([row.memory_mb for row in rows], float)
+    costs.fit(widths_of(rows), used, 1 / used**2)
+    return costs
+
+
+def _memory_error(table: Table, rows: Sequence[TableRow]) -> TableError | None:
+    costs = _memory(table)
+    told = [row for row in rows if row.memory_mb is not None]
+    if costs is None or len(told) < 2:
+        return None
+    return error_of(
+        costs.predict(widths_of(told)), np.array([row.memory_mb for row in told], float)
+    )
+
+
+def _unpruned(table: Table) -> TableRow:
+    full = table.own.full
+    return TableRow(
+        network=0,
+        role="network",
+        widths=full,
+        latency_ms=1.0,
+        low_ms=1.0,
+        high_ms=1.0,
+        p95_ms=1.0,
+        memory_mb=None,
+    )
