@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from hwprune.changes import Changes
 from hwprune.layer import ChannelCount, Layer
-from hwprune.tables.cost_table import CostTable
 from hwprune.search.table import Table
+from hwprune.tables.cost_table import CostTable
 from hwprune.testing.synthetic_problem import SyntheticProblem
 from tests.search.test_table import seen
 

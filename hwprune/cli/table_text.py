@@ -24,7 +24,7 @@ def table_facts(table: Table) -> dict[str, Any]:
         "device_minutes": table.device_minutes,
         "rows": {
             role: sum(row.role == role for row in table.rows)
-            for role in ("network", "block", "held out")
+            for role in ("network", "block", "held out", "before")
         },
         "doubted": sum(bool(row.doubts) for row in table.rows),
         "blocks": [
@@ -35,6 +35,7 @@ def table_facts(table: Table) -> dict[str, Any]:
         "errors": {source: asdict(error) for source, error in table.errors.items()},
         "memory_error": asdict(table.memory_error) if table.memory_error else None,
         "scale": table.scale,
+        "begun_from": table.begun_from,
     }
 
 
@@ -48,6 +49,8 @@ def print_table(table: Table, console: Console) -> None:
         f"blocks, {rows['held out']} held out, in {table.device_minutes:.1f} device-minutes; "
         f"{facts['doubted']} rows doubted"
     )
+    if table.begun_from:
+        console.print(f"begun from {table.begun_from}", markup=False)
     if table.scale != 1:
         console.print(f"scaled by {table.scale:.3f}, as a refresh found")
     if not table.errors:
@@ -76,7 +79,9 @@ def _errors(table: Table) -> Any:
     grid.add_column("95 % within", justify="right")
     for source, error in table.errors.items():
         used = source == table.source
-        grid.add_row(f"{source}{' (used)' if used else ''}", *_cells(error), style="bold" if used else "")
+        grid.add_row(
+            f"{source}{' (used)' if used else ''}", *_cells(error), style="bold" if used else ""
+        )
     if table.memory_error:
         grid.add_row("memory", *_cells(table.memory_error))
     return grid

@@ -94,7 +94,7 @@ def entries(store: ReadingStore, setting: int | None = None) -> Iterator[StoredR
 def of_base(
     store: ReadingStore, conditions_key: str, target_key: str, base_id: str
 ) -> list[StoredReading]:
-    """The median reading without doubts of each network cut from a base, under these conditions."""
+    """Of each network cut from a base, the median reading without doubts."""
     found: dict[tuple[int, ...], list[StoredReading]] = {}
     where = "WHERE b.base_id = ? AND s.target_key = ? AND s.conditions_key = ? AND r.doubted = 0"
     query = f"{_QUERY} {where} ORDER BY r.latency_ms"

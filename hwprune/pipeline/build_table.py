@@ -17,9 +17,10 @@ from hwprune.farm.store import ReadingStore
 from hwprune.farm.store_entries import of_base
 from hwprune.progress import Progress
 from hwprune.search_wish import SearchWish
+from hwprune.tables.begun import begun_from, refuse_other
 from hwprune.tables.blocks import Window, windows_of
 from hwprune.tables.model import judged
-from hwprune.tables.steps import Step, steps_of
+from hwprune.tables.steps import Step, few_steps_of, steps_of
 from hwprune.tables.table import Role, Table, TableNetwork, TableRow
 from hwprune.user_cache import store_path
 from hwprune.width_limit import group_choices
@@ -43,6 +44,11 @@ class TableWish:
     widths: SearchWish = field(default_factory=SearchWish)
     """Which widths are of interest."""
     seed: int = 0
+    begin_from: Table | None = None
+    """A table of the same network on another kind of board: then few readings do, of whole
+    networks alone."""
+    readings: int = 30
+    """That are learned from where another table is begun from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +85,8 @@ def build_table(
         InputError: boards of several kinds, or nothing of the network can be cut.
     """
     _check(base, boards)
+    if wish.begin_from is not None:
+        refuse_other(wish.begin_from, base)
     store = ReadingStore(store_path())
     try:
         with Cluster(cluster):
@@ -105,7 +113,8 @@ class _Builder:
     ) -> None:
         self._base, self._name, self._board, self._wish = base, name, boards[0], wish
         self._farm, self._store, self._progress = farm, store, progress
-        self._windows = windows_of(base) if wish.blocks else []
+        begun = wish.begin_from
+        self._windows = windows_of(base) if wish.blocks and begun is None else []
         self._measured = [base, *(window.measured for window in self._windows)]
         self._copies = [1, *(window.copies for window in self._windows)]
         self._rows: list[TableRow] = []
@@ -131,19 +140,18 @@ class _Builder:
             self._progress.advance(
                 round(spent) - round(spent - cost), f"{minutes:.1f} device-minutes"
             )
-        self._rows += self._known_before(steps)
+        if self._wish.begin_from is None:
+            self._rows += self._known_before(steps)
         table = judged(self._table(calm))
         self._progress.end(_note(table))
         return Built(table=table, failures=tuple(self._failures), complete=done == len(steps))
 
     def _steps(self) -> tuple[Step, ...]:
-        own, *blocks = (
-            [_choices(one, self._wish.widths) for one in (self._base, *self._singles())]
-        )
-        return steps_of(own, blocks, held_out=self._wish.held_out, seed=self._wish.seed)
-
-    def _singles(self) -> list[BaseNetwork]:
-        return [window.base for window in self._windows]
+        wish, ones = self._wish, (self._base, *(window.base for window in self._windows))
+        own, *blocks = [_choices(one, wish.widths) for one in ones]
+        if wish.begin_from is None:
+            return steps_of(own, blocks, held_out=wish.held_out, seed=wish.seed)
+        return few_steps_of(own, wish.readings, held_out=wish.held_out, seed=wish.seed)
 
     def _seconds(self, step: Step, own_ms: float) -> float:
         """Board time that a step is expected to take, by multiply-accumulates."""
@@ -194,7 +202,9 @@ class _Builder:
         """What searches have read of the network, but for what was held out."""
         taken = {row.widths for row in self._rows if row.network == 0}
         taken |= {w for step in steps if step.role == "held out" for w in step.candidates}
-        found = of_base(self._store, self._farm.conditions_key, self._farm.target_key, self._base.base_id)
+        found = of_base(
+            self._store, self._farm.conditions_key, self._farm.target_key, self._base.base_id
+        )
         return [
             row_of(entry.reading, 0, "network", entry.cut.widths)
             for entry in found
@@ -203,7 +213,7 @@ class _Builder:
 
     def _table(self, calm: Reading) -> Table:
         board = self._board
-        return Table(
+        table = Table(
             board=board.kind or board.name,
             target=asdict(board.target),
             runtime_version=str(calm.target.get("version", "")),
@@ -219,6 +229,7 @@ class _Builder:
             ),
             rows=tuple(self._rows),
         )
+        return table if self._wish.begin_from is None else begun_from(self._wish.begin_from, table)
 
 
 def table_network(name: str, base: BaseNetwork) -> TableNetwork:
@@ -237,9 +248,7 @@ def table_network(name: str, base: BaseNetwork) -> TableNetwork:
     )
 
 
-def row_of(
-    reading: Reading, network: int, role: Role, widths: tuple[int, ...]
-) -> TableRow:
+def row_of(reading: Reading, network: int, role: Role, widths: tuple[int, ...]) -> TableRow:
     """A reading as a row."""
     return TableRow(
         network=network,

@@ -72,7 +72,7 @@ def _of_deployment(path: Path, boards: tuple[str, ...]) -> TabledNetwork:
 
 
 def _name(model: str) -> str:
-    """`resnet18` of `torchvision:resnet18:none`, `models/net.onnx` or `package.module:resnet18`."""
+    """resnet18, of `torchvision:resnet18:none`, `package.module:resnet18` or `resnet18.onnx`."""
     if model.endswith(".onnx"):
         return Path(model).stem
     parts = model.split(":")

@@ -11,9 +11,9 @@ import numpy as np
 
 from hwprune.changes import Changes
 from hwprune.evaluation import Evaluation
-from hwprune.tables.cost_table import CostTable
 from hwprune.search.loss_table import LossTable
 from hwprune.search.problem import SearchProblem
+from hwprune.tables.cost_table import CostTable
 
 NEAR = 0.3
 """Readings within about this of the limit, as a share of it, count most."""

@@ -1,10 +1,10 @@
 """Blocks of a network, each between its real neighbours: small networks to be timed on a board.
 
-A network is parted where one tensor alone leads on: after a residual block, after a layer of a plain
-chain. A block is timed in a window with the blocks before and after it, so that its input is as warm
-and its output is read as soon as in the whole network. A window that does not begin with the
-network's own input is fed by a cheap layer, and one that does not end with its outputs is drained by
-one, so that the channels between can be cut as they can be inside of the network.
+A network is parted where one tensor alone leads on: after a residual block, after a layer of a
+plain chain. A block is timed in a window with the blocks before and after it, so that its input is
+as warm and its output is read as soon as in the whole network. A window that does not begin with
+the network's own input is fed by a cheap layer, and one that does not end with its outputs is
+drained by one, so that the channels between can be cut as they can be inside of the network.
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ class _Parts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _End:
-    """A cheap layer at one end of a window: 1 x 1 over N C H W, a product where channels are last."""
+    """A cheap layer at one end of a window: 1 x 1 over N C H W, a product if channels are last."""
 
     value: onnx.ValueInfoProto
     """What the window takes or gives there."""

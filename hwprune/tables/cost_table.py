@@ -17,11 +17,9 @@ import numpy as np
 from hwprune.changes import Changes
 from hwprune.form import Form
 from hwprune.layer import ChannelCount, Layer
-from hwprune.peak import BLOCKS
 from hwprune.tables.layer_costs import (
     SHAPE,
-    TERMS,
-    LayerCosts,
+    Forms,
     blocks_of,
     by_kind,
     scales,
@@ -48,7 +46,7 @@ class CostTable:
         full: Sequence[int],
         form: Form | None = None,
         *,
-        before: LayerCosts | None = None,
+        before: Forms | None = None,
     ) -> None:
         """`full`: the unpruned network's widths, which scale costs.
 
@@ -65,19 +63,16 @@ class CostTable:
         self._scale = scales(layers, totals(layers, full))
         self._from = _Axes([layer.inputs for layer in layers], full)
         self._to = _Axes([layer.outputs for layer in layers], full)
-        self._before = None if before is None else before.forms(layers)
-        self._before_start = 0.0 if before is None else before.start
-        self._carried = np.zeros((len(self._from.terms), len(BLOCKS) * TERMS))
-        """By place of an input: what each term of the outputs costs."""
+        self._before = before
         self._flat = self._to.terms.reshape(len(self._to.terms), -1)
         self._pairs = _Pairs(self._from, self._to)
         self._costs: np.ndarray | None = None
         """By pair of places of a layer, once many candidates were asked for."""
         self._touches = (self._from.steps != 0) | (self._to.steps != 0)
         self._ridge = Ridge()
-        self._start = 0.0
-        if self._before is not None:
-            self._take(self._before, self._before_start)
+        self.forms = before or Forms(start=0.0, of_layers=np.zeros((len(layers), *SHAPE)))
+        """What is believed of the layers, for a table of the same network to begin with."""
+        self._take(self.forms)
 
     @property
     def error(self) -> float:
@@ -86,20 +81,21 @@ class CostTable:
 
     def fit(self, widths: np.ndarray, used: np.ndarray, weight: np.ndarray) -> None:
         """Learn from costs [n] of candidates [n, groups], trusted by `weight` [n]."""
-        scale, forms, start = 0.0, np.zeros((1, *SHAPE)), 0.0
+        start, forms = 0.0, np.zeros((1, *SHAPE))
         if self._before is not None:
-            self._take(self._before, self._before_start)
-            believed = self.predict(widths)
+            self._take(self._before)
+            believed = np.maximum(self.predict(widths), 1e-9)
             scale = math.exp(_median(np.log(used / believed), weight * used**2))
             used = used - scale * believed
-            forms, start = self._before * scale, self._before_start * scale
+            start, forms = self._before.start * scale, self._before.of_layers * scale
         blocks = self._rows(widths)
         self._ridge.fit(blocks, used, weight)
         if self._before is not None and self._ridge.error > WORTH * _spread(used, weight):
             self._ridge.forget(_spread(used, weight))
         constant, shared, own, *of_form = self._ridge.coefficients(blocks)
         found = own.reshape(self._count, *SHAPE) + shared.reshape(SHAPE)
-        self._take(forms + found[self._kinds] * self._scale, start + float(constant[0]))
+        each = forms + found[self._kinds] * self._scale
+        self._take(Forms(start=start + float(constant[0]), of_layers=each))
         self._of_form = of_form[0] if of_form else self._of_form
 
     def predict(self, widths: np.ndarray) -> np.ndarray:
@@ -107,7 +103,7 @@ class CostTable:
         costs = self.by_layer(widths).sum(axis=1)
         if self._form is not None and len(self._of_form):
             costs = costs + self._form.terms(widths) / self._whole_form @ self._of_form
-        return np.asarray(self._start + costs)
+        return np.asarray(self.forms.start + costs)
 
     def by_layer(self, widths: np.ndarray) -> np.ndarray:
         """What each layer of candidates [n, groups] costs; [n, layers]."""
@@ -136,13 +132,15 @@ class CostTable:
         if self._form is not None and len(self._of_form):
             of_form = self._form.changed(widths, changes)
             more = more + of_form / self._whole_form @ self._of_form
-        return np.asarray(self._start + before.sum(axis=1)[changes.row] + more)
+        return np.asarray(self.forms.start + before.sum(axis=1)[changes.row] + more)
 
-    def _take(self, forms: np.ndarray, start: float) -> None:
+    def _take(self, forms: Forms) -> None:
         """Believe these forms of layers from now on."""
-        carried = np.einsum("pbi,pbij->pbj", self._from.terms, forms[self._from.axis])
+        self.forms = forms
+        each = forms.of_layers[self._from.axis]
+        carried = np.einsum("pbi,pbij->pbj", self._from.terms, each)
         self._carried = carried.reshape(len(carried), -1)
-        self._start = start
+        """By place of an input: what each term of the outputs costs."""
         self._costs = None
 
     def _cost(self, inputs: np.ndarray, outputs: np.ndarray) -> np.ndarray:
@@ -203,7 +201,9 @@ class _Pairs:
             for ins, outs in zip(self._inputs.sizes, self._outputs.sizes, strict=True)
         ]
         ins = [row + first for (row, _), first in zip(grids, self._inputs.first, strict=True)]
-        outs = [column + first for (_, column), first in zip(grids, self._outputs.first, strict=True)]
+        outs = [
+            column + first for (_, column), first in zip(grids, self._outputs.first, strict=True)
+        ]
         return np.concatenate(ins), np.concatenate(outs)
 
 

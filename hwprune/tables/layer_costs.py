@@ -1,11 +1,11 @@
-"""Costs of layers by kind: what a board's readings of whole networks tell of what they are made of.
+"""Costs of layers by kind: what readings of whole networks tell of what these are made of.
 
 A layer's cost is taken as a bilinear form u(inputs)ᵀ M u(outputs), one M for all layers and a
 correction for each kind. u holds a count of channels, the count rounded up to the board's block,
 and whether it fills its blocks: that is what decides which kernel a runtime picks and where it has
-to change the layout of a tensor. M is learned by ridge regression from networks, be they whole ones
-or a few copies of a block between its neighbours, so nothing is timed out of its place, and the
-block need not be known: several are offered at once.
+to change the layout of a tensor. M is learned by ridge regression from networks, be they whole
+ones or a few copies of a block between its neighbours, so nothing is timed out of its place, and
+the block need not be known: several are offered at once.
 """
 
 from __future__ import annotations
@@ -41,6 +41,16 @@ class Sample:
     """How often the network holds its layers, beside each other."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Forms:
+    """What is known of the layers of one network."""
+
+    start: float
+    """What the network costs beside its layers."""
+    of_layers: np.ndarray
+    """The form of each layer, [layers, blocks, terms, terms]."""
+
+
 class LayerCosts:
     """What layers cost by their kind, learned from readings of several networks.
 
@@ -73,15 +83,16 @@ class LayerCosts:
         self._own = own.reshape(len(self._kinds), *SHAPE)
         self.error = ridge.error * float(np.sqrt(np.mean(1 / cost**2)))
 
-    def forms(self, layers: Sequence[Layer]) -> np.ndarray:
-        """The form of each layer, in the units of cost: [layers, blocks, terms, terms].
+    def forms(self, layers: Sequence[Layer]) -> Forms:
+        """What is known of a network's layers, in the units of cost.
 
         One of a kind that was never read has what all kinds have together.
         """
         place = {kind: number for number, kind in enumerate(self._kinds)}
         none = np.zeros(SHAPE)
         own = [self._own[place[k.kind]] if k.kind in place else none for k in layers]
-        return (np.stack(own) + self._shared) * scales(layers, self._totals)
+        each = (np.stack(own) + self._shared) * scales(layers, self._totals)
+        return Forms(start=self.start, of_layers=each)
 
     def unread(self, layers: Sequence[Layer]) -> list[str]:
         """Names of the layers whose kind was never read."""
@@ -90,9 +101,9 @@ class LayerCosts:
     def predict(self, layers: Sequence[Layer], widths: np.ndarray) -> np.ndarray:
         """Cost of a network at widths [n, groups]; [n]."""
         inputs, outputs = u_of(layers, widths)
-        forms = self.forms(layers)
+        each = self.forms(layers).of_layers
         return np.asarray(
-            self.start + np.einsum("nlbi,nlbj,lbij->n", inputs, outputs, forms, optimize=True)
+            self.start + np.einsum("nlbi,nlbj,lbij->n", inputs, outputs, each, optimize=True)
         )
 
     def _rows(self, sample: Sample) -> np.ndarray:

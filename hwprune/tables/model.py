@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from hwprune.layer import Layer, channels
+from hwprune.layer import Layer
 from hwprune.tables.cost_table import CostTable
-from hwprune.tables.layer_costs import LayerCosts, Sample
-from hwprune.tables.table import Table, TableError, TableRow, latencies_of, widths_of
+from hwprune.tables.layer_costs import Forms, LayerCosts, Sample
+from hwprune.tables.table import Role, Table, TableError, TableRow, latencies_of, widths_of
 
 SOURCES = ("blocks", "networks", "both")
 COVERS = 0.95
@@ -46,7 +46,8 @@ class TableModel:
         self.source = source or table.source or _possible(table)[-1]
         self._layers = learned(table) if self.source != "networks" else None
         own = table.own
-        self._costs = CostTable(own.layers, own.full, before=self._layers)
+        before = self._layers.forms(own.layers) if self._layers else None
+        self._costs = CostTable(own.layers, own.full, before=before)
         rows = table.whole("network")
         if self.source != "blocks":
             cost = latencies_of(rows)
@@ -67,6 +68,13 @@ class TableModel:
         found = self.table.scale * self._costs.by_layer(np.array([widths]))[0]
         names = [layer.name for layer in self.table.own.layers]
         return dict(zip(names, map(float, found), strict=True))
+
+    @property
+    def forms(self) -> Forms:
+        """What is believed of the layers of the table's own network, in milliseconds."""
+        found = self._costs.forms
+        scale = self.table.scale
+        return Forms(start=scale * found.start, of_layers=scale * found.of_layers)
 
     def predict(self, widths: np.ndarray) -> list[Prediction]:
         """What is believed of candidates [n, groups], and whether that can be believed."""
@@ -110,11 +118,12 @@ class TableModel:
 
 
 def learned(table: Table) -> LayerCosts:
-    """Costs of layers from all rows that are not held out, of blocks where there are any."""
+    """Costs of layers from rows of blocks, else of another board, else of whole networks."""
+    roles = {row.role for row in table.rows if not row.doubts}
+    role: Role = next(r for r in ("block", "before", "network") if r in roles)
     samples = []
-    numbers = range(1, len(table.networks)) if len(table.networks) > 1 else range(1)
-    for number in numbers:
-        network, rows = table.networks[number], table.of(number, "block", "network")
+    for number, network in enumerate(table.networks):
+        rows = table.of(number, role)
         if rows:
             samples.append(
                 Sample(
@@ -144,7 +153,7 @@ def judged(table: Table) -> Table:
 
 def error_of(predicted: np.ndarray, read: np.ndarray) -> TableError:
     """How far predictions [n] lie from readings [n]."""
-    from scipy import stats
+    from scipy import stats  # type: ignore[import-untyped]
 
     off = predicted / read - 1
     far = np.sort(np.abs(np.log(predicted / read)))
@@ -164,14 +173,11 @@ def error_of(predicted: np.ndarray, read: np.ndarray) -> TableError:
 
 
 def _possible(table: Table) -> list[str]:
-    """Sources that there are rows for."""
-    blocks = any(row.role == "block" and not row.doubts for row in table.rows)
+    """Sources that there are rows for. What another board took is none alone."""
+    roles = {row.role for row in table.rows if not row.doubts}
     networks = bool(table.whole("network"))
-    return [
-        source
-        for source, there in zip(SOURCES, (blocks, networks, blocks and networks), strict=True)
-        if there
-    ]
+    there = ("block" in roles, networks, networks and bool(roles & {"block", "before"}))
+    return [source for source, known in zip(SOURCES, there, strict=True) if known]
 
 
 def _memory(table: Table) -> CostTable | None:

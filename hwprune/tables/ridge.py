@@ -27,8 +27,8 @@ class Ridge:
         left, square = _left(rows)
         aim = target * root
         projected = left.T @ aim
-        # What a row's prediction does not hang on the row itself: 1 less its leverage, which near 1
-        # would lose all its digits.
+        # How little a row's prediction hangs on the row itself: 1 less its leverage, which would
+        # lose all its digits near 1.
         outside = np.maximum(0.0, 1 - (left**2).sum(axis=1))
         best = np.inf
         for strength in STRENGTHS:

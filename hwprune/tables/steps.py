@@ -57,6 +57,20 @@ def steps_of(
     return tuple(step for step in steps if step.candidates)
 
 
+def few_steps_of(own: Choices, readings: int, *, held_out: int, seed: int) -> tuple[Step, ...]:
+    """Steps where another board's table is begun from: some whole networks, and those held out."""
+    chance = np.random.default_rng([seed, 1])
+    unseen = _distinct(lambda: drawn(own, chance), held_out)
+    learn = np.random.default_rng([seed, 2])
+    whole = _distinct(lambda: drawn(own, learn), readings + held_out)
+    some = [widths for widths in whole if widths not in unseen][:readings]
+    steps = (
+        Step(network=0, role="network", candidates=tuple(some)),
+        Step(network=0, role="held out", candidates=tuple(unseen)),
+    )
+    return tuple(step for step in steps if step.candidates)
+
+
 def drawn(choices: Choices, chance: np.random.Generator) -> Widths:
     """A random candidate: its groups cut independently, or all to about the same share."""
     full = np.array([group[-1] for group in choices], float)

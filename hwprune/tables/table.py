@@ -13,9 +13,9 @@ from hwprune.layer import Layer
 from hwprune.peak import Peak
 from hwprune.products import Products
 
-Role = Literal["block", "network", "held out"]
+Role = Literal["block", "network", "held out", "before"]
 """What a row is for: a block between its neighbours; the whole network, to learn from; the whole
-network, only to tell how far the table errs."""
+network, only to tell how far the table errs; what another kind of board took, to begin with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +126,8 @@ class Table:
     source: str = ""
     """The source that predictions are from: the one that errs least."""
     memory_error: TableError | None = None
+    begun_from: str = ""
+    """The table of another kind of board that rows "before" are from, in words."""
     scale: float = 1.0
     """What `refresh` found latencies to have become, as a factor on every row."""
 

@@ -28,10 +28,16 @@ FORM = "hwprune latency table"
 VERSION = 1
 KEY = b"hwprune"
 SUFFIX = ".parquet"
-UNITS = {"latency_ms": "ms", "low_ms": "ms", "high_ms": "ms", "p95_ms": "ms", "memory_mb": "10^6 B"}
+UNITS = {
+    "latency_ms": "ms",
+    "low_ms": "ms",
+    "high_ms": "ms",
+    "p95_ms": "ms",
+    "memory_mb": "10^6 B",
+}
 _PLAIN = [f.name for f in fields(Table) if f.name not in ("networks", "rows", "errors")]
-_COLUMNS = ("network", "block", "role", "widths", "shapes", "latency_ms", "low_ms", "high_ms")
-_COLUMNS += ("p95_ms", "memory_mb", "runs", "doubts", "taken_at")
+_WIDTHS = ("network", "block", "role", "widths", "shapes")
+_COLUMNS = (*_WIDTHS, *UNITS, "runs", "doubts", "taken_at")
 
 
 def write_table(table: Table, path: Path) -> None:
@@ -105,7 +111,9 @@ def _read_header(path: Path, metadata: Mapping[bytes, bytes]) -> dict[str, Any]:
         )
     if header.get("units") != UNITS:
         raise InputError(
-            f"{path} is a table in other units", given=str(header.get("units")), possible=str(UNITS)
+            f"{path} is a table in other units",
+            given=str(header.get("units")),
+            possible=str(UNITS),
         )
     return dict(header)
 
@@ -179,7 +187,8 @@ def _header(table: Table) -> dict[str, Any]:
 
 def _table(header: Mapping[str, Any]) -> Table:
     memory = header["memory_error"]
-    plain = {name: header[name] for name in _PLAIN if name != "memory_error"}
+    # What a file of an older hwprune does not tell has a default, or it is no table.
+    plain = {name: header[name] for name in _PLAIN if name in header and name != "memory_error"}
     return Table(
         **plain,
         errors={source: TableError(**error) for source, error in header["errors"].items()},
@@ -208,7 +217,7 @@ def _network(network: TableNetwork) -> dict[str, Any]:
 
 
 def _read_network(data: Mapping[str, Any]) -> TableNetwork:
-    peak, weights = data["peak"], data["weights"]
+    peak, weights = data.get("peak"), data.get("weights")
     return TableNetwork(
         **{
             **data,
@@ -228,9 +237,7 @@ def _read_network(data: Mapping[str, Any]) -> TableNetwork:
 
 
 def _layer(data: Mapping[str, Any]) -> Layer:
-    return Layer(
-        **{**data, "outputs": _count(data["outputs"]), "inputs": _count(data["inputs"])}
-    )
+    return Layer(**{**data, "outputs": _count(data["outputs"]), "inputs": _count(data["inputs"])})
 
 
 def _count(data: Mapping[str, Any]) -> ChannelCount:

@@ -21,8 +21,8 @@ from hwprune.channels.base import BaseNetwork, make_base
 from hwprune.report.result import read_result
 from hwprune.run_book import RunBook
 from hwprune.saliency.ranking import Ranking
-from hwprune.tables.cost_table import CostTable
 from hwprune.search.loss_table import LossTable
+from hwprune.tables.cost_table import CostTable
 from hwprune.tables.ridge import Ridge
 
 SPLITS = 10

@@ -1,0 +1,38 @@
+"""A table that is begun from another board's: what that one took, and some readings of its own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hwprune.channels.base import BaseNetwork
+from hwprune.errors import InputError
+from hwprune.tables.table import Table
+
+
+def begun_from(other: Table, own: Table) -> Table:
+    """A board's own few rows together with all that another kind of board took."""
+    own = replace(own, rows=tuple(row for row in own.rows if row.network == 0))
+    before = tuple(replace(row, role="before") for row in other.rows if row.role != "held out")
+    runtime = f"{other.target.get('runtime', '?')} {other.runtime_version}"
+    return replace(
+        own,
+        networks=(own.own, *other.networks[1:]),
+        rows=own.rows + before,
+        begun_from=f"{other.own.name} on {other.board}, {runtime}, {other.built_at}",
+    )
+
+
+def refuse_other(table: Table, base: BaseNetwork) -> None:
+    """See that a table is of this very network.
+
+    Raises:
+        InputError: it is of another one.
+    """
+    if table.own.architecture == base.architecture and table.own.full == base.widths:
+        return
+    raise InputError(
+        "the table is of another network",
+        given=f"{table.own.name}, {table.own.architecture[:12]}, {len(table.own.groups)} groups",
+        possible=f"a table of {base.architecture[:12]}, {len(base.widths)} groups",
+        next_step="hwprune table build makes one",
+    )
