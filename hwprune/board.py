@@ -14,12 +14,12 @@ from hwprune_device.job import Protocol, Target
 from hwprune_device.runtimes.option_error import OptionError
 from hwprune_device.runtimes.options import TABLES, normal_options
 
-CONNECTIONS = ("local", "ssh", "ray")
+CONNECTIONS = ("local", "ssh", "ray", "table")
 RUNTIMES = tuple(TABLES)
 PLACEHOLDER_HOST = "change-me"
 """Host of a profile that only tells of a kind of board: its user puts a real one there."""
 _REACHED_BY = ("connection", "host", "ssh_options", "gateway", "python")
-_PLAIN_KEYS = ("name", "kind", *_REACHED_BY, "cache", "cache_mb")
+_PLAIN_KEYS = ("name", "kind", *_REACHED_BY, "cache", "cache_mb", "table")
 _KEYS = (*_PLAIN_KEYS, "cores", "target", "protocol", "facts")
 
 
@@ -31,7 +31,10 @@ class Board:
     kind: str = ""
     """Boards of one kind take each other's work and share their readings; empty: the name."""
     connection: str = "local"
-    """"local": this machine; "ssh": the user's OpenSSH; "ray": the board is a Ray node."""
+    """"local": this machine; "ssh": the user's OpenSSH; "ray": the board is a Ray node; "table": a
+    latency table in a board's place."""
+    table: str = ""
+    """For table: its file."""
     host: str = ""
     """For ssh: HOST or USER@HOST, as the user's own ssh understands it."""
     ssh_options: tuple[str, ...] = ()
@@ -106,7 +109,11 @@ def load_board(path: Path) -> Board:
     """
     from hwprune.toml_file import read_toml
 
-    return parse_board(read_toml(path, what="board"), name=path.stem)
+    board = parse_board(read_toml(path, what="board"), name=path.stem)
+    if not board.table:
+        return board
+    # As other paths in files of ours: from where the file lies.
+    return replace(board, table=str(path.parent / Path(board.table).expanduser()))
 
 
 def parse_board(data: Mapping[str, Any], *, name: str) -> Board:
@@ -155,6 +162,12 @@ def _check_connection(board: Board, where: str) -> None:
         raise DeploymentError(
             f"{where}: an ssh board needs its host",
             possible='host = "user@address", or a Host of your ~/.ssh/config',
+        )
+    if (board.connection == "table") != bool(board.table):
+        raise DeploymentError(
+            f"{where}: a board that is a latency table needs its file, and no other has one",
+            given=f'connection = "{board.connection}", table = "{board.table}"',
+            possible='connection = "table" and table = "FILE.parquet"',
         )
     if board.host.startswith("-"):
         raise DeploymentError(f"{where}: host cannot be used", given=board.host)

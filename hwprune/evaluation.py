@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from hwprune.candidate import Candidate
@@ -32,6 +32,10 @@ class Evaluation:
     """Which asked for it."""
     number: int = 0
     """1-based, within its method."""
+    predicted: Mapping[str, float] = field(default_factory=dict)
+    """By constraint label, what a latency table believed of it before."""
+    measured: bool = True
+    """False where a table knew it to be over the budget: then its costs are the table's."""
     proposed_by: str = ""
     """Who in the method thought of it: start, model, chance or policy; or the method's name."""
 

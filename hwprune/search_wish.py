@@ -31,6 +31,12 @@ class SearchWish:
     """Ray actors that play the policy's episodes, on any node of the cluster; 0: this process."""
     learners: int = 0
     """Ray actors that the policy learns in; 0: this process."""
+    cost: Literal["measured", "hybrid"] = "measured"
+    """Whether every candidate is measured, or only those that a latency table does not know to be
+    over the budget. What is delivered is always measured."""
+    tables: tuple[str, ...] | None = None
+    """Latency tables to start from; left out: those that `hwprune table build` made and that fit;
+    `[]`: none."""
     saliency: str = "l1"
     sensitive: Literal["off", "rank", "protect"] = "off"
     """Layers with many low-rank feature maps: left to the search, their width set by the share of

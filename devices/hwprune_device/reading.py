@@ -10,6 +10,9 @@ Stage = Literal["cut", "build", "run", "timeout", "memory", "crash", "lost", "po
 """`lost`: the board went away, which says nothing about the network; `poison`: this network took
 boards down more than once, so it is not sent again."""
 
+PREDICTED = "predicted"
+"""Among a reading's conditions: no board took it; what did, in words."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:

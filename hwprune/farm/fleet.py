@@ -8,10 +8,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from hwprune.board import Board
 from hwprune.candidate import Candidate
 from hwprune.channels.base import BaseNetwork
+from hwprune.errors import BoardError
 from hwprune.farm.farm import Farm
 from hwprune.farm.kind import Nominal
 from hwprune.farm.session import Outcome
 from hwprune.farm.store import ReadingStore
+from hwprune.farm.table_farm import TableFarm
 from hwprune.futures import joined
 
 Outcomes = Mapping[str, Outcome]
@@ -24,7 +26,7 @@ class Fleet:
     `cluster.Cluster` must be started. Any number of threads may ask.
     """
 
-    def __init__(self, farms: Mapping[str, Farm]) -> None:
+    def __init__(self, farms: Mapping[str, Farm | TableFarm]) -> None:
         self.farms = dict(farms)
 
     @classmethod
@@ -40,9 +42,19 @@ class Fleet:
         kinds: dict[str, list[Board]] = {}
         for board in boards:
             kinds.setdefault(board.kind or board.name, []).append(board)
-        return cls(
-            {kind: Farm(alike, store, nominal=nominal, what=what) for kind, alike in kinds.items()}
-        )
+        farms: dict[str, Farm | TableFarm] = {}
+        for kind, alike in kinds.items():
+            tables = [board for board in alike if board.connection == "table"]
+            if tables and len(alike) > 1:
+                raise BoardError(
+                    f"of kind {kind} there is a latency table beside other boards",
+                    given=", ".join(board.name for board in alike),
+                    next_step="name the table alone, or the boards",
+                )
+            farms[kind] = (
+                TableFarm(alike[0]) if tables else Farm(alike, store, nominal=nominal, what=what)
+            )
+        return cls(farms)
 
     @property
     def boards(self) -> int:
@@ -92,6 +104,6 @@ class Fleet:
         for farm in self.farms.values():
             farm.close()
 
-    def _each(self, do: Callable[[Farm], None]) -> None:
+    def _each(self, do: Callable[[Farm | TableFarm], None]) -> None:
         with ThreadPoolExecutor(len(self.farms)) as pool:
             list(pool.map(do, self.farms.values()))

@@ -41,6 +41,8 @@ def agree(bench: Workbench, model: bytes, forms: Mapping[str, BoardForm]) -> Agr
     package = load_package(bench.folder.path).eval()
     boards = []
     for kind, form in forms.items():
+        if kind in bench.prepared.tabled:
+            continue
         precision = bench.prepared.targets[kind].precision
         outputs = bench.fleet.farms[kind].run_network(form.model, form.inputs)
         boards.append(
@@ -55,7 +57,7 @@ def agree(bench: Workbench, model: bytes, forms: Mapping[str, BoardForm]) -> Agr
     onnx_error = _difference(_outputs(package, inputs), _outputs(to_module(model).eval(), inputs))
     agreement = Agreement(
         onnx_error=onnx_error,
-        board_error=max(board.error for board in boards),
+        board_error=max((board.error for board in boards), default=0.0),
         tolerance=tolerance_of("fp32") if wished is None else wished,
         boards=tuple(boards),
     )

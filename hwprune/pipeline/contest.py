@@ -144,7 +144,7 @@ def _finalist(bench: Workbench, evaluation: Evaluation) -> Finalist:
         candidate=candidate,
         heldout=evaluation.score or 0.0,
         final=None if isinstance(score, Failure) else score.value,
-        passed=certificate.passed and not isinstance(score, Failure),
+        passed=certificate.believed and not isinstance(score, Failure),
         latency_ms=next(
             (f.value for f in certificate.findings if f.constraint.quantity == "latency_ms"), None
         ),

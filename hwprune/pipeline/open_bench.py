@@ -11,9 +11,12 @@ from hwprune.farm.fleet import Fleet
 from hwprune.farm.store import ReadingStore
 from hwprune.pipeline.head import Head, scorer_pool
 from hwprune.pipeline.prepare import Prepared
+from hwprune.pipeline.pricing import Pricing
 from hwprune.pipeline.scoring import Scoring
 from hwprune.pipeline.workbench import Workbench
 from hwprune.run_folder import RunFolder
+from hwprune.tables.model import TableModel
+from hwprune.tables.table_file import read_table
 from hwprune.task.scoring import takes_share
 from hwprune.user_cache import store_path
 
@@ -44,7 +47,16 @@ def open_bench(prepared: Prepared, folder: RunFolder) -> Iterator[Workbench]:
             fleet=fleet,
             scoring=scoring_of(prepared, folder, pool),
             head=head,
+            pricing=pricing_of(prepared),
         )
+
+
+def pricing_of(prepared: Prepared) -> Pricing | None:
+    """What latency tables say of the prepared network; None without any."""
+    if not prepared.tables:
+        return None
+    tables = {kind: TableModel(read_table(path)) for kind, path in prepared.tables.items()}
+    return Pricing(prepared.base.cost_model, tables, prepared.kinds)
 
 
 def scoring_of(prepared: Prepared, folder: RunFolder, pool: Any) -> Scoring:

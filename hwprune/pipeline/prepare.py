@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hwprune.board import Board
@@ -37,11 +40,18 @@ class Prepared:
     ranking: Ranking
     space: SearchSpace
     guessed: tuple[str, ...] = ()
+    tables: Mapping[str, Path] = field(default_factory=dict)
+    """Files of latency tables that fit, by kind of board; the run's own copies."""
 
     @property
     def kinds(self) -> tuple[str, ...]:
         """The kinds of board, in the order of their profiles."""
         return tuple(dict.fromkeys(board.kind or board.name for board in self.boards))
+
+    @property
+    def tabled(self) -> frozenset[str]:
+        """The kinds of which there is a latency table and no board."""
+        return frozenset(b.kind or b.name for b in self.boards if b.connection == "table")
 
     @property
     def targets(self) -> dict[str, Target]:
@@ -85,7 +95,23 @@ def prepare(supplies: Supplies, folder: RunFolder, progress: Progress) -> Prepar
         ranking=ranking,
         space=space,
         guessed=supplies.guessed,
+        tables=_tables(supplies, base, folder),
     )
+
+
+def _tables(supplies: Supplies, base: BaseNetwork, folder: RunFolder) -> dict[str, Path]:
+    """The run's own copies of tables that fit, so that a resumed run goes on with the same."""
+    from hwprune.pipeline.pricing import tables_for
+
+    kept = folder.step("tables")
+    if kept is None:
+        kept = {}
+        wish = supplies.deployment.search
+        for kind, source in tables_for(wish.tables, base, supplies.boards).items():
+            kept[kind] = f"table-{len(kept) + 1}{source.suffix}"
+            shutil.copyfile(source, folder.folder("base") / kept[kind])
+        folder.finish("tables", kept)
+    return {kind: folder.folder("base") / name for kind, name in kept.items()}
 
 
 def _with_score(task: Task, base: BaseNetwork) -> Task:

@@ -11,7 +11,7 @@ from hwprune.budget import Constraint
 from hwprune.channels.base import BaseNetwork
 from hwprune.errors import InputError
 from hwprune.evaluation import Evaluation
-from hwprune.form import Form
+from hwprune.form import Form, Joined
 from hwprune.pipeline.search_clock import ON_BOARD, SearchClock
 from hwprune.pipeline.workbench import Workbench
 from hwprune.progress import Progress
@@ -98,6 +98,7 @@ def problem_of(bench: Workbench) -> SearchProblem:
         budgets=tuple(bench.budgets),
         constraints=tuple(bench.limits),
         forms=_forms(prepared.base, bench.limits),
+        known=bench.pricing.forms(bench.limits) if bench.pricing else {},
         evaluate=bench.evaluate,
         estimate=lambda widths: model.macs(widths) / whole,
         evaluations=_allowance(bench),
@@ -115,7 +116,8 @@ def _forms(base: BaseNetwork, constraints: Mapping[str, Constraint]) -> dict[str
     forms: dict[str, Form | None] = {}
     for label, constraint in constraints.items():
         if constraint.quantity == "memory_mb":
-            forms[label] = base.peak
+            params = base.cost_model.form("params")
+            forms[label] = Joined(forms=(base.peak, params)) if params else base.peak
         elif constraint.quantity in ("params", "macs"):
             forms[label] = base.cost_model.form(constraint.quantity)
     return {label: form for label, form in forms.items() if form is not None}

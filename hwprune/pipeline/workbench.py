@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import Any
 
 from hwprune.budget import Budget, Constraint, Footprint
@@ -12,9 +13,10 @@ from hwprune.candidate import Candidate
 from hwprune.errors import BoardError, BudgetError, InputError
 from hwprune.evaluation import Evaluation, failed, label_under, labels_under
 from hwprune.farm.fleet import Fleet, Outcomes
-from hwprune.futures import joined
+from hwprune.futures import done, joined
 from hwprune.pipeline.head import Head, unscored
 from hwprune.pipeline.prepare import Prepared
+from hwprune.pipeline.pricing import Price, Pricing
 from hwprune.pipeline.scoring import Kept, Scoring
 from hwprune.progress import Progress
 from hwprune.run_book import KnownScore
@@ -27,6 +29,7 @@ class Workbench:
 
     Args:
         fleet: boards that are started and have the network.
+        pricing: what latency tables say of candidates; None without any.
         scoring: of the network's task.
         head: this process's cores and workers.
     """
@@ -40,13 +43,21 @@ class Workbench:
     """The one that this bench is for: the first, if it is for all of them."""
 
     def __init__(
-        self, prepared: Prepared, folder: RunFolder, *, fleet: Fleet, scoring: Scoring, head: Head
+        self,
+        prepared: Prepared,
+        folder: RunFolder,
+        *,
+        fleet: Fleet,
+        scoring: Scoring,
+        head: Head,
+        pricing: Pricing | None = None,
     ) -> None:
         self.prepared = prepared
         self.folder = folder
         self.fleet = fleet
         self.scoring = scoring
         self.head = head
+        self.pricing = pricing
 
     def bound(self, progress: Progress) -> None:
         """Measure the unpruned and the smallest network, before anything is searched.
@@ -125,17 +136,58 @@ class Workbench:
 
         Where nobody learns from such a score, it is not scored at all.
         """
-        measured = self.fleet.measure(candidates)
-        both = zip(candidates, measured, strict=True)
-        return [self._evaluation(one, outcomes, learning) for one, outcomes in both]
+        prices = [self._price(candidate) for candidate in candidates]
+        known = [price is not None and self._is_over(price) for price in prices]
+        asked = [one for one, over in zip(candidates, known, strict=True) if not over]
+        measured = iter(self.fleet.measure(asked))
+        return [
+            self._evaluation(one, None if over else next(measured), price, learning)
+            for one, price, over in zip(candidates, prices, known, strict=True)
+        ]
 
     def _evaluation(
-        self, candidate: Candidate, measured: Future[Outcomes], learning: bool
+        self,
+        candidate: Candidate,
+        measured: Future[Outcomes] | None,
+        price: Price | None,
+        learning: bool,
     ) -> Future[Evaluation]:
-        cost = joined([measured], lambda outcomes: self._cost(candidate, outcomes))
+        if measured is not None:
+            cost = joined([measured], lambda outcomes: self._cost(candidate, outcomes, price))
+        else:
+            assert price is not None
+            cost = done(self._believed(price))
         kept = joined([cost], self._kept)
         score = self.scoring.raced(candidate, kept, learning=learning)
-        return joined([score, cost, kept], lambda *found: self._joined(candidate, *found))
+        whole = joined([score, cost, kept], lambda *found: self._joined(candidate, *found))
+        predicted = {} if price is None else self._plain(price)
+        is_measured = measured is not None
+        return joined([whole], lambda e: replace(e, predicted=predicted, measured=is_measured))
+
+    def _price(self, candidate: Candidate) -> Price | None:
+        return None if self.pricing is None else self.pricing.price(candidate, self.limits)
+
+    def _is_over(self, price: Price) -> bool:
+        """Whether a table spares the board this candidate."""
+        assert self.pricing is not None
+        if self.prepared.deployment.search.cost != "hybrid":
+            return False
+        limits = self.limits
+        by_budget = [labels_under(name, limits).values() for name in self.budgets]
+        return all(
+            self.pricing.sure_over(price, {label: limits[label] for label in labels})
+            for labels in by_budget
+        )
+
+    def _believed(self, price: Price) -> tuple[dict[str, float], dict[str, float]]:
+        limits = self.limits
+        excess = {label: cost / limits[label].at_most - 1 for label, cost in price.costs.items()}
+        return excess, self._plain(price)
+
+    def _plain(self, price: Price) -> dict[str, float]:
+        """Costs by the constraints' own labels, which several budgets have in common."""
+        limits = self.limits
+        return {limits[label].label: cost for label, cost in price.costs.items()}
 
     def _kept(self, cost: tuple[dict[str, float], dict[str, float]] | Failure) -> Kept:
         """The budgets that a candidate of this cost keeps."""
@@ -173,7 +225,7 @@ class Workbench:
         return evaluation
 
     def _cost(
-        self, candidate: Candidate, outcomes: Outcomes
+        self, candidate: Candidate, outcomes: Outcomes, price: Price | None
     ) -> tuple[dict[str, float], dict[str, float]] | Failure:
         """Excess and cost by constraint label.
 
@@ -191,7 +243,10 @@ class Workbench:
         footprint = self.footprint(candidate, readings)
         try:
             limits = self.limits
-            costs = {c.label: c.value(footprint) for c in limits.values()}
+            read = {label: c.value(footprint) for label, c in limits.items()}
+            if price is not None and self.pricing is not None:
+                self.pricing.learn(price, read)
+            costs = {limits[label].label: value for label, value in read.items()}
             return {label: c.excess(footprint) for label, c in limits.items()}, costs
         except BoardError as error:
             said = f"{error.happened}: {error.given}"

@@ -8,9 +8,10 @@ from typing import Any, Literal
 
 from hwprune.budget import Budget, Constraint
 from hwprune.report.interval import Interval, of_readings, telling
-from hwprune_device.reading import Failure, Reading
+from hwprune_device.reading import PREDICTED, Failure, Reading
 
-Status = Literal["PASS", "FAIL", "NOT SHOWN"]
+Status = Literal["PASS", "FAIL", "NOT SHOWN", "NOT MEASURED"]
+"""The last: what is said is from a latency table, and no board was asked."""
 UNITS = {"latency_ms": "ms", "memory_mb": "MB", "energy_mj": "mJ", "params": "", "macs": ""}
 
 
@@ -82,10 +83,22 @@ class Certificate:
         return bool(self.findings) and all(f.status == "PASS" for f in self.findings)
 
     @property
+    def believed(self) -> bool:
+        """Whether every constraint is kept as far as can be said: shown to be, or predicted."""
+        return bool(self.findings) and all(
+            f.status == "PASS"
+            or (f.status == "NOT MEASURED" and f.high is not None and f.high <= f.limit)
+            for f in self.findings
+        )
+
+    @property
     def status(self) -> Status:
-        """The worst finding: FAIL before NOT SHOWN before PASS."""
-        if any(f.status == "FAIL" for f in self.findings):
-            return "FAIL"
+        """The worst finding: FAIL before NOT MEASURED before NOT SHOWN before PASS."""
+        found = {f.status for f in self.findings}
+        worst: tuple[Status, ...] = ("FAIL", "NOT MEASURED")
+        for status in worst:
+            if status in found:
+                return status
         return "PASS" if self.passed else "NOT SHOWN"
 
     def to_json(self) -> dict[str, Any]:
@@ -186,6 +199,8 @@ def _finding(
     status = decide(constraint.at_most, interval)
     if failures and status == "PASS":
         status = "NOT SHOWN"
+    if any(PREDICTED in reading.conditions for reading in readings):
+        status = "NOT MEASURED"
     finding = Finding(
         constraint=constraint,
         value=interval.value if interval else None,
@@ -208,6 +223,8 @@ def _words(finding: Finding, failures: Sequence[Failure]) -> str:
     if finding.value is None or finding.high is None:
         return "there is no fresh reading"
     value, limit = _figure(finding.value, finding.unit), _figure(finding.limit, finding.unit)
+    if finding.status == "NOT MEASURED":
+        return f"{value} (up to {_figure(finding.high, finding.unit)}) by a table; limit {limit}"
     if finding.status == "FAIL":
         over = (finding.value / finding.limit - 1) * 100
         return f"{value} is {over:.1f} % over the limit of {limit}"

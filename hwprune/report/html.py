@@ -17,7 +17,7 @@ from hwprune.report.rows import NetworkRow
 from hwprune.report.table import verdict_of
 
 TITLES = {"unpruned": "unpruned", "uniform": "uniform cut", "hwprune": "hwprune"}
-SIGNS = {"PASS": "✓", "FAIL": "✗", "NOT SHOWN": "?"}
+SIGNS = {"PASS": "✓", "FAIL": "✗", "NOT SHOWN": "?", "NOT MEASURED": "?"}
 
 
 def render(result: Result) -> str:

@@ -29,6 +29,7 @@ COLUMNS = (
 )
 CAPTION = "uniform: every group cut by the same share, to the same latency"
 STYLES = {"PASS": "bold green", "FAIL": "bold red", "NOT SHOWN": "bold yellow"}
+STYLES["NOT MEASURED"] = STYLES["NOT SHOWN"]
 
 
 def verdict_of(row: NetworkRow, certificate: Certificate) -> str:
@@ -38,7 +39,9 @@ def verdict_of(row: NetworkRow, certificate: Certificate) -> str:
     """
     if row.name == "hwprune":
         return certificate.status
-    return "" if row.passed is None else "PASS" if row.passed else "FAIL"
+    if row.passed is None or certificate.status == "NOT MEASURED":
+        return ""
+    return "PASS" if row.passed else "FAIL"
 
 
 def cells_of(row: NetworkRow, result: Result) -> tuple[str, ...]:
@@ -135,7 +138,7 @@ def findings_text(certificate: Certificate) -> Text:
     """One line a constraint: the verdict and its words."""
     text = Text()
     for finding in certificate.findings:
-        text.append(f"{finding.status:<10}", style=STYLES[finding.status])
+        text.append(f"{finding.status:<13}", style=STYLES[finding.status])
         text.append(f"{finding.label}: {finding.words}\n")
     text.rstrip()
     return text
@@ -146,7 +149,7 @@ def floor_text(result: Result) -> Text:
     if result.floor is None:
         return Text()
     status = "PASS" if result.floor.reached else "FAIL"
-    text = Text(f"{status:<10}", style=STYLES[status])
+    text = Text(f"{status:<13}", style=STYLES[status])
     return text.append(result.floor.words(result.metric))
 
 

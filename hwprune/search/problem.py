@@ -16,6 +16,7 @@ from hwprune.form import Form
 from hwprune.futures import joined
 from hwprune.layer import Layer
 from hwprune.metric import Metric
+from hwprune.tables.layer_costs import Forms
 
 ROUNDS = 12
 """A method that learns as it goes learns about so many times at least, however many boards."""
@@ -72,6 +73,8 @@ class SearchProblem:
     """A cheap guess of the cost of widths, as a share of the unpruned network's; such as MACs."""
     forms: Mapping[str, Form] = field(default_factory=dict)
     """By constraint label, of those whose form can be counted from the graph."""
+    known: Mapping[str, Forms] = field(default_factory=dict)
+    """By constraint label, what a latency table knows of the layers, as shares of the limit."""
     evaluations: int
     """How many different candidates each method may have evaluated."""
     seed: int
@@ -98,12 +101,13 @@ class SearchProblem:
             found = self.evaluate(candidates, learning=learning)
             return [joined([future], lambda e: e.under(budget)) for future in found]
 
-        forms = labels_under(budget, self.forms)
+        forms, known = labels_under(budget, self.forms), labels_under(budget, self.known)
         return replace(
             self,
             budgets=("",),
             constraints=tuple(labels_under(budget, self.constraints)),
             forms={plain: self.forms[full] for plain, full in forms.items()},
+            known={plain: self.known[full] for plain, full in known.items()},
             evaluate=evaluate,
         )
 

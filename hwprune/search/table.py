@@ -31,7 +31,9 @@ class Table:
         """Whether anything was fitted yet."""
         self._losses = LossTable(problem.space.groups, problem.harm, problem.base_quality)
         self._costs = {
-            label: CostTable(problem.layers, full, problem.forms.get(label))
+            label: CostTable(
+                problem.layers, full, problem.forms.get(label), before=problem.known.get(label)
+            )
             for label in problem.constraints
         }
 
@@ -41,11 +43,15 @@ class Table:
         if not good:
             return
         self.known = True
-        widths = np.array([e.candidate.widths for e in good])
         scored = [e for e in good if e.quality is not None]
         if scored:
             quality = np.array([e.quality for e in scored], float)
             self._losses.fit(np.array([e.candidate.widths for e in scored]), quality)
+        # What a latency table said instead of a board is no reading to learn from.
+        good = [e for e in good if e.measured]
+        if not good:
+            return
+        widths = np.array([e.candidate.widths for e in good])
         for label, costs in self._costs.items():
             used = np.array([1 + e.excess[label] for e in good])
             costs.fit(widths, used, np.exp(-(((used - 1) / NEAR) ** 2)) + FAR_WEIGHT)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import asdict
 from pathlib import Path
 
+from hwprune.board import Board
+from hwprune.channels.base import BaseNetwork
+from hwprune.errors import InputError
 from hwprune.tables.table import Table
-from hwprune.tables.table_file import SUFFIX
+from hwprune.tables.table_file import SUFFIX, read_table
 from hwprune.user_cache import user_cache
 
 
@@ -30,3 +34,26 @@ def place_of(table: Table) -> Path:
     )
     name = "-".join(re.sub(r"[^\w.]+", "_", str(word)).strip("_") for word in words)
     return shelf() / f"{name}{SUFFIX}"
+
+
+def fits(table: Table, base: BaseNetwork, board: Board) -> bool:
+    """Whether a table is of this network, on boards of this kind as this one runs networks."""
+    return (
+        table.own.architecture == base.architecture
+        and table.own.full == base.widths
+        and table.board == (board.kind or board.name)
+        and dict(table.target) == asdict(board.target)
+    )
+
+
+def find_table(base: BaseNetwork, board: Board) -> Path | None:
+    """The newest table on the shelf that fits; None without one. Damaged files are passed over."""
+    found: list[tuple[str, Path]] = []
+    for path in sorted(shelf().glob(f"*{SUFFIX}")):
+        try:
+            table = read_table(path)
+        except InputError:
+            continue
+        if fits(table, base, board):
+            found.append((table.built_at, path))
+    return max(found)[1] if found else None

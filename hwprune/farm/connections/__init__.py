@@ -32,6 +32,12 @@ def refuse_indirect(board: Board) -> None:
     Raises:
         BoardError: only an actor on a Ray node can speak to it.
     """
+    if board.connection == "table":
+        raise BoardError(
+            f"board '{board.name}' is a latency table, which measures nothing",
+            given=f'table = "{board.table}"',
+            next_step="hwprune table show tells what it knows; a search can be run on it",
+        )
     if board.connection != "ray" and not board.gateway:
         return
     node = f"its gateway {board.gateway}" if board.gateway else "the node itself"
