@@ -19,13 +19,14 @@ ROOMS = {
     "network": {"channels", "task"},
     "saliency": {"channels", "network", "task"},
     "finetune": {"network", "task"},
-    "search": set(),
+    "tables": {"channels"},
+    "search": {"tables"},
     "farm": {"channels"},
-    "report": set(),
+    "report": {"tables"},
     "testing": {"channels", "search", "farm"},
     "pipeline": {"channels", "task", "network", "saliency", "finetune", "search", "farm"}
-    | {"report", "workers"},
-    "cli": {"channels", "task", "network", "farm", "report", "pipeline", "saliency"},
+    | {"report", "tables", "workers"},
+    "cli": {"channels", "task", "network", "farm", "report", "pipeline", "saliency", "tables"},
 }
 ONLY_IN = {
     # A board that runs networks as torch imports these places, and nothing else does there.

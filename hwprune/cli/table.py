@@ -9,6 +9,7 @@ import typer
 
 from hwprune.cli.board_options import Json
 from hwprune.cli.inspect import Input, Weights, parse_shapes
+from hwprune.cli.table_show import show
 
 if TYPE_CHECKING:
     from hwprune.pipeline.build_table import Built
@@ -114,3 +115,6 @@ def _facts(built: Built, place: Path) -> dict[str, object]:
         "failures": [failure.to_json() for failure in built.failures],
         **table_facts(built.table),
     }
+
+
+table.command()(show)
