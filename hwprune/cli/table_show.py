@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from hwprune.tables.layer_share import Shares
     from hwprune.tables.model import TableModel
     from hwprune.tables.staircase import Staircase
+    from hwprune.tables.table import Table
 
 
 def show(
@@ -40,7 +41,7 @@ def show(
     from hwprune.tables.staircase import staircases
     from hwprune.tables.table_file import read_table
 
-    model = TableModel(read_table(file))
+    model = TableModel(_with_rows(read_table(file), file))
     if html is not None:
         write_table_page(model, html)
     if as_json:
@@ -59,6 +60,7 @@ def show(
 def _facts(model: TableModel) -> dict[str, Any]:
     from hwprune.cli.table_text import table_facts
     from hwprune.tables.held_out import held_out_of
+    from hwprune.tables.kind_map import kind_maps
     from hwprune.tables.layer_share import shares_of
     from hwprune.tables.staircase import staircases
 
@@ -73,8 +75,36 @@ def _facts(model: TableModel) -> dict[str, Any]:
         "layers": [asdict(layer) for layer in shares.layers],
         "beside_layers_ms": shares.beside_ms,
         "groups": [asdict(stair) for stair in staircases(model)],
+        "kinds": [
+            {
+                "kind": kind.words,
+                "layers": list(kind.layers),
+                "inputs": kind.inputs.tolist(),
+                "outputs": kind.outputs.tolist(),
+                "ms": kind.ms.tolist(),
+                "read": kind.read.tolist(),
+            }
+            for kind in kind_maps(model)
+        ],
         "held_out": [asdict(one) for one in held_out_of(model)],
     }
+
+
+def _with_rows(table: Table, file: Path) -> Table:
+    """The table, if anything can be learned from it.
+
+    Raises:
+        InputError: it cannot.
+    """
+    from hwprune.errors import InputError
+
+    if any(row.role != "held out" and not row.doubts for row in table.rows):
+        return table
+    raise InputError(
+        f"nothing was measured that the table {file} could predict from",
+        given=f"{len(table.rows)} rows, {sum(bool(row.doubts) for row in table.rows)} doubted",
+        next_step="build it again: hwprune table build MODEL --board NAME",
+    )
 
 
 def _layers(shares: Shares) -> Any:
@@ -111,9 +141,9 @@ def _print_groups(groups: list[Staircase], console: Console) -> None:
     grid.add_column("at its narrowest", justify="right")
     grid.add_column("widths worth offering, of those read", overflow="fold")
     for stair in groups:
-        widths = " ".join(map(str, stair.offered)) + (" *" if stair.shares else "")
+        widths = " ".join(map(str, stair.offered)) + (" *" if stair.shares_axis else "")
         least = f"{change(stair.at(stair.read[0]), stair.at(stair.widths[-1]))} at {stair.read[0]}"
         grid.add_row(escape(stair.name), str(stair.widths[-1]), least, widths)
     console.print(grid)
-    if any(stair.shares for stair in groups):
+    if any(stair.shares_axis for stair in groups):
         console.print("* all of them: shares an axis with other groups, so steps hang on theirs")

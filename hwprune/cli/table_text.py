@@ -70,7 +70,9 @@ def _errors(table: Table) -> Any:
     grid.add_column("95 % within", justify="right")
     for source, error in table.errors.items():
         used = source == table.source
-        grid.add_row(f"{source}{' (used)' if used else ''}", *_cells(error), style="bold" if used else "")
+        grid.add_row(
+            f"{source}{' (used)' if used else ''}", *_cells(error), style="bold" if used else ""
+        )
     if table.memory_error:
         grid.add_row("memory", *_cells(table.memory_error))
     return grid

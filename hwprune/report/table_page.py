@@ -7,6 +7,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
+from hwprune.errors import InputError
 from hwprune.report import figures
 from hwprune.report.charts.heat import heat
 from hwprune.report.charts.predicted import errors, predicted
@@ -54,8 +55,16 @@ def render_table(model: TableModel) -> str:
 
 
 def write_table_page(model: TableModel, path: Path) -> None:
-    """Render into a file; an interrupted write leaves the old one."""
-    write_page(render_table(model), path)
+    """Render into a file; an interrupted write leaves the old one.
+
+    Raises:
+        InputError: the folder cannot be written to.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_page(render_table(model), path)
+    except OSError as error:
+        raise InputError(f"the page cannot be written to {path}", given=str(error)) from None
 
 
 def by_block(groups: Sequence[Staircase]) -> dict[str, list[Staircase]]:
@@ -87,7 +96,12 @@ def _tiles(model: TableModel, shares: Shares) -> list[tuple[str, str, str]]:
             ("rank correlation", f"{error.spearman:.3f}", f"Kendall {error.kendall:.3f}"),
         ]
     tiles.append(
-        ("candidates read", str(sum(counts.values())), f"and {blocks} of {len(table.networks) - 1} blocks")
+        (
+            "candidates read",
+            str(sum(counts.values())),
+            f"and {blocks} of {len(table.networks) - 1} blocks, "
+            f"in {table.device_minutes:.1f} device-minutes",
+        )
     )
     return tiles
 

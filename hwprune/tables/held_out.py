@@ -15,7 +15,7 @@ class HeldOut:
     widths: tuple[int, ...]
     predicted_ms: float
     read_ms: float
-    """As the board would read it today, where a refresh scaled the table; likewise the interval."""
+    """As the board would read it today, where a refresh scaled the table; so is the interval."""
     low_ms: float
     """The reading's 95 % interval."""
     high_ms: float

@@ -35,8 +35,9 @@ class KindMap:
     @property
     def words(self) -> str:
         """What the kind is: "kernel of 9, 1024 positions"."""
+        many = "" if self.positions == 1 else "s"
         grouped = ", grouped" if self.grouped else ""
-        return f"kernel of {self.kernel}, {self.positions} positions{grouped}"
+        return f"kernel of {self.kernel}, {self.positions} position{many}{grouped}"
 
 
 def kind_maps(model: TableModel) -> list[KindMap]:

@@ -43,9 +43,7 @@ def shares_of(model: TableModel) -> Shares:
     sides = ([layer.inputs for layer in own.layers], [layer.outputs for layer in own.layers])
     inputs, outputs = (channels(counts, full)[0] for counts in sides)
     layers = tuple(
-        LayerShare(
-            name=name, inputs=int(ins), outputs=int(outs), ms=ms, share=ms / latency
-        )
+        LayerShare(name=name, inputs=int(ins), outputs=int(outs), ms=ms, share=ms / latency)
         for (name, ms), ins, outs in zip(taken.items(), inputs, outputs, strict=True)
     )
     return Shares(

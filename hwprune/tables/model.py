@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from hwprune.layer import Layer, channels
+from hwprune.layer import Layer
 from hwprune.tables.cost_table import CostTable
 from hwprune.tables.layer_costs import LayerCosts, Sample
 from hwprune.tables.table import Table, TableError, TableRow, latencies_of, widths_of

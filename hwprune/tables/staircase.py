@@ -1,7 +1,7 @@
 """Staircases: what a network takes as one group narrows, and the widths that are worth offering.
 
-Boards compute channels in blocks, so most widths cost what a wider one costs. Those gain nothing: a
-search that is offered only the others loses no speed and has fewer places to look at.
+Boards compute channels in blocks, so most widths cost what a wider one costs. Those gain nothing:
+a search that is offered only the others loses no speed and has fewer places to look at.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from hwprune.tables.table import widths_of
 MOST = 128
 """Widths of a staircase; a wider group is looked at in even strides, which meet all blocks."""
 TOLERANCE = 0.05
-"""Of what a group's choices span in milliseconds: a width that saves less than this, compared to a
-wider one, is not offered. Of the span, as a share of the network's latency would leave nothing of a
-deep network's groups. With it, tables of boards that compute in blocks of 16, read with an error of
-2 %, kept every step and 0.8 needless choices of 9; with 0.02 it was 1.1, and with 0.12 a board
-without steps lost 3.5 choices of 9 instead of 2.2 (ResNet-20, 3 tables)."""
+"""Of what a group's choices span in milliseconds: a width that saves less than this, compared to
+a wider one, is not offered. Of the span, as a share of the network's latency would leave nothing
+of a deep network's groups. Tables of ResNet-20 on a made-up board in blocks of 16, read with an
+error of 2 %, so keep every step and 0.8 needless choices of 9; with 0.02 it is 1.1. With 0.12 a
+board without steps loses 3.5 choices of 9, here 2.2."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +38,7 @@ class Staircase:
     """Widths at which the board read the network; between them the model tells alone."""
     offered: tuple[int, ...]
     """Of those read, the ones that are worth offering."""
-    shares: bool
+    shares_axis: bool
     """Some axis holds channels of other groups too, so that steps hang on those groups' widths."""
 
     def at(self, width: int) -> float:
@@ -60,7 +60,7 @@ def staircases(model: TableModel) -> list[Staircase]:
             latency_ms=tuple(map(float, latency)),
             read=read[group],
             offered=offered[group],
-            shares=group in shared,
+            shares_axis=group in shared,
         )
         for group, ((name, _), latency) in enumerate(
             zip(groups, _latencies(model, widths), strict=True)
@@ -96,9 +96,7 @@ def worth_offering(
     ]
 
 
-def _undominated(
-    widths: Sequence[int], latency: np.ndarray, tolerance: float
-) -> tuple[int, ...]:
+def _undominated(widths: Sequence[int], latency: np.ndarray, tolerance: float) -> tuple[int, ...]:
     if len(widths) < 3:
         return tuple(widths)
     least_gain = tolerance * float(latency.max() - latency.min())

@@ -57,7 +57,9 @@ def errors(found: Sequence[HeldOut], interval: float | None) -> str:
     most = math.ceil(reach / wide)
     edges = wide * np.arange(-most, most + 1)
     counts, _ = np.histogram(off, edges)
-    plane = Plane((edges[0], edges[-1]), (0, counts.max() * 1.12), width=WIDTH, height=HEIGHT)
+    plane = Plane(
+        (edges[0], edges[-1]), (0, counts.max() * 1.12), width=WIDTH, height=HEIGHT, top=44
+    )
     plane.text(2, 9, "held-out candidates", cls="title")
     step = max(1, math.ceil(counts.max() / 5))
     for count in range(0, int(counts.max()) + 1, step):
@@ -71,7 +73,9 @@ def errors(found: Sequence[HeldOut], interval: float | None) -> str:
     if interval is not None:
         for at in (100 * math.expm1(-interval), away):
             plane.vertical(at, "rule")
-            plane.text(plane.x(at), plane.y.stop - 8, f"{at:+.1f} %".replace("-", "−"), anchor="middle")
+            plane.text(
+                plane.x(at), plane.y.stop - 8, f"{at:+.1f} %".replace("-", "−"), anchor="middle"
+            )
     return plane.svg(f"Errors of {len(found)} held-out candidates")
 
 

@@ -18,18 +18,33 @@ def stairs(found: Staircase) -> str:
         width=WIDTH, height=HEIGHT, left=58, right=10, top=34,
     )  # fmt: skip
     plane.y_axis(_short(found.name))
-    plane.x_axis("channels", whole=True)
+    _widths(plane, found.widths[-1])
     plane.line(list(zip(found.widths, found.latency_ms, strict=True)), "thin m0")
-    steps = () if found.shares else found.offered
+    steps = () if found.shares_axis else found.offered
     for width in found.read:
         if width not in steps:
-            plane.mark(width, found.at(width), "circle", "dot m0", size=2.6, title=_says(found, width))
+            plane.mark(
+                width, found.at(width), "circle", "dot m0", size=2.6, title=_says(found, width)
+            )
     for width in steps:
         says = f"{_says(found, width)}, worth offering"
         plane.mark(width, found.at(width), "diamond", "dot m1", size=4.6, title=says)
     for width in steps:
         plane.label(width, found.at(width), str(width), gap=8)
     return plane.svg(f"Latency of the network by the width of {found.name}")
+
+
+def _widths(plane: Plane, full: int) -> None:
+    """The axis, with texts at quarters of the unpruned width: steps lie at such counts."""
+    stride = -(-full // 4)
+    bottom = plane.y.start
+    for width in range(full, 0, -stride):
+        at = plane.x(width)
+        plane.add(f'<path class="tick" d="M{at:.1f} {bottom:.1f}v5"/>')
+        plane.text(at, bottom + 15, str(width), anchor="middle")
+    plane.add(f'<path class="axis" d="M{plane.x.start:.1f} {bottom:.1f}H{plane.x.stop:.1f}"/>')
+    middle = (plane.x.start + plane.x.stop) / 2
+    plane.text(middle, plane.height - 8, "channels", anchor="middle", cls="title")
 
 
 def _says(found: Staircase, width: int) -> str:
