@@ -16,7 +16,8 @@ from hwprune.tables.model import TableModel
 from hwprune.tables.table import widths_of
 
 MOST = 128
-"""Widths of a staircase; a wider group is looked at in even strides, which meet all blocks."""
+"""Widths of a staircase besides those read; a wider group is looked at in even strides, which meet
+the ends of its blocks."""
 TOLERANCE = 0.05
 """Of what a group's choices span in milliseconds: a width that saves less than this, compared to
 a wider one, is not offered. Of the span, as a share of the network's latency would leave nothing
@@ -42,8 +43,8 @@ class Staircase:
     """Some axis holds channels of other groups too, so that steps hang on those groups' widths."""
 
     def at(self, width: int) -> float:
-        """Latency in milliseconds; between two widths of a stride it is drawn straight."""
-        return float(np.interp(width, self.widths, self.latency_ms))
+        """Latency in milliseconds at one of the widths."""
+        return self.latency_ms[self.widths.index(width)]
 
 
 def staircases(model: TableModel) -> list[Staircase]:
@@ -52,7 +53,10 @@ def staircases(model: TableModel) -> list[Staircase]:
     read = _read(model)
     offered = worth_offering(model, read)
     shared = _shared(model)
-    widths = [_strides(width) for _, width in groups]
+    widths = [
+        tuple(sorted({*_strides(full), *mine}))
+        for (_, full), mine in zip(groups, read, strict=True)
+    ]
     return [
         Staircase(
             name=name,
@@ -137,7 +141,7 @@ def _strides(full: int) -> tuple[int, ...]:
     stride = 1
     while full // stride > MOST:
         stride *= 2
-    return tuple(sorted({1, full, *range(stride, full + 1, stride)}))
+    return (1, *range(max(2, stride), full + 1, stride))
 
 
 def _check(model: TableModel, choices: Sequence[Iterable[int]]) -> None:

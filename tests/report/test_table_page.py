@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import cache
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 
 from hwprune.report.figures import ms
@@ -120,6 +121,14 @@ def test_diamonds_stand_at_the_widths_worth_offering():
         offered = [int(t.split()[0]) for t in titles if t.endswith("worth offering")]
         assert offered == list(stair.offered)
         assert len(titles) == len(stair.read)
+
+
+def test_a_dot_of_a_very_wide_group_tells_what_the_table_predicts_there():
+    model = TableModel(block_table(network([2048], stream=16)))
+    stair = staircases(model)[1]
+    between = next(w for w in stair.read if w % 16 == 4)
+    (told,) = model.latency_ms(np.array([[16, between]]))
+    assert f"{between} of 2048 channels: {ms(float(told))}" in render_table(model)
 
 
 def test_a_map_has_a_scale_in_milliseconds():

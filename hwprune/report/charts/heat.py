@@ -17,6 +17,9 @@ SIDE, ROW_PX = 232, 34
 """Length of a side of the map; height of one that has a single row."""
 LEFT, TOP, BOTTOM, RIGHT, BAR_PX = 44, 26, 44, 84, 14
 
+SMALL = 24
+"""Cells along a side, above which dots are smaller so that colours still show."""
+
 
 def heat(found: KindMap) -> str:
     """Cells in ten colours with a labelled scale; dots where the board read such a layer."""
@@ -66,7 +69,11 @@ def _dots(plane: Plane, found: KindMap) -> None:
         for i, o in np.argwhere(found.read)
     )
     if path:
-        plane.add(f'<path class="was-read halo" d="{path}"/><path class="was-read" d="{path}"/>')
+        small = " small" if max(found.ms.shape) > SMALL else ""
+        plane.add(
+            f'<path class="was-read halo{small}" d="{path}"/>'
+            f'<path class="was-read{small}" d="{path}"/>'
+        )
 
 
 def _axes(plane: Plane, found: KindMap) -> None:

@@ -10,6 +10,9 @@ WIDTH, HEIGHT = 330, 210
 NAME = 44
 """Letters of a name; its end tells groups apart, so the front gives way."""
 
+LABELS = 8
+"""Steps that are labelled at most, in even strides from the widest; the others tell on hover."""
+
 
 def stairs(found: Staircase) -> str:
     """Predicted latency by width: a dot where the board read, a diamond where a step ends."""
@@ -29,7 +32,7 @@ def stairs(found: Staircase) -> str:
     for width in steps:
         says = f"{_says(found, width)}, worth offering"
         plane.mark(width, found.at(width), "diamond", "dot m1", size=4.6, title=says)
-    for width in steps:
+    for width in steps[:: -max(1, -(-len(steps) // LABELS))]:
         plane.label(width, found.at(width), str(width), gap=8)
     return plane.svg(f"Latency of the network by the width of {found.name}")
 
