@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from hwprune.cli.table_build import build
+from hwprune.cli.table_show import show
 from hwprune.cli.table_upkeep import diff, lint, merge, refresh
 
 table = typer.Typer(
@@ -12,5 +13,5 @@ table = typer.Typer(
     no_args_is_help=True,
     help="Latency tables: what a board takes for a network and its blocks, at any widths.",
 )
-for verb in (build, lint, diff, refresh, merge):
+for verb in (build, show, lint, diff, refresh, merge):
     table.command()(verb)

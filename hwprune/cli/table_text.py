@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from hwprune.tables.table import Table, TableError
+from hwprune.tables.table import Table, TableError, runs_on
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -41,8 +41,12 @@ def table_facts(table: Table) -> dict[str, Any]:
 
 def print_table(table: Table, console: Console) -> None:
     """What it is of, what was measured, and how far each source errs."""
+    from rich.markup import escape
+
     facts = table_facts(table)
-    console.print(f"[bold]{table.own.name}[/] on {table.board}: {runs_on(table)}")
+    console.print(
+        f"[bold]{escape(table.own.name)}[/] on {escape(table.board)}: {escape(runs_on(table))}"
+    )
     rows = facts["rows"]
     console.print(
         f"measured: {rows['network']} candidates, {rows['block']} of {len(table.networks) - 1} "
@@ -57,16 +61,6 @@ def print_table(table: Table, console: Console) -> None:
         console.print("nothing was held out, so how far it errs is not known", style="yellow")
         return
     console.print(_errors(table))
-
-
-def runs_on(table: Table) -> str:
-    """What ran the networks: "onnxrt 1.23.0, fp32, 1 thread"."""
-    target = table.target
-    count = int(target.get("threads", 1))
-    return (
-        f"{target.get('runtime', '?')} {table.runtime_version}, {target.get('precision', '?')}, "
-        f"{count} thread{'s' if count > 1 else ''}"
-    )
 
 
 def _errors(table: Table) -> Any:

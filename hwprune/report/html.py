@@ -40,7 +40,7 @@ def render(result: Result) -> str:
             doubts=tuple(dict.fromkeys((*result.doubts, *result.certificate.doubts))),
             asked=_asked(result),
             conditions=_conditions(result),
-            target=_flat(result.certificate.target),
+            target=flat(result.certificate.target),
             commands=tuple(dict.fromkeys((*result.commands, *result.certificate.commands))),
         )
     )
@@ -167,24 +167,27 @@ def _asked(result: Result) -> dict[str, str]:
 
 
 def _conditions(result: Result) -> dict[str, str]:
-    """What the board told, flat; what it could not tell is named in one row."""
-    told = dict(result.conditions or result.certificate.conditions)
+    told = result.conditions or result.certificate.conditions
+    return told_conditions(result.certificate.board, told)
+
+
+def told_conditions(board: str, conditions: Mapping[str, Any]) -> dict[str, str]:
+    """Conditions as rows, and those that the board could not tell in one."""
+    told = dict(conditions)
     inner = told.pop("board", {})
-    rows = {"board": result.certificate.board} | _flat(
-        inner if isinstance(inner, Mapping) else {"board": inner}
-    )
-    rows |= _flat(told)
+    rows = {"board": board} | flat(inner if isinstance(inner, Mapping) else {"board": inner})
+    rows |= flat(told)
     silent = [key for key, value in rows.items() if set(value.split(", ")) == {"unavailable"}]
     known = {key: value for key, value in rows.items() if key not in silent}
     return known | ({"not told by the board": ", ".join(silent)} if silent else {})
 
 
-def _flat(table: Mapping[str, Any], front: str = "") -> dict[str, str]:
+def flat(table: Mapping[str, Any], front: str = "") -> dict[str, str]:
     """Nested plain data as `outer.inner` rows; what is empty is left out."""
     rows: dict[str, str] = {}
     for key, value in table.items():
         if isinstance(value, Mapping):
-            rows |= _flat(value, f"{front}{key}.")
+            rows |= flat(value, f"{front}{key}.")
         elif isinstance(value, list | tuple):
             rows[f"{front}{key}"] = ", ".join(str(item) for item in value)
         elif value is not None:

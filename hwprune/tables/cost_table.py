@@ -114,6 +114,14 @@ class CostTable:
             self._costs = self._cost(*self._pairs.places())
         return np.asarray(self._costs[self._pairs.of(inputs, outputs)])
 
+    def of_layer(self, layer: int, inputs: np.ndarray, outputs: np.ndarray) -> np.ndarray:
+        """What one layer costs at counts of channels, each as `counts` has them; [...]."""
+        return self._cost(self._from.at(layer, inputs), self._to.at(layer, outputs))
+
+    def counts(self, layer: int) -> tuple[np.ndarray, np.ndarray]:
+        """The counts that a layer's inputs, and its outputs, can have; ascending."""
+        return self._from.counts(layer), self._to.counts(layer)
+
     def changed(self, widths: np.ndarray, changes: Changes) -> np.ndarray:
         """Cost of rows of widths [n, groups] after one change each, [changes].
 
@@ -161,6 +169,7 @@ class _Axes:
 
     def __init__(self, counts: Sequence[ChannelCount], full: Sequence[int]) -> None:
         each = [math.gcd(*(units for _, units in count.per_unit)) or 1 for count in counts]
+        self._each = np.array(each, int)
         self.steps = np.zeros((len(full), len(counts)), int)
         """[groups, axes]: the places that a unit of a group moves an axis by."""
         for axis, count in enumerate(counts):
@@ -171,13 +180,21 @@ class _Axes:
         self.axis = np.repeat(np.arange(len(counts)), self.sizes)
         """[places]."""
         place = np.arange(len(self.axis)) - self.first[self.axis]
-        fixed = np.array([count.fixed for count in counts], int)
-        self.terms = terms_of(fixed[self.axis] + place * np.array(each, int)[self.axis])
+        self._fixed = np.array([count.fixed for count in counts], int)
+        self.terms = terms_of(self._fixed[self.axis] + place * self._each[self.axis])
         """[places, blocks, terms]."""
 
     def places(self, widths: np.ndarray) -> np.ndarray:
         """Of the counts at widths [n, groups]; [n, axes]."""
         return np.asarray(np.asarray(widths, int) @ self.steps + self.first)
+
+    def counts(self, axis: int) -> np.ndarray:
+        """All that an axis can have; what it may not lose is in each of them."""
+        return np.asarray(self._fixed[axis] + np.arange(self.sizes[axis]) * self._each[axis])
+
+    def at(self, axis: int, counts: np.ndarray) -> np.ndarray:
+        """Places of an axis at counts that it can have."""
+        return np.asarray((counts - self._fixed[axis]) // self._each[axis] + self.first[axis])
 
 
 class _Pairs:

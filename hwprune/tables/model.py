@@ -76,6 +76,15 @@ class TableModel:
         scale = self.table.scale
         return Forms(start=scale * found.start, of_layers=scale * found.of_layers)
 
+    def layer_ms(self, layer: int, inputs: np.ndarray, outputs: np.ndarray) -> np.ndarray:
+        """What a layer takes at counts of channels [...], as `layer_counts` has them; [...]."""
+        return self.table.scale * self._costs.of_layer(layer, inputs, outputs)
+
+    def layer_counts(self, layer: int) -> tuple[np.ndarray, np.ndarray]:
+        """Counts of channels that inputs and outputs of a layer can have; ascending, without 0."""
+        inputs, outputs = self._costs.counts(layer)
+        return inputs[inputs > 0], outputs[outputs > 0]
+
     def predict(self, widths: np.ndarray) -> list[Prediction]:
         """What is believed of candidates [n, groups], and whether that can be believed."""
         widths = np.asarray(widths)
