@@ -247,6 +247,8 @@ def _show(result: Result, folder: Path, *, as_json: bool) -> None:
     console.print(findings_text(result.certificate))
     if result.floor is not None:
         console.print(floor_text(result))
+    for prediction in result.predictions:
+        console.print(f"table     {prediction.words}", markup=False, soft_wrap=True)
     for doubt in dict.fromkeys((*result.doubts, *result.certificate.doubts)):
         console.print(f"doubt     {doubt}", style="yellow", markup=False)
     console.print(f"\nnetwork   {folder}/model.onnx, weights.safetensors, architecture.json")

@@ -15,6 +15,7 @@ from hwprune.pipeline.certify import ReadAfresh, read_afresh
 from hwprune.pipeline.contest import Contest
 from hwprune.pipeline.delivery import Delivered
 from hwprune.pipeline.engines import engine_doubts
+from hwprune.pipeline.predictions import predictions_of
 from hwprune.pipeline.workbench import Workbench
 from hwprune.progress import Progress
 from hwprune.report.agreement import Agreement
@@ -114,6 +115,7 @@ def result_of(
         floor=evidence.floor,
         agreement=evidence.agreement,
         engines=delivered.engines,
+        predictions=predictions_of(bench, contest, evidence.readings[HWPRUNE].readings),
         conditions=certificate.conditions,
         doubts=(
             *(f"guessed: {words}" for words in bench.prepared.guessed),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,9 @@ from hwprune.pipeline.supplies import Supplies, has_weights, load_network_of
 from hwprune.progress import Progress
 from hwprune.run_folder import RunFolder
 from hwprune.saliency.ranking import Ranking, rank
+from hwprune.tables.model import TableModel
+from hwprune.tables.staircase import worth_offering
+from hwprune.tables.table_file import read_table
 from hwprune.task.agreement import completed, output_kinds
 from hwprune.task.task import Task
 from hwprune.width_limit import group_choices
@@ -77,12 +80,13 @@ def prepare(supplies: Supplies, folder: RunFolder, progress: Progress) -> Prepar
     _refuse_uncounted(deployment, base)
     task = _with_score(supplies.task, base)
     cache = folder.folder("base")
+    tables = _tables(supplies, base, folder, progress)
     ranking = rank(base, task, deployment.search.saliency, cache=cache, progress=progress)
     space, ranking = set_apart(
         deployment.search,
         base,
         task,
-        search_space(deployment, base),
+        _worth_offering(search_space(deployment, base), tables),
         ranking,
         cache=cache,
         progress=progress,
@@ -95,11 +99,29 @@ def prepare(supplies: Supplies, folder: RunFolder, progress: Progress) -> Prepar
         ranking=ranking,
         space=space,
         guessed=supplies.guessed,
-        tables=_tables(supplies, base, folder),
+        tables=tables,
     )
 
 
-def _tables(supplies: Supplies, base: BaseNetwork, folder: RunFolder) -> dict[str, Path]:
+def _worth_offering(space: SearchSpace, tables: Mapping[str, Path]) -> SearchSpace:
+    """The space without widths that cost every board with a table as much as a wider one."""
+    if not tables:
+        return space
+    choices = [group.choices for group in space.groups]
+    models = [TableModel(read_table(path)) for path in tables.values()]
+    each = [worth_offering(model, choices) for model in models if model.is_of(space)]
+    kept = [set().union(*widths) for widths in zip(*each, strict=True)] or choices
+    return SearchSpace(
+        groups=tuple(
+            replace(group, choices=tuple(sorted(widths)))
+            for group, widths in zip(space.groups, kept, strict=True)
+        )
+    )
+
+
+def _tables(
+    supplies: Supplies, base: BaseNetwork, folder: RunFolder, progress: Progress
+) -> dict[str, Path]:
     """The run's own copies of tables that fit, so that a resumed run goes on with the same."""
     from hwprune.pipeline.pricing import tables_for
 
@@ -107,7 +129,11 @@ def _tables(supplies: Supplies, base: BaseNetwork, folder: RunFolder) -> dict[st
     if kept is None:
         kept = {}
         wish = supplies.deployment.search
-        for kind, source in tables_for(wish.tables, base, supplies.boards).items():
+        found = tables_for(wish.tables, base, supplies.boards)
+        if found:
+            progress.begin("latency tables", len(found))
+        for kind, source in found.items():
+            progress.advance(note=f"{kind}: {source}")
             kept[kind] = f"table-{len(kept) + 1}{source.suffix}"
             shutil.copyfile(source, folder.folder("base") / kept[kind])
         folder.finish("tables", kept)

@@ -19,7 +19,7 @@ from hwprune.channels.cost import CostModel
 from hwprune.errors import DeploymentError
 from hwprune.tables.layer_costs import Forms
 from hwprune.tables.model import TableModel
-from hwprune.tables.shelf import find_table, fits
+from hwprune.tables.shelf import find_table, fits, is_of
 from hwprune.tables.table_file import read_table
 
 ENOUGH = 5
@@ -134,7 +134,9 @@ def tables_for(
     for board in boards:
         kind = board.kind or board.name
         if board.connection == "table":
-            found[kind] = Path(board.table)
+            table = read_table(Path(board.table))
+            if is_of(table, base):
+                found[kind] = Path(board.table)
         elif named is None and (place := find_table(base, board)) is not None:
             found[kind] = place
     for file in named or ():

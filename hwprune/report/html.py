@@ -89,6 +89,8 @@ def verdict(result: Result) -> str:
     if certificate.status == "PASS":
         shown = f"shown by {count} fresh readings" if count else "counted from its structure"
         return f"Every constraint is kept, {shown}: {'; '.join(result.deployment.budget)}."
+    if certificate.status == "NOT MEASURED":
+        return "No board was asked: a latency table tells what the delivered network would take."
     if certificate.status == "FAIL":
         return f"The delivered network does not keep the budget: {', '.join(short)} is over."
     if not certificate.findings:

@@ -21,6 +21,7 @@ from hwprune.report.rows import (
     MethodRow,
     NetworkRow,
     PolicyStep,
+    PredictionRow,
 )
 from hwprune_device.reading import Reading
 
@@ -97,6 +98,8 @@ class Result:
     agreement: Agreement | None = None
     engines: tuple[EngineRow, ...] = ()
     """Compiled forms of the delivered network, where boards build such."""
+    predictions: tuple[PredictionRow, ...] = ()
+    """By kind of board that there was a latency table of."""
     conditions: Mapping[str, Any] = field(default_factory=dict)
     """The board's state during the final readings."""
     doubts: tuple[str, ...] = ()
@@ -209,5 +212,6 @@ def _fields(data: Mapping[str, Any]) -> dict[str, Any]:
         EngineRow(**row | {"fell_back": tuple(row["fell_back"])})
         for row in data.get("engines", ())
     )
+    fields["predictions"] = tuple(PredictionRow(**row) for row in data.get("predictions", ()))
     fields["doubts"], fields["commands"] = tuple(data["doubts"]), tuple(data["commands"])
     return fields

@@ -112,3 +112,38 @@ class FinetuneEpoch:
     epoch: int
     loss: float
     score_heldout: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PredictionRow:
+    """What a latency table believed of the delivered network, beside what a board read of it."""
+
+    kind: str
+    """Of board."""
+    table: str
+    """What the table is of, and when it was built."""
+    predicted_ms: float
+    low_ms: float | None
+    """95 % interval; None where the table was never held against candidates."""
+    high_ms: float | None
+    read_ms: float | None
+    """Mean of fresh readings; None where no board was asked."""
+    spared: int
+    """Candidates that were not measured, because the table knew them to be over the budget."""
+    median_off_pct: float | None
+    """Median over the search's candidates: prediction less reading, in percent of it."""
+
+    @property
+    def words(self) -> str:
+        """All of it in a sentence."""
+        said = f"{self.kind}: {self.predicted_ms:.4g} ms predicted"
+        if self.low_ms is not None and self.high_ms is not None:
+            said += f" ({self.low_ms:.4g} to {self.high_ms:.4g})"
+        if self.read_ms is not None:
+            off = 100 * (self.predicted_ms / self.read_ms - 1)
+            said += f", {self.read_ms:.4g} ms read ({off:+.1f} %)"
+        if self.median_off_pct is not None:
+            said += f"; candidates {self.median_off_pct:+.1f} % off in the median"
+        if self.spared:
+            said += f"; {self.spared} were not measured, as they were known to be over the budget"
+        return f"{said}; table of {self.table}"

@@ -180,6 +180,7 @@ def table_json(result: Result) -> dict[str, Any]:
         "delivered_by": result.delivered_by,
         "agreement": data["agreement"],
         "engines": data["engines"],
+        "predictions": data["predictions"],
         "methods": data["methods"],
         "doubts": data["doubts"],
     }

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from hwprune.channels.base import BaseNetwork
 from hwprune.errors import InputError
+from hwprune.tables.shelf import is_of
 from hwprune.tables.table import Table
 
 
@@ -28,7 +29,7 @@ def refuse_other(table: Table, base: BaseNetwork) -> None:
     Raises:
         InputError: it is of another one.
     """
-    if table.own.architecture == base.architecture and table.own.full == base.widths:
+    if is_of(table, base):
         return
     raise InputError(
         "the table is of another network",

@@ -174,7 +174,7 @@ def blocks_of(rows: np.ndarray) -> Blocks:
     """Regression columns of rows by kind: a constant, the sum over all kinds, each kind."""
     constant = np.ones((len(rows), 1))
     shared = rows.sum(1).reshape(len(rows), -1)
-    return [(constant, 30.0), (shared, 10.0), (rows.reshape(len(rows), -1), OWN)]
+    return [(constant, 3.0), (shared, 10.0), (rows.reshape(len(rows), -1), OWN)]
 
 
 def _each(layers: Sequence[Layer]) -> np.ndarray:

@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from hwprune.candidate import SearchSpace
+from hwprune.errors import InputError
 from hwprune.layer import Layer
 from hwprune.tables.cost_table import CostTable
 from hwprune.tables.layer_costs import Forms, LayerCosts, Sample
@@ -39,11 +41,21 @@ class TableModel:
 
     Args:
         source: one of SOURCES; by default the table's own choice.
+
+    Raises:
+        InputError: there is no row to learn from.
     """
 
     def __init__(self, table: Table, source: str = "") -> None:
         self.table = table
-        self.source = source or table.source or _possible(table)[-1]
+        possible = _possible(table)
+        if not possible:
+            raise InputError(
+                f"the latency table of {table.own.name} has no row to predict from",
+                given=f"{len(table.rows)} rows, {sum(bool(r.doubts) for r in table.rows)} doubted",
+                next_step="build it for longer, or on a quieter board",
+            )
+        self.source = source or table.source or possible[-1]
         self._layers = learned(table) if self.source != "networks" else None
         own = table.own
         before = self._layers.forms(own.layers) if self._layers else None
@@ -54,6 +66,10 @@ class TableModel:
             self._costs.fit(widths_of(rows), cost, 1 / cost**2)
         self._memory = _memory(table)
         self._least = widths_of(rows or table.whole("held out") or [_unpruned(table)]).min(axis=0)
+
+    def is_of(self, space: SearchSpace) -> bool:
+        """Whether a space is over the groups of the table's own network."""
+        return self.table.own.groups == tuple((g.name, g.width) for g in space.groups)
 
     def latency_ms(self, widths: np.ndarray) -> np.ndarray:
         """Of the table's own network at widths [n, groups]; [n]."""
@@ -150,12 +166,14 @@ def learned(table: Table) -> LayerCosts:
 def judged(table: Table) -> Table:
     """The table with its errors, and with the source that errs least."""
     rows = table.whole("held out")
-    if len(rows) < 2:
-        return replace(table, source=_possible(table)[-1])
+    possible = _possible(table)
+    if len(rows) < 2 or not possible:
+        return replace(table, source=(possible or [""])[-1])
     errors = {}
     for source in _possible(table):
         model = TableModel(table, source)
-        errors[source] = error_of(model.latency_ms(widths_of(rows)), latencies_of(rows))
+        read = table.scale * latencies_of(rows)
+        errors[source] = error_of(model.latency_ms(widths_of(rows)), read)
     best = min(errors, key=lambda source: errors[source].mape_pct)
     return replace(table, errors=errors, source=best, memory_error=_memory_error(table, rows))
 
@@ -172,8 +190,9 @@ def error_of(predicted: np.ndarray, read: np.ndarray) -> TableError:
         count=len(read),
         mape_pct=float(100 * np.abs(off).mean()),
         bias_pct=float(100 * off.mean()),
-        spearman=float(stats.spearmanr(predicted, read).statistic),
-        kendall=float(stats.kendalltau(predicted, read).statistic),
+        # Where all are equal there is no order to agree on.
+        spearman=float(np.nan_to_num(stats.spearmanr(predicted, read).statistic)),
+        kendall=float(np.nan_to_num(stats.kendalltau(predicted, read).statistic)),
         within_5_pct=float((np.abs(off) < 0.05).mean()),
         within_10_pct=float((np.abs(off) < 0.10).mean()),
         worst_pct=float(100 * np.abs(off).max()),

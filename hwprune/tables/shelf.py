@@ -36,11 +36,15 @@ def place_of(table: Table) -> Path:
     return shelf() / f"{name}{SUFFIX}"
 
 
+def is_of(table: Table, base: BaseNetwork) -> bool:
+    """Whether a table is of this very network, whatever its weights."""
+    return table.own.architecture == base.architecture and table.own.full == base.widths
+
+
 def fits(table: Table, base: BaseNetwork, board: Board) -> bool:
     """Whether a table is of this network, on boards of this kind as this one runs networks."""
     return (
-        table.own.architecture == base.architecture
-        and table.own.full == base.widths
+        is_of(table, base)
         and table.board == (board.kind or board.name)
         and dict(table.target) == asdict(board.target)
     )
