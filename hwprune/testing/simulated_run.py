@@ -8,6 +8,7 @@ name.
 from __future__ import annotations
 
 import math
+import os
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +18,7 @@ from hwprune_device.job import CandidateJob, Job
 from hwprune_device.measurement.batch import with_control
 from hwprune_device.reading import Memory, Reading
 
-JOB_S = 0.3
+JOB_S = float(os.environ.get("HWPRUNE_SIMULATED_S", "0.3"))
 """Board time of one candidate."""
 _ROUNDS = 20
 

@@ -6,14 +6,17 @@ search methods themselves, whose qualities are then there at once:
 
     python -m tests.benchmarks.bench_farm [--boards 1 2 4 8] [--candidates 256]
     python -m tests.benchmarks.bench_farm --search random,policy [--candidates 128]
+    HWPRUNE_SIMULATED_S=0.02 python -m tests.benchmarks.bench_farm --boards 8 --kept 100000
 
-Every row begins with an empty store. "head s" is how long a method was not waiting for an answer:
-what it needs for itself, and what no number of boards makes shorter.
+Every row begins with an empty store, or one that holds so many readings of other networks. "head
+s" is how long a method was not waiting for an answer: what it needs for itself, and what no number
+of boards makes shorter.
 """
 
 from __future__ import annotations
 
 import argparse
+import random
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -30,6 +33,7 @@ from hwprune.channels.base import BaseNetwork, make_base
 from hwprune.evaluation import Evaluation, failed
 from hwprune.farm.cluster import Cluster
 from hwprune.farm.farm import Farm
+from hwprune.farm.reading_key import ReadingKey
 from hwprune.farm.session import Outcome
 from hwprune.farm.store import ReadingStore
 from hwprune.futures import joined
@@ -59,25 +63,45 @@ class Row:
 
 
 @contextmanager
-def simulated_farm(boards: int, folder: Path, base: BaseNetwork) -> Iterator[Farm]:
+def simulated_farm(boards: int, folder: Path, base: BaseNetwork, kept: int = 0) -> Iterator[Farm]:
     """A calibrated farm of so many boards, with a store of its own."""
     folder.mkdir()
-    python = board_python(folder, "simulated")
+    python = board_python(folder, "simulated", start=f"HWPRUNE_SIMULATED_S={JOB_S} exec")
     kind = [replace(this_machine(), name=f"b{n}", kind="k", python=python) for n in range(boards)]
     store = ReadingStore(folder / "readings.sqlite")
     farm = Farm(kind, store)
     farm.start()
     farm.place(base)
     farm.calibrate()
+    if kept:
+        _fill(store, farm, kept)
     yield farm
     farm.close()
     store.close()
 
 
+def _fill(store: ReadingStore, farm: Farm, kept: int) -> None:
+    """Readings of other networks under the farm's own conditions."""
+    from tests.benchmarks.bench_store import BATCH, one_reading, others
+
+    first, chance = one_reading(), random.Random(0)
+    for number in range(0, kept, BATCH):
+        batch = []
+        for n in range(number, min(kept, number + BATCH)):
+            reading = others(first, n, chance)
+            key = ReadingKey(
+                architecture=reading.architecture,
+                target_key=farm.target_key,
+                conditions_key=farm.conditions_key,
+            )
+            batch.append((key, reading, None))
+        store.add_all(batch)
+
+
 def measure(farm: Farm, count: int, in_flight: int) -> None:
     """Have random candidates measured, so many of them asked for at any time."""
-    random = np.random.default_rng(0)
-    widths = {tuple(int(w) for w in random.integers(2, 16, 3)) for _ in range(4 * count)}
+    drawn = np.random.default_rng(0)
+    widths = {tuple(int(w) for w in drawn.integers(2, 16, 3)) for _ in range(4 * count)}
     waiting = [Candidate(widths=w) for w in sorted(widths)[:count]]
     open_futures: list[Future[Outcome]] = []
     while waiting or open_futures:
@@ -113,12 +137,14 @@ def _measured(scored: Evaluation, found: Outcome) -> Evaluation:
     return replace(scored, excess=excess, costs={LABEL: found.latency_ms})
 
 
-def run(method: str | None, boards: int, count: int, folder: Path, in_flight: int) -> Row:
+def run(
+    method: str | None, boards: int, count: int, folder: Path, in_flight: int, kept: int = 0
+) -> Row:
     """One line: candidates of a method's choice, or random ones without a method."""
     problem = SyntheticProblem(GROUPS)
     widths = problem.space.unpruned.widths
     base = make_base(chain(widths)) if method else base_network()
-    with simulated_farm(boards, folder, base) as farm:
+    with simulated_farm(boards, folder, base, kept) as farm:
         before, began = farm.timings()["busy"], time.monotonic()
         if method is None:
             measure(farm, count, in_flight * boards)
@@ -136,6 +162,7 @@ def main() -> None:
     parser.add_argument("--candidates", type=int, default=256, help="or evaluations of a search")
     parser.add_argument("--in-flight", type=int, default=32, help="candidates asked for, a board")
     parser.add_argument("--search", default="", help="methods, with commas: " + ", ".join(METHODS))
+    parser.add_argument("--kept", type=int, default=0, help="readings in the store before")
     options = parser.parse_args()
     methods = options.search.split(",") if options.search else [None]
     if "policy" in methods:
@@ -148,7 +175,9 @@ def main() -> None:
             first = None
             for boards in options.boards:
                 place = Path(folder) / f"{method}-{boards}"
-                row = run(method, boards, options.candidates, place, options.in_flight)
+                row = run(
+                    method, boards, options.candidates, place, options.in_flight, options.kept
+                )
                 first = first or row.wall_s
                 _print(method, boards, row, first / row.wall_s)
 
