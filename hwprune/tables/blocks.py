@@ -29,6 +29,8 @@ AROUND = 1
 ENDS = 8
 """Channels that the layer in front of a window reads, and that the one behind it gives."""
 _LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+_BEFORE_LAYERS = ("LayerNormalization", "RMSNormalization")
+"""What a transformer's block begins with; other norms follow a layer and are fused with it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,12 +131,12 @@ class _Parts:
         return bytes(model.SerializeToString())
 
     def _blocks(self) -> Iterator[tuple[int, int]]:
-        """Parted where one value leads on and the next node is a layer that reads it."""
+        """Parted where one value leads on and the next node begins something."""
         nodes = self._model.graph.node
         begin, layers = 0, 0
         for number, node in enumerate(nodes):
             alone = number > 0 and len(self._needed[number - 1]) == 1
-            if alone and layers and self._is_layer(node):
+            if alone and layers and (self._is_layer(node) or node.op_type in _BEFORE_LAYERS):
                 yield begin, number
                 begin, layers = number, 0
             layers += self._is_layer(node)
