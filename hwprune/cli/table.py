@@ -9,6 +9,7 @@ import typer
 
 from hwprune.cli.board_options import Json
 from hwprune.cli.inspect import Input, Weights, parse_shapes
+from hwprune.cli.table_exchange import register as register_exchange
 
 if TYPE_CHECKING:
     from hwprune.pipeline.build_table import Built
@@ -47,7 +48,9 @@ def build(
     ] = 30.0,
     out: Annotated[
         Path | None,
-        typer.Option("--out", help="The file; by default in the user's cache.", show_default=False),
+        typer.Option(
+            "--out", help="The file; by default in the user's cache.", show_default=False
+        ),
     ] = None,
     held_out: Annotated[
         int, typer.Option("--held-out", min=2, help="Candidates that tell how far the table errs.")
@@ -114,3 +117,6 @@ def _facts(built: Built, place: Path) -> dict[str, object]:
         "failures": [failure.to_json() for failure in built.failures],
         **table_facts(built.table),
     }
+
+
+register_exchange(table)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from hwprune.errors import InputError
 from hwprune.layer import Layer, channels
 from hwprune.tables.cost_table import CostTable
 from hwprune.tables.layer_costs import LayerCosts, Sample
@@ -39,13 +40,23 @@ class TableModel:
 
     Args:
         source: one of SOURCES; by default the table's own choice.
+
+    Raises:
+        InputError: the table knows no layers of its network.
     """
 
     def __init__(self, table: Table, source: str = "") -> None:
         self.table = table
+        own = table.own
+        if not own.layers:
+            raise InputError(
+                f"the table of {own.name} cannot predict",
+                given="it was imported without the network's layers",
+                possible="its rows, as table show and table export --format csv tell them",
+                next_step="hwprune table build MODEL --board NAME makes a table that predicts",
+            )
         self.source = source or table.source or _possible(table)[-1]
         self._layers = learned(table) if self.source != "networks" else None
-        own = table.own
         self._costs = CostTable(own.layers, own.full, before=self._layers)
         rows = table.whole("network")
         if self.source != "blocks":
