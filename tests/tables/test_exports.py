@@ -15,6 +15,7 @@ from hwprune.layer import ChannelCount
 from hwprune.tables.exports import FORMS
 from hwprune.tables.inverted_residuals import InvertedResidual, parts_of
 from hwprune.tables.model import TableModel
+from hwprune.tables.table_file import header_of, table_of
 from tests.tables.small_tables import (
     board_ms,
     convolution,
@@ -24,6 +25,7 @@ from tests.tables.small_tables import (
     table_of_layers,
     without_layers,
 )
+from tests.traced import traced
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +66,14 @@ def test_blocks_are_found_and_other_layers_are_left_alone():
     assert [block.adds_input for block in blocks] == [False, False, True]
     assert [len(block.layers) for block in blocks] == [2, 3, 5]
     assert [bool(block.squeeze) for block in blocks] == [False, False, True]
+
+
+def test_all_blocks_of_a_real_mobilenet_are_found():
+    parts = parts_of(traced("mobilenet_v2").base.cost_model.layers())
+    blocks = [part for part in parts if isinstance(part, InvertedResidual)]
+    assert (len(parts), len(blocks)) == (17 + 3, 17)
+    assert sum(block.adds_input for block in blocks) == 10
+    assert [block.operation.stride for block in blocks].count((2, 2)) == 4
 
 
 def test_separable_convolutions_with_an_activation_behind_are_no_blocks():
@@ -200,6 +210,18 @@ def test_a_layer_whose_operation_is_not_known_is_named_and_left_out(tmp_path):
     own = replace(table.own, layers=(replace(first, operation=None), *rest))
     written = FORMS["halp"](replace(table, networks=(own,)), tmp_path / "halp.json", 4)
     assert len(written.left_out) == 1 and written.left_out[0].startswith("one: how the graph")
+
+
+def test_a_table_of_before_operations_were_kept_is_read_and_asks_to_be_built_again(tmp_path):
+    table = plain()
+    layers = tuple(replace(layer, operation=None) for layer in table.own.layers)
+    header = header_of(replace(table, networks=(replace(table.own, layers=layers),)))
+    for layer in header["networks"][0]["layers"]:
+        del layer["operation"]
+    old = replace(table_of(header), rows=table.rows)
+    assert TableModel(old).by_layer_ms(old.own.full) == TableModel(table).by_layer_ms(old.own.full)
+    with pytest.raises(InputError, match="build it again"):
+        FORMS["ofa"](old, tmp_path / "out", 4)
 
 
 def test_batches_are_not_passed_off_as_single_inputs(second, tmp_path):

@@ -34,6 +34,14 @@ def write_text(path: Path, text: str) -> None:
 
 def nothing_to_write(table: Table, form: str, why: str) -> InputError:
     """The error of a table that a form can say nothing of."""
+    layers = table.own.layers
+    if layers and all(layer.operation is None for layer in layers):
+        return InputError(
+            f"this table cannot be written as {form}",
+            given=f"{table.own.name}, without how the graph applies its layers",
+            possible="csv and pyperf",
+            next_step="build it again: readings that the store has are not taken again",
+        )
     return InputError(
         f"nothing of this table can be written as {form}",
         given=f"{table.own.name}: {why}",
