@@ -27,8 +27,9 @@ class Operation:
 
     @property
     def activation(self) -> str:
-        """The first of its activations in `then`; empty where there is none."""
-        return next((name for name in self.then if name in ACTIVATIONS), "")
+        """What is applied to it before all but normalization; empty where nothing is."""
+        after = [name for name in self.then if name != "BatchNormalization"][:1]
+        return after[0] if after and after[0] in ACTIVATIONS else ""
 
 
 ACTIVATIONS: tuple[str, ...] = (

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hwprune.layer import ChannelCount, Layer
-from hwprune.operation import Operation
+import numpy as np
+
+from hwprune.layer import ChannelCount, Layer, channels
+from hwprune.operation import ACTIVATIONS, Operation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,21 +69,27 @@ class InvertedResidual:
 Part = InvertedResidual | Layer
 
 
-def parts_of(layers: Sequence[Layer]) -> list[Part]:
-    """A network's layers in order, those of inverted residuals together."""
+def parts_of(layers: Sequence[Layer], full: Sequence[int]) -> list[Part]:
+    """A network's layers in order, those of inverted residuals together.
+
+    Args:
+        full: the network's unpruned widths.
+    """
     found: list[Part] = []
     at = 0
     while at < len(layers):
-        block = _block(layers, at)
+        block = _block(layers, at, full)
         part: Part = layers[at] if block is None else block
         found.append(part)
         at += 1 if block is None else len(block.layers)
     return found
 
 
-def is_depthwise(layer: Layer) -> bool:
-    """A convolution with one filter a channel."""
-    return layer.grouped and layer.inputs == ChannelCount(fixed=1)
+def is_depthwise(layer: Layer, full: Sequence[int]) -> bool:
+    """A convolution with one filter a channel, in a network of those unpruned widths."""
+    if not layer.grouped or layer.operation is None or layer.inputs != ChannelCount(fixed=1):
+        return False
+    return bool(channels([layer.outputs], np.array([full]))[0, 0] == layer.operation.groups)
 
 
 def is_pointwise(layer: Layer) -> bool:
@@ -95,11 +103,11 @@ def is_pointwise(layer: Layer) -> bool:
     )
 
 
-def _block(layers: Sequence[Layer], at: int) -> InvertedResidual | None:
+def _block(layers: Sequence[Layer], at: int, full: Sequence[int]) -> InvertedResidual | None:
     """The block that begins with a layer, if one does."""
     expand = layers[at] if is_pointwise(layers[at]) else None
     rest = list(layers[at + (expand is not None) : at + 5])
-    if not rest or not is_depthwise(rest[0]) or rest[0].operation is None:
+    if not rest or not is_depthwise(rest[0], full) or not _is_even(rest[0]):
         return None
     depthwise = rest.pop(0)
     squeeze: tuple[Layer, ...] = ()
@@ -109,7 +117,20 @@ def _block(layers: Sequence[Layer], at: int) -> InvertedResidual | None:
         return None
     if expand is not None and expand.outputs != depthwise.outputs:
         return None
-    return InvertedResidual(expand=expand, depthwise=depthwise, squeeze=squeeze, project=rest[0])
+    block = InvertedResidual(expand=expand, depthwise=depthwise, squeeze=squeeze, project=rest[0])
+    # A sum with something else than its input is no block that others know.
+    keeps_shape = block.inputs == block.outputs and block.operation.stride == (1, 1)
+    return block if keeps_shape or not block.adds_input else None
+
+
+def _is_even(layer: Layer) -> bool:
+    """Whether it does the same both ways, without dilation."""
+    applied = layer.operation
+    return (
+        applied is not None
+        and len(set(applied.kernel)) == len(set(applied.stride)) == 1
+        and set(applied.dilation) == {1}
+    )
 
 
 def _is_squeeze(first: Layer, second: Layer, depthwise: Layer) -> bool:
@@ -126,7 +147,7 @@ def _is_projection(layer: Layer, depthwise: Layer) -> bool:
     return (
         is_pointwise(layer)
         and applied is not None
-        and not applied.activation
+        and not any(name in ACTIVATIONS for name in applied.then)
         and layer.inputs == depthwise.outputs
         and layer.positions == depthwise.positions
     )

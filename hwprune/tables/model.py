@@ -75,9 +75,12 @@ class TableModel:
 
     def by_layer_ms(self, widths: Sequence[int]) -> dict[str, float]:
         """What each layer takes of one candidate, with what follows it up to the next layer."""
-        found = self.table.scale * self._costs.by_layer(np.array([widths]))[0]
         names = [layer.name for layer in self.table.own.layers]
-        return dict(zip(names, map(float, found), strict=True))
+        return dict(zip(names, map(float, self.layers_ms(np.array([widths]))[0]), strict=True))
+
+    def layers_ms(self, widths: np.ndarray) -> np.ndarray:
+        """The same of candidates [n, groups], by place of the layer; [n, layers]."""
+        return np.asarray(self.table.scale * self._costs.by_layer(np.asarray(widths)))
 
     def predict(self, widths: np.ndarray) -> list[Prediction]:
         """What is believed of candidates [n, groups], and whether that can be believed."""

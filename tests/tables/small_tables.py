@@ -28,15 +28,20 @@ def convolution(
     kernel: int = 1,
     stride: int = 1,
     then: tuple[str, ...] = NORMED,
-    depthwise: bool = False,
+    depthwise: int = 0,
+    dilation: int = 1,
 ) -> Layer:
-    """A convolution with padding that keeps the size but for its stride."""
+    """A convolution with padding that keeps the size but for its stride.
+
+    Args:
+        depthwise: its unpruned channels, where it is that.
+    """
     given = -(-side // stride)
     return Layer(
         name=name,
         positions=given * given,
         kernel=kernel * kernel,
-        grouped=depthwise,
+        grouped=bool(depthwise),
         outputs=outputs,
         inputs=ChannelCount(fixed=1) if depthwise else inputs,
         operation=Operation(
@@ -45,8 +50,8 @@ def convolution(
             kernel=(kernel, kernel),
             stride=(stride, stride),
             padding=(kernel // 2,) * 4,
-            dilation=(1, 1),
-            groups=8 if depthwise else 1,
+            dilation=(dilation, dilation),
+            groups=depthwise or 1,
             then=then,
         ),
     )
@@ -90,15 +95,13 @@ def mobile_layers(*, third_version: bool) -> tuple[Layer, ...]:
         convolution("b3.fc2", squeeze, wide, side=1, then=("HardSigmoid", "Mul")),
     )
     blocks = (
-        convolution("b1.dw", stem, stem, side=16, kernel=3, then=act, depthwise=True),
+        convolution("b1.dw", stem, stem, side=16, kernel=3, then=act, depthwise=8),
         convolution("b1.out", stem, first, side=16),
         convolution("b2.in", first, middle, side=16, then=act),
-        convolution(
-            "b2.dw", middle, middle, side=16, kernel=5, stride=2, then=act, depthwise=True
-        ),
+        convolution("b2.dw", middle, middle, side=16, kernel=5, stride=2, then=act, depthwise=24),
         convolution("b2.out", middle, second, side=8),
         convolution("b3.in", second, wide, side=8, then=act),
-        convolution("b3.dw", wide, wide, side=8, kernel=5, then=act, depthwise=True),
+        convolution("b3.dw", wide, wide, side=8, kernel=5, then=act, depthwise=48),
         *(squeezed if third_version else ()),
         convolution("b3.out", wide, second, side=8, then=(*NORMED, "Add")),
     )

@@ -17,6 +17,7 @@ from hwprune.tables.inverted_residuals import InvertedResidual, parts_of
 from hwprune.tables.model import TableModel
 from hwprune.tables.table_file import header_of, table_of
 from tests.tables.small_tables import (
+    MOBILE_GROUPS,
     board_ms,
     convolution,
     mobile,
@@ -26,6 +27,8 @@ from tests.tables.small_tables import (
     without_layers,
 )
 from tests.traced import traced
+
+FULL = tuple(width for _, width in MOBILE_GROUPS)
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +55,7 @@ def full_ms(table) -> float:
 
 
 def test_blocks_are_found_and_other_layers_are_left_alone():
-    parts = parts_of(mobile_layers(third_version=True))
+    parts = parts_of(mobile_layers(third_version=True), FULL)
     blocks = [part for part in parts if isinstance(part, InvertedResidual)]
     assert [part.name for part in parts] == [
         "stem",
@@ -69,20 +72,34 @@ def test_blocks_are_found_and_other_layers_are_left_alone():
 
 
 def test_all_blocks_of_a_real_mobilenet_are_found():
-    parts = parts_of(traced("mobilenet_v2").base.cost_model.layers())
+    base = traced("mobilenet_v2").base
+    parts = parts_of(base.cost_model.layers(), base.widths)
     blocks = [part for part in parts if isinstance(part, InvertedResidual)]
     assert (len(parts), len(blocks)) == (17 + 3, 17)
     assert sum(block.adds_input for block in blocks) == 10
     assert [block.operation.stride for block in blocks].count((2, 2)) == 4
 
 
-def test_separable_convolutions_with_an_activation_behind_are_no_blocks():
-    layers = mobile_layers(third_version=False)[1:3]
-    spoilt = (
-        layers[0],
-        replace(layers[1], operation=replace(layers[1].operation, then=("Relu",))),
-    )
-    assert not any(isinstance(part, InvertedResidual) for part in parts_of(spoilt))
+def _told(layer, **facts):
+    return replace(layer, operation=replace(layer.operation, **facts))
+
+
+@pytest.mark.parametrize(
+    ("place", "facts"),
+    [
+        (3, {"then": ("BatchNormalization", "Relu")}),
+        (3, {"then": ("BatchNormalization", "Add")}),
+        (2, {"dilation": (2, 2)}),
+        (2, {"stride": (2, 1)}),
+        (2, {"groups": 12}),
+    ],
+    ids=["activated", "sum with another", "dilated", "uneven", "two filters a channel"],
+)
+def test_what_is_nearly_a_block_is_none(place, facts):
+    layers = list(mobile_layers(third_version=False)[2:6])
+    assert [p.name for p in parts_of(layers[1:], FULL)] == ["b2.in"]
+    layers[place] = _told(layers[place], **facts)
+    assert [p.name for p in parts_of(layers[1:], FULL)] == ["b2.in", "b2.dw", "b2.out"]
 
 
 def test_ofa_keys_of_version_2_add_up_to_the_whole_network(second, tmp_path):
@@ -222,6 +239,32 @@ def test_a_table_of_before_operations_were_kept_is_read_and_asks_to_be_built_aga
     assert TableModel(old).by_layer_ms(old.own.full) == TableModel(table).by_layer_ms(old.own.full)
     with pytest.raises(InputError, match="build it again"):
         FORMS["ofa"](old, tmp_path / "out", 4)
+
+
+def test_layers_of_one_name_are_told_apart(second, tmp_path):
+    """ONNX files name weights as they like."""
+    layers = tuple(replace(layer, name="layer") for layer in second.own.layers)
+    alike = replace(second, networks=(replace(second.own, layers=layers),))
+    for form in ("ofa", "halp"):
+        before, after = tmp_path / f"{form}1", tmp_path / f"{form}2"
+        FORMS[form](second, before, 4)
+        FORMS[form](alike, after, 4)
+        assert before.read_text() == after.read_text()
+
+
+def test_dilation_and_a_sum_before_the_activation_are_not_passed_over(tmp_path):
+    layers = (
+        convolution("one", ChannelCount(fixed=3), of_group(0), side=8, kernel=3, dilation=2),
+        convolution("two", of_group(0), of_group(1), side=8, then=("Add", "Relu")),
+        convolution("out", of_group(1), ChannelCount(fixed=4), side=8, then=("Relu",)),
+    )
+    table = table_of_layers("residual", layers, (("one", 8), ("two", 8)))
+    written = FORMS["nn-meter"](table, tmp_path / "k.json", 4)
+    assert set(json.loads((tmp_path / "k.json").read_text())) == {"conv-relu"}
+    assert [reason.split(":")[0] for reason in written.left_out] == ["one", "two"]
+    FORMS["paddleslim"](table, tmp_path / "slim.tsv", 4)
+    keys = [line.split("\t")[0] for line in (tmp_path / "slim.tsv").read_text().splitlines()]
+    assert "conv,0,0,1,3,8,8,8,1,3,1,1,2" in keys and "conv,0,0,1,8,8,8,8,1,1,0,1,1" in keys
 
 
 def test_batches_are_not_passed_off_as_single_inputs(second, tmp_path):

@@ -32,7 +32,7 @@ def table():
 
 
 def test_csv_with_its_header_is_the_table_again(table, tmp_path):
-    doubted = replace(table.rows[1], doubts='clock moved, twice; "hot"', memory_mb=1.5)
+    doubted = replace(table.rows[1], doubts='clock moved,\n twice; "hot"', memory_mb=1.5)
     table = replace(table, rows=(table.rows[0], doubted, *table.rows[2:]), scale=1.25)
     FORMS["csv"](table, tmp_path / "t.csv", 8)
     back, left_out = read_foreign(tmp_path / "t.csv")

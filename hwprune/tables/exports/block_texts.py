@@ -73,7 +73,7 @@ def to_fbnet(table: Table, out: Path, each: int = WIDTHS) -> Written:
 
 def _blocks(table: Table) -> tuple[list[InvertedResidual], tuple[str, ...]]:
     """The blocks, and what is none of them."""
-    parts = parts_of(table.own.layers)
+    parts = parts_of(table.own.layers, table.own.full)
     blocks = [part for part in parts if isinstance(part, InvertedResidual)]
     others = [part.name for part in parts if not isinstance(part, InvertedResidual)]
     return blocks, tuple(f"{name}: no inverted residual" for name in others)

@@ -44,13 +44,15 @@ class Convolutions:
     """Layers that a form with square maps and kernels can tell, and those that it cannot."""
 
     grid: Grid
+    dilated: bool = False
+    """Whether the form can tell dilation."""
     left_out: list[str] = field(default_factory=list)
     """Filled as points are asked for."""
 
     def points(self) -> Iterator[LayerPoint]:
         """Convolutions, and products with a vector, at the grid's widths."""
         for layer in self.grid.table.own.layers:
-            why = _unlike(layer)
+            why = self._unlike(layer)
             if why:
                 self.left_out.append(f"{layer.name}: {why}")
                 continue
@@ -65,7 +67,7 @@ class Convolutions:
 
     def _of(self, layer: Layer) -> Iterator[LayerPoint]:
         assert layer.operation is not None
-        depthwise = is_depthwise(layer)
+        depthwise = is_depthwise(layer, self.grid.table.own.full)
         axes = [layer.outputs if depthwise else layer.inputs, layer.outputs]
         for point in self.grid.points([layer], axes):
             yield LayerPoint(
@@ -77,17 +79,18 @@ class Convolutions:
                 latency_ms=point.latency_ms,
             )
 
-
-def _unlike(layer: Layer) -> str:
-    """Why such a form cannot tell a layer; empty where it can."""
-    applied = layer.operation
-    if applied is None:
-        return "how the graph applies it is not known; build the table again if it is an old one"
-    sizes = (applied.input_size, applied.kernel, applied.stride, applied.dilation)
-    if any(len(set(size)) > 1 for size in (*sizes, applied.padding)):
-        return f"not square: map {applied.input_size}, kernel {applied.kernel}"
-    if layer.grouped and not is_depthwise(layer):
-        return f"a convolution in {applied.groups} groups"
-    if not applied.kernel and layer.positions != 1:
-        return f"a product at {layer.positions} positions"
-    return ""
+    def _unlike(self, layer: Layer) -> str:
+        """Why such a form cannot tell a layer; empty where it can."""
+        applied = layer.operation
+        if applied is None:
+            return "how the graph applies it is not known"
+        sizes = (applied.input_size, applied.kernel, applied.stride, applied.dilation)
+        if any(len(set(size)) > 1 for size in (*sizes, applied.padding)):
+            return f"not square: map {applied.input_size}, kernel {applied.kernel}"
+        if set(applied.dilation) - {1} and not self.dilated:
+            return f"dilated by {applied.dilation[0]}"
+        if layer.grouped and not is_depthwise(layer, self.grid.table.own.full):
+            return f"a convolution in {applied.groups} groups"
+        if not applied.kernel and layer.positions != 1:
+            return f"a product at {layer.positions} positions"
+        return ""

@@ -40,6 +40,7 @@ class Grid:
         self.table = table
         self._model = TableModel(table)
         self._each = max(2, each)
+        self._places = {id(layer): place for place, layer in enumerate(table.own.layers)}
         own = table.own
         rows = [*table.whole("network", "held out")]
         self.full = np.array(own.full, int)
@@ -63,30 +64,33 @@ class Grid:
     @property
     def beside_ms(self) -> float:
         """What a network takes beside its layers."""
-        whole = float(self._model.latency_ms(self.full[None])[0])
-        return whole - sum(self._model.by_layer_ms(list(self.full)).values())
+        whole = self._model.latency_ms(self.full[None])[0]
+        return float(whole - self._model.layers_ms(self.full[None]).sum())
 
-    def points(self, layers: Sequence[Layer], axes: Sequence[ChannelCount]) -> Iterator[Point]:
+    def points(self, layers: Sequence[Layer], axes: Sequence[ChannelCount]) -> list[Point]:
         """Layers together, at all combinations of measured widths of the groups on `axes`.
 
         Groups that are on none of them stay unpruned.
         """
-        done = set()
-        for widths in self._combinations(axes):
-            point = self.at(layers, axes, widths)
-            if point.counts not in done:
-                done.add(point.counts)
-                yield point
+        found: dict[tuple[int, ...], Point] = {}
+        for point in self._at(layers, axes, np.array(list(self._combinations(axes)))):
+            found.setdefault(point.counts, point)
+        return list(found.values())
 
     def at(
         self, layers: Sequence[Layer], axes: Sequence[ChannelCount], widths: np.ndarray
     ) -> Point:
-        """Layers together, at given widths of the whole network."""
-        each = self._model.by_layer_ms([int(width) for width in widths])
-        return Point(
-            counts=tuple(int(count) for count in channels(axes, widths[None])[0]),
-            latency_ms=sum(each[layer.name] for layer in layers),
-        )
+        """Layers together, at given widths [groups] of the whole network."""
+        return next(self._at(layers, axes, widths[None]))
+
+    def _at(
+        self, layers: Sequence[Layer], axes: Sequence[ChannelCount], widths: np.ndarray
+    ) -> Iterator[Point]:
+        # By place and not by name: files exist that give several layers one.
+        places = [self._places[id(layer)] for layer in layers]
+        latencies = self._model.layers_ms(widths)[:, places].sum(axis=1)
+        for counts, latency in zip(channels(axes, widths), latencies, strict=True):
+            yield Point(counts=tuple(int(c) for c in counts), latency_ms=float(latency))
 
     def narrowed(self, axis: ChannelCount, count: int) -> np.ndarray | None:
         """The unpruned network with so many channels on an axis; None where that was never near.

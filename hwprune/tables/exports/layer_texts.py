@@ -25,7 +25,7 @@ def to_paddleslim(table: Table, out: Path, each: int = WIDTHS) -> Written:
         InputError: no layer fits, or latencies are of batches.
     """
     expect_batch_one(table, "PaddleSlim's table")
-    layers = Convolutions(grid=Grid(table, each))
+    layers = Convolutions(grid=Grid(table, each), dilated=True)
     found: dict[str, float] = {}
     for point in layers.points():
         found.setdefault(_paddleslim_key(point), point.latency_ms)

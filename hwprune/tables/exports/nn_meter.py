@@ -79,7 +79,7 @@ def kernel_kind(point: LayerPoint) -> str:
     applied = point.operation
     if not applied.kernel:
         return "fc"
-    kind = "dwconv" if point.groups > 1 or applied.groups > 1 else "conv"
+    kind = "dwconv" if applied.groups > 1 else "conv"
     suffix = _SUFFIX.get(applied.activation, f"-{applied.activation.lower()}")
     normed = "BatchNormalization" in applied.then or (applied.bias and not suffix)
     return f"{kind}{'-bn' if normed else ''}{suffix}"

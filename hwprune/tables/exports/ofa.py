@@ -76,7 +76,7 @@ class _Entries:
 
 def _predicted(table: Table, each: int, entries: _Entries) -> None:
     grid = Grid(table, each)
-    parts = parts_of(table.own.layers)
+    parts = parts_of(table.own.layers, table.own.full)
     last = max(
         (n for n, part in enumerate(parts) if isinstance(part, InvertedResidual)), default=None
     )
@@ -94,11 +94,8 @@ def _predicted(table: Table, each: int, entries: _Entries) -> None:
 
 def _add_block(grid: Grid, block: InvertedResidual, entries: _Entries) -> None:
     applied = block.operation
-    if block.activation not in ("Relu", "Relu6", "HardSwish") or not _square(applied.kernel):
-        entries.left_out.append(
-            f"{block.name}: a block of {block.activation or 'no activation'}, "
-            f"kernel {applied.kernel}"
-        )
+    if block.activation not in ("Relu", "Relu6", "HardSwish"):
+        entries.left_out.append(f"{block.name}: a block of {block.activation or 'no activation'}")
         return
     hard = block.activation == "HardSwish"
     for point in grid.points(block.layers, [block.inputs, block.middle, block.outputs]):
@@ -193,10 +190,6 @@ def _add(grid: Grid, key: OfaKey, mean: float, entries: _Entries) -> None:
 
 def _plain_key(kind: str, read: tuple[int, ...], given: tuple[int, ...]) -> OfaKey:
     return OfaKey(kind=kind, input=read, output=given)
-
-
-def _square(sizes: tuple[int, ...]) -> bool:
-    return len(set(sizes)) == 1
 
 
 def _resolution(table: Table) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,7 @@ def read_csv(path: Path, board: str = "") -> tuple[Table, tuple[str, ...]]:
     Raises:
         InputError: a column is missing, or a row is wrong.
     """
-    lines = list(csv.DictReader(text_of(path).splitlines()))
+    lines = list(csv.DictReader(io.StringIO(text_of(path))))
     if not lines:
         raise InputError(f"{path} holds no rows", next_step="hwprune table export writes them")
     rows = [_csv_row(path, number, line) for number, line in enumerate(lines, start=2)]
