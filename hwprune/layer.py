@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hwprune.operation import Operation
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelCount:
@@ -30,6 +32,8 @@ class Layer:
     outputs: ChannelCount
     inputs: ChannelCount
     """Of one group of the convolution, where it is grouped."""
+    operation: Operation | None = None
+    """How the graph applies it; None where that is not known."""
 
     @property
     def kind(self) -> tuple[int, int, bool]:

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 
+from hwprune.channels.operations import operations
 from hwprune.channels.walk import attribute
 from hwprune.layer import ChannelCount, Layer
+from hwprune.operation import Operation
 from hwprune.products import Products
 from hwprune_device.plan import STAYS, AxisCut, CutPlan
 from hwprune_device.values import QUANTIZES, Shape, is_weight, quantized, value_shapes
@@ -52,6 +54,7 @@ class _Weight:
     is_grouped: bool
     node: int
     is_uncounted: bool
+    operation: Operation | None
 
 
 class CostModel:
@@ -134,6 +137,7 @@ class CostModel:
                 grouped=weight.is_grouped,
                 outputs=self._channels(weight, 0),
                 inputs=self._channels(weight, 1),
+                operation=weight.operation,
             )
             for weight in self._weights
             if weight.uses and len(weight.dims) > 1
@@ -212,6 +216,7 @@ def _weights(model: onnx.ModelProto) -> list[_Weight]:
         name for node in model.graph.node if node.op_type in QUANTIZES for name in node.input[1:]
     )
     origin = _origins(model)
+    applied = operations(model, shapes, origin)
     uses: dict[str, int] = {}
     first: dict[str, int] = {}
     positions: dict[str, int] = {}
@@ -241,6 +246,7 @@ def _weights(model: onnx.ModelProto) -> list[_Weight]:
             is_grouped=tensor.name in grouped,
             node=first.get(tensor.name, 0),
             is_uncounted=tensor.name in uncounted,
+            operation=applied.get(tensor.name),
         )
         for tensor in sorted(model.graph.initializer, key=lambda t: first.get(t.name, 0))
         if is_weight(tensor) or tensor.name in integers - statistics

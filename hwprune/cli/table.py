@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from hwprune.cli.table_build import build
+from hwprune.cli.table_exchange import export, import_
 from hwprune.cli.table_show import show
 from hwprune.cli.table_upkeep import diff, lint, merge, refresh
 
@@ -13,5 +14,6 @@ table = typer.Typer(
     no_args_is_help=True,
     help="Latency tables: what a board takes for a network and its blocks, at any widths.",
 )
-for verb in (build, show, lint, diff, refresh, merge):
+for verb in (build, show, lint, diff, refresh, merge, export):
     table.command()(verb)
+table.command("import")(import_)

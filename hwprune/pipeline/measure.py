@@ -205,7 +205,9 @@ def _onnx_of(
     from hwprune.task.items import as_inputs
 
     if isinstance(model, str | Path):
-        shapes = tuple(tuple(values.shape) for values in as_inputs(example)) if len(example) else ()
+        shapes = (
+            tuple(tuple(values.shape) for values in as_inputs(example)) if len(example) else ()
+        )
         return load_graph(str(model), shapes=shapes).onnx
     if not len(example):
         raise InputError("a module is traced on an example", next_step="give example_inputs")

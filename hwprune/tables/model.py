@@ -43,21 +43,27 @@ class TableModel:
         source: one of SOURCES; by default the table's own choice.
 
     Raises:
-        InputError: there is no row to learn from.
+        InputError: there is no row to learn from, or the table knows no layers of its network.
     """
 
     def __init__(self, table: Table, source: str = "") -> None:
         self.table = table
-        possible = _possible(table)
+        own, possible = table.own, _possible(table)
+        if not own.layers:
+            raise InputError(
+                f"the table of {own.name} cannot predict",
+                given="it was imported without the network's layers",
+                possible="its rows, as table show and table export --format csv tell them",
+                next_step="hwprune table build MODEL --board NAME makes a table that predicts",
+            )
         if not possible:
             raise InputError(
-                f"the latency table of {table.own.name} has no row to predict from",
+                f"the latency table of {own.name} has no row to predict from",
                 given=f"{len(table.rows)} rows, {sum(bool(r.doubts) for r in table.rows)} doubted",
                 next_step="build it for longer, or on a quieter board",
             )
         self.source = source or table.source or possible[-1]
         self._layers = learned(table) if self.source != "networks" else None
-        own = table.own
         before = self._layers.forms(own.layers) if self._layers else None
         self._costs = CostTable(own.layers, own.full, before=before)
         rows = table.whole("network")
@@ -81,9 +87,12 @@ class TableModel:
 
     def by_layer_ms(self, widths: Sequence[int]) -> dict[str, float]:
         """What each layer takes of one candidate, with what follows it up to the next layer."""
-        found = self.table.scale * self._costs.by_layer(np.array([widths]))[0]
         names = [layer.name for layer in self.table.own.layers]
-        return dict(zip(names, map(float, found), strict=True))
+        return dict(zip(names, map(float, self.layers_ms(np.array([widths]))[0]), strict=True))
+
+    def layers_ms(self, widths: np.ndarray) -> np.ndarray:
+        """The same of candidates [n, groups], by place of the layer; [n, layers]."""
+        return np.asarray(self.table.scale * self._costs.by_layer(np.asarray(widths)))
 
     @property
     def forms(self) -> Forms:

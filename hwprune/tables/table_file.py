@@ -17,6 +17,7 @@ import numpy as np
 
 from hwprune.errors import InputError
 from hwprune.layer import ChannelCount, Layer
+from hwprune.operation import Operation
 from hwprune.peak import Peak
 from hwprune.products import Products
 from hwprune.tables.table import Table, TableError, TableNetwork, TableRow
@@ -50,7 +51,7 @@ def write_table(table: Table, path: Path) -> None:
     import pyarrow.parquet
 
     content = pyarrow.Table.from_pylist([_row(table, row) for row in table.rows], _schema())
-    header = json.dumps(_header(table), allow_nan=False)
+    header = json.dumps(header_of(table), allow_nan=False)
     content = content.replace_schema_metadata({KEY: header.encode()})
     beside = path.with_name(f".{path.name}.new")
     try:
@@ -80,26 +81,31 @@ def read_table(path: Path) -> Table:
         ) from None
     except (OSError, pyarrow.ArrowException) as error:
         raise _damaged(path, str(error)) from None
-    header = _read_header(path, content.schema.metadata or {})
+    header = read_header(path, (content.schema.metadata or {}).get(KEY, b""))
     try:
-        table = _table(header)
+        table = table_of(header)
         rows = tuple(_read_row(row) for row in _rows_of(content))
     except (KeyError, TypeError, ValueError) as error:
         raise _damaged(path, f"{type(error).__name__}: {error}") from None
-    wrong = next((reason for row in rows if (reason := _misfit(table, row))), "")
+    wrong = next((reason for row in rows if (reason := misfit(table, row))), "")
     if wrong:
         raise _damaged(path, wrong)
     return replace(table, rows=rows)
 
 
-def _read_header(path: Path, metadata: Mapping[bytes, bytes]) -> dict[str, Any]:
+def read_header(path: Path, text: str | bytes) -> dict[str, Any]:
+    """The header of the table at `path`, of its JSON.
+
+    Raises:
+        InputError: it is none, of a newer form, or in other units.
+    """
     try:
-        header = json.loads(metadata[KEY])
+        header = json.loads(text)
         form, version = header["form"], int(header["version"])
     except (KeyError, TypeError, ValueError):
         raise InputError(
             f"{path} is no latency table",
-            given="Parquet without hwprune's header",
+            given="no header of hwprune's",
             next_step="hwprune table import reads tables of other tools",
         ) from None
     if form != FORM or version > VERSION:
@@ -156,7 +162,7 @@ def _read_row(row: Mapping[str, Any]) -> TableRow:
     return TableRow(**{**row, "widths": tuple(row["widths"])})
 
 
-def _misfit(table: Table, row: TableRow) -> str:
+def misfit(table: Table, row: TableRow) -> str:
     """Why a row cannot be one of this table; empty where it can."""
     if not 0 <= row.network < len(table.networks):
         return f"a row of network {row.network}, of {len(table.networks)}"
@@ -170,7 +176,8 @@ def _misfit(table: Table, row: TableRow) -> str:
     return ""
 
 
-def _header(table: Table) -> dict[str, Any]:
+def header_of(table: Table) -> dict[str, Any]:
+    """All of a table but its rows, as JSON."""
     plain = {name: getattr(table, name) for name in _PLAIN if name != "memory_error"}
     errors = {source: asdict(error) for source, error in table.errors.items()}
     memory = table.memory_error
@@ -185,7 +192,8 @@ def _header(table: Table) -> dict[str, Any]:
     }
 
 
-def _table(header: Mapping[str, Any]) -> Table:
+def table_of(header: Mapping[str, Any]) -> Table:
+    """A table without rows, of `header_of`."""
     memory = header["memory_error"]
     # What a file of an older hwprune does not tell has a default, or it is no table.
     plain = {name: header[name] for name in _PLAIN if name in header and name != "memory_error"}
@@ -237,7 +245,20 @@ def _read_network(data: Mapping[str, Any]) -> TableNetwork:
 
 
 def _layer(data: Mapping[str, Any]) -> Layer:
-    return Layer(**{**data, "outputs": _count(data["outputs"]), "inputs": _count(data["inputs"])})
+    applied = data.get("operation")
+    return Layer(
+        **{
+            **data,
+            "outputs": _count(data["outputs"]),
+            "inputs": _count(data["inputs"]),
+            "operation": applied and _operation(applied),
+        }
+    )
+
+
+def _operation(data: Mapping[str, Any]) -> Operation:
+    facts: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+    return Operation(**facts)
 
 
 def _count(data: Mapping[str, Any]) -> ChannelCount:
