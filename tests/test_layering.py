@@ -19,20 +19,21 @@ ROOMS = {
     "network": {"channels", "task"},
     "saliency": {"channels", "network", "task"},
     "finetune": {"network", "task"},
-    "search": set(),
+    "tables": {"channels"},
+    "search": {"tables"},
     "farm": {"channels"},
     "report": set(),
     "testing": {"channels", "search", "farm"},
     "pipeline": {"channels", "task", "network", "saliency", "finetune", "search", "farm"}
-    | {"report", "workers"},
-    "cli": {"channels", "task", "network", "farm", "report", "pipeline", "saliency"},
+    | {"report", "tables", "workers"},
+    "cli": {"channels", "task", "network", "farm", "report", "pipeline", "saliency", "tables"},
 }
 ONLY_IN = {
     # A board that runs networks as torch imports these places, and nothing else does there.
     "torch": {"hwprune_device/torch_graph"}
     | {
         f"hwprune_device/runtimes/torchrt/{name}.py"
-        for name in ("allocations", "modes", "module", "network", "process")
+        for name in ("allocations", "modes", "module", "network", "parts", "process")
     }
     | {"task", "network", "saliency", "finetune", "search", "pipeline", "cli"},
     "ray": {"farm", "search", "workers"},
@@ -48,7 +49,16 @@ BOARD_ROOMS = {
     | {"reading", "resident"},
     "precision": set(),
     "runtimes": {"precision", "torch_graph", "conditions.gpu_presence", "conditions.sysfs"}
-    | {"bounded_folder", "estimate", "job", "memory", "output_structure", "owner", "reading"}
+    | {
+        "bounded_folder",
+        "estimate",
+        "job",
+        "layers",
+        "memory",
+        "output_structure",
+        "owner",
+        "reading",
+    }
     | {"resident"},
     "torch_graph": {"output_structure", "subgraphs", "values"},
 }

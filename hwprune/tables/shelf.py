@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+from dataclasses import asdict
 from pathlib import Path
 
+from hwprune.board import Board
+from hwprune.channels.base import BaseNetwork
+from hwprune.errors import InputError
 from hwprune.tables.table import Table
-from hwprune.tables.table_file import SUFFIX
+from hwprune.tables.table_file import SUFFIX, read_head, read_table
 from hwprune.user_cache import user_cache
 
 
@@ -30,3 +35,36 @@ def place_of(table: Table) -> Path:
     )
     name = "-".join(re.sub(r"[^\w.]+", "_", str(word)).strip("_") for word in words)
     return shelf() / f"{name}{SUFFIX}"
+
+
+def find_table(base: BaseNetwork, board: Board) -> Table | None:
+    """The newest table on the shelf of this very network and kind of board.
+
+    It is of the same architecture with the same groups, and of the same target: runtime,
+    precision, threads, batch and options. Files that cannot be read are passed over.
+    """
+    fitting = []
+    for path in sorted(shelf().glob(f"*{SUFFIX}")):
+        try:
+            head = read_head(path)
+        except InputError:
+            continue
+        if _fits(head, base, board):
+            fitting.append((head.built_at, path))
+    for _, path in sorted(fitting, reverse=True):
+        try:
+            return read_table(path)
+        except InputError:
+            continue
+    return None
+
+
+def _fits(table: Table, base: BaseNetwork, board: Board) -> bool:
+    target = json.loads(json.dumps(asdict(board.target)))
+    groups = tuple((group.name, group.width) for group in base.plan.groups)
+    return (
+        table.board == (board.kind or board.name)
+        and dict(table.target) == target
+        and table.own.architecture == base.architecture
+        and table.own.groups == groups
+    )

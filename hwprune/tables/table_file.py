@@ -28,7 +28,13 @@ FORM = "hwprune latency table"
 VERSION = 1
 KEY = b"hwprune"
 SUFFIX = ".parquet"
-UNITS = {"latency_ms": "ms", "low_ms": "ms", "high_ms": "ms", "p95_ms": "ms", "memory_mb": "10^6 B"}
+UNITS = {
+    "latency_ms": "ms",
+    "low_ms": "ms",
+    "high_ms": "ms",
+    "p95_ms": "ms",
+    "memory_mb": "10^6 B",
+}
 _PLAIN = [f.name for f in fields(Table) if f.name not in ("networks", "rows", "errors")]
 _COLUMNS = ("network", "block", "role", "widths", "shapes", "latency_ms", "low_ms", "high_ms")
 _COLUMNS += ("p95_ms", "memory_mb", "runs", "doubts", "taken_at")
@@ -86,6 +92,22 @@ def read_table(path: Path) -> Table:
     return replace(table, rows=rows)
 
 
+def read_head(path: Path) -> Table:
+    """A table without its rows, which is quicker.
+
+    Raises:
+        InputError: as `read_table`.
+    """
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        schema = pyarrow.parquet.read_schema(path)
+        return _table(_read_header(path, schema.metadata or {}))
+    except (OSError, pyarrow.ArrowException, KeyError, TypeError, ValueError) as error:
+        raise _damaged(path, f"{type(error).__name__}: {error}") from None
+
+
 def _read_header(path: Path, metadata: Mapping[bytes, bytes]) -> dict[str, Any]:
     try:
         header = json.loads(metadata[KEY])
@@ -105,7 +127,9 @@ def _read_header(path: Path, metadata: Mapping[bytes, bytes]) -> dict[str, Any]:
         )
     if header.get("units") != UNITS:
         raise InputError(
-            f"{path} is a table in other units", given=str(header.get("units")), possible=str(UNITS)
+            f"{path} is a table in other units",
+            given=str(header.get("units")),
+            possible=str(UNITS),
         )
     return dict(header)
 
@@ -228,9 +252,7 @@ def _read_network(data: Mapping[str, Any]) -> TableNetwork:
 
 
 def _layer(data: Mapping[str, Any]) -> Layer:
-    return Layer(
-        **{**data, "outputs": _count(data["outputs"]), "inputs": _count(data["inputs"])}
-    )
+    return Layer(**{**data, "outputs": _count(data["outputs"]), "inputs": _count(data["inputs"])})
 
 
 def _count(data: Mapping[str, Any]) -> ChannelCount:
