@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hwprune.cli.board_options import Size, Threads
 from hwprune.cli.sensitivity import (
     LowRank,
     Mean,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from hwprune.channels.base import BaseNetwork
+    from hwprune.cli.layer_table import OnBoard
     from hwprune.network.gate_record import GateRecord
     from hwprune.network.graph_source import GraphSource
     from hwprune.network.input_shapes import Shapes
@@ -58,6 +60,16 @@ Tried = Annotated[
         "whole for it. What was tried once is remembered, and shown without this too.",
     ),
 ]
+BoardName = Annotated[
+    str,
+    typer.Option(
+        "--board",
+        metavar="NAME",
+        help="Time each layer on this board (a name, a profile, or this-machine), and say what "
+        "every group's cut to half would save there.",
+        show_default=False,
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
 
 
@@ -66,6 +78,9 @@ def inspect(
     input_: Input = "",
     weights: Weights = None,
     tried: Tried = False,
+    board: BoardName = "",
+    threads: Threads = None,
+    batch: Size = None,
     as_json: Json = False,
     sensitivity: Sensitive = False,
     data: Source = "",
@@ -78,11 +93,13 @@ def inspect(
 ) -> None:
     """Show a network's channel groups: what can be cut, how it is coupled, and what it costs.
 
-    Example:  hwprune inspect torchvision:resnet18:none
+    Example:  hwprune inspect torchvision:resnet18:none --board this-machine
     """
+    from hwprune.cli.layer_table import on_board, print_layers
     from hwprune.cli.screen import output, print_json
     from hwprune.network.graph_source import load_graph
 
+    _refuse_unheard(board, sensitivity=sensitivity, timed=threads is not None or batch is not None)
     if sensitivity:
         options = SensitivityOptions(
             data=data,
@@ -97,15 +114,39 @@ def inspect(
         return
     graph = load_graph(model, shapes=parse_shapes(input_), weights=weights)
     base, record = _tried(graph) if tried else _known(graph)
+    found = on_board(base, board, threads, batch) if board else None
     if as_json:
-        print_json({**facts(base), "gate": record.to_json() if record else None})
+        print_json({**facts(base, found), "gate": record.to_json() if record else None})
         return
     console = output()
-    console.print(_table(base, model))
+    console.print(_table(base, model, found))
     _print_frozen(base, record, console)
     _print_totals(base, console)
+    if found is not None:
+        print_layers(found, model, console)
     said = record.summary if record else "not yet; --try cuts every group and compares"
     console.print(f"[bold]tried[/]: {said}")
+
+
+def _refuse_unheard(board: str, *, sensitivity: bool, timed: bool) -> None:
+    """See that no option is given that would change nothing.
+
+    Raises:
+        InputError: one is.
+    """
+    from hwprune.errors import InputError
+
+    if board and sensitivity:
+        raise InputError(
+            "--sensitivity asks for ranks, which no board tells",
+            given=f"--sensitivity --board {board}",
+            possible="one of the two",
+        )
+    if timed and not board:
+        raise InputError(
+            "--threads and --batch are of a board, and none is named",
+            next_step="--board this-machine times layers here",
+        )
 
 
 def _tried(graph: GraphSource) -> tuple[BaseNetwork, GateRecord]:
@@ -187,8 +228,10 @@ def parse_shapes(text: str) -> Shapes:
     return {name: shape for (name, _, _), shape in zip(parts, shapes, strict=True)}
 
 
-def facts(base: BaseNetwork) -> dict[str, Any]:
-    """Groups, frozen layers and totals as plain data."""
+def facts(base: BaseNetwork, found: OnBoard | None = None) -> dict[str, Any]:
+    """Groups, frozen layers and totals as plain data, and times where a board told them."""
+    from hwprune.cli.layer_table import group_facts
+
     model, plan = base.cost_model, base.plan
     macs, params = model.macs(plan.widths), model.params(plan.widths)
     least = tuple(1 for _ in plan.widths)
@@ -206,7 +249,11 @@ def facts(base: BaseNetwork) -> dict[str, Any]:
         }
         for group, cost in zip(plan.groups, model.group_costs(), strict=True)
     ]
+    timed = group_facts(found) if found is not None else []
+    for group, times in zip(groups, timed, strict=False):
+        group.update(times)
     return {
+        **({"board": found.to_json()} if found is not None else {}),
         "input_shape": list(base.input_shape),
         "exporter": base.exporter,
         "architecture": base.architecture,
@@ -220,21 +267,24 @@ def facts(base: BaseNetwork) -> dict[str, Any]:
     }
 
 
-def _table(base: BaseNetwork, model: str) -> Table:
+def _table(base: BaseNetwork, model: str, found: OnBoard | None) -> Table:
     """The groups in the network's order; the costliest are bold."""
     from rich import box
     from rich.table import Table
 
+    from hwprune.cli.layer_table import group_cells
     from hwprune.cli.screen import short_list
     from hwprune.report.figures import count, percent
 
-    data = facts(base)
+    data, cells = facts(base), group_cells(found)
     table = Table(title=f"{model}: {len(data['groups'])} channel groups", box=box.SIMPLE_HEAD)
-    for column in ("group", "width", "carried by", "read by", "MACs", "share", "params", "share"):
+    timed = ("ms", "saves") if cells else ()
+    costs = ("MACs", "share", "params", "share", *timed)
+    for column in ("group", "width", "carried by", "read by", *costs):
         left = column in ("group", "carried by", "read by")
         table.add_column(column, justify="left" if left else "right", overflow="fold")
     dear = sorted((g["macs_share"] for g in data["groups"]), reverse=True)[:3]
-    for g in data["groups"]:
+    for number, g in enumerate(data["groups"]):
         table.add_row(
             g["name"],
             str(g["width"]) if g["unit"] == 1 else f"{g['width']} x {g['unit']}",
@@ -244,12 +294,17 @@ def _table(base: BaseNetwork, model: str) -> Table:
             percent(g["macs_share"], 1),
             count(g["params"]),
             percent(g["params_share"], 1),
+            *(cells[number] if cells else ()),
             style="bold" if g["macs_share"] in dear else "",
         )
     table.caption = (
         "share: what goes away when this group alone is cut to one channel; "
         "12 x 64: 12 heads or blocks of 64 channels, each cut as a whole"
     )
+    if cells:
+        table.caption += (
+            "; ms: all layers that carry or read the group; saves: when it alone is cut to half"
+        )
     return table
 
 
