@@ -51,7 +51,8 @@ class Layers:
             value: of the graph.
             others: values that other kernels give: there it ends.
         """
-        names = [self.name(v) for v in self._fused(value, others) if self._multiplies(v)]
+        fused = list(self._fused(value, others))
+        names = [self.name(v) for v in reversed(fused) if self._multiplies(v)]
         return JOINT.join(dict.fromkeys(names)) or self.name(value)
 
     def _fused(self, value: str, others: Collection[str]) -> Iterator[str]:
