@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 import onnx
 
@@ -51,9 +51,15 @@ class Layers:
             value: of the graph.
             others: values that other kernels give: there it ends.
         """
-        fused = list(self._fused(value, others))
-        names = [self.name(v) for v in reversed(fused) if self._multiplies(v)]
-        return JOINT.join(dict.fromkeys(names)) or self.name(value)
+        return self.joint(list(self._fused(value, others))[::-1])
+
+    def joint(self, values: Sequence[str]) -> str:
+        """The layer of a kernel that computes the nodes which make these values, one at least.
+
+        It is what multiplies with weights there; without any, what comes last.
+        """
+        names = [self.name(value) for value in values if self._multiplies(value)]
+        return JOINT.join(dict.fromkeys(names)) or self.name(values[-1])
 
     def _fused(self, value: str, others: Collection[str]) -> Iterator[str]:
         """The first values of the nodes from the others' values to this one, last first."""

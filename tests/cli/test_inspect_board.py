@@ -13,6 +13,7 @@ from hwprune.channels.base import make_base
 from hwprune.cli.app import app
 from hwprune.tables.shelf import place_of
 from hwprune.tables.table_file import write_table
+from hwprune.testing.scripted_trtexec import ScriptedTrtexec
 from tests.farm.board_python import board_python
 from tests.hwprune_device.chain import chain
 from tests.jetsons import QUICK, jetson_profile
@@ -78,13 +79,22 @@ def test_torch_tells_its_calls_at_the_batch_that_was_asked_for(files):
     assert "relu" in layers.values()
 
 
-def test_a_board_without_a_profile_goes_by_a_table_and_says_how_to_get_one(files):
+def test_tensorrt_tells_the_layers_of_its_engine(files):
     profile = jetson_profile(files / "orin", protocol=QUICK)
-    none = inspected(files / "chain.onnx", profile)
-    assert none["board"]["layers"] == [] and none["board"]["latency_ms"] > 0
-    assert "does not tell" in none["board"]["no_profile"] and "ms" not in none["groups"][0]
+    board = inspected(files / "chain.onnx", profile)["board"]
+    assert {"conv0", "conv1", "conv2", "gemm"} <= {layer["layer"] for layer in board["layers"]}
+    assert {"Conv, Relu"} <= {layer["op"] for layer in board["layers"]}
+
+
+def test_a_board_without_a_profile_goes_by_a_table_and_says_how_to_get_one(files, monkeypatch):
+    ScriptedTrtexec(files / "program")
+    monkeypatch.setenv("PATH", f"{files / 'program'}:/usr/bin:/bin")
+    profile = files / "trtexec.toml"
+    fast = PROFILE.replace("5", "2") + "warmup_runs = 1\n"
+    profile.write_text(f'cache = "{files}"\n{fast}[target]\nruntime = "trtexec"\n')
     done = CliRunner().invoke(app, ["inspect", str(files / "chain.onnx"), "--board", str(profile)])
     assert "no latency table fits either; hwprune table build" in done.stdout
+    assert "does not tell what its kernels take" in done.stdout and "saves" not in done.stdout
     table = small_table(make_base((files / "chain.onnx").read_bytes()), load_board(profile))
     write_table(table, place_of(table))
     data = inspected(files / "chain.onnx", profile)
