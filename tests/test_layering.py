@@ -33,7 +33,7 @@ ONLY_IN = {
     "torch": {"hwprune_device/torch_graph"}
     | {
         f"hwprune_device/runtimes/torchrt/{name}.py"
-        for name in ("allocations", "modes", "module", "network", "process")
+        for name in ("allocations", "modes", "module", "network", "parts", "process")
     }
     | {"task", "network", "saliency", "finetune", "search", "pipeline", "cli"},
     "ray": {"farm", "search", "workers"},
@@ -49,7 +49,16 @@ BOARD_ROOMS = {
     | {"reading", "resident"},
     "precision": set(),
     "runtimes": {"precision", "torch_graph", "conditions.gpu_presence", "conditions.sysfs"}
-    | {"bounded_folder", "estimate", "job", "memory", "output_structure", "owner", "reading"}
+    | {
+        "bounded_folder",
+        "estimate",
+        "job",
+        "layers",
+        "memory",
+        "output_structure",
+        "owner",
+        "reading",
+    }
     | {"resident"},
     "torch_graph": {"output_structure", "subgraphs", "values"},
 }

@@ -7,6 +7,7 @@ import platform
 import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from hwprune_device import PROTOCOL, __version__, quiet
@@ -27,13 +28,22 @@ from hwprune_device.measurement.fork import Report, Watch, run_in_child
 from hwprune_device.measurement.marker import NOBODY, Marker
 from hwprune_device.owner import Previous
 from hwprune_device.run_request import RunRequest
-from hwprune_device.runtimes import Compiling, Runtime, UnknownRuntimeError, available
+from hwprune_device.runtimes import (
+    Compiling,
+    NoProfileError,
+    Profiled,
+    Runtime,
+    UnknownRuntimeError,
+    available,
+)
 
 BEAT_S = 5.0
 """While a batch runs the head hears from the board at least this often."""
 BASES_MB = 500.0
 """What the networks that are kept may take on a board's disk."""
 _RUN_TIMEOUT_S = 120.0
+_PROFILE_TIMEOUT_S = 600.0
+"""It is of a few dozen runs."""
 _KEEP_TIMEOUT_S = 60.0
 """A disk that needs longer to take a network in is no place to keep one."""
 _GPU_TIMEOUT_S = 20.0
@@ -84,6 +94,7 @@ class Supervisor:
             "measure": self._measure,
             "run": self._run,
             "engine": self._engine,
+            "profile": self._profile,
         }
         for frame in self._inbox.frames():
             verb = verbs.get(frame.kind)
@@ -175,6 +186,34 @@ class Supervisor:
 
         self._answer(work, asked.target, "engine", "engine")
 
+    def _profile(self, frame: Frame) -> None:
+        """Send what each kernel of a base network takes, or why the runtime does not tell."""
+        base_id, target = str(frame.header["base_id"]), Target(**frame.header["target"])
+        base, runtime = self._bases.find(base_id), self._runtime(target.runtime)
+        if base is None:
+            self._send({"kind": "unknown_base", "base_id": base_id})
+            return
+        if not isinstance(runtime, Profiled):
+            why = f"runtime '{target.runtime}' does not tell what its kernels take"
+            self._send({"kind": "no_profile", "message": why})
+            return
+
+        def work(report: Report, marker: Marker) -> None:
+            marker.note(NOBODY, "run")
+            model = base.cutter.cut_to(base.cutter.plan.widths)
+            free = dict.fromkeys(base.symbols, target.batch)
+            try:
+                parts = runtime.profile(model, target, free)
+            except NoProfileError as error:
+                report({"kind": "no_profile", "message": str(error)})
+            else:
+                report({"kind": "profile", "parts": [asdict(part) for part in parts]})
+
+        on = on_gpu(target, present=has_gpu())
+        with lease(self._cores, self._wait, gpu=on), quiet.timing():
+            kinds = ("profile", "no_profile")
+            self._answer(work, target, "profile", *kinds, timeout_s=_PROFILE_TIMEOUT_S)
+
     def _asked(self, frame: Frame) -> RunRequest | None:
         """What shall run; None, which the head was told, where it must send the network too."""
         asked = RunRequest.of(frame, self._last)
@@ -183,19 +222,24 @@ class Supervisor:
         return asked
 
     def _answer(
-        self, work: Callable[[Report, Marker], None], target: Target, asked: str, wanted: str
+        self,
+        work: Callable[[Report, Marker], None],
+        target: Target,
+        asked: str,
+        *wanted: str,
+        timeout_s: float = _RUN_TIMEOUT_S,
     ) -> None:
-        """Send on the frame of kind `wanted` that a child gives, or why there is none."""
+        """Send on a child's frame, if its kind is `wanted`, else why there is none."""
         answers: list[Frame] = []
         watch = Watch(
-            timeout_s=_RUN_TIMEOUT_S + self._runtime(target.runtime).patience_s(target),
+            timeout_s=timeout_s + self._runtime(target.runtime).patience_s(target),
             memory_limit_mb=None,
             on_frame=answers.append,
             beat=self._beat,
             inbox=self._inbox,
         )
         ending = run_in_child(work, watch)
-        if answers and answers[0].kind == wanted:
+        if answers and answers[0].kind in wanted:
             self._send(answers[0].header, answers[0].body)
             return
         said = [str(a.header.get("message", "")) for a in answers]

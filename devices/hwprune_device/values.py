@@ -73,6 +73,18 @@ def quantized(graph: onnx.GraphProto) -> set[str]:
     return {t.name for t in graph.initializer if t.name in read and not is_weight(t)}
 
 
+def weight_origins(graph: onnx.GraphProto) -> dict[str, str]:
+    """By value the weight it is: itself, or turned, reshaped or quantised, as exporters do."""
+    weights = {tensor.name for tensor in graph.initializer if is_weight(tensor)}
+    weights |= quantized(graph)
+    origin = {name: name for name in weights}
+    for node in graph.node:
+        turns = node.op_type in ("Transpose", "Reshape", "Unsqueeze", "Squeeze", *QUANTIZES)
+        if turns and node.input[0] in origin:
+            origin[node.output[0]] = origin[node.input[0]]
+    return origin
+
+
 def shapeless_weights(graph: onnx.GraphProto) -> set[str]:
     """Names of the weights whose numbers decide no shape: all but the factors of a Resize."""
     floats = {tensor.name for tensor in graph.initializer if is_weight(tensor)}

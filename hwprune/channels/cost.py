@@ -15,7 +15,14 @@ from hwprune.layer import ChannelCount, Layer
 from hwprune.operation import Operation
 from hwprune.products import Products
 from hwprune_device.plan import STAYS, AxisCut, CutPlan
-from hwprune_device.values import QUANTIZES, Shape, is_weight, quantized, value_shapes
+from hwprune_device.values import (
+    QUANTIZES,
+    Shape,
+    is_weight,
+    quantized,
+    value_shapes,
+    weight_origins,
+)
 
 FEATURES = (
     "depth",
@@ -215,7 +222,7 @@ def _weights(model: onnx.ModelProto) -> list[_Weight]:
     statistics.update(
         name for node in model.graph.node if node.op_type in QUANTIZES for name in node.input[1:]
     )
-    origin = _origins(model)
+    origin = weight_origins(model.graph)
     applied = operations(model, shapes, origin)
     uses: dict[str, int] = {}
     first: dict[str, int] = {}
@@ -251,19 +258,6 @@ def _weights(model: onnx.ModelProto) -> list[_Weight]:
         for tensor in sorted(model.graph.initializer, key=lambda t: first.get(t.name, 0))
         if is_weight(tensor) or tensor.name in integers - statistics
     ]
-
-
-def _origins(model: onnx.ModelProto) -> dict[str, str]:
-    """By value the weight it is, turned, reshaped or quantised, as exporters do."""
-    weights = {tensor.name for tensor in model.graph.initializer if is_weight(tensor)}
-    weights |= quantized(model.graph)
-    origin: dict[str, str] = {}
-    for node in model.graph.node:
-        if node.op_type in ("Transpose", "Reshape", "Unsqueeze", "Squeeze", *QUANTIZES):
-            source = origin.get(node.input[0], node.input[0])
-            if source in weights:
-                origin[node.output[0]] = source
-    return origin
 
 
 def _conv_uses(node: onnx.NodeProto, shapes: dict[str, Shape]) -> int | None:

@@ -26,17 +26,29 @@ BYTES_A_NUMBER = BYTES["float"]
 
 def count_peak(base: bytes, plan: CutPlan) -> Peak:
     """Peak of live activations, in bytes of float32 at batch 1, as a function of widths."""
-    model = _without_values(onnx.load_model_from_string(base))
     full = plan.widths
-    whole = _sizes(model, plan, full)
-    columns = [whole]
-    for group, width in enumerate(full):
-        narrower = _sizes(model, plan, (*full[:group], width - 1, *full[group + 1 :]))
-        columns.append({name: whole[name] - narrower.get(name, 0) for name in whole})
+    narrower = [(*full[:g], width - 1, *full[g + 1 :]) for g, width in enumerate(full)]
+    whole, *less = value_sizes(base, plan, [full, *narrower])
+    columns = [
+        whole,
+        *({name: whole[name] - sizes.get(name, 0) for name in whole} for sizes in less),
+    ]
+    model = onnx.load_model_from_string(base)
     held = {name: np.array([column[name] for column in columns], float) for name in whole}
     rows = np.array(list(_moments(model.graph, held)))
     fixed = rows[:, 0] - rows[:, 1:] @ np.array(full, float)
     return Peak(fixed=fixed, per_unit=rows[:, 1:]).essential()
+
+
+def value_sizes(
+    base: bytes, plan: CutPlan, candidates: Sequence[Sequence[int]]
+) -> Iterator[dict[str, int]]:
+    """For each candidate the bytes of every value that a node makes, in float32 at batch 1.
+
+    Values of unknown size are left out.
+    """
+    model = _without_values(onnx.load_model_from_string(base))
+    return (_sizes(model, plan, widths) for widths in candidates)
 
 
 def _without_values(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -1,4 +1,4 @@
-"""What the verbs of `hwprune boards` take in common."""
+"""What the verbs that speak to boards take in common."""
 
 from __future__ import annotations
 
@@ -17,3 +17,15 @@ Folder = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        "--threads", min=1, help="Threads; the profile's by default.", show_default=False
+    ),
+]
+Size = Annotated[
+    int | None,
+    typer.Option(
+        "--batch", min=1, help="Inputs at once; the profile's by default.", show_default=False
+    ),
+]

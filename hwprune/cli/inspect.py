@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hwprune.cli.board_options import Size, Threads
 from hwprune.cli.sensitivity import (
     LowRank,
     Mean,
@@ -21,9 +22,6 @@ from hwprune.cli.sensitivity import (
 )
 
 if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table
-
     from hwprune.channels.base import BaseNetwork
     from hwprune.network.gate_record import GateRecord
     from hwprune.network.graph_source import GraphSource
@@ -58,6 +56,16 @@ Tried = Annotated[
         "whole for it. What was tried once is remembered, and shown without this too.",
     ),
 ]
+BoardName = Annotated[
+    str,
+    typer.Option(
+        "--board",
+        metavar="NAME",
+        help="Time each layer on this board (a name, a profile, or this-machine), and say what "
+        "every group's cut to half would save there.",
+        show_default=False,
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
 
 
@@ -66,6 +74,9 @@ def inspect(
     input_: Input = "",
     weights: Weights = None,
     tried: Tried = False,
+    board: BoardName = "",
+    threads: Threads = None,
+    batch: Size = None,
     as_json: Json = False,
     sensitivity: Sensitive = False,
     data: Source = "",
@@ -78,11 +89,14 @@ def inspect(
 ) -> None:
     """Show a network's channel groups: what can be cut, how it is coupled, and what it costs.
 
-    Example:  hwprune inspect torchvision:resnet18:none
+    Example:  hwprune inspect torchvision:resnet18:none --board this-machine
     """
+    from hwprune.cli.group_table import facts, group_table, print_frozen, print_totals
+    from hwprune.cli.layer_table import on_board, print_layers
     from hwprune.cli.screen import output, print_json
     from hwprune.network.graph_source import load_graph
 
+    _refuse_unheard(board, sensitivity=sensitivity, timed=threads is not None or batch is not None)
     if sensitivity:
         options = SensitivityOptions(
             data=data,
@@ -97,15 +111,39 @@ def inspect(
         return
     graph = load_graph(model, shapes=parse_shapes(input_), weights=weights)
     base, record = _tried(graph) if tried else _known(graph)
+    found = on_board(base, board, threads, batch) if board else None
     if as_json:
-        print_json({**facts(base), "gate": record.to_json() if record else None})
+        print_json({**facts(base, found), "gate": record.to_json() if record else None})
         return
     console = output()
-    console.print(_table(base, model))
-    _print_frozen(base, record, console)
-    _print_totals(base, console)
+    console.print(group_table(base, model, found))
+    print_frozen(base, record, console)
+    print_totals(base, console)
+    if found is not None:
+        print_layers(found, model, console)
     said = record.summary if record else "not yet; --try cuts every group and compares"
     console.print(f"[bold]tried[/]: {said}")
+
+
+def _refuse_unheard(board: str, *, sensitivity: bool, timed: bool) -> None:
+    """See that no option is given that would change nothing.
+
+    Raises:
+        InputError: one is.
+    """
+    from hwprune.errors import InputError
+
+    if board and sensitivity:
+        raise InputError(
+            "--sensitivity asks for ranks, which no board tells",
+            given=f"--sensitivity --board {board}",
+            possible="one of the two",
+        )
+    if timed and not board:
+        raise InputError(
+            "--threads and --batch are of a board, and none is named",
+            next_step="--board this-machine times layers here",
+        )
 
 
 def _tried(graph: GraphSource) -> tuple[BaseNetwork, GateRecord]:
@@ -185,99 +223,3 @@ def parse_shapes(text: str) -> Shapes:
     if not named:
         return tuple(shapes)
     return {name: shape for (name, _, _), shape in zip(parts, shapes, strict=True)}
-
-
-def facts(base: BaseNetwork) -> dict[str, Any]:
-    """Groups, frozen layers and totals as plain data."""
-    model, plan = base.cost_model, base.plan
-    macs, params = model.macs(plan.widths), model.params(plan.widths)
-    least = tuple(1 for _ in plan.widths)
-    groups = [
-        {
-            "name": group.name,
-            "width": group.width,
-            "unit": group.unit,
-            "members": list(group.members),
-            "readers": list(group.readers),
-            "macs": cost.macs,
-            "params": cost.params,
-            "macs_share": cost.macs / max(1, macs),
-            "params_share": cost.params / max(1, params),
-        }
-        for group, cost in zip(plan.groups, model.group_costs(), strict=True)
-    ]
-    return {
-        "input_shape": list(base.input_shape),
-        "exporter": base.exporter,
-        "architecture": base.architecture,
-        "macs": macs,
-        "macs_uncounted": list(model.uncounted),
-        "params": params,
-        "macs_share_cuttable": 1 - model.macs(least) / max(1, macs),
-        "params_share_cuttable": 1 - model.params(least) / max(1, params),
-        "groups": groups,
-        "frozen": [{"layer": layer, "reason": reason} for layer, reason in plan.frozen],
-    }
-
-
-def _table(base: BaseNetwork, model: str) -> Table:
-    """The groups in the network's order; the costliest are bold."""
-    from rich import box
-    from rich.table import Table
-
-    from hwprune.cli.screen import short_list
-    from hwprune.report.figures import count, percent
-
-    data = facts(base)
-    table = Table(title=f"{model}: {len(data['groups'])} channel groups", box=box.SIMPLE_HEAD)
-    for column in ("group", "width", "carried by", "read by", "MACs", "share", "params", "share"):
-        left = column in ("group", "carried by", "read by")
-        table.add_column(column, justify="left" if left else "right", overflow="fold")
-    dear = sorted((g["macs_share"] for g in data["groups"]), reverse=True)[:3]
-    for g in data["groups"]:
-        table.add_row(
-            g["name"],
-            str(g["width"]) if g["unit"] == 1 else f"{g['width']} x {g['unit']}",
-            short_list(g["members"], 1),
-            short_list(g["readers"], 1),
-            count(g["macs"]),
-            percent(g["macs_share"], 1),
-            count(g["params"]),
-            percent(g["params_share"], 1),
-            style="bold" if g["macs_share"] in dear else "",
-        )
-    table.caption = (
-        "share: what goes away when this group alone is cut to one channel; "
-        "12 x 64: 12 heads or blocks of 64 channels, each cut as a whole"
-    )
-    return table
-
-
-def _print_frozen(base: BaseNetwork, record: GateRecord | None, console: Console) -> None:
-    if not base.plan.frozen:
-        return
-    tried = record.left_whole if record else {}
-    console.print("[bold]never cut[/]")
-    for layer, reason in base.plan.frozen:
-        console.print(f"  {layer}: {tried.get(layer, reason)}", markup=False)
-
-
-def _print_totals(base: BaseNetwork, console: Console) -> None:
-    from hwprune.cli.screen import short_list
-    from hwprune.report.figures import count, percent
-
-    data = facts(base)
-    shape = "x".join(str(size) for size in data["input_shape"])
-    console.print(
-        f"[bold]total[/] for one input of {shape}: {count(data['macs'])} MACs, "
-        f"{count(data['params'])} parameters"
-    )
-    if data["exporter"]:
-        console.print(f"traced by {data['exporter']}", markup=False)
-    if data["macs_uncounted"]:
-        layers = short_list(data["macs_uncounted"], 3)
-        console.print(f"MACs without those of {layers}, whose sizes are not known", markup=False)
-    console.print(
-        f"[bold]can be cut[/]: up to {percent(data['macs_share_cuttable'], 1)} of the MACs, "
-        f"{percent(data['params_share_cuttable'], 1)} of the parameters"
-    )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hwprune.cli.board_options import Size, Threads
 from hwprune.cli.inspect import Input, Model, Weights
 
 if TYPE_CHECKING:
@@ -24,18 +25,6 @@ BoardName = Annotated[
         "--board",
         help="A board's name or its profile; by default this machine.",
         show_default=False,
-    ),
-]
-Threads = Annotated[
-    int | None,
-    typer.Option(
-        "--threads", min=1, help="Threads; the profile's by default.", show_default=False
-    ),
-]
-Size = Annotated[
-    int | None,
-    typer.Option(
-        "--batch", min=1, help="Inputs at once; the profile's by default.", show_default=False
     ),
 ]
 Repeat = Annotated[

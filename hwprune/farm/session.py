@@ -24,7 +24,7 @@ from hwprune_device.frame import Frame
 from hwprune_device.job import Job
 from hwprune_device.last_model import model_id
 from hwprune_device.reading import Failure, Reading
-from hwprune_device.runtimes import EngineFile
+from hwprune_device.runtimes import EngineFile, Part
 
 Outcome = Reading | Failure
 
@@ -173,6 +173,26 @@ class BoardSession:
             said = str(answer.header.get("message", ""))
             raise self._error("cannot give the network's engine", said)
         return EngineFile(data=answer.body, facts=answer.header["facts"])
+
+    def profile(self, base: BaseNetwork) -> tuple[Part, ...] | str:
+        """What each kernel of a base network takes; in words why, where the board cannot tell.
+
+        Raises:
+            BoardError: the board does not answer, or cannot run the network.
+        """
+        try:
+            self._place(base)
+            head = {"kind": "profile", "base_id": base.base_id}
+            self._connection.send({**head, "target": asdict(self.board.target)})
+            answer = self._answer()
+        except ConnectionLostError as error:
+            self.close()
+            raise self._error("was lost while it profiled a network", str(error)) from error
+        if answer.kind == "no_profile":
+            return str(answer.header["message"])
+        if answer.kind != "profile":
+            raise self._error("cannot profile the network", str(answer.header.get("message", "")))
+        return tuple(Part(**part) for part in answer.header["parts"])
 
     def _ask_to_run(self, kind: str, model: bytes, inputs: Sequence[np.ndarray]) -> Frame:
         """Send inputs, and before them the network, unless it is there; the board's answer."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,7 +20,7 @@ from hwprune.run_folder import RunFolder
 from hwprune.saliency.ranking import Ranking, rank
 from hwprune.tables.model import TableModel
 from hwprune.tables.staircase import worth_offering
-from hwprune.tables.table_file import read_table
+from hwprune.tables.table_file import SUFFIX, read_table, write_table
 from hwprune.task.agreement import completed, output_kinds
 from hwprune.task.task import Task
 from hwprune.width_limit import group_choices
@@ -132,10 +131,10 @@ def _tables(
         found = tables_for(wish.tables, base, supplies.boards)
         if found:
             progress.begin("latency tables", len(found))
-        for kind, source in found.items():
-            progress.advance(note=f"{kind}: {source}")
-            kept[kind] = f"table-{len(kept) + 1}{source.suffix}"
-            shutil.copyfile(source, folder.folder("base") / kept[kind])
+        for kind, table in found.items():
+            progress.advance(note=f"{kind}: {table.own.name}, built {table.built_at}")
+            kept[kind] = f"table-{len(kept) + 1}{SUFFIX}"
+            write_table(table, folder.folder("base") / kept[kind])
         folder.finish("tables", kept)
     return {kind: folder.folder("base") / name for kind, name in kept.items()}
 

@@ -20,6 +20,7 @@ from hwprune.errors import DeploymentError
 from hwprune.tables.layer_costs import Forms
 from hwprune.tables.model import TableModel
 from hwprune.tables.shelf import find_table, fits, is_of
+from hwprune.tables.table import Table
 from hwprune.tables.table_file import read_table
 
 ENOUGH = 5
@@ -120,8 +121,8 @@ class Pricing:
 
 def tables_for(
     named: tuple[str, ...] | None, base: BaseNetwork, boards: tuple[Board, ...]
-) -> dict[str, Path]:
-    """Files of the tables that fit, by kind of board.
+) -> dict[str, Table]:
+    """Latency tables that fit, by kind of board.
 
     Args:
         named: their files; None: those of the user's shelf.
@@ -130,18 +131,19 @@ def tables_for(
         DeploymentError: one that is named fits no board, or is of another network.
         InputError: one cannot be read.
     """
-    found: dict[str, Path] = {}
+    found: dict[str, Table] = {}
     for board in boards:
         kind = board.kind or board.name
         if board.connection == "table":
-            table = read_table(Path(board.table))
-            if is_of(table, base):
-                found[kind] = Path(board.table)
-        elif named is None and (place := find_table(base, board)) is not None:
-            found[kind] = place
+            table: Table | None = read_table(Path(board.table))
+            table = table if table is not None and is_of(table, base) else None
+        else:
+            table = find_table(base, board) if named is None else None
+        if table is not None:
+            found[kind] = table
     for file in named or ():
         table = read_table(Path(file).expanduser())
-        mine = [b for b in boards if fits(table, base, b)]
+        mine = [board for board in boards if fits(table, base, board)]
         if not mine:
             raise DeploymentError(
                 f"the latency table {file} fits no board of this deployment",
@@ -149,5 +151,5 @@ def tables_for(
                 possible="; ".join(f"{b.kind or b.name}, {b.target}" for b in boards),
                 next_step="hwprune table build makes one; or leave it out of search.tables",
             )
-        found[mine[0].kind or mine[0].name] = Path(file).expanduser()
+        found[mine[0].kind or mine[0].name] = table
     return found

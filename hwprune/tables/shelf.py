@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from dataclasses import asdict
@@ -11,7 +12,7 @@ from hwprune.board import Board
 from hwprune.channels.base import BaseNetwork
 from hwprune.errors import InputError
 from hwprune.tables.table import Table
-from hwprune.tables.table_file import SUFFIX, read_table
+from hwprune.tables.table_file import SUFFIX, read_head, read_table
 from hwprune.user_cache import user_cache
 
 
@@ -38,26 +39,30 @@ def place_of(table: Table) -> Path:
 
 def is_of(table: Table, base: BaseNetwork) -> bool:
     """Whether a table is of this very network, whatever its weights."""
-    return table.own.architecture == base.architecture and table.own.full == base.widths
+    groups = tuple((group.name, group.width) for group in base.plan.groups)
+    return table.own.architecture == base.architecture and table.own.groups == groups
 
 
 def fits(table: Table, base: BaseNetwork, board: Board) -> bool:
     """Whether a table is of this network, on boards of this kind as this one runs networks."""
-    return (
-        is_of(table, base)
-        and table.board == (board.kind or board.name)
-        and dict(table.target) == asdict(board.target)
-    )
+    target = json.loads(json.dumps(asdict(board.target)))
+    kind = board.kind or board.name
+    return is_of(table, base) and table.board == kind and dict(table.target) == target
 
 
-def find_table(base: BaseNetwork, board: Board) -> Path | None:
-    """The newest table on the shelf that fits; None without one. Damaged files are passed over."""
-    found: list[tuple[str, Path]] = []
+def find_table(base: BaseNetwork, board: Board) -> Table | None:
+    """The newest table on the shelf that fits. Files that cannot be read are passed over."""
+    fitting = []
     for path in sorted(shelf().glob(f"*{SUFFIX}")):
         try:
-            table = read_table(path)
+            head = read_head(path)
         except InputError:
             continue
-        if fits(table, base, board):
-            found.append((table.built_at, path))
-    return max(found)[1] if found else None
+        if fits(head, base, board):
+            fitting.append((head.built_at, path))
+    for _, path in sorted(fitting, reverse=True):
+        try:
+            return read_table(path)
+        except InputError:
+            continue
+    return None

@@ -93,6 +93,22 @@ def read_table(path: Path) -> Table:
     return replace(table, rows=rows)
 
 
+def read_head(path: Path) -> Table:
+    """A table without its rows, which is quicker.
+
+    Raises:
+        InputError: as `read_table`.
+    """
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        metadata = pyarrow.parquet.read_schema(path).metadata or {}
+        return table_of(read_header(path, metadata.get(KEY, b"")))
+    except (OSError, pyarrow.ArrowException, KeyError, TypeError, ValueError) as error:
+        raise _damaged(path, f"{type(error).__name__}: {error}") from None
+
+
 def read_header(path: Path, text: str | bytes) -> dict[str, Any]:
     """The header of the table at `path`, of its JSON.
 

@@ -120,6 +120,21 @@ def test_networks_of_several_inputs_are_measured_and_run(runtime: str):
                 np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("runtime", ["onnxrt", "torch"])
+def test_a_board_profiles_a_network_that_it_is_sent_for_it(runtime: str):
+    target = Target(runtime=runtime, options={"device": "cpu"} if runtime == "torch" else {})
+    with BoardSession(replace(BOARD, target=target)) as session:
+        parts = session.profile(base_network())
+        assert not isinstance(parts, str) and {"w0", "w1", "w2"} <= {p.layer for p in parts}
+        assert session.profile(base_network())
+
+
+def test_a_network_that_cannot_be_profiled_is_a_board_error(session):
+    model = heard_and_read(batch=2)
+    with pytest.raises(BoardError, match=r"(?s)cannot profile.*fixed batch of 2"):
+        session.profile(make_base(model))
+
+
 def bytes_to_run(session: BoardSession, connection: Counting, inputs: list[np.ndarray]) -> int:
     """What goes to the board for one run of the base network."""
     before = connection.sent

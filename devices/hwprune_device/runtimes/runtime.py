@@ -136,6 +136,50 @@ class Compiling(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """What one kernel, or call, took of an average run."""
+
+    name: str
+    """As the runtime calls it."""
+    op: str
+    ms: float
+    layer: str
+    """The network's own layer that it computes, see `hwprune_device.layers`; empty: not known."""
+
+
+class NoProfileError(ValueError):
+    """A target under which the runtime cannot tell its kernels apart; the message says why."""
+
+
+@runtime_checkable
+class Profiled(Protocol):
+    """A runtime that tells what each kernel of a network takes; an addition to Runtime."""
+
+    def profile(self, model: bytes, target: Target, free: Mapping[str, int]) -> list[Part]:
+        """Kernels in order, over PROFILED runs after WARMING ones, on inputs as `load` has them.
+
+        To be profiled makes a network slower, so the parts tell shares more than times.
+
+        Raises:
+            NoProfileError: not under this target.
+            Exception: as `Runtime.load`.
+        """
+
+
+WARMING, PROFILED = 5, 20
+"""Runs that are thrown away, and those that a profile is of."""
+
+
+def typical(runs: Sequence[Sequence[float]]) -> list[float]:
+    """Of runs [runs, kernels] what each kernel takes: the mean of its middle half."""
+    import numpy as np
+
+    count = len(runs)
+    middle = np.sort(np.asarray(runs, float), axis=0)[count // 4 : count - count // 4]
+    return [float(value) for value in middle.mean(axis=0)]
+
+
 class BrokenProcessError(BaseException):
     """After this nothing runs in this process any more, such as after a CUDA error that sticks.
 

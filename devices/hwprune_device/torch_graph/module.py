@@ -6,13 +6,14 @@ import enum
 import json
 import keyword
 from collections.abc import Iterable, Sequence
+from itertools import islice
 
 import onnx
 from torch import fx
 
 from hwprune_device.output_structure import arranged, recorded_structure
 from hwprune_device.subgraphs import reads
-from hwprune_device.torch_graph.network_module import NetworkModule
+from hwprune_device.torch_graph.network_module import MADE, NetworkModule
 from hwprune_device.torch_graph.ops import EMITS
 from hwprune_device.torch_graph.reference import ReferenceLayer
 from hwprune_device.torch_graph.twin import Twin
@@ -62,7 +63,10 @@ def module_of(model: bytes, unknown: Unknown = Unknown.REFUSED) -> NetworkModule
     for name, argument in zip(names, _arguments(twin, names), strict=True):
         twin.set(name, argument)
     for node in proto.graph.node:
+        before = len(twin.fx.nodes)
         _emit(twin, node, proto.opset_import, unknown)
+        for made in islice(reversed(twin.fx.nodes), len(twin.fx.nodes) - before):
+            made.meta[MADE] = node.output[0]
     outputs = [twin.get(value.name) for value in proto.graph.output]
     twin.fx.output(arranged(outputs, recorded_structure(proto)))
     module = NetworkModule(twin.root, twin.fx)

@@ -8,6 +8,9 @@ from typing import Any
 import torch
 from torch import fx, nn
 
+MADE = "onnx"
+"""In the meta of an fx node: the first value of the ONNX node that it was made for."""
+
 
 class NetworkModule(fx.GraphModule):
     """fx's module, which keeps constants apart from buffers and everything in a deep copy.

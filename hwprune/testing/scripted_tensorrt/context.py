@@ -26,6 +26,8 @@ class Context:
         self._loaded, self._scene = loaded, loaded.scene
         self.engine = engine
         self.name = ""
+        self.profiler: Any = None
+        """Of a user's own; hears what each layer takes when an inference is enqueued."""
         self._addresses: dict[str, int] = {}
         inputs = [port for port in loaded.ports.values() if port.is_input]
         self._shapes = {port.name: port.shape for port in inputs}
@@ -104,6 +106,10 @@ class Context:
             scene.say(self._loaded.logger, "ERROR", said)
             return False
         scene.gpu.launch(queue, self._inference(number), lambda: self._lasts_ms(number))
+        if self.profiler is not None:
+            for name, share in self._loaded.layers:
+                ms = share * self._loaded.nominal_ms
+                scene.call_back(self.profiler, "report_layer_time", name, ms)
         return True
 
     def _refusal(self, number: int) -> str:

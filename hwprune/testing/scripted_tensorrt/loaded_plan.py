@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 from typing import Any
 
@@ -29,6 +30,23 @@ class LoadedPlan:
         """What one inference takes by the script, before this build's own factor and noise."""
         said = self.scene.script.execution_ms
         return float(said(self._model) if callable(said) else said)
+
+    @cached_property
+    def layers(self) -> list[tuple[str, float]]:
+        """Layers by name and share of the time, by the weights they read; what element-wise
+        follows a node is fused into it.
+        """
+        sizes = {tensor.name: math.prod(tensor.dims) for tensor in self._model.graph.initializer}
+        found: list[tuple[str, float]] = []
+        for node in self._model.graph.node:
+            work = 1.0 + sum(sizes.get(name, 0) for name in node.input)
+            name = node.name or f"({node.op_type})_{len(found)}"
+            if node.op_type in ("Relu", "Clip") and found:
+                found[-1] = (f"{found[-1][0]} + {name}", found[-1][1] + work)
+            else:
+                found.append((name, work))
+        whole = sum(work for _, work in found)
+        return [(name, work / whole) for name, work in found]
 
     def port(self, where: str, name: str) -> Port | None:
         """An input or output; None, and said so, where there is none of this name."""

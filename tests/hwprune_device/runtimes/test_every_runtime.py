@@ -13,7 +13,15 @@ from hwprune.testing.jetson_runtime import scripted_runtime
 from hwprune.testing.scripted_tensorrt import Script
 from hwprune.testing.scripted_trtexec import ScriptedTrtexec
 from hwprune_device.job import Target
-from hwprune_device.runtimes import DENORMALS, Runtime, make_runtime
+from hwprune_device.runtimes import (
+    DENORMALS,
+    NoProfileError,
+    Profiled,
+    Runtime,
+    make_runtime,
+)
+from tests.farm.base import base_network
+from tests.hwprune_device.chain import chain
 from tests.hwprune_device.networks import (
     CHANNELS,
     LENGTH,
@@ -75,6 +83,27 @@ def test_networks_of_any_form_are_measured(runtime: Runtime, model: bytes):
     network.run()
     assert network.memory.weights_mb >= 0
     network.close()
+
+
+def test_a_runtime_with_a_profile_names_each_layer_and_what_it_took(runtime: Runtime):
+    if not isinstance(runtime, Profiled):
+        assert runtime.describe()["name"] == "trtexec"
+        return
+    name = str(runtime.describe()["name"])
+    options = {"onnxrt": {"denormals": "keep"}, "torch": {"device": "cpu"}}.get(name, {})
+    parts = runtime.profile(
+        base_network().onnx, Target(runtime=name, batch=2, options=options), {"N": 2}
+    )
+    assert [part.layer for part in parts if "Conv" in part.op] == ["w0", "w1", "w2"]
+    assert "fc" in {part.layer for part in parts}
+    assert all(part.name and part.op and part.layer and part.ms >= 0 for part in parts)
+    assert 0 < sum(part.ms for part in parts) < 1000
+
+
+def test_a_target_under_which_kernels_cannot_be_told_apart_says_why():
+    target = Target(runtime="torch", options={"device": "cpu", "mode": "inductor"})
+    with pytest.raises(NoProfileError, match="in mode inductor"):
+        make_runtime("torch").profile(chain(), target, {"N": 1})  # type: ignore[attr-defined]
 
 
 def test_every_output_comes_in_its_order_for_inputs_in_theirs(runtime: Runtime):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -15,14 +16,16 @@ from hwprune_device.job import Target
 from hwprune_device.memory import weight_bytes
 from hwprune_device.reading import Memory
 from hwprune_device.resident import PeakWatch
-from hwprune_device.runtimes import unheard
+from hwprune_device.runtimes import NoProfileError, Part, unheard
 from hwprune_device.runtimes.inputs import in_batches
 from hwprune_device.runtimes.one_node import one_node
 from hwprune_device.runtimes.onnxrt import profile
 from hwprune_device.runtimes.onnxrt import session as library
 from hwprune_device.runtimes.onnxrt.options import GPU_PROVIDERS, ONNXRT, provider_key
+from hwprune_device.runtimes.onnxrt.parts import parts_of
 from hwprune_device.runtimes.onnxrt.profile import CPU
 from hwprune_device.runtimes.patience import patience_s
+from hwprune_device.runtimes.runtime import PROFILED, WARMING
 from hwprune_device.runtimes.scratch import scratch
 
 
@@ -101,6 +104,17 @@ class OnnxRuntime:
             infer = partial(library.infer, session)
             return in_batches(infer, inputs, library.interface_of(session))
 
+    def profile(self, model: bytes, target: Target, free: Mapping[str, int]) -> list[Part]:
+        """Kernels by ONNX Runtime's own trace, which knows of a GPU's only the launch."""
+        provider = ONNXRT.of(target)["provider"]
+        if provider != "cpu":
+            raise NoProfileError(
+                f"ONNX Runtime times kernels on the CPU alone, and the target asks for {provider}"
+            )
+        network = self.load(model, target, free)
+        with library.memory_errors():
+            return network.parts(model)
+
 
 class OnnxNetwork:
     """A session with its inputs bound, and the memory it was seen to need."""
@@ -149,6 +163,15 @@ class OnnxNetwork:
                 self.memory, self.doubts = found
             else:
                 self.memory, self.doubts = self._weights_alone(), ()
+
+    def parts(self, model: bytes) -> list[Part]:
+        """What its kernels take; called once, in place of `weigh`. `model`: as it was given."""
+        with self._scratch as folder:
+            for _ in range(WARMING + PROFILED):
+                self.run()
+            trace = json.loads(Path(self._session.end_profiling()).read_text())
+            optimised = onnx.load(Path(folder) / "optimised.onnx", load_external_data=False)
+        return parts_of(onnx.load_model_from_string(model).graph, optimised.graph, trace)
 
     def _weights_alone(self) -> Memory:
         """No provider but the CPU tells what it allocates for activations."""

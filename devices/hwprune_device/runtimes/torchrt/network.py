@@ -13,6 +13,7 @@ from hwprune_device.job import Target
 from hwprune_device.output_structure import leaves_of
 from hwprune_device.reading import Memory
 from hwprune_device.resident import PeakWatch
+from hwprune_device.runtimes import NoProfileError, Part
 from hwprune_device.runtimes.inputs import in_batches
 from hwprune_device.runtimes.interface import interface_of
 from hwprune_device.runtimes.torchrt.allocations import (
@@ -23,6 +24,7 @@ from hwprune_device.runtimes.torchrt.allocations import (
 from hwprune_device.runtimes.torchrt.modes import MODES, compile_whole
 from hwprune_device.runtimes.torchrt.module import feeds, placed, ready_module, weight_bytes
 from hwprune_device.runtimes.torchrt.options import TORCH
+from hwprune_device.runtimes.torchrt.parts import parts_of
 from hwprune_device.runtimes.torchrt.process import (
     check_cuda,
     ready_process,
@@ -160,6 +162,24 @@ def outputs_of(
             return [_numpy(tensor) for tensor in leaves_of(found)]
 
         return in_batches(infer, inputs, interface)
+
+
+def profiled(model: bytes, target: Target, free: Mapping[str, int], *, device: str) -> list[Part]:
+    """What each call of a network takes.
+
+    Raises:
+        NoProfileError: no calls are made in the target's mode.
+        MemoryError, ValueError, BrokenProcessError: as `TorchNetwork`.
+    """
+    options = TORCH.of(target)
+    if options["mode"] != "eager":
+        raise NoProfileError(f"in mode {options['mode']} torch runs all kernels in one call")
+    with torch_errors(device):
+        _start(target, options, device)
+        with torch.no_grad():
+            module = ready_module(model, target, options, device)
+            interface = interface_of(onnx.load_model_from_string(model), free)
+            return parts_of(model, module, feeds(interface, target, options, device), device)
 
 
 def _start(target: Target, options: Mapping[str, Any], device: str) -> None:

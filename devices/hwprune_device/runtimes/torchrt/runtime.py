@@ -19,7 +19,7 @@ from hwprune_device.conditions.gpu_presence import has_gpu
 from hwprune_device.conditions.sysfs import UNAVAILABLE
 from hwprune_device.estimate import Clock
 from hwprune_device.job import Target
-from hwprune_device.runtimes import unheard
+from hwprune_device.runtimes import Part, unheard
 from hwprune_device.runtimes.one_node import one_node
 from hwprune_device.runtimes.patience import patience_s
 from hwprune_device.runtimes.torchrt.options import TORCH
@@ -97,6 +97,12 @@ class TorchRuntime:
         from hwprune_device.runtimes.torchrt.network import TorchNetwork
 
         return TorchNetwork(model, self._checked(target), free, device=self.device(target))
+
+    def profile(self, model: bytes, target: Target, free: Mapping[str, int]) -> list[Part]:
+        """Calls of eager mode, each timed alone."""
+        from hwprune_device.runtimes.torchrt.network import profiled
+
+        return profiled(model, self._checked(target), free, device=self.device(target))
 
     def run_network(
         self, model: bytes, inputs: Sequence[np.ndarray], target: Target | None = None

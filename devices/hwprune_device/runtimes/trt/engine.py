@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from hwprune_device.runtimes.trt.callbacks import TrtError, Words
+from hwprune_device.runtimes.trt.callbacks import TrtError, Words, make_profiler
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +26,7 @@ class Engine:
 
     def __init__(self, trt: Any, engine: Any, words: Words, outlive: Any) -> None:
         """`outlive`: what must not be freed before the engine."""
-        self._trt, self._engine, self.words = trt, engine, words
+        self.trt, self._engine, self.words = trt, engine, words
         self._outlive = outlive
         self.tensors = self._tensors()
         """Inputs and outputs."""
@@ -43,9 +44,9 @@ class Engine:
             found.append(
                 Tensor(
                     name=name,
-                    is_input=engine.get_tensor_mode(name) == self._trt.TensorIOMode.INPUT,
+                    is_input=engine.get_tensor_mode(name) == self.trt.TensorIOMode.INPUT,
                     shape=tuple(engine.get_tensor_shape(name)),
-                    dtype=np.dtype(self._trt.nptype(engine.get_tensor_dtype(name))),
+                    dtype=np.dtype(self.trt.nptype(engine.get_tensor_dtype(name))),
                 )
             )
         return tuple(found)
@@ -76,6 +77,12 @@ class Context:
         """
         if not self._context.set_tensor_address(tensor.name, address):
             raise TrtError(f"no place for '{tensor.name}': {self._engine.words.why()}")
+
+    def tell(self, told: Callable[[str, float], None]) -> None:
+        """Have every inference from now on tell what each layer of the engine took."""
+        # TensorRT keeps no reference to it.
+        self._profiler: Any = make_profiler(self._engine.trt, told)
+        self._context.profiler = self._profiler
 
     def enqueue(self, stream: int) -> None:
         """Start one inference on a stream, given by its handle.

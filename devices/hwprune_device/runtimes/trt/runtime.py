@@ -16,11 +16,12 @@ import onnx
 from hwprune_device.estimate import Clock
 from hwprune_device.job import Target
 from hwprune_device.owner import cache_folder
-from hwprune_device.runtimes import EngineFile, unheard
+from hwprune_device.runtimes import EngineFile, Part, unheard
 from hwprune_device.runtimes.cuda import Cuda, driver_version, load_driver
 from hwprune_device.runtimes.inputs import in_batches, item_count
 from hwprune_device.runtimes.interface import Interface, interface_of
 from hwprune_device.runtimes.patience import patience_s
+from hwprune_device.runtimes.runtime import PROFILED, WARMING
 from hwprune_device.runtimes.trt.builder import Build, EngineBuilder, recipe_for
 from hwprune_device.runtimes.trt.calibration import calibration_batches
 from hwprune_device.runtimes.trt.callbacks import TrtError
@@ -28,6 +29,7 @@ from hwprune_device.runtimes.trt.engine_file import engine_file
 from hwprune_device.runtimes.trt.graph import graph_for, symbols
 from hwprune_device.runtimes.trt.network import TrtNetwork
 from hwprune_device.runtimes.trt.options import TRT
+from hwprune_device.runtimes.trt.parts import parts_of
 from hwprune_device.runtimes.trt.tensorrt import TensorRT
 
 _MOST_AT_ONCE = 64
@@ -160,6 +162,15 @@ class TrtRuntime:
             yield network
         finally:
             network.close()
+
+    def profile(self, model: bytes, target: Target, free: Mapping[str, int]) -> list[Part]:
+        """Layers of the engine by TensorRT's own profiler, which is timed by the GPU's clock."""
+        network = self.load(model, target, free)
+        try:
+            runs = network.layer_ms(WARMING + PROFILED)
+        finally:
+            network.close()
+        return parts_of(model, runs[WARMING:])
 
     def close(self) -> None:
         """Give the context back, where there is one."""
