@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from hwprune.metric import Metric
     from hwprune.network.package import load_package as load
     from hwprune.network.whole_detector import detector_with
+    from hwprune.pipeline.measure import Measured, measure
     from hwprune.pipeline.notebook import Pruned, prune
+    from hwprune.tables.model import load_table
     from hwprune.task.score import Score
     from hwprune.task.task import Task
     from hwprune_device.reading import Failure, Reading
@@ -23,6 +25,7 @@ __all__ = [
     "Constraint",
     "Failure",
     "HwpruneError",
+    "Measured",
     "Metric",
     "Pruned",
     "Reading",
@@ -31,6 +34,8 @@ __all__ = [
     "__version__",
     "detector_with",
     "load",
+    "load_table",
+    "measure",
     "prune",
 ]
 
@@ -39,6 +44,7 @@ _HOMES = {
     "Constraint": "hwprune.budget:Constraint",
     "Failure": "hwprune_device.reading:Failure",
     "HwpruneError": "hwprune.errors:HwpruneError",
+    "Measured": "hwprune.pipeline.measure:Measured",
     "Metric": "hwprune.metric:Metric",
     "Pruned": "hwprune.pipeline.notebook:Pruned",
     "Reading": "hwprune_device.reading:Reading",
@@ -46,6 +52,8 @@ _HOMES = {
     "Task": "hwprune.task.task:Task",
     "detector_with": "hwprune.network.whole_detector:detector_with",
     "load": "hwprune.network.package:load_package",
+    "load_table": "hwprune.tables.model:load_table",
+    "measure": "hwprune.pipeline.measure:measure",
     "prune": "hwprune.pipeline.notebook:prune",
 }
 

@@ -51,19 +51,15 @@ def probe(board: Board) -> dict[str, Any]:
     """A reading of a tiny network on the board, or why there is none, as plain data."""
     from hwprune.channels.base import make_base
     from hwprune.cli.checks.board import tiny_network
-    from hwprune.cli.measure import fit, take
     from hwprune.errors import HwpruneError
-    from hwprune.farm.hello import refuse_emulated
-    from hwprune.farm.session import BoardSession
+    from hwprune.pipeline.measure import fit, read
 
     result: dict[str, Any] = {"name": board.name, "kind": board.kind, "answers": False}
     if board.is_placeholder:
         return {**result, "error": f"set host in its profile: it is still '{board.host}'"}
     base = make_base(tiny_network())
     try:
-        with BoardSession(fit(board, base, None, None)) as session:
-            refuse_emulated(board, session.open())
-            reading = take(session, base, "check")
+        _, reading = next(read(fit(board, base, None, None), {"check": base}))
     except HwpruneError as error:
         return {**result, "error": " ".join(str(error).split())}
     return {

@@ -142,15 +142,10 @@ def _measured(board: Board, networks: dict[str, BaseNetwork]) -> list[tuple[str,
     Raises:
         BoardError: the board does not answer, is emulated, or cannot run one of them.
     """
-    from hwprune.cli.measure import fit, take
-    from hwprune.farm.hello import refuse_emulated
-    from hwprune.farm.session import BoardSession
+    from hwprune.pipeline.measure import fit, read
 
     # The canaries have a batch of 1, and what is compared must be.
-    fitted = fit(board, next(iter(networks.values())), None, None)
-    with BoardSession(fitted) as session:
-        refuse_emulated(fitted, session.open())
-        return [(name, take(session, base, f"compare-{name}")) for name, base in networks.items()]
+    return list(read(fit(board, next(iter(networks.values())), None, None), networks))
 
 
 def _show(result: dict[str, Any]) -> None:

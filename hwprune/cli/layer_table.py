@@ -57,10 +57,10 @@ def on_board(base: BaseNetwork, name: str, threads: int | None, batch: int | Non
         InputError: no such board, or threads or a batch that cannot be.
     """
     from hwprune.board import find_board
-    from hwprune.cli.measure import fit, take
     from hwprune.farm.hello import refuse_emulated
     from hwprune.farm.session import BoardSession
     from hwprune.pipeline.layer_times import layer_times
+    from hwprune.pipeline.measure import fit, take
     from hwprune.report.figures import ms
     from hwprune.report.progress import watched
     from hwprune.tables.shelf import find_table

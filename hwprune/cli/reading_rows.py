@@ -26,7 +26,7 @@ def reading_rows(data: Mapping[str, Any], readings: Sequence[Reading]) -> list[R
     """All that fits a terminal; the rest is in --json.
 
     Args:
-        data: what the readings say together, from `hwprune.cli.measure.facts`.
+        data: what the readings say together, from `Measured.to_json`.
         readings: of one network on one board, the last of them last.
     """
     last = readings[-1]

@@ -204,11 +204,9 @@ def _onnx_of(
     from hwprune.network.trace import trace
     from hwprune.task.items import as_inputs
 
+    inputs = as_inputs(example) if len(example) else ()
     if isinstance(model, str | Path):
-        shapes = (
-            tuple(tuple(values.shape) for values in as_inputs(example)) if len(example) else ()
-        )
-        return load_graph(str(model), shapes=shapes).onnx
-    if not len(example):
+        return load_graph(str(model), shapes=tuple(tuple(v.shape) for v in inputs)).onnx
+    if not inputs:
         raise InputError("a module is traced on an example", next_step="give example_inputs")
-    return trace(model, tuple(values[:1] for values in as_inputs(example)))
+    return trace(model, tuple(values[:1] for values in inputs))

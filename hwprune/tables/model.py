@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -149,6 +150,17 @@ class TableModel:
             if width < least
         ]
         return f"narrower than what was measured: {', '.join(narrow[:3])}" if narrow else ""
+
+
+def load_table(path: Path | str) -> TableModel:
+    """A latency table's predictions: `predict(widths)`, `by_layer_ms(widths)`.
+
+    Raises:
+        InputError: the file is no table, or has nothing to predict from.
+    """
+    from hwprune.tables.table_file import read_table
+
+    return TableModel(read_table(Path(path)))
 
 
 def learned(table: Table) -> LayerCosts:

@@ -12,8 +12,9 @@ from hwprune.board import Board, this_machine
 from hwprune.channels.base import make_base
 from hwprune.cli.app import app
 from hwprune.cli.checks.board import tiny_network
-from hwprune.cli.measure import _show, facts, fit
+from hwprune.cli.measure import _show
 from hwprune.errors import InputError
+from hwprune.pipeline.measure import Measured, fit
 from hwprune_device.job import Target
 from hwprune_device.reading import Memory, Reading
 from tests.farm.board_python import board_python
@@ -67,8 +68,10 @@ def test_energy_is_shown_where_it_was_asked_for_with_its_source_or_why_there_is_
     assert done.exit_code == 0, done.stderr
     assert "energy" in done.stdout and "source" in done.stdout
     there = [replace(make_reading("a" * 64, 2.0), energy_mj=mj) for mj in (3.0, None, 5.0)]
-    assert facts(there, this_machine())["energy_mj"] == 4.0
-    assert facts(there[1:2], this_machine())["energy_mj"] is None
+    assert Measured(board=this_machine(), readings=tuple(there)).to_json()["energy_mj"] == 4.0
+    assert (
+        Measured(board=this_machine(), readings=tuple(there[1:2])).to_json()["energy_mj"] is None
+    )
 
 
 def test_memory_that_the_runtime_does_not_tell_is_said_to_be_untold(capsys):
@@ -76,8 +79,8 @@ def test_memory_that_the_runtime_does_not_tell_is_said_to_be_untold(capsys):
     untold = replace(
         make_reading("a" * 64, 2.0), memory=Memory(weights_mb=0.5, activations_mb=None)
     )
-    assert facts([untold], this_machine())["memory_mb"] is None
-    _show([untold], this_machine(), base, "tiny.onnx")
+    assert Measured(board=this_machine(), readings=tuple([untold])).to_json()["memory_mb"] is None
+    _show(Measured(board=this_machine(), readings=(untold,)), base, "tiny.onnx")
     (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("memory")]
     assert line.split(maxsplit=1)[1] == "not told by this runtime; weights 0.500 MB"
 
@@ -162,7 +165,10 @@ def test_fewer_threads_stay_on_the_boards_own_cores():
 
 def test_doubts_of_several_readings_are_said_once():
     readings = [make_reading("a" * 64, 2.0, seed=n, doubts=("drift",)) for n in range(3)]
-    data = facts([*readings, replace(readings[0], doubts=("drift", "steal"))], this_machine())
+    data = Measured(
+        board=this_machine(),
+        readings=tuple([*readings, replace(readings[0], doubts=("drift", "steal"))]),
+    ).to_json()
     assert data["doubts"] == ["drift", "steal"]
 
 

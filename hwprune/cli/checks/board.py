@@ -18,9 +18,9 @@ def board(profile: Board | None = None) -> Check:
     from hwprune.board import this_machine
     from hwprune.channels.base import make_base
     from hwprune.cli.checks.mends import lacking
-    from hwprune.cli.measure import fit, take
     from hwprune.errors import BoardError
     from hwprune.farm.session import BoardSession
+    from hwprune.pipeline.measure import fit, take
 
     machine = profile or this_machine()
     runtime = machine.target.runtime
