@@ -180,7 +180,7 @@ def test_the_package_needs_numpy_and_onnx_alone():
         "for m in pkgutil.walk_packages(hwprune_device.__path__, 'hwprune_device.'):\n"
         "    room, _, file = m.name.removeprefix('hwprune_device.runtimes.').partition('.')\n"
         "    needs = {'onnxrt': ('runtime', 'session'),\n"
-        "             'torchrt': ('allocations', 'modes', 'module', 'network', 'process')}\n"
+        "             'torchrt': ('allocations', 'modes', 'module', 'network', 'parts', 'process')}\n"
         "    heavy = file in needs.get(room, ()) or '.torch_graph' in m.name\n"
         "    heavy = heavy or m.name.endswith('.__main__')\n"
         "    if not heavy: importlib.import_module(m.name)\n"
