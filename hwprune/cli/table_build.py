@@ -69,11 +69,13 @@ def build(
 
     Example:  hwprune table build torchvision:resnet18:none --board my-jetson
     """
+    from dataclasses import replace
+
     from hwprune.cli.screen import output, print_json
     from hwprune.pipeline.build_table import TableWish, build_table
     from hwprune.pipeline.tabled_network import tabled_network
     from hwprune.report.progress import shown
-    from hwprune.tables.shelf import place_of
+    from hwprune.tables.shelf import continued, place_of
     from hwprune.tables.table_file import read_table, write_table
 
     subject = tabled_network(model, tuple(board or ()), parse_shapes(input_), weights)
@@ -91,6 +93,7 @@ def build(
             subject.base, subject.name, subject.boards, wish, progress, cluster=subject.cluster
         )
     place = out or place_of(built.table)
+    built = replace(built, table=continued(built.table, place))
     write_table(built.table, place)
     if as_json:
         print_json(_facts(built, place))

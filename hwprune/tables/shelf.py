@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from hwprune.board import Board
@@ -66,3 +66,15 @@ def find_table(base: BaseNetwork, board: Board) -> Table | None:
         except InputError:
             continue
     return None
+
+
+def continued(table: Table, place: Path) -> Table:
+    """The table with the device-minutes of the one it goes on from, where that lies there."""
+    try:
+        before = read_head(place)
+    except InputError:
+        return table
+    same = before.own.base_id == table.own.base_id, before.conditions_key == table.conditions_key
+    if not all(same):
+        return table
+    return replace(table, device_minutes=table.device_minutes + before.device_minutes)
