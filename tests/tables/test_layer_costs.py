@@ -9,7 +9,7 @@ import pytest
 
 from hwprune.tables.layer_costs import LayerCosts, Sample
 from hwprune.tables.table import TableNetwork
-from tests.tables.block_board import block_ms, network
+from tests.tables.block_board import START, block_ms, network
 
 COPIES = 3
 
@@ -24,12 +24,12 @@ def sample(of: TableNetwork, count: int, seed: int, copies: int = 1) -> Sample:
     once."""
     widths = drawn(of, count, seed)
     once = block_ms(of, widths)
-    layers_alone = once - 0.05
+    layers_alone = once - START
     noise = np.random.default_rng(seed + 100).normal(1, 0.005, count)
     return Sample(
         layers=of.layers,
         widths=widths,
-        cost=(0.05 + copies * layers_alone) * noise,
+        cost=(START + copies * layers_alone) * noise,
         copies=copies,
     )
 
@@ -64,7 +64,7 @@ def test_forms_of_a_network_are_what_it_is_predicted_by():
     costs = learned(own)
     forms = costs.forms(own.layers)
     assert forms.start == costs.start and len(forms.of_layers) == len(own.layers)
-    assert costs.start == pytest.approx(0.05, abs=0.03)
+    assert costs.start == pytest.approx(START, abs=0.03)
 
 
 def test_layers_of_kinds_that_were_never_read_are_named():
