@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from itertools import pairwise
 
 import torch
 from torch import nn
@@ -69,7 +70,7 @@ def vectors() -> BaseNetwork:
     """A perceptron over vectors."""
     widths = (10, 32, 24, 16)
     layers: list[nn.Module] = []
-    for before, after in zip(widths[:-1], widths[1:], strict=True):
+    for before, after in pairwise(widths):
         layers += [nn.Linear(before, after), nn.ReLU()]
     return traced_base(nn.Sequential(*layers, nn.Linear(16, 2)), 10)
 
