@@ -60,12 +60,18 @@ def block_ms(of: TableNetwork, widths: np.ndarray) -> np.ndarray:
 
 
 def block_table(
-    of: TableNetwork, *, learned: int = 80, held_out: int = 20, noise: float = 0.005, seed: int = 0
+    of: TableNetwork,
+    *,
+    learned: int = 80,
+    held_out: int = 20,
+    noise: float = 0.005,
+    seed: int = 0,
+    step: int = 4,
 ) -> Table:
-    """A table of readings at widths in steps of 4, each off by `noise`; the unpruned too."""
+    """A table of readings at widths in steps, each off by `noise`; the unpruned too."""
     chance = np.random.default_rng(seed)
     drawn = np.stack(
-        [chance.choice(np.arange(4, w + 1, 4), learned + held_out) for w in of.full], axis=1
+        [chance.choice(np.arange(step, w + 1, step), learned + held_out) for w in of.full], axis=1
     )
     drawn[0] = of.full
     read = block_ms(of, drawn) * np.exp(chance.normal(0, noise, len(drawn)))

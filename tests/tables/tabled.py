@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from hwprune.board import Board, this_machine
 from hwprune.channels.base import BaseNetwork
 from hwprune.pipeline.build_table import table_network
+from hwprune.tables.model import judged
 from hwprune.tables.table import Table
 from tests.tables.block_board import block_table
 
@@ -15,4 +16,13 @@ def table_of(base: BaseNetwork, board: Board | None = None, name: str = "small")
     """A table of this network as this board would run it."""
     board = board or this_machine()
     own = replace(table_network(name, base), peak=None, weights=None)
-    return replace(block_table(own), board=board.kind or board.name, target=asdict(board.target))
+    table = block_table(own, step=1)
+    rows = {row.widths: row for row in table.rows}
+    return judged(
+        replace(
+            table,
+            rows=tuple(rows.values()),
+            board=board.kind or board.name,
+            target=asdict(board.target),
+        )
+    )
