@@ -151,11 +151,11 @@ class TableFarm:
         if not self._is_own:
             layers = self._network.cost_model.layers()
             latency = float(self._model.of_other(layers, np.array([widths]))[0])
-            low, high, memory = 0.0, math.inf, None
+            low, high, memory, outside = 0.0, math.inf, None, ""
         else:
             found = self._model.predict(np.array([widths]))[0]
             latency, memory = found.latency_ms, found.memory_mb
-            low, high = found.low_ms, found.high_ms
+            low, high, outside = found.low_ms, found.high_ms, found.outside
         if not (np.isfinite(latency) and latency > 0):
             return None
         return TableRow(
@@ -167,6 +167,7 @@ class TableFarm:
             high_ms=high if math.isfinite(high) else latency * UNSURE,
             p95_ms=latency * self._spread,
             memory_mb=memory,
+            doubts=outside,
         )
 
     def _reading(self, architecture: str, row: TableRow, how: str) -> Reading:
@@ -194,6 +195,7 @@ class TableFarm:
             memory=Memory(weights_mb=0.0, activations_mb=row.memory_mb),
             build_s=0.0,
             model_mb=0.0,
+            doubts=(row.doubts,) if row.doubts else (),
             conditions={PREDICTED: f"{how} {table.own.name} on {table.board}, {table.built_at}"},
         )
 

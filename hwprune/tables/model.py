@@ -186,8 +186,7 @@ def error_of(predicted: np.ndarray, read: np.ndarray) -> TableError:
     from scipy import stats  # type: ignore[import-untyped]
 
     off = predicted / read - 1
-    # A model may predict less than nothing: then it is as far off as can be said.
-    far = np.sort(np.abs(np.log(np.maximum(predicted / read, LEAST))))
+    far = np.sort(far_of(predicted, read))
     ordered = np.ptp(predicted) > 0 and np.ptp(read) > 0
     # The smallest that holds this share of further candidates too, not only of these.
     rank = min(len(far), math.ceil((len(far) + 1) * COVERS))
@@ -203,6 +202,14 @@ def error_of(predicted: np.ndarray, read: np.ndarray) -> TableError:
         worst_pct=float(100 * np.abs(off).max()),
         interval_pct=float(100 * math.expm1(far[rank - 1])),
     )
+
+
+def far_of(predicted: np.ndarray, read: np.ndarray) -> np.ndarray:
+    """How far each prediction [n] lies from its reading, as a logarithm; [n].
+
+    A model may predict less than nothing: then it is as far off as can be said.
+    """
+    return np.asarray(np.abs(np.log(np.maximum(predicted / read, LEAST))))
 
 
 def _possible(table: Table) -> list[str]:

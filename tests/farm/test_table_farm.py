@@ -115,6 +115,15 @@ def test_a_table_that_was_never_judged_claims_no_bound(board, base, table):
     assert 2 * reading.low_ms <= reading.latency_ms <= reading.high_ms / 2
 
 
+def test_a_candidate_unlike_all_that_was_read_is_doubted(farm, table, board):
+    assert not asked(farm, UNREAD).doubts
+    rows = tuple(row for row in table.rows if row.widths[1] >= 8)
+    write_table(replace(table, rows=rows), Path(board.table))
+    farm.start()
+    (doubt,) = asked(farm, (8, 2, 8)).doubts
+    assert "narrower than what was measured" in doubt and "of 2" in doubt
+
+
 def test_a_network_of_unknown_layers_is_refused_with_their_names(board):
     farm = TableFarm(board)
     farm.start()

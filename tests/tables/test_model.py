@@ -10,7 +10,7 @@ import pytest
 
 from hwprune.candidate import GroupChoice, SearchSpace
 from hwprune.errors import InputError
-from hwprune.tables.model import SOURCES, TableModel, error_of, judged
+from hwprune.tables.model import SOURCES, TableModel, error_of, far_of, judged
 from hwprune.tables.table import Table, latencies_of, widths_of
 from tests.tables.block_board import block_ms, block_table, network, with_blocks
 
@@ -69,6 +69,7 @@ def test_a_board_that_takes_equally_long_for_all_gives_finite_numbers():
 def test_predictions_below_zero_give_an_error_that_can_be_written():
     error = error_of(np.array([-1.0, 0.0, 1.0]), np.array([1.0, 1.0, 1.0]))
     json.dumps(asdict(error), allow_nan=False)
+    assert (far_of(np.array([-1.0, 0.0]), np.ones(2)) > far_of(np.array([0.1]), np.ones(1))).all()
     assert error.interval_pct > 100 and error.worst_pct == pytest.approx(200)
 
 
