@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 import uuid
 from collections.abc import Sequence
@@ -25,6 +26,8 @@ from hwprune_device.reading import PREDICTED, Failure, Memory, Reading
 
 RUNS = 20
 """Of a reading that no board took: so many that a 95 % quantile is one of them."""
+UNSURE = 2.0
+"""How far a latency may truly lie, as a factor, where nothing was held out to say it."""
 
 
 class TableFarm:
@@ -148,12 +151,11 @@ class TableFarm:
         if not self._is_own:
             layers = self._network.cost_model.layers()
             latency = float(self._model.of_other(layers, np.array([widths]))[0])
-            low = high = latency
-            memory = None
+            low, high, memory, outside = 0.0, math.inf, None, ""
         else:
             found = self._model.predict(np.array([widths]))[0]
             latency, memory = found.latency_ms, found.memory_mb
-            low, high = found.low_ms, found.high_ms
+            low, high, outside = found.low_ms, found.high_ms, found.outside
         if not (np.isfinite(latency) and latency > 0):
             return None
         return TableRow(
@@ -161,10 +163,11 @@ class TableFarm:
             role="network",
             widths=widths,
             latency_ms=latency,
-            low_ms=low,
-            high_ms=high if np.isfinite(high) else latency,
+            low_ms=low if low > 0 else latency / UNSURE,
+            high_ms=high if math.isfinite(high) else latency * UNSURE,
             p95_ms=latency * self._spread,
             memory_mb=memory,
+            doubts=outside,
         )
 
     def _reading(self, architecture: str, row: TableRow, how: str) -> Reading:
@@ -192,6 +195,7 @@ class TableFarm:
             memory=Memory(weights_mb=0.0, activations_mb=row.memory_mb),
             build_s=0.0,
             model_mb=0.0,
+            doubts=(row.doubts,) if row.doubts else (),
             conditions={PREDICTED: f"{how} {table.own.name} on {table.board}, {table.built_at}"},
         )
 

@@ -82,7 +82,8 @@ def build_table(
 
     Raises:
         BoardError: no board answers, or none can measure the network.
-        InputError: boards of several kinds, or nothing of the network can be cut.
+        InputError: boards of several kinds or none that measures, or nothing of the network can
+            be cut.
     """
     _check(base, boards)
     if wish.begin_from is not None:
@@ -296,11 +297,27 @@ def _check(base: BaseNetwork, boards: Sequence[Board]) -> None:
             given=", ".join(kinds) or "no board",
             next_step="build one for each kind",
         )
+    refuse_tables(boards)
     if not base.plan.groups:
         raise InputError(
             "nothing of this network can be cut, so there is nothing to make a table of",
             next_step="hwprune inspect says why; hwprune measure times the network as it is",
         )
+
+
+def refuse_tables(boards: Sequence[Board]) -> None:
+    """See that boards are such as measure.
+
+    Raises:
+        InputError: one is a latency table itself.
+    """
+    for board in boards:
+        if board.connection == "table":
+            raise InputError(
+                f"board '{board.name}' is a latency table: it measures nothing",
+                given=board.table,
+                next_step="name the board that it is of",
+            )
 
 
 def _note(table: Table) -> str:

@@ -35,6 +35,8 @@ class Price:
     """By constraint label, in the constraint's own unit."""
     lowest: Mapping[str, float]
     """The same at the lower end of what is believed."""
+    by_table: Mapping[str, float]
+    """Latencies as the tables alone have them, before what readings have corrected."""
 
 
 class Pricing:
@@ -71,7 +73,7 @@ class Pricing:
 
     def price(self, candidate: Candidate, limits: Mapping[str, Constraint]) -> Price:
         """What is believed of a candidate, for the constraints that tables and structure tell."""
-        costs, lowest = {}, {}
+        costs, lowest, by_table = {}, {}, {}
         widths = np.array([candidate.widths])
         for label, constraint in limits.items():
             if constraint.quantity in ("params", "macs"):
@@ -82,7 +84,8 @@ class Pricing:
             if table is None:
                 continue
             if constraint.quantity == "latency_ms":
-                value = float(table.latency_ms(widths)[0]) * self._correction(label)
+                by_table[label] = float(table.latency_ms(widths)[0])
+                value = by_table[label] * self._correction(label)
                 costs[label] = value
                 lowest[label] = value / math.exp(table.interval or math.inf)
             elif (
@@ -90,7 +93,7 @@ class Pricing:
                 and (told := table.memory_mb(widths)) is not None
             ):
                 costs[label] = lowest[label] = float(told[0])
-        return Price(costs=costs, lowest=lowest)
+        return Price(costs=costs, lowest=lowest, by_table=by_table)
 
     def sure_over(self, price: Price, limits: Mapping[str, Constraint]) -> bool:
         """Whether a candidate is over a latency for sure, and all its other costs can be told."""
@@ -105,18 +108,14 @@ class Pricing:
     def learn(self, price: Price, read: Mapping[str, float]) -> None:
         """Take in what a board read of a candidate that was priced."""
         with self._lock:
-            for label, value in price.costs.items():
-                if read.get(label, 0) > 0 and value > 0:
-                    believed = value / self._correction_of(label)
+            for label, believed in price.by_table.items():
+                if read.get(label, 0) > 0 and believed > 0:
                     self._missed.setdefault(label, []).append(math.log(read[label] / believed))
 
     def _correction(self, label: str) -> float:
         with self._lock:
-            return self._correction_of(label)
-
-    def _correction_of(self, label: str) -> float:
-        missed = self._missed.get(label, [])
-        return math.exp(median(missed)) if len(missed) >= ENOUGH else 1.0
+            missed = self._missed.get(label, [])
+            return math.exp(median(missed)) if len(missed) >= ENOUGH else 1.0
 
 
 def tables_for(

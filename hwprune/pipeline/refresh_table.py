@@ -11,13 +11,15 @@ import numpy as np
 from hwprune.board import Board
 from hwprune.candidate import Candidate
 from hwprune.channels.base import BaseNetwork
-from hwprune.errors import BoardError
+from hwprune.errors import BoardError, InputError
 from hwprune.farm.cluster import Cluster
 from hwprune.farm.farm import Farm
 from hwprune.farm.store import ReadingStore
+from hwprune.pipeline.build_table import refuse_tables
 from hwprune.progress import Progress
 from hwprune.tables.begun import refuse_other
 from hwprune.tables.model import TableModel, error_of
+from hwprune.tables.shelf import fits
 from hwprune.tables.table import Table, TableError, latencies_of, widths_of
 from hwprune.user_cache import store_path
 from hwprune_device.reading import Failure, Reading
@@ -50,10 +52,12 @@ def refresh_table(
     """Measure a few of the table's candidates afresh and decide.
 
     Raises:
-        InputError: the table is of another network.
+        InputError: the table is of another network or board.
         BoardError: no board answers, or too few candidates could be read.
     """
     refuse_other(table, base)
+    refuse_tables(boards)
+    _refuse_other_board(table, base, boards)
     rows = table.whole("network", "held out")
     count = min(len(rows), max(LEAST, round(SHARE * len(rows))))
     chosen = np.random.default_rng([seed, 7]).choice(len(rows), count, replace=False)
@@ -66,6 +70,17 @@ def refresh_table(
         )
     known, now = [row for row, _ in pairs], np.array([ms for _, ms in pairs])
     return decided(table, widths_of(known), latencies_of(known), now)
+
+
+def _refuse_other_board(table: Table, base: BaseNetwork, boards: Sequence[Board]) -> None:
+    for board in boards:
+        if not fits(table, base, board):
+            raise InputError(
+                "the table is of another board, or of networks that run otherwise",
+                given=f"{board.kind or board.name}, {board.target}",
+                possible=f"{table.board}, {dict(table.target)}",
+                next_step="name the table's own board with --board",
+            )
 
 
 def decided(table: Table, widths: np.ndarray, then: np.ndarray, now: np.ndarray) -> Refreshed:

@@ -81,7 +81,10 @@ class _Parts:
         self._model = model
         self._shapes = value_shapes(model)
         self._weights = {tensor.name: tensor for tensor in model.graph.initializer}
-        self._needed = _leading_on(model.graph, self._weights)
+        self._turned = _of_weights(model.graph, self._weights)
+        known = {name for node in self._turned.values() for name in node.output}
+        self._nodes = [n for n in model.graph.node if not n.output or n.output[0] not in known]
+        self._needed = _leading_on(self._nodes, model.graph, {*self._weights, *known})
         self.blocks = list(self._blocks())
         """[first node, last node + 1] of each."""
 
@@ -90,21 +93,21 @@ class _Parts:
         first, last = self.blocks[block]
         return next(
             (
-                node.input[1].rpartition(".")[0] or node.name
-                for node in self._model.graph.node[first:last]
+                self._weight(node.input[1]).rpartition(".")[0] or node.name
+                for node in self._nodes[first:last]
                 if self._is_layer(node)
             ),
-            self._model.graph.node[first].name,
+            self._nodes[first].name,
         )
 
     def network(self, first: int, last: int, copies: int = 1) -> bytes:
         """Copies of the blocks from `first` to before `last`, beside each other, as a network."""
         begin, end = self.blocks[first][0], self.blocks[last - 1][1]
         graph = self._model.graph
-        nodes = [*graph.node[begin:end]]
+        nodes = self._with_turned(self._nodes[begin:end])
         made = {name for node in nodes for name in node.output}
         entered = [n for n in dict.fromkeys(_read(nodes)) if n not in made | set(self._weights)]
-        left = self._needed[end - 1] if end < len(graph.node) else ()
+        left = self._needed[end - 1] if end < len(self._nodes) else ()
         own = {value.name: value for value in graph.input}
         feeds = [_End.feeding(name, self._shapes[name]) for name in entered if name not in own]
         drains = [_End.draining(name, self._shapes[name]) for name in left]
@@ -132,18 +135,34 @@ class _Parts:
 
     def _blocks(self) -> Iterator[tuple[int, int]]:
         """Parted where one value leads on and the next node begins something."""
-        nodes = self._model.graph.node
         begin, layers = 0, 0
-        for number, node in enumerate(nodes):
+        for number, node in enumerate(self._nodes):
             alone = number > 0 and len(self._needed[number - 1]) == 1
             if alone and layers and (self._is_layer(node) or node.op_type in _BEFORE_LAYERS):
                 yield begin, number
                 begin, layers = number, 0
             layers += self._is_layer(node)
-        yield begin, len(nodes)
+        yield begin, len(self._nodes)
 
     def _is_layer(self, node: onnx.NodeProto) -> bool:
-        return node.op_type in _LAYERS and node.input[1] in self._weights
+        return node.op_type in _LAYERS and self._weight(node.input[1]) in self._weights
+
+    def _weight(self, name: str) -> str:
+        """What a value is made of, where it is a weight turned or reshaped as exporters do."""
+        while name in self._turned and self._turned[name].input:
+            name = self._turned[name].input[0]
+        return name
+
+    def _with_turned(self, nodes: Sequence[onnx.NodeProto]) -> list[onnx.NodeProto]:
+        """Nodes, after those that turn the weights that they read."""
+        asked, needed = list(_read(nodes)), set()
+        while asked:
+            name = asked.pop()
+            if name in self._turned and name not in needed:
+                needed.add(name)
+                asked += reads(self._turned[name])
+        first = {self._turned[name].output[0] for name in needed}
+        return [*(self._turned[name] for name in self._turned if name in first), *nodes]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,19 +201,30 @@ class _End:
         )
 
 
-def _leading_on(
+def _of_weights(
     graph: onnx.GraphProto, weights: dict[str, onnx.TensorProto]
+) -> dict[str, onnx.NodeProto]:
+    """By value, the nodes that read nothing but weights: whoever reads the value has them too."""
+    found: dict[str, onnx.NodeProto] = {}
+    for node in graph.node:
+        if all(name in weights or name in found for name in reads(node) if name):
+            found.update((name, node) for name in node.output if name)
+    return found
+
+
+def _leading_on(
+    nodes: Sequence[onnx.NodeProto], graph: onnx.GraphProto, weights: set[str]
 ) -> list[tuple[str, ...]]:
     """After each node, the values that nodes after it or the network's user read."""
     last: dict[str, int] = {}
-    for number, node in enumerate(graph.node):
+    for number, node in enumerate(nodes):
         for name in reads(node):
             last[name] = number
     for value in graph.output:
-        last[value.name] = len(graph.node)
+        last[value.name] = len(nodes)
     alive = {value.name for value in graph.input if value.name not in weights}
     found = []
-    for number, node in enumerate(graph.node):
+    for number, node in enumerate(nodes):
         alive.update(name for name in node.output if name)
         alive = {name for name in alive if last.get(name, -1) > number}
         found.append(tuple(sorted(alive)))

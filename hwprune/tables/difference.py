@@ -48,11 +48,16 @@ def difference(first: Table, second: Table) -> Difference:
     Raises:
         InputError: they are of different networks.
     """
-    if first.own.architecture != second.own.architecture:
+    if (first.own.architecture, first.own.groups) != (
+        second.own.architecture,
+        second.own.groups,
+    ):
         raise InputError(
             "the tables are of different networks",
-            given=f"{first.own.name} ({first.own.architecture[:12]}) and {second.own.name} "
-            f"({second.own.architecture[:12]})",
+            given=" and ".join(
+                f"{own.name} ({own.architecture[:12]}, {len(own.groups)} groups)"
+                for own in (first.own, second.own)
+            ),
         )
     before, after = _rows(first), _rows(second)
     names = {network.architecture: network.name for network in first.networks}
@@ -96,11 +101,10 @@ def _moved(
 
 
 def _predicted(first: Table, second: Table) -> Moved:
-    """By predictions for all candidates that either has read."""
+    """By predictions for the unpruned network and all candidates that either has read."""
     one, two = TableModel(first), TableModel(second)
-    widths = np.array(
-        list({r.widths for t in (first, second) for r in t.whole("network", "held out")})
-    )
+    read = {r.widths for t in (first, second) for r in t.whole("network", "held out")}
+    widths = np.array(sorted({first.own.full, *read}))
     ratios = two.latency_ms(widths) / one.latency_ms(widths)
     noise = (one.interval or math.inf) + (two.interval or math.inf)
     low, middle, high = np.quantile(ratios, [0.05, 0.5, 0.95])

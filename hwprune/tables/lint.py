@@ -8,8 +8,8 @@ from typing import Literal
 
 import numpy as np
 
-from hwprune.tables.model import TableModel
-from hwprune.tables.table import Table, TableRow
+from hwprune.tables.model import TableModel, far_of
+from hwprune.tables.table import Table, TableRow, latencies_of
 
 Kind = Literal["doubted", "slower when narrower", "hole", "far off", "loose", "not judged"]
 FAR = 3.0
@@ -101,7 +101,7 @@ def _far_off(table: Table) -> list[Finding]:
     rows = table.whole("network", "held out")
     assert model.interval is not None
     predicted = model.latency_ms(np.array([row.widths for row in rows]))
-    away = np.abs(np.log(predicted / (table.scale * np.array([r.latency_ms for r in rows]))))
+    away = far_of(predicted, table.scale * latencies_of(rows))
     return [
         Finding(
             kind="far off",

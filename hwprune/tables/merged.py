@@ -8,19 +8,25 @@ from hwprune.errors import InputError
 from hwprune.tables.model import judged
 from hwprune.tables.table import Table, TableRow
 
+Key = tuple[int, tuple[int, ...], bool]
+"""Network, widths, and whether another kind of board took it."""
+
 
 def merged(first: Table, second: Table) -> Table:
     """Rows of both; of what both have read, the row with more runs. What one held out stays so.
 
     Raises:
-        InputError: their readings cannot be mixed.
+        InputError: their readings cannot be mixed, or they are begun from different tables.
     """
+    begun = dict.fromkeys(table.begun_from for table in (first, second) if table.begun_from)
     apart = {
         "network": (first.own.architecture, second.own.architecture),
         "board": (first.board, second.board),
         "target": (dict(first.target), dict(second.target)),
         "conditions": (first.conditions_key, second.conditions_key),
         "scale": (first.scale, second.scale),
+        "groups": (first.own.groups, second.own.groups),
+        "begun from": (next(iter(begun), ""), next(reversed(begun), "")),
     }
     wrong = [f"{name}: {a} and {b}" for name, (a, b) in apart.items() if a != b]
     if wrong:
@@ -35,7 +41,7 @@ def merged(first: Table, second: Table) -> Table:
         if network.architecture not in places:
             places[network.architecture] = len(networks)
             networks.append(network)
-    rows: dict[tuple[int, tuple[int, ...]], TableRow] = {}
+    rows: dict[Key, TableRow] = {}
     for table in (first, second):
         for row in table.rows:
             place = places[table.networks[row.network].architecture]
@@ -47,12 +53,13 @@ def merged(first: Table, second: Table) -> Table:
             rows=tuple(rows.values()),
             device_minutes=first.device_minutes + second.device_minutes,
             built_at=max(first.built_at, second.built_at),
+            begun_from=next(iter(begun), ""),
         )
     )
 
 
-def _put(rows: dict[tuple[int, tuple[int, ...]], TableRow], row: TableRow) -> None:
-    at = (row.network, row.widths)
+def _put(rows: dict[Key, TableRow], row: TableRow) -> None:
+    at = (row.network, row.widths, row.role == "before")
     known = rows.get(at)
     if known is None:
         rows[at] = row

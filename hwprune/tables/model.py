@@ -23,6 +23,8 @@ from hwprune.tables.table import Role, Table, TableError, TableRow, latencies_of
 SOURCES = ("blocks", "networks", "both")
 COVERS = 0.95
 """Of candidates like those held out, the share whose reading the interval holds."""
+LEAST = 1e-6
+"""Of a reading that a prediction counts as at least."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +65,8 @@ class TableModel:
                 given=f"{len(table.rows)} rows, {sum(bool(r.doubts) for r in table.rows)} doubted",
                 next_step="build it for longer, or on a quieter board",
             )
-        self.source = source or table.source or possible[-1]
+        wanted = source or table.source
+        self.source = wanted if wanted in possible else possible[-1]
         self._layers = learned(table) if self.source != "networks" else None
         before = self._layers.forms(own.layers) if self._layers else None
         self._costs = CostTable(own.layers, own.full, before=before)
@@ -204,7 +207,8 @@ def error_of(predicted: np.ndarray, read: np.ndarray) -> TableError:
     from scipy import stats  # type: ignore[import-untyped]
 
     off = predicted / read - 1
-    far = np.sort(np.abs(np.log(predicted / read)))
+    far = np.sort(far_of(predicted, read))
+    ordered = np.ptp(predicted) > 0 and np.ptp(read) > 0
     # The smallest that holds this share of further candidates too, not only of these.
     rank = min(len(far), math.ceil((len(far) + 1) * COVERS))
     return TableError(
@@ -212,13 +216,21 @@ def error_of(predicted: np.ndarray, read: np.ndarray) -> TableError:
         mape_pct=float(100 * np.abs(off).mean()),
         bias_pct=float(100 * off.mean()),
         # Where all are equal there is no order to agree on.
-        spearman=float(np.nan_to_num(stats.spearmanr(predicted, read).statistic)),
-        kendall=float(np.nan_to_num(stats.kendalltau(predicted, read).statistic)),
+        spearman=float(stats.spearmanr(predicted, read).statistic) if ordered else 0.0,
+        kendall=float(stats.kendalltau(predicted, read).statistic) if ordered else 0.0,
         within_5_pct=float((np.abs(off) < 0.05).mean()),
         within_10_pct=float((np.abs(off) < 0.10).mean()),
         worst_pct=float(100 * np.abs(off).max()),
         interval_pct=float(100 * math.expm1(far[rank - 1])),
     )
+
+
+def far_of(predicted: np.ndarray, read: np.ndarray) -> np.ndarray:
+    """How far each prediction [n] lies from its reading, as a logarithm; [n].
+
+    A model may predict less than nothing: then it is as far off as can be said.
+    """
+    return np.asarray(np.abs(np.log(np.maximum(predicted / read, LEAST))))
 
 
 def _possible(table: Table) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -24,9 +25,11 @@ def shelf() -> Path:
 def place_of(table: Table) -> Path:
     """Where a table lies on the shelf: one for each network, kind of board, and target."""
     target = table.target
+    # Channels that are left whole and options of a runtime are too long for a name.
+    rest = [table.own.architecture, table.own.groups, target.get("options")]
     words = (
         table.own.name,
-        table.own.architecture[:8],
+        hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()[:8],
         table.board,
         target.get("runtime", ""),
         target.get("precision", ""),

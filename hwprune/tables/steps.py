@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -40,10 +41,7 @@ def steps_of(
     A few whole networks tell the scale; then each block is measured all over its widths; then
     candidates that are only predicted; the rest alternates. Ending after any step leaves a table.
     """
-    chance = np.random.default_rng([seed, 1])
-    unseen = _distinct(lambda: drawn(own, chance), held_out)
-    learn = np.random.default_rng([seed, 2])
-    whole = [w for w in _distinct(lambda: drawn(own, learn), WHOLE + held_out) if w not in unseen]
+    unseen, whole = _parted(own, WHOLE, held_out, seed)
     points = [spread(choices, ROUND * ROUNDS, seed) for choices in blocks]
     half = (held_out + 1) // 2
     steps = [Step(network=0, role="network", candidates=tuple(whole[:FIRST]))]
@@ -59,13 +57,9 @@ def steps_of(
 
 def few_steps_of(own: Choices, readings: int, *, held_out: int, seed: int) -> tuple[Step, ...]:
     """Steps where another board's table is begun from: some whole networks, and those held out."""
-    chance = np.random.default_rng([seed, 1])
-    unseen = _distinct(lambda: drawn(own, chance), held_out)
-    learn = np.random.default_rng([seed, 2])
-    whole = _distinct(lambda: drawn(own, learn), readings + held_out)
-    some = [widths for widths in whole if widths not in unseen][:readings]
+    unseen, whole = _parted(own, readings, held_out, seed)
     steps = (
-        Step(network=0, role="network", candidates=tuple(some)),
+        Step(network=0, role="network", candidates=tuple(whole)),
         Step(network=0, role="held out", candidates=tuple(unseen)),
     )
     return tuple(step for step in steps if step.candidates)
@@ -102,6 +96,24 @@ def spread(choices: Choices, count: int, seed: int) -> list[Widths]:
             break
         found.append(pool[int(nearest.argmax())])
     return found[:count]
+
+
+def _parted(
+    own: Choices, learned: int, held_out: int, seed: int
+) -> tuple[list[Widths], list[Widths]]:
+    """Candidates that are only predicted, and up to `learned` others.
+
+    The unpruned network is neither: it is read and learned from in any case. Of a small space at
+    most a third is held out.
+    """
+    full = tuple(group[-1] for group in own)
+    chance, learn = (np.random.default_rng([seed, stream]) for stream in (1, 2))
+    size = math.prod(map(len, own))
+    most = min(size, learned + held_out)
+    whole = [w for w in _distinct(lambda: drawn(own, learn), most) if w != full]
+    unseen = _distinct(lambda: drawn(own, chance), min(size, held_out + 1))
+    unseen = [w for w in unseen if w != full][: min(held_out, size // 3)]
+    return unseen, [w for w in whole if w not in unseen][:learned]
 
 
 def _round(points: Sequence[Sequence[Widths]], number: int) -> list[Step]:

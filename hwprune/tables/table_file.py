@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from hwprune.layer import ChannelCount, Layer
 from hwprune.operation import Operation
 from hwprune.peak import Peak
 from hwprune.products import Products
-from hwprune.tables.table import Table, TableError, TableNetwork, TableRow
+from hwprune.tables.table import Role, Table, TableError, TableNetwork, TableRow
 
 if TYPE_CHECKING:
     import pyarrow
@@ -85,9 +85,9 @@ def read_table(path: Path) -> Table:
     try:
         table = table_of(header)
         rows = tuple(_read_row(row) for row in _rows_of(content))
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise _damaged(path, f"{type(error).__name__}: {error}") from None
-    wrong = next((reason for row in rows if (reason := misfit(table, row))), "")
+    wrong = _contradiction(table) or next(filter(None, (misfit(table, row) for row in rows)), "")
     if wrong:
         raise _damaged(path, wrong)
     return replace(table, rows=rows)
@@ -178,17 +178,39 @@ def _read_row(row: Mapping[str, Any]) -> TableRow:
     return TableRow(**{**row, "widths": tuple(row["widths"])})
 
 
+def _contradiction(table: Table) -> str:
+    """Why a header cannot be one of a table; empty where it can."""
+    if not table.networks:
+        return "no network"
+    for network in table.networks:
+        counts = [count for layer in network.layers for count in (layer.inputs, layer.outputs)]
+        groups = {group for count in counts for group, _ in count.per_unit}
+        for group in sorted(groups - set(range(len(network.groups)))):
+            return f"{network.name}: a layer of group {group}, of {len(network.groups)}"
+    if not _is_time(table.scale):
+        return f"scale {table.scale}"
+    texts = {f.name: getattr(table, f.name) for f in fields(Table) if f.type == "str"}
+    return next((f"{n} {text}" for n, text in texts.items() if not isinstance(text, str)), "")
+
+
+def _is_time(value: object) -> bool:
+    return isinstance(value, float | int) and math.isfinite(value) and value > 0
+
+
 def misfit(table: Table, row: TableRow) -> str:
     """Why a row cannot be one of this table; empty where it can."""
-    if not 0 <= row.network < len(table.networks):
+    if not (isinstance(row.network, int) and 0 <= row.network < len(table.networks)):
         return f"a row of network {row.network}, of {len(table.networks)}"
     full = table.networks[row.network].full
     fits = len(row.widths) == len(full)
     if not fits or any(not 1 <= w <= most for w, most in zip(row.widths, full, strict=True)):
         return f"a row of widths {list(row.widths)}, of groups of {list(full)}"
-    numbers = (row.latency_ms, row.low_ms, row.high_ms, row.p95_ms)
-    if not all(isinstance(n, float) and math.isfinite(n) and n > 0 for n in numbers):
+    if row.role not in get_args(Role) or not isinstance(row.doubts, str):
+        return f"a row of role {row.role}, with doubts {row.doubts!r}"
+    if not all(map(_is_time, (row.latency_ms, row.low_ms, row.high_ms, row.p95_ms))):
         return f"a row of latency {row.latency_ms} ms ({row.low_ms} to {row.high_ms})"
+    if row.memory_mb is not None and not 0 <= row.memory_mb < math.inf:
+        return f"a row of memory {row.memory_mb} MB"
     return ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -11,7 +12,9 @@ from hypothesis import strategies as st
 from hwprune.budget import Budget, Constraint
 from hwprune.report.certificate import Certificate, certify, decide
 from hwprune.report.interval import Interval
-from hwprune_device.reading import Failure
+from hwprune.report.result import NOT_SHOWN
+from hwprune_device.reading import PREDICTED, Failure
+from tests.report.sample import make_result
 from tests.report.sample_certificate import make_certificate, make_reading
 
 positive = st.floats(0.01, 1000)
@@ -126,3 +129,46 @@ def test_json_gives_the_same_certificate_and_passed_is_not_believed():
     data = certificate.to_json() | {"passed": True}
     assert Certificate.from_json(data) == certificate
     assert not Certificate.from_json(data).passed
+
+
+def predicted(latency_ms: float, half: float = 0.02):
+    """What a latency table says, as its farm says it."""
+    reading = make_reading("b" * 64, latency_ms)
+    return replace(
+        reading,
+        low_ms=latency_ms * (1 - half),
+        high_ms=latency_ms * (1 + half),
+        conditions={PREDICTED: "predicted from the table net on quiet"},
+    )
+
+
+@given(value=positive, limit=positive, count=st.integers(1, 4), with_real=st.booleans())
+def test_what_a_table_predicts_is_never_a_pass(value, limit, count, with_real):
+    readings = [predicted(value)] * count + [make_reading("b" * 64, value)] * with_real
+    certificate = of(readings, limit_ms=limit)
+    assert certificate.status == "NOT MEASURED" and not certificate.passed
+    assert make_result(certificate).exit_code == NOT_SHOWN != 0
+
+
+def test_a_prediction_below_the_limit_is_believed_and_one_above_is_not():
+    assert of([predicted(2.0)], limit_ms=3.0).believed
+    assert not of([predicted(3.5)], limit_ms=3.0).believed
+    # Its interval reaches over the limit.
+    assert not of([predicted(2.9, half=0.2)], limit_ms=3.0).believed
+    words = of([predicted(2.0)], limit_ms=3.0).findings[0].words
+    assert "by a table" in words and "2.04 ms" in words
+
+
+def test_what_is_counted_is_a_pass_beside_predictions_and_the_whole_is_none():
+    more = (Constraint(quantity="params", at_most=200),)
+    certificate = of([predicted(2.0)], params=100, more=more)
+    assert [f.status for f in certificate.findings] == ["NOT MEASURED", "PASS"]
+    assert certificate.status == "NOT MEASURED" and not certificate.passed
+    over = of([predicted(2.0)], params=300, more=more)
+    assert over.status == "FAIL" and not over.believed
+
+
+def test_a_prediction_goes_through_json_as_one():
+    certificate = of([predicted(2.0)])
+    again = Certificate.from_json(json.loads(json.dumps(certificate.to_json())))
+    assert again.status == "NOT MEASURED" and not again.passed

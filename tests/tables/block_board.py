@@ -12,6 +12,8 @@ from hwprune.tables.model import judged
 from hwprune.tables.table import Role, Table, TableNetwork, TableRow
 
 BLOCK = 16
+START = 0.05
+"""Milliseconds that a network takes beside its layers."""
 
 
 def network(inner: Sequence[int], stream: int = 64, name: str = "net") -> TableNetwork:
@@ -54,16 +56,22 @@ def block_ms(of: TableNetwork, widths: np.ndarray) -> np.ndarray:
         np.ceil(channels(counts, np.asarray(widths)) / BLOCK)
         for counts in ([k.inputs for k in of.layers], [k.outputs for k in of.layers])
     )
-    return np.asarray(0.05 + 0.004 * (inputs * outputs).sum(axis=1))
+    return np.asarray(START + 0.004 * (inputs * outputs).sum(axis=1))
 
 
 def block_table(
-    of: TableNetwork, *, learned: int = 80, held_out: int = 20, noise: float = 0.005, seed: int = 0
+    of: TableNetwork,
+    *,
+    learned: int = 80,
+    held_out: int = 20,
+    noise: float = 0.005,
+    seed: int = 0,
+    step: int = 4,
 ) -> Table:
-    """A table of readings at widths in steps of 4, each off by `noise`; the unpruned too."""
+    """A table of readings at widths in steps, each off by `noise`; the unpruned too."""
     chance = np.random.default_rng(seed)
     drawn = np.stack(
-        [chance.choice(np.arange(4, w + 1, 4), learned + held_out) for w in of.full], axis=1
+        [chance.choice(np.arange(step, w + 1, step), learned + held_out) for w in of.full], axis=1
     )
     drawn[0] = of.full
     read = block_ms(of, drawn) * np.exp(chance.normal(0, noise, len(drawn)))
@@ -106,3 +114,19 @@ def _row(role: Role, widths: tuple[int, ...], ms: float) -> TableRow:
 
 def _layer(name: str, inputs: ChannelCount, outputs: ChannelCount) -> Layer:
     return Layer(name=name, positions=64, kernel=9, grouped=False, inputs=inputs, outputs=outputs)
+
+
+def with_blocks(table: Table, blocks: Sequence[TableNetwork], copies: int = 2) -> Table:
+    """The table with 24 readings of each block, several copies at once."""
+    chance = np.random.default_rng(21)
+    networks, rows = list(table.networks), list(table.rows)
+    for number, block in enumerate(blocks, len(networks)):
+        hash_ = f"{number}" * 64
+        networks.append(replace(block, name=f"block{number}", architecture=hash_, copies=copies))
+        drawn = np.stack([chance.choice(np.arange(4, w + 1, 4), 24) for w in block.full], axis=1)
+        read = START + copies * (block_ms(block, drawn) - START)
+        rows += [
+            replace(_row("block", tuple(map(int, widths)), float(ms)), network=number)
+            for widths, ms in zip(drawn, read, strict=True)
+        ]
+    return judged(replace(table, networks=tuple(networks), rows=tuple(rows)))

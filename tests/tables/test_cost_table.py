@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from hwprune.changes import Changes
 from hwprune.layer import ChannelCount, Layer
 from hwprune.tables.cost_table import CostTable
+from hwprune.tables.layer_costs import Forms
 
 FULL = (32, 64, 64, 64)
 
@@ -88,3 +94,86 @@ def test_what_cannot_be_cut_is_a_constant():
     table = CostTable((fixed,), (8,))
     table.fit(np.array([[8], [4]]), np.array([1.0, 1.0]), np.ones(2))
     assert table.predict(np.array([[2]]))[0] == pytest.approx(1.0, rel=0.1)
+
+
+@cache
+def believed(scale: float) -> tuple[Forms, CostTable]:
+    """What another board was learned to take: this one's, times a scale."""
+    known = drawn(120, 7)
+    table = CostTable(layers(), FULL)
+    table.fit(known, scale * board_ms(known), 1 / (scale * board_ms(known)) ** 2)
+    return table.forms, table
+
+
+def off(table: CostTable, unseen: np.ndarray) -> float:
+    return float(np.sqrt(np.mean((table.predict(unseen) / board_ms(unseen) - 1) ** 2)))
+
+
+@pytest.mark.parametrize("scale", [0.1, 3.0, 40.0])
+def test_what_was_known_in_another_scale_is_scaled_right_by_a_few_readings(scale):
+    forms, _ = believed(scale)
+    known, unseen = drawn(6, 8), drawn(200, 9)
+    table = CostTable(layers(), FULL, before=forms)
+    table.fit(known, board_ms(known), 1 / board_ms(known) ** 2)
+    assert off(table, unseen) < 0.05
+    alone = CostTable(layers(), FULL)
+    alone.fit(known, board_ms(known), 1 / board_ms(known) ** 2)
+    assert off(table, unseen) < off(alone, unseen)
+
+
+def test_what_was_known_and_is_wrong_is_corrected_by_many_readings():
+    """Known of a board without the price of a changed layout."""
+    known, unseen = drawn(120, 8), drawn(200, 9)
+    without = np.zeros(len(known))
+    for group in (1, 2, 3):
+        blocks = np.ceil(known[:, 0] / 16) * np.ceil(known[:, group] / 16)
+        without += 2e-4 * blocks * 256
+    wrong = CostTable(layers(), FULL)
+    wrong.fit(known, without + 0.05, np.ones(len(known)))
+    table = CostTable(layers(), FULL, before=wrong.forms)
+    table.fit(known, board_ms(known), 1 / board_ms(known) ** 2)
+    assert off(wrong, unseen) > 0.1
+    assert off(table, unseen) < 0.03
+
+
+def test_a_few_noisy_readings_do_not_bend_what_was_known():
+    forms, before = believed(1.0)
+    known, unseen = drawn(10, 8), drawn(200, 9)
+    noise = np.random.default_rng(3).normal(1, 0.05, len(known))
+    table = CostTable(layers(), FULL, before=forms)
+    table.fit(known, board_ms(known) * noise, 1 / board_ms(known) ** 2)
+    assert off(table, unseen) < off(before, unseen) + 0.04
+
+
+def fitted(seed: int, forms: Forms | None = None) -> CostTable:
+    known = drawn(60, seed)
+    table = CostTable(layers(), FULL, before=forms)
+    table.fit(known, board_ms(known), np.ones(len(known)))
+    return table
+
+
+def test_many_candidates_cost_what_each_of_them_costs_alone():
+    """Costs kept by pair serve many candidates; a few are worked out."""
+    many = drawn(20_000, 1)
+    table = fitted(0)
+    at_once = table.predict(many)
+    in_parts = np.concatenate([fitted(0).predict(part) for part in np.split(many[:400], 40)])
+    np.testing.assert_allclose(at_once[:400], in_parts, rtol=1e-12, atol=0)
+    again = drawn(60, 5)
+    table.fit(again, 2 * board_ms(again), np.ones(len(again)))
+    # What was kept is not served after there was more to learn from.
+    np.testing.assert_allclose(table.predict(many)[:40], table.predict(many[:40]), rtol=1e-12)
+
+
+@given(seed=st.integers(0, 1000), known_before=st.booleans())
+def test_a_changed_candidate_costs_what_it_is_predicted_to(seed, known_before):
+    table = fitted(0, believed(3.0)[0] if known_before else None)
+    widths = drawn(7, seed)
+    chance = np.random.default_rng(seed)
+    count = 25
+    row, group = chance.integers(0, len(widths), count), chance.integers(0, len(FULL), count)
+    width = np.array([chance.integers(1, FULL[g] + 1) for g in group])
+    after = widths[row].copy()
+    after[np.arange(count), group] = width
+    found = table.changed(widths, Changes(row=row, group=group, width=width))
+    np.testing.assert_allclose(found, table.predict(after), rtol=1e-9)
