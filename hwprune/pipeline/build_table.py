@@ -15,13 +15,14 @@ from hwprune.farm.cluster import Cluster
 from hwprune.farm.farm import Farm
 from hwprune.farm.store import ReadingStore
 from hwprune.farm.store_entries import of_base
+from hwprune.pipeline.table_entries import block_network, row_of, table_network
 from hwprune.progress import Progress
 from hwprune.search_wish import SearchWish
 from hwprune.tables.begun import begun_from, refuse_other
-from hwprune.tables.blocks import Window, windows_of
+from hwprune.tables.blocks import windows_of
 from hwprune.tables.model import judged
 from hwprune.tables.steps import Step, few_steps_of, steps_of
-from hwprune.tables.table import Role, Table, TableNetwork, TableRow
+from hwprune.tables.table import Table, TableRow
 from hwprune.user_cache import store_path
 from hwprune.width_limit import group_choices
 from hwprune_device import __version__
@@ -226,58 +227,11 @@ class _Builder:
             device_minutes=self._farm.timings()["busy"] / 60,
             networks=(
                 table_network(self._name, self._base),
-                *(_block(window) for window in self._windows),
+                *(block_network(window) for window in self._windows),
             ),
             rows=tuple(self._rows),
         )
         return table if self._wish.begin_from is None else begun_from(self._wish.begin_from, table)
-
-
-def table_network(name: str, base: BaseNetwork) -> TableNetwork:
-    """A whole network as a table tells it."""
-    return TableNetwork(
-        name=name,
-        architecture=base.architecture,
-        base_id=base.base_id,
-        count=1,
-        copies=1,
-        inputs=tuple(entry.shape for entry in base.inputs),
-        groups=tuple((group.name, group.width) for group in base.plan.groups),
-        layers=base.cost_model.layers(),
-        peak=base.peak,
-        weights=base.cost_model.form("params"),
-    )
-
-
-def row_of(reading: Reading, network: int, role: Role, widths: tuple[int, ...]) -> TableRow:
-    """A reading as a row."""
-    return TableRow(
-        network=network,
-        role=role,
-        widths=tuple(widths),
-        latency_ms=reading.latency_ms,
-        low_ms=reading.low_ms,
-        high_ms=reading.high_ms,
-        p95_ms=reading.quantile_ms(0.95),
-        memory_mb=reading.memory.peak_mb,
-        runs=sum(map(len, reading.runs_ms)),
-        doubts="; ".join(reading.doubts),
-        taken_at=reading.taken_at,
-    )
-
-
-def _block(window: Window) -> TableNetwork:
-    base = window.base
-    return TableNetwork(
-        name=window.name,
-        architecture=window.measured.architecture,
-        base_id=window.measured.base_id,
-        count=window.count,
-        copies=window.copies,
-        inputs=tuple(entry.shape for entry in base.inputs),
-        groups=tuple((group.name, group.width) for group in base.plan.groups),
-        layers=base.cost_model.layers(),
-    )
 
 
 def _choices(base: BaseNetwork, wish: SearchWish) -> list[tuple[int, ...]]:

@@ -14,7 +14,7 @@ from hwprune.pipeline.pricing import ENOUGH, Pricing, tables_for
 from hwprune.progress import Silent
 from hwprune.tables.model import TableModel, judged
 from hwprune.tables.table import Table
-from hwprune.tables.table_file import write_table
+from hwprune.tables.table_file import read_table, write_table
 from hwprune_device.reading import Reading
 from tests.pipeline.benches import base, farm, make_bench
 from tests.tables import small_nets
@@ -197,13 +197,14 @@ def test_tables_that_are_named_must_fit_a_board(tmp_path, table, monkeypatch):
     boards = bench.prepared.boards
     write_table(table, tmp_path / "t.parquet")
     named = (str(tmp_path / "t.parquet"),)
-    assert tables_for(named, base(), boards) == {"this-machine": tmp_path / "t.parquet"}
+    found = tables_for(named, base(), boards)
+    assert {kind: found[kind].rows for kind in found} == {
+        "this-machine": read_table(tmp_path / "t.parquet").rows
+    }
     assert tables_for((), base(), boards) == tables_for(None, base(), boards) == {}
     with pytest.raises(DeploymentError, match="fits no board") as raised:
         tables_for(named, small_nets.chain(), boards)
     assert "table build" in raised.value.next_step
     (tmp_path / "shelf").mkdir()
     write_table(table, tmp_path / "shelf" / "mine.parquet")
-    assert tables_for(None, base(), boards) == {
-        "this-machine": tmp_path / "shelf" / "mine.parquet"
-    }
+    assert tables_for(None, base(), boards)["this-machine"].rows == table.rows

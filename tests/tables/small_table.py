@@ -9,7 +9,7 @@ import numpy as np
 
 from hwprune.board import Board
 from hwprune.channels.base import BaseNetwork
-from hwprune.pipeline.build_table import table_network
+from hwprune.pipeline.table_entries import table_network
 from hwprune.tables.model import judged
 from hwprune.tables.table import Table, TableRow
 

@@ -17,7 +17,8 @@ from hwprune.errors import InputError
 from hwprune.peak import Peak
 from hwprune.tables.model import TableModel
 from hwprune.tables.table import Table
-from hwprune.tables.table_file import KEY, UNITS, VERSION, read_table, write_table
+from hwprune.tables.table_file import KEY, read_table, write_table
+from hwprune.tables.table_header import UNITS, VERSION
 from tests.tables.block_board import block_table, network, with_blocks
 
 FIRST = Path(__file__).parent / "files" / "table-v1.parquet"

@@ -15,7 +15,7 @@ from typing import Any
 from hwprune.tables.exports.grid import WIDTHS
 from hwprune.tables.exports.written import Written, write_text
 from hwprune.tables.table import Table, TableRow
-from hwprune.tables.table_file import header_of
+from hwprune.tables.table_header import header_of
 
 MEASURED = ("latency_ms", "low_ms", "high_ms", "p95_ms", "memory_mb")
 TARGET = ("runtime", "precision", "threads", "batch")

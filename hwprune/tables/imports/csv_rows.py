@@ -13,7 +13,8 @@ from hwprune.errors import InputError
 from hwprune.tables.exports.csv_rows import MEASURED, TARGET, header_beside
 from hwprune.tables.imports.rows_alone import network_alone, rows_alone, text_of
 from hwprune.tables.table import Table, TableNetwork, TableRow
-from hwprune.tables.table_file import misfit, read_header, table_of
+from hwprune.tables.table_file import misfit
+from hwprune.tables.table_header import read_header, table_of
 
 
 def read_csv(path: Path, board: str = "") -> tuple[Table, tuple[str, ...]]:
