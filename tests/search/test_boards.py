@@ -98,7 +98,7 @@ def test_sensitivity_finds_a_limit_that_sums_over_groups_point_away_from(boards)
     problem = replace(synthetic.search_problem(128, boards=boards), evaluate=evaluate)
     evaluator = Evaluator(problem, "sensitivity")
     METHODS["sensitivity"](evaluator)
-    assert sum(e.feasible for e in evaluator.evaluations) > 5
+    assert sum(e.feasible for e in evaluator.evaluations) > 2
 
 
 @given(boards=st.integers(1, 100), allowance=st.integers(1, 10_000), one=st.integers(1, 32))
