@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
+import sys
 
+import jsonschema
 import pytest
 from typer.testing import CliRunner
 
@@ -91,6 +94,41 @@ def test_bencher_gets_value_and_interval_of_good_readings_in_nanoseconds(store, 
     metrics = json.loads((tmp_path / "b.json").read_text())
     latency = metrics["b" * 16 + " on lab-pi"]["latency"]
     assert latency == {"value": 5e6, "lower_value": 4.9e6, "upper_value": 5.1e6}
+
+
+METRICS = {
+    "type": "object",
+    "minProperties": 1,
+    "additionalProperties": {
+        "type": "object",
+        "additionalProperties": {
+            "type": "object",
+            "properties": dict.fromkeys(
+                ("value", "lower_value", "upper_value"), {"type": "number"}
+            ),
+            "required": ["value"],
+            "additionalProperties": False,
+        },
+    },
+}
+"""What Bencher's schema of its metric format says, and that nothing else is there."""
+
+
+def test_what_bencher_gets_is_in_its_metric_format(store, tmp_path):
+    readings("export", tmp_path / "b.json", "--format", "bencher")
+    jsonschema.validate(json.loads((tmp_path / "b.json").read_text()), METRICS)
+
+
+@pytest.mark.heavy
+def test_pyperf_itself_reads_what_it_gets(store, tmp_path):
+    readings("export", tmp_path / "p.json", "--format", "pyperf")
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
+    python = tmp_path / "venv/bin/python"
+    subprocess.run([python, "-m", "pip", "install", "-q", "pyperf==2.11.0"], check=True)
+    stats = [python, "-m", "pyperf", "stats", tmp_path / "p.json"]
+    said = subprocess.run(stats, check=True, capture_output=True, text=True).stdout
+    assert "Number of benchmarks: 2" in said or said.count("Mean +- std dev") == 2
+    assert "5.00 ms" in said
 
 
 def test_an_unknown_form_names_those_there_are(store, tmp_path):
