@@ -103,9 +103,9 @@ METRICS = {
         "type": "object",
         "additionalProperties": {
             "type": "object",
-            "properties": dict.fromkeys(
-                ("value", "lower_value", "upper_value"), {"type": "number"}
-            ),
+            "properties": {
+                name: {"type": "number"} for name in ("value", "lower_value", "upper_value")
+            },
             "required": ["value"],
             "additionalProperties": False,
         },
