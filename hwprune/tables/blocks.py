@@ -22,8 +22,7 @@ from hwprune_device.values import Shape, value_shapes
 
 COPIES = 16
 """Of a window at most; as many as have the weights of the network, so that caches are as cold.
-With one copy, blocks of ResNet-56 told 14 % less than the whole takes, with copies 5 %
-(bench_latency_table)."""
+With one copy, blocks of ResNet-56 told 14 % less than the whole takes (bench_latency_table)."""
 AROUND = 1
 """Blocks before and after the one that a window is for."""
 ENDS = 8
@@ -43,7 +42,7 @@ class Window:
     """One copy."""
     copies: int
     count: int
-    """How often it is met in the network."""
+    """How often it is met in the network; 0 for the ends of windows alone."""
     measured: BaseNetwork
     """The copies beside each other; their groups have those of one copy's widths, in turn."""
 
@@ -70,6 +69,21 @@ def windows_of(base: BaseNetwork) -> list[Window]:
             copies=copies,
             count=1,
             measured=make_base(parts.network(*span, copies=copies)),
+        )
+    return [*found.values(), *_ends(parts)]
+
+
+def _ends(parts: _Parts) -> list[Window]:
+    """The layers at windows' ends alone, so that what these take is not taken for the blocks'."""
+    found: dict[str, Window] = {}
+    for name in parts.boundaries:
+        one = make_base(parts.ends(name))
+        found[one.architecture] = Window(
+            name=f"ends of {name}",
+            base=one,
+            copies=COPIES,
+            count=0,
+            measured=make_base(parts.ends(name, copies=COPIES)),
         )
     return list(found.values())
 
@@ -103,11 +117,30 @@ class _Parts:
     def network(self, first: int, last: int, copies: int = 1) -> bytes:
         """Copies of the blocks from `first` to before `last`, beside each other, as a network."""
         begin, end = self.blocks[first][0], self.blocks[last - 1][1]
-        graph = self._model.graph
         nodes = self._with_turned(self._nodes[begin:end])
         made = {name for node in nodes for name in node.output}
         entered = [n for n in dict.fromkeys(_read(nodes)) if n not in made | set(self._weights)]
         left = self._needed[end - 1] if end < len(self._nodes) else ()
+        return self._network(nodes, entered, left, copies)
+
+    @property
+    def boundaries(self) -> list[str]:
+        """The values that lead from one block to the next."""
+        return list(dict.fromkeys(n for _, end in self.blocks[:-1] for n in self._needed[end - 1]))
+
+    def ends(self, name: str, copies: int = 1) -> bytes:
+        """The layers that feed and drain a value, without anything between."""
+        return self._network([], [name], [name], copies)
+
+    def _network(
+        self,
+        nodes: Sequence[onnx.NodeProto],
+        entered: Sequence[str],
+        left: Sequence[str],
+        copies: int,
+    ) -> bytes:
+        """Copies of nodes with their ends; `entered` and `left`: values that go in and out."""
+        graph = self._model.graph
         own = {value.name: value for value in graph.input}
         feeds = [_End.feeding(name, self._shapes[name]) for name in entered if name not in own]
         drains = [_End.draining(name, self._shapes[name]) for name in left]
