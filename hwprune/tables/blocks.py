@@ -61,8 +61,7 @@ def windows_of(base: BaseNetwork) -> list[Window]:
         if known is not None:
             found[one.architecture] = replace(known, count=known.count + 1)
             continue
-        share = one.cost_model.params(one.widths) / weights
-        copies = min(COPIES, max(1, round(1 / share)))
+        copies = _copies(one, weights)
         found[one.architecture] = Window(
             name=parts.name(number),
             base=one,
@@ -70,20 +69,26 @@ def windows_of(base: BaseNetwork) -> list[Window]:
             count=1,
             measured=make_base(parts.network(*span, copies=copies)),
         )
-    return [*found.values(), *_ends(parts)]
+    return [*found.values(), *_ends(parts, weights)]
 
 
-def _ends(parts: _Parts) -> list[Window]:
+def _copies(one: BaseNetwork, weights: int) -> int:
+    """As many as have so many weights."""
+    return min(COPIES, max(1, round(weights / max(1, one.cost_model.params(one.widths)))))
+
+
+def _ends(parts: _Parts, weights: int) -> list[Window]:
     """The layers at windows' ends alone, so that what these take is not taken for the blocks'."""
     found: dict[str, Window] = {}
     for name in parts.boundaries:
         one = make_base(parts.ends(name))
+        copies = _copies(one, weights)
         found[one.architecture] = Window(
             name=f"ends of {name}",
             base=one,
-            copies=COPIES,
+            copies=copies,
             count=0,
-            measured=make_base(parts.ends(name, copies=COPIES)),
+            measured=make_base(parts.ends(name, copies=copies)),
         )
     return list(found.values())
 

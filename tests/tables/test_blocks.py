@@ -67,7 +67,7 @@ def test_every_block_is_counted_once(name):
 
 
 def test_blocks_that_are_alike_are_measured_once():
-    found = {window.name: window.count for window in windows("repeated")}
+    found = {window.name: window.count for window in windows("repeated") if window.count}
     # Six alike in a row, of which the first one and the last two have other neighbours.
     assert found == {"0": 1, "2": 1, "4": 3, "10": 1, "12": 1, "16": 1}
 
@@ -75,7 +75,16 @@ def test_blocks_that_are_alike_are_measured_once():
 @by_name
 def test_a_window_is_named_by_a_layer_of_its_own(name):
     layers = {layer.name for layer in NETWORKS[name]().cost_model.layers()}
-    assert {window.name for window in windows(name)} <= layers
+    assert {window.name for window in windows(name) if window.count} <= layers
+
+
+@by_name
+def test_what_feeds_and_drains_a_window_is_measured_alone(name):
+    ends = [window for window in windows(name) if not window.count]
+    assert ends
+    for window in ends:
+        assert len(window.base.cost_model.layers()) == 2
+        assert len(window.base.plan.groups) == 1
 
 
 @by_name
