@@ -14,53 +14,60 @@ if TYPE_CHECKING:
     from hwprune.pipeline.build_table import Built
 
 
+Subject = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL|DEPLOYMENT",
+        help="A network as for `inspect`, or a deployment file.",
+        show_default=False,
+    ),
+]
+Boards = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--board",
+        help="A board's name or profile; more of one kind share the work. By default this "
+        "machine, or the deployment's.",
+        show_default=False,
+    ),
+]
+Minutes = Annotated[
+    float, typer.Option("--minutes", min=0.1, help="When they are over, what is known counts.")
+]
+Out = Annotated[
+    Path | None,
+    typer.Option("--out", help="The file; by default in the user's cache.", show_default=False),
+]
+HeldOut = Annotated[
+    int, typer.Option("--held-out", min=2, help="Candidates that tell how far the table errs.")
+]
+Blocks = Annotated[bool, typer.Option(help="Measure blocks too, which tell of other networks.")]
+BeginFrom = Annotated[
+    Path | None,
+    typer.Option(
+        "--from",
+        help="A table of the same network on another board: then --readings are enough.",
+        show_default=False,
+    ),
+]
+Readings = Annotated[
+    int, typer.Option("--readings", min=1, help="To learn from beside another table.")
+]
+Seed = Annotated[int, typer.Option("--seed", help="Which candidates are drawn.")]
+
+
 def build(
-    model: Annotated[
-        str,
-        typer.Argument(
-            metavar="MODEL|DEPLOYMENT",
-            help="A network as for `inspect`, or a deployment file.",
-            show_default=False,
-        ),
-    ],
-    board: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--board",
-            help="A board's name or profile; more of one kind share the work. By default this "
-            "machine, or the deployment's.",
-            show_default=False,
-        ),
-    ] = None,
-    minutes: Annotated[
-        float, typer.Option("--minutes", min=0.1, help="When they are over, what is known counts.")
-    ] = 30.0,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out", help="The file; by default in the user's cache.", show_default=False
-        ),
-    ] = None,
-    held_out: Annotated[
-        int, typer.Option("--held-out", min=2, help="Candidates that tell how far the table errs.")
-    ] = 50,
-    blocks: Annotated[
-        bool, typer.Option(help="Measure blocks too, which tell of other networks.")
-    ] = True,
+    model: Subject,
+    board: Boards = None,
+    minutes: Minutes = 30.0,
+    out: Out = None,
+    held_out: HeldOut = 50,
+    blocks: Blocks = True,
     input_: Input = "",
     weights: Weights = None,
-    begin_from: Annotated[
-        Path | None,
-        typer.Option(
-            "--from",
-            help="A table of the same network on another board: then --readings are enough.",
-            show_default=False,
-        ),
-    ] = None,
-    readings: Annotated[
-        int, typer.Option("--readings", min=1, help="To learn from beside another table.")
-    ] = 30,
-    seed: Annotated[int, typer.Option("--seed", help="Which candidates are drawn.")] = 0,
+    begin_from: BeginFrom = None,
+    readings: Readings = 30,
+    seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
     """Measure a network and its blocks on boards of one kind, and keep what they say.
@@ -71,7 +78,7 @@ def build(
     """
     from dataclasses import replace
 
-    from hwprune.cli.screen import output, print_json
+    from hwprune.cli.screen import print_json
     from hwprune.pipeline.build_table import TableWish, build_table
     from hwprune.pipeline.tabled_network import tabled_network
     from hwprune.report.progress import shown
@@ -98,6 +105,11 @@ def build(
     if as_json:
         print_json(_facts(built, place))
         return
+    _show(built, place)
+
+
+def _show(built: Built, place: Path) -> None:
+    from hwprune.cli.screen import output
     from hwprune.cli.table_text import print_table
 
     console = output()
