@@ -37,6 +37,10 @@ class SearchWish:
     tables: tuple[str, ...] | None = None
     """Latency tables to start from; left out: those that `hwprune table build` made and that fit;
     `[]`: none."""
+    offer: Literal["all", "paying"] = "all"
+    """Every width, or with a latency table only those that no wider one makes needless on a board
+    with all other groups whole. Two searches of the digits' network lost 0.3 and 2.3 points by the
+    latter (bench_hybrid, n = 2)."""
     saliency: str = "l1"
     sensitive: Literal["off", "rank", "protect"] = "off"
     """Layers with many low-rank feature maps: left to the search, their width set by the share of

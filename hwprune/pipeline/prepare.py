@@ -85,7 +85,7 @@ def prepare(supplies: Supplies, folder: RunFolder, progress: Progress) -> Prepar
         deployment.search,
         base,
         task,
-        _worth_offering(search_space(deployment, base), tables),
+        _worth_offering(deployment, search_space(deployment, base), tables),
         ranking,
         cache=cache,
         progress=progress,
@@ -102,9 +102,11 @@ def prepare(supplies: Supplies, folder: RunFolder, progress: Progress) -> Prepar
     )
 
 
-def _worth_offering(space: SearchSpace, tables: Mapping[str, Path]) -> SearchSpace:
-    """The space without widths that cost every board with a table as much as a wider one."""
-    if not tables:
+def _worth_offering(
+    deployment: Deployment, space: SearchSpace, tables: Mapping[str, Path]
+) -> SearchSpace:
+    """The space; where that is wished, without widths that cost boards as much as a wider one."""
+    if not tables or deployment.search.offer == "all":
         return space
     choices = [group.choices for group in space.groups]
     models = [TableModel(read_table(path)) for path in tables.values()]

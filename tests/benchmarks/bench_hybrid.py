@@ -2,10 +2,11 @@
 
     python -m tests.benchmarks.bench_hybrid DEPLOYMENT.toml [--seeds 3] [--set section.key=value]
 
-For each seed three runs on the real board, each with an empty store of readings: without a table;
+For each seed four runs on the real board, each with an empty store of readings: without a table;
 starting from the table on the shelf (`hwprune table build DEPLOYMENT.toml` made it); the same with
-search.cost = "hybrid". A row: candidates measured in the search, board time that they took, the
-best held-out score of a candidate that keeps the budget, at which evaluation it came.
+search.cost = "hybrid", and with search.offer = "paying". A row: candidates measured in the search,
+board time that they took, the best held-out score of a candidate that keeps the budget, at which
+evaluation it came.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ WAYS = {
     "no table": ("search.tables=[]",),
     "table": (),
     "hybrid": ("search.cost=hybrid",),
+    "paying widths": ("search.offer=paying",),
 }
 
 
@@ -73,7 +75,7 @@ def main() -> None:
                     flush=True,
                 )
     plain = np.array(rows["no table"])
-    for way in ("table", "hybrid"):
+    for way in [way for way in WAYS if way != "no table"]:
         found = np.array(rows[way])
         ratio, more = found[:, 1] / plain[:, 1], found[:, 2] - plain[:, 2]
         error = more.std(ddof=1) / np.sqrt(len(more))
