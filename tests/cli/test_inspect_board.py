@@ -86,6 +86,7 @@ def test_tensorrt_tells_the_layers_of_its_engine(files):
     assert {"Conv, Relu"} <= {layer["op"] for layer in board["layers"]}
 
 
+@pytest.mark.heavy
 def test_a_board_without_a_profile_goes_by_a_table_and_says_how_to_get_one(files, monkeypatch):
     ScriptedTrtexec(files / "program")
     monkeypatch.setenv("PATH", f"{files / 'program'}:/usr/bin:/bin")

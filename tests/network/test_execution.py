@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 import torch
 
 from hwprune.network.execution import EXACT, Execution
@@ -42,6 +43,7 @@ def test_outputs_of_any_structure_come_through():
     assert found["b"][0].dtype == torch.int64 and found["b"][1] is None
 
 
+@pytest.mark.heavy
 def test_a_published_network_reaches_its_published_accuracy(cifar_root, resnet56_weights):
     data = load_data("torchvision:CIFAR10", root=str(cifar_root), heldout=500, **CIFAR)
     module = load_network(

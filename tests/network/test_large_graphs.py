@@ -53,6 +53,7 @@ def test_ten_times_the_nodes_take_about_ten_times_as_long(tmp_path) -> None:
     assert spent[1] < 25 * spent[0]
 
 
+@pytest.mark.heavy
 def test_a_constant_too_large_to_work_out_stays_computed(tmp_path) -> None:
     text = """g (float[N,4] x) => (float y) {
         s = Constant<value_ints=[40000,40000]>() f = ConstantOfShape<value = float[1] {0.5}>(s)

@@ -141,6 +141,7 @@ def test_a_convolution_that_is_read_twice_is_not_folded():
     assert torch.allclose(module(images), before)
 
 
+@pytest.mark.heavy
 def test_resnet56_keeps_most_of_its_accuracy_when_a_tenth_is_cut(cifar_root, resnet56_weights):
     from hwprune.channels.base import make_base
     from hwprune.network.source import load_network

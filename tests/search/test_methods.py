@@ -52,6 +52,7 @@ def test_a_space_smaller_than_the_allowance_ends_the_search(method):
     assert len(searched(method, SyntheticProblem(1, seed=0), 200)) <= 8
 
 
+@pytest.mark.heavy
 def test_what_learns_beats_random_and_uniform():
     problem = SyntheticProblem(12, seed=4)
 

@@ -71,6 +71,7 @@ def test_blocks_are_found_and_other_layers_are_left_alone():
     assert [bool(block.squeeze) for block in blocks] == [False, False, True]
 
 
+@pytest.mark.heavy
 def test_all_blocks_of_a_real_mobilenet_are_found():
     base = traced("mobilenet_v2").base
     parts = parts_of(base.cost_model.layers(), base.widths)

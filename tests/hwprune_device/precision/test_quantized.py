@@ -213,6 +213,7 @@ def test_scales_of_quantised_tensors_are_half_from_the_opset_that_allows_it():
     assert relative(run(half, x=inputs)[0], run(base, x=inputs)[0]) < 0.1
 
 
+@pytest.mark.heavy
 def test_int8_with_observed_ranges_costs_a_trained_network_little(
     cifar_root: Path, resnet20_weights: Path
 ):
