@@ -29,7 +29,7 @@ def table_facts(table: Table) -> dict[str, Any]:
         "doubted": sum(bool(row.doubts) for row in table.rows),
         "blocks": [
             {"name": n.name, "met": n.count, "copies": n.copies, "groups": dict(n.groups)}
-            for n in table.networks[1:]
+            for n in table.blocks
         ],
         "source": table.source,
         "errors": {source: asdict(error) for source, error in table.errors.items()},
@@ -49,7 +49,7 @@ def print_table(table: Table, console: Console) -> None:
     )
     rows = facts["rows"]
     console.print(
-        f"measured: {rows['network']} candidates, {rows['block']} of {len(table.networks) - 1} "
+        f"measured: {rows['network']} candidates, {rows['block']} of {len(table.blocks)} "
         f"blocks, {rows['held out']} held out, in {table.device_minutes:.1f} device-minutes; "
         f"{facts['doubted']} rows doubted"
     )

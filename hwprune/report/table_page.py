@@ -99,7 +99,7 @@ def _tiles(model: TableModel, shares: Shares) -> list[tuple[str, str, str]]:
         (
             "candidates read",
             str(sum(counts.values())),
-            f"and {blocks} of {len(table.networks) - 1} blocks, "
+            f"and {blocks} of {len(table.blocks)} blocks, "
             f"in {table.device_minutes:.1f} device-minutes",
         )
     )

@@ -29,7 +29,7 @@ class TableNetwork:
     base_id: str
     """Its content hash, as the store of readings knows it."""
     count: int
-    """How often the block is met in the network."""
+    """How often the block is met in the network; 0 for the ends of windows alone."""
     copies: int
     """How many of it were measured at once, beside each other."""
     inputs: tuple[tuple[int, ...], ...]
@@ -135,6 +135,11 @@ class Table:
     def own(self) -> TableNetwork:
         """The network that the table is for."""
         return self.networks[0]
+
+    @property
+    def blocks(self) -> list[TableNetwork]:
+        """Windows around blocks, without those that are of windows' ends alone."""
+        return [network for network in self.networks[1:] if network.count]
 
     def of(self, network: int, *roles: Role) -> list[TableRow]:
         """Rows of a network without doubts, in those roles."""

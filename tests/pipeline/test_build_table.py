@@ -58,7 +58,7 @@ def built(base):
 def test_a_table_has_the_network_its_blocks_and_its_error(built, base):
     table = built.table
     assert built.complete and not built.failures
-    assert [n.name for n in table.networks] == ["chain", "0", "2", "4", "8"]
+    assert [n.name for n in table.networks if n.count] == ["chain", "0", "2", "4", "8"]
     assert fits(table, base, BOARD)
     assert table.target == asdict(BOARD.target)
     assert table.runtime_version == onnxruntime.__version__
@@ -97,9 +97,10 @@ def test_a_built_table_is_read_as_it_was_written(built, tmp_path):
 
 def test_building_again_measures_nothing_twice(built, base):
     again = build(base).table
-    assert {(r.network, r.role, r.widths, r.latency_ms, r.taken_at) for r in again.rows} == {
-        (r.network, r.role, r.widths, r.latency_ms, r.taken_at) for r in built.table.rows
-    }
+    known = {(r.network, r.role, r.widths, r.latency_ms, r.taken_at) for r in again.rows}
+    # What a restless board doubted itself is not served again.
+    good = [r for r in built.table.rows if not r.doubts]
+    assert {(r.network, r.role, r.widths, r.latency_ms, r.taken_at) for r in good} <= known
 
 
 def test_minutes_that_are_over_leave_a_table_that_can_be_read(base, tmp_path):
