@@ -64,7 +64,8 @@ def test_a_table_has_the_network_its_blocks_and_its_error(built, base):
     assert table.runtime_version == onnxruntime.__version__
     assert table.conditions and table.device_minutes > 0
     choices = [(4, 8), (8, 16), (8, 16)]
-    assert {row.widths for row in table.whole("network")} >= {base.widths}
+    # Of all rows: a restless machine's may be doubted.
+    assert {row.widths for row in table.rows if row.role == "network"} >= {base.widths}
     assert {r.widths for r in table.rows if r.network == 0} <= set(product(*choices))
     for number in range(1, 5):
         assert len([row for row in table.rows if row.network == number]) >= 4
