@@ -9,9 +9,9 @@ from onnx import numpy_helper
 
 from hwprune.channels.walk import attribute
 from hwprune.operation import Operation
+from hwprune_device.layers import PRODUCTS
 from hwprune_device.values import Shape
 
-LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 _GATES = {"HardSigmoid": "HardSwish", "Sigmoid": "Swish"}
 """What x · gate(x) is called."""
 
@@ -29,7 +29,7 @@ def operations(
     found: dict[str, Operation] = {}
     twice: set[str] = set()
     for node in model.graph.node:
-        if node.op_type not in LAYERS:
+        if node.op_type not in PRODUCTS:
             continue
         weight = origin.get(node.input[1], node.input[1])
         if weight in found:
@@ -90,7 +90,7 @@ class _Followers:
                     yield "?"
                 return
             (reader,) = readers
-            if reader.op_type in LAYERS:
+            if reader.op_type in PRODUCTS:
                 return
             yield "Relu6" if self._is_relu6(reader) else reader.op_type
             value = reader.output[0]

@@ -20,6 +20,7 @@ from hwprune.farm.session import Outcome
 from hwprune.farm.status import BoardStatus, FarmStatus
 from hwprune.futures import done
 from hwprune.tables.model import TableModel
+from hwprune.tables.shelf import is_of
 from hwprune.tables.table import Table, TableRow
 from hwprune.tables.table_file import read_table
 from hwprune_device.reading import PREDICTED, Failure, Memory, Reading
@@ -67,7 +68,7 @@ class TableFarm:
         """
         own = self._table.own
         self._base = base
-        self._is_own = own.architecture == base.architecture and own.full == base.widths
+        self._is_own = is_of(self._table, base)
         unread = [] if self._is_own else self._model.unread(base.cost_model.layers())
         if unread:
             raise InputError(

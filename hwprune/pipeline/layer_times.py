@@ -12,6 +12,7 @@ import onnx
 from hwprune.channels.base import BaseNetwork
 from hwprune.channels.peak import value_sizes
 from hwprune.layer import channels
+from hwprune.tables.layer_share import shares_of
 from hwprune.tables.model import TableModel
 from hwprune.tables.table import Table
 from hwprune_device.layers import JOINT, Layers
@@ -83,7 +84,7 @@ def layer_times(
         table: of this network on this kind of board.
     """
     model = TableModel(table) if table is not None else None
-    told = _of_profile(parts) if parts else _of_table(model, base) if model is not None else []
+    told = _of_profile(parts) if parts else _of_table(model) if model is not None else []
     told_ms = sum(time.ms for time in told)
     if not told_ms > 0:
         return None
@@ -118,12 +119,11 @@ def _of_profile(parts: Sequence[Part]) -> list[LayerTime]:
     return [LayerTime(layer=key[0], op=", ".join(ops[key]), ms=ms[key]) for key in ms]
 
 
-def _of_table(model: TableModel, base: BaseNetwork) -> list[LayerTime]:
+def _of_table(model: TableModel) -> list[LayerTime]:
     """What a table believes of each layer, and of all beside them."""
-    by_layer = model.by_layer_ms(base.widths)
-    whole = float(model.latency_ms(np.array([base.widths]))[0])
-    beside = LayerTime(layer="", op="", ms=whole - sum(by_layer.values()))
-    return [*(LayerTime(layer=n, op="", ms=ms) for n, ms in by_layer.items()), beside]
+    shares = shares_of(model)
+    each = [LayerTime(layer=layer.name, op="", ms=layer.ms) for layer in shares.layers]
+    return [*each, LayerTime(layer="", op="", ms=shares.beside_ms)]
 
 
 def _groups(

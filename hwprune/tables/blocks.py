@@ -17,8 +17,9 @@ import onnx
 from onnx import TensorProto, compose, helper, numpy_helper
 
 from hwprune.channels.base import BaseNetwork, make_base
+from hwprune_device.layers import PRODUCTS
 from hwprune_device.subgraphs import reads
-from hwprune_device.values import Shape, value_shapes
+from hwprune_device.values import Shape, value_shapes, weight_origins
 
 COPIES = 16
 """Of a window at most; as many as have the weights of the network, so that caches are as cold.
@@ -27,7 +28,6 @@ AROUND = 1
 """Blocks before and after the one that a window is for."""
 ENDS = 8
 """Channels that the layer in front of a window reads, and that the one behind it gives."""
-_LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 _BEFORE_LAYERS = ("LayerNormalization", "RMSNormalization")
 """What a transformer's block begins with; other norms follow a layer and are fused with it."""
 
@@ -100,6 +100,7 @@ class _Parts:
         self._model = model
         self._shapes = value_shapes(model)
         self._weights = {tensor.name: tensor for tensor in model.graph.initializer}
+        self._origins = weight_origins(model.graph)
         self._turned = _of_weights(model.graph, self._weights)
         known = {name for node in self._turned.values() for name in node.output}
         self._nodes = [n for n in model.graph.node if not n.output or n.output[0] not in known]
@@ -112,7 +113,7 @@ class _Parts:
         first, last = self.blocks[block]
         return next(
             (
-                self._weight(node.input[1]).rpartition(".")[0] or node.name
+                self._origins[node.input[1]].rpartition(".")[0] or node.name
                 for node in self._nodes[first:last]
                 if self._is_layer(node)
             ),
@@ -183,13 +184,7 @@ class _Parts:
         yield begin, len(self._nodes)
 
     def _is_layer(self, node: onnx.NodeProto) -> bool:
-        return node.op_type in _LAYERS and self._weight(node.input[1]) in self._weights
-
-    def _weight(self, name: str) -> str:
-        """What a value is made of, where it is a weight turned or reshaped as exporters do."""
-        while name in self._turned and self._turned[name].input:
-            name = self._turned[name].input[0]
-        return name
+        return node.op_type in PRODUCTS and node.input[1] in self._origins
 
     def _with_turned(self, nodes: Sequence[onnx.NodeProto]) -> list[onnx.NodeProto]:
         """Nodes, after those that turn the weights that they read."""

@@ -39,12 +39,18 @@ def shares_of(model: TableModel) -> Shares:
     own = model.table.own
     full = np.array([own.full])
     latency = float(model.latency_ms(full)[0])
-    taken = model.by_layer_ms(own.full)
+    taken = model.layers_ms(full)[0]
     sides = ([layer.inputs for layer in own.layers], [layer.outputs for layer in own.layers])
     inputs, outputs = (channels(counts, full)[0] for counts in sides)
     layers = tuple(
-        LayerShare(name=name, inputs=int(ins), outputs=int(outs), ms=ms, share=ms / latency)
-        for (name, ms), ins, outs in zip(taken.items(), inputs, outputs, strict=True)
+        LayerShare(
+            name=layer.name,
+            inputs=int(ins),
+            outputs=int(outs),
+            ms=float(ms),
+            share=float(ms) / latency,
+        )
+        for layer, ms, ins, outs in zip(own.layers, taken, inputs, outputs, strict=True)
     )
     return Shares(
         latency_ms=latency, layers=layers, beside_ms=latency - sum(layer.ms for layer in layers)

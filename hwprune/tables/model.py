@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -67,15 +68,21 @@ class TableModel:
             )
         wanted = source or table.source
         self.source = wanted if wanted in possible else possible[-1]
-        self._layers = learned(table) if self.source != "networks" else None
-        before = self._layers.forms(own.layers) if self._layers else None
+        before = None if self.source == "networks" else self._layers.forms(own.layers)
         self._costs = CostTable(own.layers, own.full, before=before)
         rows = table.whole("network")
         if self.source != "blocks":
             cost = latencies_of(rows)
             self._costs.fit(widths_of(rows), cost, 1 / cost**2)
-        self._memory = _memory(table)
         self._least = widths_of(rows or table.whole("held out") or [_unpruned(table)]).min(axis=0)
+
+    @cached_property
+    def _layers(self) -> LayerCosts:
+        return learned(self.table)
+
+    @cached_property
+    def _memory(self) -> CostTable | None:
+        return _memory(self.table)
 
     def is_of(self, space: SearchSpace) -> bool:
         """Whether a space is over the groups of the table's own network."""
@@ -90,9 +97,15 @@ class TableModel:
         return None if self._memory is None else self._memory.predict(np.asarray(widths))
 
     def by_layer_ms(self, widths: Sequence[int]) -> dict[str, float]:
-        """What each layer takes of one candidate, with what follows it up to the next layer."""
-        names = [layer.name for layer in self.table.own.layers]
-        return dict(zip(names, map(float, self.layers_ms(np.array([widths]))[0]), strict=True))
+        """What each layer takes of one candidate, with what follows it up to the next layer.
+
+        Layers of one name, such as the two products of a cell, are taken together.
+        """
+        found: dict[str, float] = {}
+        each = self.layers_ms(np.array([widths]))[0]
+        for layer, ms in zip(self.table.own.layers, each, strict=True):
+            found[layer.name] = found.get(layer.name, 0.0) + float(ms)
+        return found
 
     def layers_ms(self, widths: np.ndarray) -> np.ndarray:
         """The same of candidates [n, groups], by place of the layer; [n, layers]."""
@@ -138,12 +151,11 @@ class TableModel:
 
     def of_other(self, layers: Sequence[Layer], widths: np.ndarray) -> np.ndarray:
         """Latency of another network of layers like these, at widths [n, groups]; [n]."""
-        costs = self._layers or learned(self.table)
-        return self.table.scale * costs.predict(layers, np.asarray(widths))
+        return self.table.scale * self._layers.predict(layers, np.asarray(widths))
 
     def unread(self, layers: Sequence[Layer]) -> list[str]:
         """Layers of another network that are like none that was measured."""
-        return (self._layers or learned(self.table)).unread(layers)
+        return self._layers.unread(layers)
 
     def _outside(self, widths: np.ndarray) -> str:
         names = [name for name, _ in self.table.own.groups]
@@ -194,9 +206,9 @@ def judged(table: Table) -> Table:
     if len(rows) < 2 or not possible:
         return replace(table, source=(possible or [""])[-1])
     errors = {}
-    for source in _possible(table):
+    read = table.scale * latencies_of(rows)
+    for source in possible:
         model = TableModel(table, source)
-        read = table.scale * latencies_of(rows)
         errors[source] = error_of(model.latency_ms(widths_of(rows)), read)
     best = min(errors, key=lambda source: errors[source].mape_pct)
     return replace(table, errors=errors, source=best, memory_error=_memory_error(table, rows))

@@ -73,13 +73,12 @@ def read_table(path: Path) -> Table:
         ) from None
     except (OSError, pyarrow.ArrowException) as error:
         raise _damaged(path, str(error)) from None
-    header = read_header(path, (content.schema.metadata or {}).get(KEY, b""))
+    table = _headed(path, content.schema)
     try:
-        table = table_of(header)
         rows = tuple(_read_row(row) for row in _rows_of(content))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise _damaged(path, f"{type(error).__name__}: {error}") from None
-    wrong = contradiction(table) or next(filter(None, (misfit(table, row) for row in rows)), "")
+    wrong = next(filter(None, (misfit(table, row) for row in rows)), "")
     if wrong:
         raise _damaged(path, wrong)
     return replace(table, rows=rows)
@@ -95,10 +94,23 @@ def read_head(path: Path) -> Table:
     import pyarrow.parquet
 
     try:
-        metadata = pyarrow.parquet.read_schema(path).metadata or {}
-        return table_of(read_header(path, metadata.get(KEY, b"")))
-    except (OSError, pyarrow.ArrowException, KeyError, TypeError, ValueError) as error:
+        schema = pyarrow.parquet.read_schema(path)
+    except (OSError, pyarrow.ArrowException) as error:
+        raise _damaged(path, str(error)) from None
+    return _headed(path, schema)
+
+
+def _headed(path: Path, schema: pyarrow.Schema) -> Table:
+    """The table of a file's header."""
+    header = read_header(path, (schema.metadata or {}).get(KEY, b""))
+    try:
+        table = table_of(header)
+        wrong = contradiction(table)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise _damaged(path, f"{type(error).__name__}: {error}") from None
+    if wrong:
+        raise _damaged(path, wrong)
+    return table
 
 
 def _damaged(path: Path, why: str) -> InputError:
