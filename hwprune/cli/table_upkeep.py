@@ -91,7 +91,9 @@ def refresh(
     known = read_table(file)
     subject = tabled_network(model, tuple(board or ()), parse_shapes(input_), weights)
     with shown() as progress:
-        found = refresh_table(known, subject.base, subject.boards, progress)
+        found = refresh_table(
+            known, subject.base, subject.boards, progress, cluster=subject.cluster
+        )
     if found.verdict == "scale":
         write_table(found.table, file)
     if as_json:

@@ -11,11 +11,11 @@ from hwprune.board import Board
 from hwprune.candidate import Candidate
 from hwprune.channels.base import BaseNetwork
 from hwprune.errors import BoardError, InputError
-from hwprune.farm.cluster import Cluster
 from hwprune.farm.farm import Farm
 from hwprune.farm.store import ReadingStore
 from hwprune.farm.store_entries import of_base
 from hwprune.pipeline.table_entries import block_network, row_of, table_network
+from hwprune.pipeline.tabled_farm import placed, tabled_farm
 from hwprune.progress import Progress
 from hwprune.search_wish import SearchWish
 from hwprune.tables.begun import begun_from, refuse_other
@@ -23,7 +23,6 @@ from hwprune.tables.blocks import windows_of
 from hwprune.tables.model import judged
 from hwprune.tables.steps import Step, few_steps_of, steps_of
 from hwprune.tables.table import Table, TableRow
-from hwprune.user_cache import store_path
 from hwprune.width_limit import group_choices
 from hwprune_device import __version__
 from hwprune_device.reading import Failure, Reading
@@ -89,17 +88,8 @@ def build_table(
     _check(base, boards)
     if wish.begin_from is not None:
         refuse_other(wish.begin_from, base)
-    store = ReadingStore(store_path())
-    try:
-        with Cluster(cluster):
-            farm = Farm(boards, store, what=f"latency table of {name}")
-            try:
-                farm.start()
-                return _Builder(base, name, boards, wish, farm, store, progress).build()
-            finally:
-                farm.close()
-    finally:
-        store.close()
+    with tabled_farm(boards, f"latency table of {name}", cluster) as (farm, store):
+        return _Builder(base, name, boards, wish, farm, store, progress).build()
 
 
 class _Builder:
@@ -167,21 +157,9 @@ class _Builder:
         return widths * self._copies[network]
 
     def _place(self, network: int) -> Reading:
-        """Have the boards measure this network from now on.
-
-        Raises:
-            BoardError: they cannot.
-        """
-        self._farm.place(self._measured[network])
+        """Have the boards measure this network from now on."""
         self._placed = network
-        outcome = self._farm.calibrate()
-        if isinstance(outcome, Failure):
-            raise BoardError(
-                f"{self._name} cannot be measured",
-                given=f"at '{outcome.stage}': {outcome.message}",
-                next_step="hwprune doctor; what was measured is kept",
-            )
-        return outcome
+        return placed(self._farm, self._measured[network])
 
     def _take(self, step: Step) -> None:
         if step.network != self._placed:
@@ -251,27 +229,11 @@ def _check(base: BaseNetwork, boards: Sequence[Board]) -> None:
             given=", ".join(kinds) or "no board",
             next_step="build one for each kind",
         )
-    refuse_tables(boards)
     if not base.plan.groups:
         raise InputError(
             "nothing of this network can be cut, so there is nothing to make a table of",
             next_step="hwprune inspect says why; hwprune measure times the network as it is",
         )
-
-
-def refuse_tables(boards: Sequence[Board]) -> None:
-    """See that boards are such as measure.
-
-    Raises:
-        InputError: one is a latency table itself.
-    """
-    for board in boards:
-        if board.connection == "table":
-            raise InputError(
-                f"board '{board.name}' is a latency table: it measures nothing",
-                given=board.table,
-                next_step="name the board that it is of",
-            )
 
 
 def _note(table: Table) -> str:

@@ -12,17 +12,13 @@ from hwprune.board import Board
 from hwprune.candidate import Candidate
 from hwprune.channels.base import BaseNetwork
 from hwprune.errors import BoardError, InputError
-from hwprune.farm.cluster import Cluster
-from hwprune.farm.farm import Farm
-from hwprune.farm.store import ReadingStore
-from hwprune.pipeline.build_table import refuse_tables
+from hwprune.pipeline.tabled_farm import placed, tabled_farm
 from hwprune.progress import Progress
 from hwprune.tables.begun import refuse_other
 from hwprune.tables.model import TableModel, error_of
 from hwprune.tables.shelf import fits
 from hwprune.tables.table import Table, TableError, latencies_of, widths_of
-from hwprune.user_cache import store_path
-from hwprune_device.reading import Failure, Reading
+from hwprune_device.reading import Reading
 
 Verdict = Literal["good", "scale", "rebuild"]
 SHARE, LEAST = 0.05, 12
@@ -47,7 +43,13 @@ class Refreshed:
 
 
 def refresh_table(
-    table: Table, base: BaseNetwork, boards: Sequence[Board], progress: Progress, *, seed: int = 0
+    table: Table,
+    base: BaseNetwork,
+    boards: Sequence[Board],
+    progress: Progress,
+    *,
+    seed: int = 0,
+    cluster: str = "",
 ) -> Refreshed:
     """Measure a few of the table's candidates afresh and decide.
 
@@ -56,13 +58,12 @@ def refresh_table(
         BoardError: no board answers, or too few candidates could be read.
     """
     refuse_other(table, base)
-    refuse_tables(boards)
     _refuse_other_board(table, base, boards)
     rows = table.whole("network", "held out")
     count = min(len(rows), max(LEAST, round(SHARE * len(rows))))
     chosen = np.random.default_rng([seed, 7]).choice(len(rows), count, replace=False)
     some = [rows[int(place)] for place in chosen]
-    readings = _read(base, boards, [row.widths for row in some], progress)
+    readings = _read(base, boards, [row.widths for row in some], progress, cluster)
     pairs = [(row, now) for row, now in zip(some, readings, strict=True) if now is not None]
     if len(pairs) < 2:
         raise BoardError(
@@ -113,27 +114,16 @@ def _read(
     boards: Sequence[Board],
     candidates: Sequence[tuple[int, ...]],
     progress: Progress,
+    cluster: str,
 ) -> list[float | None]:
     """Latency of each candidate now, in ms; None where it gave no reading."""
-    store = ReadingStore(store_path())
-    try:
-        with Cluster(""):
-            farm = Farm(boards, store, what="a latency table's refresh")
-            try:
-                farm.start()
-                farm.place(base)
-                calm = farm.calibrate()
-                if isinstance(calm, Failure):
-                    raise BoardError("the network cannot be measured", given=calm.message)
-                progress.begin("read again", len(candidates))
-                found: list[float | None] = []
-                for widths in candidates:
-                    outcome = farm.remeasure(Candidate(widths=widths), 1)[0]
-                    found.append(outcome.latency_ms if isinstance(outcome, Reading) else None)
-                    progress.advance()
-                progress.end()
-                return found
-            finally:
-                farm.close()
-    finally:
-        store.close()
+    with tabled_farm(boards, "a latency table's refresh", cluster) as (farm, _):
+        placed(farm, base)
+        progress.begin("read again", len(candidates))
+        found: list[float | None] = []
+        for widths in candidates:
+            outcome = farm.remeasure(Candidate(widths=widths), 1)[0]
+            found.append(outcome.latency_ms if isinstance(outcome, Reading) else None)
+            progress.advance()
+        progress.end()
+        return found

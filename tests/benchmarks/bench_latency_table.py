@@ -19,16 +19,13 @@ from hwprune.board import Board, find_board, this_machine
 from hwprune.candidate import Candidate
 from hwprune.channels.base import BaseNetwork
 from hwprune.cli.inspect import parse_shapes
-from hwprune.farm.cluster import Cluster
-from hwprune.farm.farm import Farm
-from hwprune.farm.store import ReadingStore
 from hwprune.pipeline.build_table import TableWish, build_table
+from hwprune.pipeline.tabled_farm import placed, tabled_farm
 from hwprune.pipeline.tabled_network import tabled_network
 from hwprune.report.progress import shown
 from hwprune.tables.model import TableModel, error_of
 from hwprune.tables.steps import drawn
 from hwprune.tables.table import Table, TableError
-from hwprune.user_cache import store_path
 from hwprune.width_limit import group_choices
 from hwprune_device.reading import Reading
 
@@ -54,17 +51,9 @@ def read(base: BaseNetwork, board: Board, count: int, seed: int) -> tuple[np.nda
         group_choices(g, multiple_of=4, min_keep=0.125, limits={}) for g in base.plan.groups
     ]
     wanted = list({drawn(choices, chance): None for _ in range(count)})
-    store = ReadingStore(store_path())
-    try:
-        with Cluster():
-            farm = Farm([board], store)
-            farm.start()
-            farm.place(base)
-            farm.calibrate()
-            outcomes = [f.result() for f in farm.measure([Candidate(widths=w) for w in wanted])]
-            farm.close()
-    finally:
-        store.close()
+    with tabled_farm([board], "bench_latency_table") as (farm, _):
+        placed(farm, base)
+        outcomes = [f.result() for f in farm.measure([Candidate(widths=w) for w in wanted])]
     pairs = [(w, o.latency_ms) for w, o in zip(wanted, outcomes, strict=True)
              if isinstance(o, Reading)]  # fmt: skip
     return np.array([w for w, _ in pairs]), np.array([ms for _, ms in pairs])
