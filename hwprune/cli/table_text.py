@@ -58,7 +58,7 @@ def print_table(table: Table, console: Console) -> None:
     if table.scale != 1:
         console.print(f"scaled by {table.scale:.3f}, as a refresh found")
     if not table.errors:
-        console.print("nothing was held out, so how far it errs is not known", style="yellow")
+        console.print(table.why_unjudged, style="yellow")
         return
     console.print(_errors(table))
 

@@ -239,7 +239,7 @@ def _check(base: BaseNetwork, boards: Sequence[Board]) -> None:
 def _note(table: Table) -> str:
     error = table.errors.get(table.source)
     if error is None:
-        return "too few candidates were held out to say how far it errs"
+        return table.why_unjudged
     return (
         f"errs by {error.mape_pct:.1f} % on {error.count} held-out candidates, "
         f"rank correlation {error.spearman:.3f}"

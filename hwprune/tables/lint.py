@@ -95,8 +95,7 @@ def _loose(rows: list[TableRow]) -> Iterator[str]:
 def _far_off(table: Table) -> list[Finding]:
     """Rows of the whole network that the rest contradicts."""
     if not table.errors:
-        words = "nothing was held out, so how far it errs is not known"
-        return [Finding(kind="not judged", where=table.own.name, words=words)]
+        return [Finding(kind="not judged", where=table.own.name, words=table.why_unjudged)]
     model = TableModel(table)
     rows = table.whole("network", "held out")
     assert model.interval is not None

@@ -145,6 +145,14 @@ class Table:
         """Rows of a network without doubts, in those roles."""
         return [r for r in self.rows if r.network == network and r.role in roles and not r.doubts]
 
+    @property
+    def why_unjudged(self) -> str:
+        """Why a table without errors has none."""
+        held = sum(row.role == "held out" for row in self.rows)
+        trusted = len(self.whole("held out"))
+        reason = f"{trusted} of {held} held-out readings are without doubts" if held else ""
+        return f"how far it errs is not known: {reason or 'nothing was held out'}"
+
     def whole(self, *roles: Role) -> list[TableRow]:
         """Rows of the table's own network without doubts."""
         return self.of(0, *roles)

@@ -67,7 +67,11 @@ def test_build_writes_a_table_and_says_what_is_in_it(built, files):
     table = read_table(files / "own.parquet")
     assert built["file"] == str(files / "own.parquet") and built["complete"]
     assert built["network"] == "chain" and built["board"] == "quick"
-    assert built["rows"]["held out"] == 4 == built["errors"][built["source"]]["count"]
+    # On a restless machine some rows are doubted, and errors are of the others alone.
+    trusted = len(table.whole("held out"))
+    errors = built["errors"].get(built["source"])
+    assert built["rows"]["held out"] == 4
+    assert errors["count"] == trusted if trusted > 1 else errors is None
     assert built["rows"]["block"] == 0 and built["blocks"] == []
     assert sum(built["rows"].values()) == len(table.rows)
 

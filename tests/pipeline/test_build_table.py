@@ -76,6 +76,8 @@ def test_a_table_has_the_network_its_blocks_and_its_error(built, base):
 
 def test_what_it_says_of_the_network_is_near_what_was_read(built):
     rows = built.table.whole("network", "held out")
+    if not rows:
+        pytest.skip("every reading is doubted: other work runs on this machine")
     found = TableModel(built.table).latency_ms(widths_of(rows))
     # Few rounds on a machine that others use: an order of magnitude is what can be asked.
     assert np.median(np.abs(np.log(found / latencies_of(rows)))) < np.log(2)
@@ -90,7 +92,7 @@ def test_a_built_table_is_read_as_it_was_written(built, tmp_path):
     )
     for mine, theirs in zip(found.networks, built.table.networks, strict=True):
         assert replace(mine, peak=None, weights=None) == replace(theirs, peak=None, weights=None)
-    widths = widths_of(built.table.whole("network"))
+    widths = widths_of([row for row in built.table.rows if row.network == 0])
     np.testing.assert_allclose(
         TableModel(found).latency_ms(widths), TableModel(built.table).latency_ms(widths)
     )
@@ -117,7 +119,9 @@ def test_what_searches_have_read_is_learned_from_but_not_what_is_held_out(built,
     """All whole networks of the first build are in the store."""
     found = build(base, replace(WISH, minutes=0.0)).table
     held_out = {row.widths for row in built.table.rows if row.role == "held out"}
-    known = {r.widths for r in built.table.rows if r.network == 0} - held_out
+    # What a restless board doubted itself is not served again.
+    good = [r for r in built.table.rows if not r.doubts]
+    known = {r.widths for r in good if r.network == 0} - held_out
     assert {row.widths for row in found.rows} == known
 
 
@@ -127,7 +131,7 @@ def test_a_table_begun_from_another_boards_needs_few_readings_and_no_blocks(buil
     found = build(base, wish).table
     assert found.begun_from.startswith("chain on other, onnxrt 0.1")
     assert {row.role for row in found.rows} == {"network", "held out", "before"}
-    assert len(found.whole("network")) == 3  # with the unpruned one
+    assert sum(row.role == "network" for row in found.rows) == 3  # with the unpruned one
     assert found.board == BOARD.kind
 
 
