@@ -161,7 +161,9 @@ def misfit(table: Table, row: TableRow) -> str:
         return f"a row of widths {list(row.widths)}, of groups of {list(full)}"
     if row.role not in get_args(Role) or not isinstance(row.doubts, str):
         return f"a row of role {row.role}, with doubts {row.doubts!r}"
-    if not all(map(is_time, (row.latency_ms, row.low_ms, row.high_ms, row.p95_ms))):
+    # The interval of a reading with a wide spread reaches down to 0.
+    low = row.low_ms == 0 or is_time(row.low_ms)
+    if not (low and all(map(is_time, (row.latency_ms, row.high_ms, row.p95_ms)))):
         return f"a row of latency {row.latency_ms} ms ({row.low_ms} to {row.high_ms})"
     if row.memory_mb is not None and not 0 <= row.memory_mb < math.inf:
         return f"a row of memory {row.memory_mb} MB"

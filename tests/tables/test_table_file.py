@@ -82,9 +82,13 @@ def test_forms_of_memory_are_read_as_they_were(table, tmp_path):
     words=st.text(st.characters(codec="utf-8"), max_size=20),
     memory=st.none() | st.floats(0, 1e6),
     scale=st.floats(1e-3, 1e3),
+    reach=st.floats(0, 1),
 )
-def test_whatever_a_board_says_is_read_again(table, tmp_path, words, memory, scale):
-    rows = tuple(replace(r, doubts=words, memory_mb=memory) for r in table.rows)
+def test_whatever_a_board_says_is_read_again(table, tmp_path, words, memory, scale, reach):
+    """An interval may reach down to 0."""
+    rows = tuple(
+        replace(r, doubts=words, memory_mb=memory, low_ms=r.latency_ms * reach) for r in table.rows
+    )
     odd = replace(table, board=words, scale=scale, rows=rows, conditions={words: [1, None]})
     write_table(odd, tmp_path / "odd.parquet")
     assert read_table(tmp_path / "odd.parquet") == odd
@@ -156,6 +160,8 @@ def test_a_missing_column_is_named(file, column):
         ("latency_ms", float("inf"), "latency"),
         ("latency_ms", None, "latency"),
         ("p95_ms", float("nan"), "latency"),
+        ("low_ms", -1.0, "latency"),
+        ("low_ms", None, "latency"),
         ("memory_mb", float("nan"), "memory"),
         ("memory_mb", -1.0, "memory"),
         ("role", "guess", "guess"),
