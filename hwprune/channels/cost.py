@@ -9,20 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 
-from hwprune.channels.operations import operations
-from hwprune.channels.walk import attribute
+from hwprune.channels.weight_uses import Weight, weights_of
 from hwprune.layer import ChannelCount, Layer
-from hwprune.operation import Operation
 from hwprune.products import Products
 from hwprune_device.plan import STAYS, AxisCut, CutPlan
-from hwprune_device.values import (
-    QUANTIZES,
-    Shape,
-    is_weight,
-    quantized,
-    value_shapes,
-    weight_origins,
-)
 
 FEATURES = (
     "depth",
@@ -48,22 +38,6 @@ class GroupCost:
     params: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Weight:
-    """One weight: its shape, and how often each element is multiplied for one input of batch 1."""
-
-    name: str
-    dims: tuple[int, ...]
-    uses: int
-    kernel: int
-    positions: int
-    is_parameter: bool
-    is_grouped: bool
-    node: int
-    is_uncounted: bool
-    operation: Operation | None
-
-
 class CostModel:
     """Costs of the candidates of one base network.
 
@@ -75,14 +49,14 @@ class CostModel:
     def __init__(self, base: bytes, plan: CutPlan) -> None:
         model = onnx.load_model_from_string(base)
         self._plan = plan
-        self._weights = _weights(model)
+        self._weights = weights_of(model)
         self.uncounted = tuple(w.name for w in self._weights if w.is_uncounted)
         """Weights whose multiplications are left out: the size of what they make is not known."""
         self._nodes = max(1, len(model.graph.node))
         self._axes: dict[str, list[AxisCut]] = {}
         for axis_cut in plan.axes:
             self._axes.setdefault(axis_cut.initializer, []).append(axis_cut)
-        self._of_group: list[list[_Weight]] = [[] for _ in plan.groups]
+        self._of_group: list[list[Weight]] = [[] for _ in plan.groups]
         for weight in self._weights:
             for group in _groups(self._axes.get(weight.name, ())):
                 self._of_group[group].append(weight)
@@ -142,15 +116,15 @@ class CostModel:
                 positions=weight.positions,
                 kernel=weight.kernel,
                 grouped=weight.is_grouped,
-                outputs=self._channels(weight, 0),
-                inputs=self._channels(weight, 1),
+                outputs=self._channels(weight, weight.outputs),
+                inputs=self._channels(weight, weight.inputs),
                 operation=weight.operation,
             )
             for weight in self._weights
             if weight.uses and len(weight.dims) > 1
         )
 
-    def _channels(self, weight: _Weight, axis: int) -> ChannelCount:
+    def _channels(self, weight: Weight, axis: int) -> ChannelCount:
         for axis_cut in self._axes.get(weight.name, ()):
             if axis_cut.axis == axis:
                 return _count(axis_cut)
@@ -182,13 +156,13 @@ class CostModel:
         array = np.asarray(rows, dtype=np.float32).reshape(-1, len(FEATURES))
         return np.clip(array, -1.5, 1.5)
 
-    def _elements(self, weight: _Weight, widths: Sequence[int]) -> int:
+    def _elements(self, weight: Weight, widths: Sequence[int]) -> int:
         dims = list(weight.dims)
         for axis_cut in self._axes.get(weight.name, ()):
             dims[axis_cut.axis] = axis_cut.size(widths)
         return math.prod(dims)
 
-    def _touched(self, group: int) -> list[_Weight]:
+    def _touched(self, group: int) -> list[Weight]:
         """Weights with multiplications whose axes carry the group."""
         return [weight for weight in self._of_group[group] if weight.uses]
 
@@ -207,80 +181,3 @@ def _count(axis_cut: AxisCut) -> ChannelCount:
 def _log_share(share: float) -> float:
     """A share of the network's cost on a log scale: 1 -> 1, 0.1 % -> -1."""
     return 1 + 2 * math.log10(max(share, 1e-4)) / 3
-
-
-def _weights(model: onnx.ModelProto) -> list[_Weight]:
-    """Weights in order of first use; one used twice counts its multiplications twice."""
-    shapes = value_shapes(model, batch=1)
-    statistics = {
-        name
-        for node in model.graph.node
-        if node.op_type == "BatchNormalization"
-        for name in node.input[3:5]
-    }
-    integers = quantized(model.graph)
-    statistics.update(
-        name for node in model.graph.node if node.op_type in QUANTIZES for name in node.input[1:]
-    )
-    origin = weight_origins(model.graph)
-    applied = operations(model, shapes, origin)
-    uses: dict[str, int] = {}
-    first: dict[str, int] = {}
-    positions: dict[str, int] = {}
-    grouped: set[str] = set()
-    uncounted: set[str] = set()
-    for number, node in enumerate(model.graph.node):
-        for name in node.input:
-            first.setdefault(name, number)
-        if node.op_type in _USES and len(node.input) > 1:
-            known = _USES[node.op_type](node, shapes)
-            times = known or 0
-            name = origin.get(node.input[1], node.input[1])
-            if int(attribute(node, "group", 1)) > 1:
-                grouped.add(name)
-            if known is None:
-                uncounted.add(name)
-            uses[name] = uses.get(name, 0) + times
-            positions[name] = max(times, positions.get(name, 0))
-    return [
-        _Weight(
-            name=tensor.name,
-            dims=tuple(tensor.dims),
-            uses=uses.get(tensor.name, 0),
-            kernel=math.prod(tensor.dims[2:]),
-            positions=positions.get(tensor.name, 1),
-            is_parameter=tensor.name not in statistics and len(tensor.dims) > 0,
-            is_grouped=tensor.name in grouped,
-            node=first.get(tensor.name, 0),
-            is_uncounted=tensor.name in uncounted,
-            operation=applied.get(tensor.name),
-        )
-        for tensor in sorted(model.graph.initializer, key=lambda t: first.get(t.name, 0))
-        if is_weight(tensor) or tensor.name in integers - statistics
-    ]
-
-
-def _conv_uses(node: onnx.NodeProto, shapes: dict[str, Shape]) -> int | None:
-    return _places(shapes.get(node.output[0], ("?",) * 3)[2:])
-
-
-def _conv_transpose_uses(node: onnx.NodeProto, shapes: dict[str, Shape]) -> int | None:
-    return _places(shapes.get(node.input[0], ("?",) * 3)[2:])
-
-
-def _product_uses(node: onnx.NodeProto, shapes: dict[str, Shape]) -> int | None:
-    return _places(shapes.get(node.output[0], ("?",) * 2)[:-1])
-
-
-def _places(sizes: Shape) -> int | None:
-    if not all(isinstance(size, int) for size in sizes):
-        return None
-    return math.prod(int(size) for size in sizes)
-
-
-_USES = {
-    "Conv": _conv_uses,
-    "ConvTranspose": _conv_transpose_uses,
-    "Gemm": _product_uses,
-    "MatMul": _product_uses,
-}

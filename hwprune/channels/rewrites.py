@@ -12,6 +12,7 @@ from hwprune.channels.pads import write_pads
 from hwprune.channels.reshape_targets import ODD_BATCH, batch_free_target, filled_in
 from hwprune.channels.shape_values import shape_values
 from hwprune.channels.size_factors import size_factors
+from hwprune.channels.zeros import are_zeros
 from hwprune_device.subgraphs import rename_reads
 from hwprune_device.values import Shape, value_shapes
 
@@ -186,7 +187,18 @@ class Rewriter:
             for k, size in enumerate(target)
         ]
         node.input[1] = name
-        return [helper.make_node("Concat", parts, [name], name=name, axis=0), node]
+        sizes = helper.make_node("Concat", parts, [name], name=name, axis=0)
+        return [sizes, self._filled(node) or node]
+
+    def _filled(self, node: onnx.NodeProto) -> onnx.NodeProto | None:
+        """One number that fills a shape: each of its sizes can follow a cut."""
+        number = self._array(node, 0)
+        if number is None or number.ndim:
+            return None
+        value = numpy_helper.from_array(number.reshape(1))
+        return helper.make_node(
+            "ConstantOfShape", node.input[1:], node.output, name=node.name, value=value
+        )
 
     def broadcast(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
         """An operand that was expanded to the other's shape is broadcast without that."""
@@ -229,6 +241,13 @@ class Rewriter:
             kernel = (self._known(node.input[1]) or [])[2:]
         if sizes is not None and kernel:
             write_pads(node, sizes[2:], kernel)
+        return [node]
+
+    def recurrent(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
+        """First states of zeros are left out: they are what a layer without any starts from."""
+        for position in range(5, min(7, len(node.input))):
+            if are_zeros(node.input[position], self._producers, self._constants):
+                node.input[position] = ""
         return [node]
 
     def gather(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
@@ -310,6 +329,7 @@ _FORMS: dict[str, Callable[[Rewriter, onnx.NodeProto], list[onnx.NodeProto]]] = 
     **dict.fromkeys(("Add", "Sub", "Mul", "Div", "Max", "Min", "Pow"), Rewriter.broadcast),
     "Resize": Rewriter.resize,
     **dict.fromkeys(("Conv", "ConvTranspose", "AveragePool", "MaxPool", "LpPool"), Rewriter.pads),
+    **dict.fromkeys(("LSTM", "GRU", "RNN"), Rewriter.recurrent),
     "GatherND": Rewriter.gather,
     "ScatterND": Rewriter.scatter,
 }

@@ -127,6 +127,8 @@ def _change_literals(module: nn.Module, path: str, values: dict[Place, int]) -> 
         case nn.GroupNorm():
             layer.num_groups = next(iter(values.values()))
             return
+        case nn.RNNBase():
+            return  # its sizes are those of its weights
         case _:
             pass
     try:
@@ -171,8 +173,27 @@ def _fix_attributes(layer: nn.Module) -> None:
             layer.num_embeddings, layer.embedding_dim = layer.weight.shape
         case nn.PReLU():
             layer.num_parameters = layer.weight.shape[0]
+        case nn.RNNBase():
+            _fix_recurrent(layer)
         case _:
             pass
+
+
+def _fix_recurrent(layer: nn.RNNBase) -> None:
+    """The sizes of a recurrent module, which has one width for all its layers."""
+    weights = dict(layer.named_parameters())
+    widths = {name: w.shape[1] for name, w in weights.items() if name.startswith("weight_hh")}
+    if len(set(widths.values())) > 1:
+        raise NetworkError(
+            f"the layers of a {type(layer).__name__} were cut to different widths",
+            given=", ".join(f"{name} of {width}" for name, width in widths.items()),
+            possible="to_module of the cut graph, which needs no code of yours",
+            next_step="or make each layer a module of its own",
+        )
+    layer.hidden_size = next(iter(widths.values()))
+    layer.input_size = layer.weight_ih_l0.shape[1]
+    for name, weight in weights.items():
+        setattr(layer, name, weight)  # torch keeps a list of them beside
 
 
 def _try(module: nn.Module, example: torch.Tensor | Sequence[torch.Tensor]) -> None:

@@ -11,7 +11,9 @@ from torch import nn
 from hwprune.channels.base import make_base
 from hwprune.errors import NetworkError
 from hwprune.network.cut_module import cut_module
+from hwprune.network.graph_module import to_module
 from hwprune.network.trace import trace
+from hwprune_device.cut import Cutter
 from tests.traced import NETWORKS, random_keep, traced
 
 
@@ -119,3 +121,33 @@ def test_shared_weight_stays_shared() -> None:
     base = make_base(trace(module, torch.randn(1, 3, 8, 8)))
     cut = cut_module(module, base.plan, random_keep(base, 3), example=torch.randn(1, 3, 8, 8))
     assert cut.one.weight is cut.two.weight
+
+
+class _Spoken(nn.Module):
+    """Two layers of a recurrent module, as networks for speech have them."""
+
+    def __init__(self, kind: type[nn.RNNBase]) -> None:
+        super().__init__()
+        self.first = nn.Conv1d(6, 8, 3, padding=1)
+        self.heard = kind(8, 12, num_layers=2, batch_first=True, bidirectional=True)
+        self.last = nn.Linear(24, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        states, _ = self.heard(F.relu(self.first(x)).transpose(1, 2))
+        return self.last(states[:, -1])
+
+
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU])
+def test_hidden_units_of_recurrent_modules_are_cut_alike_in_all_layers(kind) -> None:
+    module, example = _Spoken(kind).eval(), torch.randn(2, 6, 9)
+    base = make_base(trace(module, example))
+    assert [group.width for group in base.plan.groups] == [8, 12, 12]
+    keep = [np.array([0, 2, 5]), *[np.array([1, 4, 6, 7, 11])] * 2]
+    cut = cut_module(module, base.plan, keep, example=example)
+    assert (cut.heard.input_size, cut.heard.hidden_size) == (3, 5)
+    twin = to_module(Cutter(base.onnx, base.plan).cut(keep))
+    with torch.inference_mode():
+        torch.testing.assert_close(cut(example), twin(example), rtol=1e-4, atol=1e-5)
+    keep[2] = np.arange(3)
+    with pytest.raises(NetworkError, match="cut to different widths"):
+        cut_module(module, base.plan, keep, example=example)

@@ -8,6 +8,7 @@ from hwprune.channels.rules import (
     normalization,
     pooling,
     quantization,
+    recurrent,
     shaping,
     slicing,
 )
@@ -23,6 +24,7 @@ __all__ = [
     "normalization",
     "pooling",
     "quantization",
+    "recurrent",
     "rule",
     "rule_of",
     "shaping",

@@ -152,12 +152,19 @@ _GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize(
     ("op", "more"),
-    [("LSTM", {}), ("GRU", {"linear_before_reset": 1}), ("GRU", {}), ("RNN", {})],
-    ids=["lstm", "gru", "gru, early reset", "rnn"],
+    [
+        ("LSTM", {}),
+        ("GRU", {"linear_before_reset": 1}),
+        ("GRU", {}),
+        ("RNN", {}),
+        ("RNN", {"activations": ["Relu"]}),
+    ],
+    ids=["lstm", "gru", "gru, early reset", "rnn", "rnn with relu"],
 )
 def test_recurrent_layers_are_those_of_the_runtime(op, more, direction, bias):
     ways, hidden, rng = 1 + (direction == "bidirectional"), 5, np.random.default_rng(0)
     gates = _GATES[op] * hidden
+    more = {name: value * ways if name == "activations" else value for name, value in more.items()}
     arrays = {"w": (ways, gates, 6), "r": (ways, gates, hidden), "b": (ways, 2 * gates)}
     weights = [
         numpy_helper.from_array(rng.standard_normal(shape).astype(np.float32) / 2, name)

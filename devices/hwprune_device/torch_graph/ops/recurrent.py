@@ -34,9 +34,12 @@ def gru(twin: Twin, node: onnx.NodeProto) -> tuple[fx.Node, ...]:
 
 @twin_of("RNN")
 def rnn(twin: Twin, node: onnx.NodeProto) -> tuple[fx.Node, ...]:
-    """torch's plain recurrent layer with tanh."""
-    reverse = _is_reverse(node, attributes(node))
-    return twin.items(twin.call(run_rnn, *_inputs(twin, node, 6), reverse), 2)
+    """torch's plain recurrent layer, with tanh or relu."""
+    values = attributes(node)
+    bent = {word.decode() for word in values.get("activations", ())} == {"Relu"}
+    straight = {name: value for name, value in values.items() if name != "activations"}
+    reverse = _is_reverse(node, straight if bent else values)
+    return twin.items(twin.call(run_rnn, *_inputs(twin, node, 6), reverse, bent), 2)
 
 
 def _is_reverse(node: onnx.NodeProto, values: Any) -> bool:
@@ -103,10 +106,12 @@ def run_rnn(
     bias: torch.Tensor | None,
     hidden: torch.Tensor | None,
     reverse: bool,
+    bent: bool,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """T N I, D H I, D H H, D 2H -> T D N H, D N H."""
+    """T N I, D H I, D H H, D 2H -> T D N H, D N H; bent by relu instead of tanh."""
     first, flat = _state(data, recurrence, hidden), _flat(weight, recurrence, bias, [0])
-    out, last = _run(torch.rnn_tanh, data, first, flat, len(weight), reverse)
+    layer = torch.rnn_relu if bent else torch.rnn_tanh
+    out, last = _run(layer, data, first, flat, len(weight), reverse)
     return out, last
 
 
