@@ -53,6 +53,9 @@ class SearchWish:
     """Widths offered are multiples of this: most CPUs and GPUs gain nothing in between."""
     min_keep: float = 0.125
     """Smallest share of a group that may stay."""
+    branches: bool = False
+    """Whether branches of residual sums may go as a whole, at a width of 0; not those of groups
+    that `limits` name."""
     ignore: tuple[str, ...] = ()
     """Layers, by name pattern, whose channels are never cut."""
     limits: dict[str, WidthLimit] = field(default_factory=dict)

@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
+from hwprune_device.branches import Branches
 from hwprune_device.plan import STAYS, CutPlan, LiteralCut, Span
 from hwprune_device.wire import (
     GRAPH_INITIALIZER,
@@ -26,6 +27,8 @@ from hwprune_device.wire import (
 )
 
 Spans = tuple[Span, ...]
+_OTHERS = 4
+"""Networks without some branches that are remembered: each has weights of its own."""
 
 
 class KeptIndices:
@@ -80,6 +83,7 @@ class Cutter:
         self._rest = _rest_of_graph(graph, self._arrays)
         model.ClearField("graph")
         self._header = model.SerializeToString()
+        self._others: dict[tuple[int, ...], Cutter] = {}
 
     def cut_to(self, widths: Sequence[int]) -> bytes:
         """The candidate that keeps the first `widths[g]` units of each group g.
@@ -93,9 +97,26 @@ class Cutter:
         """The candidate that keeps the given units (ascending, unique) of each group.
 
         Raises:
-            ValueError: units are missing, repeated, out of order or not in the group.
+            ValueError: units are missing, repeated, out of order or not in the group, or none of a
+                group are given that cannot go as a whole (`Branches`).
         """
         kept = checked_keep(keep, self.plan)
+        gone = tuple(group for group, units in enumerate(kept) if not len(units))
+        return self._without(gone)._cut(kept) if gone else self._cut(kept)
+
+    def _without(self, gone: tuple[int, ...]) -> Cutter:
+        """The cutter of the network without these groups; the last few are kept."""
+        cutter = self._others.pop(gone, None)
+        if cutter is None:
+            whole = self._cut([np.arange(width) for width in self.plan.widths])
+            model, plan = Branches(onnx.load_model_from_string(whole), self.plan).without(gone)
+            cutter = Cutter(model.SerializeToString(), plan)
+        self._others[gone] = cutter
+        while len(self._others) > _OTHERS:
+            del self._others[next(iter(self._others))]
+        return cutter
+
+    def _cut(self, kept: Sequence[np.ndarray]) -> bytes:
         indices = KeptIndices(kept)
         pieces: list[Piece] = [*self._node_pieces(indices), self._rest]
         for name, array in self._arrays.items():
@@ -147,10 +168,11 @@ def checked_keep(keep: Sequence[np.ndarray], plan: CutPlan) -> list[np.ndarray]:
     kept = []
     for units, group in zip(keep, plan.groups, strict=True):
         array = np.asarray(units)
-        fits = array.ndim == 1 and 0 < array.size <= group.width
-        if not fits or array[0] < 0 or array[-1] >= group.width or (np.diff(array) <= 0).any():
+        fits = array.ndim == 1 and array.size <= group.width
+        beyond = fits and array.size and (array[0] < 0 or array[-1] >= group.width)
+        if not fits or beyond or (np.diff(array) <= 0).any():
             raise ValueError(
-                f"group '{group.name}' keeps 1 to {group.width} of its units 0…{group.width - 1}, "
+                f"group '{group.name}' keeps some of its units 0…{group.width - 1}, "
                 f"ascending; given were {array.size} units: {array[:8].tolist()}…"
             )
         kept.append(array)

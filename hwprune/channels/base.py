@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import onnx
@@ -15,6 +15,7 @@ from hwprune.channels.cost import CostModel
 from hwprune.channels.peak import count_peak
 from hwprune.errors import NetworkError
 from hwprune.peak import Peak
+from hwprune_device.branches import Branches
 from hwprune_device.plan import CutPlan, content_id
 from hwprune_device.values import EXPORTER_KEY, metadata
 
@@ -82,8 +83,32 @@ class BaseNetwork:
         """Architecture hash of the candidate with these widths, without cutting it."""
         key = tuple(int(width) for width in widths)
         if key not in self._architectures:
-            self._architectures[key] = self._structure.hash_of(self.plan, key)
+            left = self._left_at(key)
+            self._architectures[key] = left._structure.hash_of(left.plan, key)
         return self._architectures[key]
+
+    @cached_property
+    def removable(self) -> tuple[int, ...]:
+        """Groups that can go as a whole, as a branch of a sum or product can: width 0."""
+        return self._branches.removable()
+
+    def _left_at(self, widths: tuple[int, ...]) -> BaseNetwork:
+        """The network without the groups of width 0."""
+        gone = tuple(group for group, width in enumerate(widths) if not width)
+        if not gone:
+            return self
+        if gone not in self._others:
+            model, plan = self._branches.without(gone)
+            self._others[gone] = replace(self, onnx=model.SerializeToString(), plan=plan)
+        return self._others[gone]
+
+    @cached_property
+    def _branches(self) -> Branches:
+        return Branches(onnx.load_model_from_string(self.onnx), self.plan)
+
+    @cached_property
+    def _others(self) -> dict[tuple[int, ...], BaseNetwork]:
+        return {}
 
     @cached_property
     def _structure(self) -> Structure:

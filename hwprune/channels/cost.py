@@ -12,6 +12,7 @@ import onnx
 from hwprune.channels.weight_uses import Weight, weights_of
 from hwprune.layer import ChannelCount, Layer
 from hwprune.products import Products
+from hwprune_device.branches import Branches
 from hwprune_device.plan import STAYS, AxisCut, CutPlan
 
 FEATURES = (
@@ -48,7 +49,8 @@ class CostModel:
 
     def __init__(self, base: bytes, plan: CutPlan) -> None:
         model = onnx.load_model_from_string(base)
-        self._plan = plan
+        self._base, self._plan = base, plan
+        self._others: dict[tuple[int, ...], CostModel] = {}
         self._weights = weights_of(model)
         self.uncounted = tuple(w.name for w in self._weights if w.is_uncounted)
         """Weights whose multiplications are left out: the size of what they make is not known."""
@@ -63,14 +65,30 @@ class CostModel:
 
     def macs(self, widths: Sequence[int]) -> int:
         """Multiply-accumulates at these widths, batch 1."""
-        return sum(w.uses * self._elements(w, widths) for w in self._weights if w.uses)
+        left = self._left_at(widths)
+        return sum(w.uses * left._elements(w, widths) for w in left._weights if w.uses)
 
     def params(self, widths: Sequence[int]) -> int:
         """Trainable parameters at these widths."""
-        return sum(self._elements(w, widths) for w in self._weights if w.is_parameter)
+        left = self._left_at(widths)
+        return sum(left._elements(w, widths) for w in left._weights if w.is_parameter)
+
+    def _left_at(self, widths: Sequence[int]) -> CostModel:
+        """The costs of what is left where groups of width 0 go as whole branches."""
+        gone = tuple(group for group, width in enumerate(widths) if not width)
+        if not gone:
+            return self
+        if gone not in self._others:
+            model = onnx.load_model_from_string(self._base)
+            reduced, plan = Branches(model, self._plan).without(gone)
+            self._others[gone] = CostModel(reduced.SerializeToString(), plan)
+        return self._others[gone]
 
     def form(self, quantity: str) -> Products | None:
-        """`params` or `macs` as a form; None where a weight is cut on more than two axes."""
+        """`params` or `macs` as a form; None where a weight is cut on more than two axes.
+
+        At a width of 0 it still counts what a branch's last layers have beside their weights.
+        """
         found = []
         for weight in self._weights:
             times = weight.uses if quantity == "macs" else int(weight.is_parameter)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,12 +20,13 @@ def facts(base: BaseNetwork, found: OnBoard | None = None) -> dict[str, Any]:
 
     model, plan = base.cost_model, base.plan
     macs, params = model.macs(plan.widths), model.params(plan.widths)
-    least = tuple(1 for _ in plan.widths)
+    least, removable = tuple(1 for _ in plan.widths), set(base.removable)
     groups = [
         {
             "name": group.name,
             "width": group.width,
             "unit": group.unit,
+            "removable": number in removable,
             "members": list(group.members),
             "readers": list(group.readers),
             "macs": cost.macs,
@@ -32,7 +34,7 @@ def facts(base: BaseNetwork, found: OnBoard | None = None) -> dict[str, Any]:
             "macs_share": cost.macs / max(1, macs),
             "params_share": cost.params / max(1, params),
         }
-        for group, cost in zip(plan.groups, model.group_costs(), strict=True)
+        for number, (group, cost) in enumerate(zip(plan.groups, model.group_costs(), strict=True))
     ]
     timed = group_facts(found) if found is not None else []
     for group, times in zip(groups, timed, strict=False):
@@ -50,6 +52,12 @@ def facts(base: BaseNetwork, found: OnBoard | None = None) -> dict[str, Any]:
         "groups": groups,
         "frozen": [{"layer": layer, "reason": reason} for layer, reason in plan.frozen],
     }
+
+
+def _width(group: Mapping[str, Any]) -> str:
+    """Units and channels in each; of a branch that can go as a whole, also none."""
+    units = str(group["width"]) if group["unit"] == 1 else f"{group['width']} x {group['unit']}"
+    return f"{units} or 0" if group["removable"] else units
 
 
 def group_table(base: BaseNetwork, model: str, found: OnBoard | None) -> Table:
@@ -72,7 +80,7 @@ def group_table(base: BaseNetwork, model: str, found: OnBoard | None) -> Table:
     for number, g in enumerate(data["groups"]):
         table.add_row(
             g["name"],
-            str(g["width"]) if g["unit"] == 1 else f"{g['width']} x {g['unit']}",
+            _width(g),
             short_list(g["members"], 1),
             short_list(g["readers"], 1),
             count(g["macs"]),

@@ -51,6 +51,7 @@ def cut_module(
             change, or the cut module does not run.
     """
     kept = checked_keep(keep, plan)
+    _refuse_gone(kept, plan)
     indices = KeptIndices(kept)
     cut = copied(module)
     _slice_tensors(cut, plan, indices)
@@ -62,6 +63,16 @@ def cut_module(
     if example is not None:
         _try(cut, example)
     return cut
+
+
+def _refuse_gone(kept: Sequence[np.ndarray], plan: CutPlan) -> None:
+    gone = [g.name for g, units in zip(plan.groups, kept, strict=True) if not len(units)]
+    if gone:
+        raise NetworkError(
+            "a module's own code runs all its branches, also those that go",
+            given=f"no channel of {', '.join(gone)}",
+            possible="to_module of the cut graph, which needs no code of yours",
+        )
 
 
 def _slice_tensors(module: nn.Module, plan: CutPlan, indices: KeptIndices) -> None:
@@ -191,7 +202,7 @@ def _fix_recurrent(layer: nn.RNNBase) -> None:
             next_step="or make each layer a module of its own",
         )
     layer.hidden_size = next(iter(widths.values()))
-    layer.input_size = layer.weight_ih_l0.shape[1]
+    layer.input_size = weights["weight_ih_l0"].shape[1]
     for name, weight in weights.items():
         setattr(layer, name, weight)  # torch keeps a list of them beside
 

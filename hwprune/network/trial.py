@@ -33,10 +33,14 @@ class Trial:
         base: the network.
         drawing: its weights and inputs.
         seed: of the units that stay.
+        tolerance: of the difference that a right cut makes.
     """
 
-    def __init__(self, base: BaseNetwork, drawing: Drawing, seed: int) -> None:
+    def __init__(
+        self, base: BaseNetwork, drawing: Drawing, seed: int, *, tolerance: float = TOLERANCE
+    ) -> None:
         self._plan = base.plan
+        self._tolerance = tolerance
         self._drawing = drawing
         self.keep = _random_keep(base.plan, np.random.default_rng(seed))
         self._errors: dict[tuple[int, ...], float] = {}
@@ -55,7 +59,7 @@ class Trial:
         Each is the first in a row with which the row fails: without it the row was right.
         """
         left, found, right, stride = list(groups), list[int](), 0, len(groups)
-        while left and not self.error(left) <= TOLERANCE:
+        while left and not self.error(left) <= self._tolerance:
             number = self._first_fault(left, right, stride)
             stride, right = max(1, number - right), number - 1
             found.append(left.pop(number - 1))
@@ -66,7 +70,7 @@ class Trial:
         wrong = len(groups)
         while wrong - right > 1:
             middle = right + min(stride, (wrong - right) // 2)
-            if self.error(groups[:middle]) <= TOLERANCE:
+            if self.error(groups[:middle]) <= self._tolerance:
                 right, stride = middle, 2 * stride
             else:
                 wrong = middle

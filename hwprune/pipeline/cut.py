@@ -174,6 +174,7 @@ def _widths_from(file: Path, base: BaseNetwork) -> tuple[int, ...]:
         raise InputError(
             f"{file} is no object of widths by group", possible='{"layer1.0.conv1": 32, …}'
         )
+    removable = _removable(base) if 0 in wished.values() else frozenset()
     for name, width in wished.items():
         if name not in known:
             raise InputError(
@@ -181,13 +182,20 @@ def _widths_from(file: Path, base: BaseNetwork) -> tuple[int, ...]:
                 possible=", ".join(difflib.get_close_matches(name, known, n=5, cutoff=0.3)),
                 next_step="hwprune inspect lists the groups",
             )
-        if not isinstance(width, int) or not 1 <= width <= known[name]:
+        least = 0 if name in removable else 1
+        if not isinstance(width, int) or not least <= width <= known[name]:
             raise InputError(
                 f"{file}: the width of '{name}' cannot be",
                 given=str(width),
-                possible=f"1 to {known[name]}",
+                possible=f"{least} to {known[name]}",
             )
     return tuple(int(wished.get(name, width)) for name, width in known.items())
+
+
+def _removable(base: BaseNetwork) -> frozenset[str]:
+    from hwprune.network.branch_check import trusted_branches
+
+    return frozenset(base.plan.groups[group].name for group in trusted_branches(base))
 
 
 def _task(wish: CutWish, base: BaseNetwork) -> Task | None:

@@ -23,7 +23,7 @@ from hwprune.tables.staircase import worth_offering
 from hwprune.tables.table_file import SUFFIX, read_table, write_table
 from hwprune.task.agreement import completed, output_kinds
 from hwprune.task.task import Task
-from hwprune.width_limit import group_choices
+from hwprune.width_limit import group_choices, matches
 from hwprune_device.job import Target
 
 if TYPE_CHECKING:
@@ -163,11 +163,14 @@ def search_space(deployment: Deployment, base: BaseNetwork) -> SearchSpace:
         NetworkError: nothing may be cut.
     """
     wish = deployment.search
+    removable = _removable(deployment, base)
     groups = []
-    for group in base.plan.groups:
+    for number, group in enumerate(base.plan.groups):
         choices = group_choices(
             group, multiple_of=wish.multiple_of, min_keep=wish.min_keep, limits=wish.limits
         )
+        if number in removable:
+            choices = (0, *choices)
         groups.append(GroupChoice(name=group.name, width=group.width, choices=choices))
     space = SearchSpace(groups=tuple(groups))
     if space.size <= 1:
@@ -178,6 +181,21 @@ def search_space(deployment: Deployment, base: BaseNetwork) -> SearchSpace:
             next_step="see `hwprune inspect` for each layer's reason",
         )
     return space
+
+
+def _removable(deployment: Deployment, base: BaseNetwork) -> tuple[int, ...]:
+    """Groups that may go as a whole branch."""
+    from hwprune.network.branch_check import trusted_branches
+
+    if not deployment.search.branches:
+        return ()
+    limited = deployment.search.limits
+    groups = base.plan.groups
+    return tuple(
+        number
+        for number in trusted_branches(base)
+        if not any(matches(groups[number], pattern) for pattern in limited)
+    )
 
 
 def _base(supplies: Supplies, folder: RunFolder, progress: Progress) -> BaseNetwork:

@@ -22,8 +22,8 @@ from hwprune_device.subgraphs import reads
 from hwprune_device.values import Shape, value_shapes, weight_origins
 
 COPIES = 16
-"""Of a window at most; as many as have the weights of the network, so that caches are as cold.
-With one copy, blocks of ResNet-56 told 14 % less than the whole takes (bench_latency_table)."""
+"""Of a window at most; as many as have the weights of the network, so that caches are as cold, and
+compute no more than it does: windows of early layers would take longer than the whole."""
 AROUND = 1
 """Blocks before and after the one that a window is for."""
 ENDS = 8
@@ -52,7 +52,6 @@ def windows_of(base: BaseNetwork) -> list[Window]:
     parts = _Parts(onnx.load_model_from_string(base.onnx))
     if len(parts.blocks) < 2:
         return []
-    weights = base.cost_model.params(base.widths)
     found: dict[str, Window] = {}
     for number in range(len(parts.blocks)):
         span = max(0, number - AROUND), min(len(parts.blocks), number + AROUND + 1)
@@ -61,7 +60,7 @@ def windows_of(base: BaseNetwork) -> list[Window]:
         if known is not None:
             found[one.architecture] = replace(known, count=known.count + 1)
             continue
-        copies = _copies(one, weights)
+        copies = _copies(one, base)
         found[one.architecture] = Window(
             name=parts.name(number),
             base=one,
@@ -69,20 +68,23 @@ def windows_of(base: BaseNetwork) -> list[Window]:
             count=1,
             measured=make_base(parts.network(*span, copies=copies)),
         )
-    return [*found.values(), *_ends(parts, weights)]
+    return [*found.values(), *_ends(parts, base)]
 
 
-def _copies(one: BaseNetwork, weights: int) -> int:
-    """As many as have so many weights."""
-    return min(COPIES, max(1, round(weights / max(1, one.cost_model.params(one.widths)))))
+def _copies(one: BaseNetwork, whole: BaseNetwork) -> int:
+    """As many as have the weights of the whole, and do not compute more than it does."""
+    mine, all_ = one.cost_model, whole.cost_model
+    weights = all_.params(whole.widths) / max(1, mine.params(one.widths))
+    work = all_.macs(whole.widths) / max(1, mine.macs(one.widths))
+    return min(COPIES, max(1, round(min(weights, work))))
 
 
-def _ends(parts: _Parts, weights: int) -> list[Window]:
+def _ends(parts: _Parts, base: BaseNetwork) -> list[Window]:
     """The layers at windows' ends alone, so that what these take is not taken for the blocks'."""
     found: dict[str, Window] = {}
     for name in parts.boundaries:
         one = make_base(parts.ends(name))
-        copies = _copies(one, weights)
+        copies = _copies(one, base)
         found[one.architecture] = Window(
             name=f"ends of {name}",
             base=one,

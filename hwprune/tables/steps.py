@@ -38,15 +38,16 @@ def steps_of(
 ) -> tuple[Step, ...]:
     """All steps of a table, in order.
 
-    A few whole networks tell the scale; then each block is measured all over its widths; then
-    candidates that are only predicted; the rest alternates. Ending after any step leaves a table.
+    A few whole networks tell the scale, and some that are only predicted how far a table errs;
+    then each block is measured all over its widths; the rest alternates. Ending after any step
+    leaves a table, and after the second one that knows its error.
     """
     unseen, whole = _parted(own, WHOLE, held_out, seed)
     points = [spread(choices, ROUND * ROUNDS, seed) for choices in blocks]
     half = (held_out + 1) // 2
     steps = [Step(network=0, role="network", candidates=tuple(whole[:FIRST]))]
-    steps += _round(points, 0)
     steps.append(Step(network=0, role="held out", candidates=tuple(unseen[:half])))
+    steps += _round(points, 0)
     steps += _round(points, 1)
     steps.append(Step(network=0, role="held out", candidates=tuple(unseen[half:])))
     steps.append(Step(network=0, role="network", candidates=tuple(whole[FIRST : WHOLE // 2])))

@@ -77,12 +77,12 @@ def test_one_graph_runs_at_any_batch() -> None:
 
 
 @pytest.mark.parametrize(
-    "units", [[], [0, 0], [1, 0], [-1, 2], [23, 24], [[0, 1]]], ids=lambda u: str(u)
+    "units", [[0, 0], [1, 0], [-1, 2], [23, 24], [[0, 1]]], ids=lambda u: str(u)
 )
 def test_units_that_are_not_in_the_group_are_refused(units: list[int]) -> None:
     network = traced("digits_cnn")
     keep = [np.array(units), *random_keep(network.base, 0)[1:]]
-    with pytest.raises(ValueError, match="group 'conv1' keeps 1 to 24"):
+    with pytest.raises(ValueError, match="group 'conv1' keeps some of its"):
         Cutter(network.base.onnx, network.base.plan).cut(keep)
 
 
