@@ -136,6 +136,14 @@ class Farm:
             assert self._kind.nominal_ms is not None
             return good[0].at_nominal(self._kind.nominal_ms)
 
+    @property
+    def calm_ms(self) -> float | None:
+        """The placed network's time when nothing disturbs a board, as known by now.
+
+        Below the nominal time where the boards were not calm when they were calibrated.
+        """
+        return self._kind.calmest_ms
+
     def measure(self, candidates: Sequence[Candidate]) -> list[Future[Outcome]]:
         """A future for each candidate; what the store knows is there at once."""
         return [self._ask(candidate) for candidate in candidates]

@@ -114,6 +114,18 @@ class Kind:
                 self._calm[board] = found
         return self._calm.get(board)
 
+    @property
+    def calmest_ms(self) -> float | None:
+        """The time of the placed network on a board that nothing disturbs, as known by now.
+
+        The nominal time stays what it was at first; this one falls where boards were not calm.
+        """
+        times = list(self._calm.values())
+        return self._of_boards(times) if times else None
+
+    def _of_boards(self, times: Sequence[float]) -> float:
+        return max(times) if self._whose == "slowest" else median(times)
+
     def calibrated(self, board: str, calm_ms: float) -> float:
         """Take in a board's calm time; the kind's nominal time, which stays once it is set."""
         key = self.key(self.base.architecture)
@@ -122,8 +134,7 @@ class Kind:
         self._calm[board] = self.store.calm_ms(key, board) or calm_ms
         with self._lock:
             if self.nominal_ms is None:
-                times = self._calm.values()
-                self.nominal_ms = max(times) if self._whose == "slowest" else median(times)
+                self.nominal_ms = self._of_boards(list(self._calm.values()))
             return self.nominal_ms
 
     def agree_on_nominal(self, mine: float) -> float:

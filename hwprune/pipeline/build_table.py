@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 
@@ -21,8 +21,8 @@ from hwprune.search_wish import SearchWish
 from hwprune.tables.begun import begun_from, refuse_other
 from hwprune.tables.blocks import windows_of
 from hwprune.tables.model import judged
-from hwprune.tables.steps import Step, few_steps_of, steps_of
-from hwprune.tables.table import Table, TableRow
+from hwprune.tables.steps import Step, Widths, few_steps_of, steps_of
+from hwprune.tables.table import Role, Table, TableRow
 from hwprune.width_limit import group_choices
 from hwprune_device import __version__
 from hwprune_device.reading import Failure, Reading
@@ -109,7 +109,9 @@ class _Builder:
         self._windows = windows_of(base) if wish.blocks and begun is None else []
         self._measured = [base, *(window.measured for window in self._windows)]
         self._copies = [1, *(window.copies for window in self._windows)]
-        self._rows: list[TableRow] = []
+        self._read: dict[tuple[int, Widths], tuple[Reading, Role]] = {}
+        self._calm: dict[int, float] = {}
+        """By network, its time unpruned when nothing disturbs a board."""
         self._failures: list[Failure] = []
         self._placed = -1
 
@@ -119,7 +121,7 @@ class _Builder:
         steps = self._steps()
         self._progress.begin(f"measure {self._name}", None)
         calm = self._place(0)
-        self._rows.append(row_of(calm, 0, "network", self._base.widths))
+        self._read[0, self._base.widths] = calm, "network"
         costs = [self._seconds(step, calm.latency_ms) for step in steps]
         self._progress.begin(f"table of {self._name}", round(sum(costs)) or 1)
         spent = done = 0.0
@@ -132,11 +134,27 @@ class _Builder:
             self._progress.advance(
                 round(spent) - round(spent - cost), f"{minutes:.1f} device-minutes"
             )
-        if self._wish.begin_from is None:
-            self._rows += self._known_before(steps)
-        table = judged(self._table(calm))
+        self._take_again(until)
+        table = judged(self._table(calm, steps))
         self._progress.end(_note(table))
         return Built(table=table, failures=tuple(self._failures), complete=done == len(steps))
+
+    def _take_again(self, until: float) -> None:
+        """Ask once more for what was doubted: a board may have been disturbed for a while."""
+        doubted: dict[tuple[int, Role], list[Widths]] = {}
+        for (network, widths), (reading, role) in self._read.items():
+            if reading.doubts:
+                doubted.setdefault((network, role), []).append(widths)
+        if not doubted:
+            return
+        self._progress.begin("take what is doubted again", sum(map(len, doubted.values())))
+        # Whole networks first: they say how far the table errs.
+        for network, role in sorted(doubted):
+            if time.monotonic() > until:
+                return
+            found = tuple(doubted[network, role])
+            self._take(Step(network=network, role=role, candidates=found))
+            self._progress.advance(len(found))
 
     def _steps(self) -> tuple[Step, ...]:
         wish, ones = self._wish, (self._base, *(window.base for window in self._windows))
@@ -159,7 +177,9 @@ class _Builder:
     def _place(self, network: int) -> Reading:
         """Have the boards measure this network from now on."""
         self._placed = network
-        return placed(self._farm, self._measured[network])
+        calm = placed(self._farm, self._measured[network])
+        self._calm[network] = self._farm.calm_ms or calm.base_nominal_ms
+        return calm
 
     def _take(self, step: Step) -> None:
         if step.network != self._placed:
@@ -168,7 +188,9 @@ class _Builder:
         for widths, future in zip(step.candidates, self._farm.measure(asked), strict=True):
             outcome = future.result()
             if isinstance(outcome, Reading):
-                self._rows.append(row_of(outcome, step.network, step.role, widths))
+                known = self._read.get((step.network, widths))
+                if known is None or not outcome.doubts:
+                    self._read[step.network, widths] = outcome, step.role
             elif outcome.stage == "lost":
                 raise BoardError(
                     "the boards are gone",
@@ -177,21 +199,34 @@ class _Builder:
                 )
             else:
                 self._failures.append(outcome)
+        self._calm[step.network] = self._farm.calm_ms or self._calm[step.network]
 
-    def _known_before(self, steps: Sequence[Step]) -> list[TableRow]:
+    def _rows(self, steps: Sequence[Step]) -> Iterator[TableRow]:
+        """All readings, each network's at its time on a board that nothing disturbs.
+
+        Blocks and the network are calibrated at different moments, and only in calm ones alike.
+        """
+        known = [(*key, *read) for key, read in self._read.items()]
+        if self._wish.begin_from is None:
+            known += [(0, *read, "network") for read in self._known_before(steps)]
+        for network, widths, reading, role in known:
+            calm = self._calm.get(network, reading.base_nominal_ms)
+            yield row_of(reading.at_nominal(calm), network, role, widths)
+
+    def _known_before(self, steps: Sequence[Step]) -> list[tuple[Widths, Reading]]:
         """What searches have read of the network, but for what was held out."""
-        taken = {row.widths for row in self._rows if row.network == 0}
+        taken = {widths for network, widths in self._read if network == 0}
         taken |= {w for step in steps if step.role == "held out" for w in step.candidates}
         found = of_base(
             self._store, self._farm.conditions_key, self._farm.target_key, self._base.base_id
         )
         return [
-            row_of(entry.reading, 0, "network", entry.cut.widths)
+            (entry.cut.widths, entry.reading)
             for entry in found
             if entry.cut is not None and entry.cut.widths not in taken
         ]
 
-    def _table(self, calm: Reading) -> Table:
+    def _table(self, calm: Reading, steps: Sequence[Step]) -> Table:
         board = self._board
         table = Table(
             board=board.kind or board.name,
@@ -207,7 +242,7 @@ class _Builder:
                 table_network(self._name, self._base),
                 *(block_network(window) for window in self._windows),
             ),
-            rows=tuple(self._rows),
+            rows=tuple(self._rows(steps)),
         )
         return table if self._wish.begin_from is None else begun_from(self._wish.begin_from, table)
 

@@ -54,8 +54,10 @@ def read(base: BaseNetwork, board: Board, count: int, seed: int) -> tuple[np.nda
     with tabled_farm([board], "bench_latency_table") as (farm, _):
         placed(farm, base)
         outcomes = [f.result() for f in farm.measure([Candidate(widths=w) for w in wanted])]
-    pairs = [(w, o.latency_ms) for w, o in zip(wanted, outcomes, strict=True)
-             if isinstance(o, Reading)]  # fmt: skip
+        calm = farm.calm_ms
+    pairs = [(w, o.at_nominal(calm or o.base_nominal_ms).latency_ms)
+             for w, o in zip(wanted, outcomes, strict=True)
+             if isinstance(o, Reading) and not o.doubts]  # fmt: skip
     return np.array([w for w, _ in pairs]), np.array([ms for _, ms in pairs])
 
 
