@@ -14,7 +14,12 @@ def output() -> Console:
     """The console of results. Without a terminal it is as wide as its content needs."""
     from rich.console import Console
 
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+    class Results(Console):
+        def on_broken_pipe(self) -> None:
+            """rich would end with 1, which means a fault; `Verbs` knows what it is."""
+            raise BrokenPipeError
+
+    return Results(highlight=False, width=None if sys.stdout.isatty() else 120)
 
 
 def print_json(data: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 """What a shell reports for a command that Ctrl-C ended."""
+UNREAD = 141
+"""And for one whose output nobody reads any more, as after `| head`."""
 
 
 class Verbs(TyperGroup):
@@ -23,7 +26,9 @@ class Verbs(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the verb that the arguments name."""
         try:
-            return super().invoke(ctx)
+            done = super().invoke(ctx)
+            sys.stdout.flush()
+            return done
         except HwpruneError as error:
             _show(error)
             raise typer.Exit(error.exit_code) from None
@@ -31,6 +36,8 @@ class Verbs(TyperGroup):
             print("interrupted", file=sys.stderr)
             raise typer.Exit(INTERRUPTED) from None
         except Exception as error:
+            if isinstance(error, BrokenPipeError) and _is_unread():
+                raise typer.Exit(UNREAD) from None
             # typer's own exceptions are answers, not faults: usage errors, exits, aborts.
             if type(error).__module__.startswith(("typer", "click")):
                 raise
@@ -41,6 +48,16 @@ class Verbs(TyperGroup):
                 file=sys.stderr,
             )
             raise
+
+
+def _is_unread() -> bool:
+    """Whether the reader of the output has gone; then what is left goes nowhere."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
+    return False
 
 
 def _show(error: HwpruneError) -> None:

@@ -132,6 +132,16 @@ def test_an_unexpected_error_keeps_its_traceback_and_points_to_an_issue(monkeypa
     assert "open an issue" in done.stderr and "hwprune doctor" in done.stderr
 
 
+def test_output_that_nobody_reads_any_more_is_no_fault():
+    """As after `| head -1`."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "hwprune", "boards", "list"]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=60)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
 def test_ctrl_c_tells_how_to_resume(monkeypatch):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
