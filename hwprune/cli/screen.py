@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import typer
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+UNREAD = 141
+"""What a shell reports for a command whose output nobody reads any more."""
 
 
 def output() -> Console:
@@ -16,10 +22,16 @@ def output() -> Console:
 
     class Results(Console):
         def on_broken_pipe(self) -> None:
-            """rich would end with 1, which means a fault; `Verbs` knows what it is."""
-            raise BrokenPipeError
+            """rich would end with 1, which means a fault here."""
+            end_unread()
 
     return Results(highlight=False, width=None if sys.stdout.isatty() else 120)
+
+
+def end_unread() -> NoReturn:
+    """End because whoever read the output has gone, as `head` does; what is left goes nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    raise typer.Exit(UNREAD)
 
 
 def print_json(data: Any) -> None:

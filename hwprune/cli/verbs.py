@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import TYPE_CHECKING, Any
 
 import typer
 from typer.core import TyperGroup
 
+from hwprune.cli.screen import end_unread
 from hwprune.errors import HwpruneError
 
 if TYPE_CHECKING:
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 """What a shell reports for a command that Ctrl-C ended."""
-UNREAD = 141
-"""And for one whose output nobody reads any more, as after `| head`."""
 
 
 class Verbs(TyperGroup):
@@ -37,7 +35,7 @@ class Verbs(TyperGroup):
             raise typer.Exit(INTERRUPTED) from None
         except Exception as error:
             if isinstance(error, BrokenPipeError) and _is_unread():
-                raise typer.Exit(UNREAD) from None
+                end_unread()
             # typer's own exceptions are answers, not faults: usage errors, exits, aborts.
             if type(error).__module__.startswith(("typer", "click")):
                 raise
@@ -51,11 +49,10 @@ class Verbs(TyperGroup):
 
 
 def _is_unread() -> bool:
-    """Whether the reader of the output has gone; then what is left goes nowhere."""
+    """Whether the reader of the output has gone."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return True
     return False
 
