@@ -17,7 +17,7 @@ from hwprune.testing.scripted_trtexec import ScriptedTrtexec
 from tests.farm.board_python import board_python
 from tests.hwprune_device.chain import chain
 from tests.jetsons import QUICK, jetson_profile
-from tests.tables.small_table import small_table
+from tests.tables.tabled import macs_ms, table_of
 
 PROFILE = 'connection = "local"\n[protocol]\nrounds = 5\nmax_rounds = 5\n'
 
@@ -96,7 +96,8 @@ def test_a_board_without_a_profile_goes_by_a_table_and_says_how_to_get_one(files
     done = CliRunner().invoke(app, ["inspect", str(files / "chain.onnx"), "--board", str(profile)])
     assert "no latency table fits either; hwprune table build" in done.stdout
     assert "does not tell what its kernels take" in done.stdout and "saves" not in done.stdout
-    table = small_table(make_base((files / "chain.onnx").read_bytes()), load_board(profile))
+    base = make_base((files / "chain.onnx").read_bytes())
+    table = table_of(base, load_board(profile), costs=macs_ms(base))
     write_table(table, place_of(table))
     data = inspected(files / "chain.onnx", profile)
     assert (data["board"]["layers_from"], data["board"]["saves_from"]) == ("table", "table")

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from hwprune.cli.app import app
 from hwprune.tables.table_file import read_table, write_table
-from tests.tables.small_tables import mobile
+from tests.tables.mobile_tables import mobile
 
 
 @pytest.fixture(scope="module")

@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hwprune.board import this_machine
 from hwprune.pipeline.layer_times import halved, layer_times
 from hwprune.tables.model import TableModel
 from hwprune_device.runtimes import Part
 from tests.farm.base import base_network
-from tests.tables.small_table import macs_ms, small_table
+from tests.tables.tabled import macs_ms, table_of
 
 
 def part(layer: str, ms: float, op: str = "Conv") -> Part:
@@ -56,7 +55,8 @@ def test_a_group_saves_what_is_in_proportion_of_the_layers_that_carry_and_read_i
 
 
 def test_with_a_table_savings_are_what_it_predicts():
-    base, table = base_network(), small_table(base_network(), this_machine())
+    base = base_network()
+    table = table_of(base, costs=macs_ms(base))
     times = layer_times(base, 8.5, PARTS, table)
     assert times is not None and times.saves_from == "table" and times.layers[0].ms == 1.0
     saved = [group.saves_ms for group in times.groups]
@@ -69,7 +69,8 @@ def test_with_a_table_savings_are_what_it_predicts():
 
 
 def test_without_a_profile_the_table_tells_the_layers_too():
-    base, table = base_network(), small_table(base_network(), this_machine())
+    base = base_network()
+    table = table_of(base, costs=macs_ms(base))
     times = layer_times(base, 3.0, (), table)
     assert times is not None and times.layers_from == "table"
     assert [t.layer for t in times.layers] == ["w0", "w1", "w2", "fc", ""]

@@ -1,7 +1,8 @@
-"""Tables of small real networks, on a board that takes for each layer what its channels cost."""
+"""Tables of small real networks, on made-up boards."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 
 from hwprune.board import Board, this_machine
@@ -11,17 +12,37 @@ from hwprune.tables.model import judged
 from hwprune.tables.table import Table
 from tests.tables.block_board import block_table
 
+Costs = Callable[[Sequence[int]], float]
 
-def table_of(base: BaseNetwork, board: Board | None = None, name: str = "small") -> Table:
-    """A table of this network as this board would run it."""
+
+def macs_ms(base: BaseNetwork) -> Costs:
+    """A board that takes 1 ms for the unpruned network, and time in proportion to work."""
+    whole = base.cost_model.macs(base.widths)
+    return lambda widths: base.cost_model.macs(widths) / whole
+
+
+def table_of(
+    base: BaseNetwork, board: Board | None = None, name: str = "small", costs: Costs | None = None
+) -> Table:
+    """A table of this network as this board would run it.
+
+    Args:
+        costs: milliseconds by widths; without them those of `block_board`.
+    """
     board = board or this_machine()
     own = replace(table_network(name, base), peak=None, weights=None)
     table = block_table(own, step=1)
-    rows = {row.widths: row for row in table.rows}
+    rows = {row.widths: row for row in table.rows}.values()
+    if costs is not None:
+        times = [costs(row.widths) for row in rows]
+        rows = [
+            replace(row, latency_ms=ms, low_ms=ms, high_ms=ms, p95_ms=ms)
+            for row, ms in zip(rows, times, strict=True)
+        ]
     return judged(
         replace(
             table,
-            rows=tuple(rows.values()),
+            rows=tuple(rows),
             board=board.kind or board.name,
             target=asdict(board.target),
         )

@@ -16,7 +16,7 @@ from hwprune.tables.exports import FORMS
 from hwprune.tables.inverted_residuals import InvertedResidual, parts_of
 from hwprune.tables.model import TableModel
 from hwprune.tables.table_header import header_of, table_of
-from tests.tables.small_tables import (
+from tests.tables.mobile_tables import (
     MOBILE_GROUPS,
     board_ms,
     convolution,

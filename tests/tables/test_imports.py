@@ -13,7 +13,7 @@ from hwprune.tables.exports import FORMS
 from hwprune.tables.imports import read_foreign
 from hwprune.tables.model import TableModel
 from hwprune.tables.table_file import read_table, write_table
-from tests.tables.small_tables import mobile
+from tests.tables.mobile_tables import mobile
 
 PIXEL = """
 Conv-input:160x160x3-output:80x80x24: {count: 20, mean: 2.5, std: 0.1}

@@ -13,7 +13,7 @@ import pytest
 
 from hwprune.tables.exports import FORMS
 from hwprune.tables.model import TableModel
-from tests.tables.small_tables import mobile
+from tests.tables.mobile_tables import mobile
 
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(1200)]
 

@@ -1,4 +1,4 @@
-"""Small tables of networks written by hand, on a board whose costs are written here too."""
+"""Tables of MobileNets written by hand, on a board whose costs are written here too."""
 
 from __future__ import annotations
 
