@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 
 from hwprune.budget import Budget
 from hwprune.candidate import Candidate
-from hwprune.pipeline.workbench import Workbench, boards_gone
+from hwprune.pipeline.costing import boards_gone
+from hwprune.pipeline.workbench import Workbench
 from hwprune.report.certificate import Certificate, certify, joined
 from hwprune_device.reading import Failure, Reading
 

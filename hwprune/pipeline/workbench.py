@@ -11,9 +11,10 @@ from typing import Any
 from hwprune.budget import Budget, Constraint, Footprint
 from hwprune.candidate import Candidate
 from hwprune.errors import BoardError, BudgetError, InputError
-from hwprune.evaluation import Evaluation, failed, label_under, labels_under
+from hwprune.evaluation import Evaluation, failed, label_under
 from hwprune.farm.fleet import Fleet, Outcomes
 from hwprune.futures import done, joined
+from hwprune.pipeline.costing import Cost, Costing, footprint_of
 from hwprune.pipeline.head import Head, unscored
 from hwprune.pipeline.prepare import Prepared
 from hwprune.pipeline.pricing import Price, Pricing
@@ -119,15 +120,20 @@ class Workbench:
         budgets = self.budgets.values()
         return {label_under(b.name, c.label): c for b in budgets for c in b.constraints}
 
+    @property
+    def costing(self) -> Costing:
+        """Costs under the limits of all budgets."""
+        return Costing(
+            self.prepared.base.cost_model,
+            self.limits,
+            tuple(self.budgets),
+            pricing=self.pricing,
+            spares=self.prepared.deployment.search.cost == "hybrid",
+        )
+
     def footprint(self, candidate: Candidate, readings: Mapping[str, Reading]) -> Footprint:
         """Readings by kind of board, together with what the structure alone tells."""
-        model = self.prepared.base.cost_model
-        return Footprint(
-            reading=next(iter(readings.values())),
-            by_kind=dict(readings),
-            params=model.params(candidate.widths),
-            macs=model.macs(candidate.widths),
-        )
+        return footprint_of(self.prepared.base.cost_model, candidate, readings)
 
     def evaluate(
         self, candidates: Sequence[Candidate], *, learning: bool = True
@@ -136,122 +142,62 @@ class Workbench:
 
         Where nobody learns from such a score, it is not scored at all.
         """
-        prices = [self._price(candidate) for candidate in candidates]
-        known = [price is not None and self._is_over(price) for price in prices]
+        costing = self.costing
+        prices = [costing.price(candidate) for candidate in candidates]
+        known = [costing.is_over(price) for price in prices]
         asked = [one for one, over in zip(candidates, known, strict=True) if not over]
         measured = iter(self.fleet.measure(asked))
         return [
-            self._evaluation(one, None if over else next(measured), price, learning)
+            self._evaluation(costing, one, None if over else next(measured), price, learning)
             for one, price, over in zip(candidates, prices, known, strict=True)
         ]
 
     def _evaluation(
         self,
+        costing: Costing,
         candidate: Candidate,
         measured: Future[Outcomes] | None,
         price: Price | None,
         learning: bool,
     ) -> Future[Evaluation]:
+        cost: Future[Cost | Failure]
         if measured is not None:
-            cost = joined([measured], lambda outcomes: self._cost(candidate, outcomes, price))
+            cost = joined([measured], lambda outcomes: costing.read(candidate, outcomes, price))
         else:
             assert price is not None
-            cost = done(self._believed(price))
+            cost = done(costing.believed(price))
         kept = joined([cost], self._kept)
         score = self.scoring.raced(candidate, kept, learning=learning)
         whole = joined([score, cost, kept], lambda *found: self._joined(candidate, *found))
-        predicted = {} if price is None else self._plain(price)
-        is_measured = measured is not None
+        predicted, is_measured = costing.plain(price), measured is not None
         return joined([whole], lambda e: replace(e, predicted=predicted, measured=is_measured))
 
-    def _price(self, candidate: Candidate) -> Price | None:
-        return None if self.pricing is None else self.pricing.price(candidate, self.limits)
-
-    def _is_over(self, price: Price) -> bool:
-        """Whether a table spares the board this candidate."""
-        assert self.pricing is not None
-        if self.prepared.deployment.search.cost != "hybrid":
-            return False
-        limits = self.limits
-        by_budget = [labels_under(name, limits).values() for name in self.budgets]
-        return all(
-            self.pricing.sure_over(price, {label: limits[label] for label in labels})
-            for labels in by_budget
-        )
-
-    def _believed(self, price: Price) -> tuple[dict[str, float], dict[str, float]]:
-        limits = self.limits
-        excess = {label: cost / limits[label].at_most - 1 for label, cost in price.costs.items()}
-        return excess, self._plain(price)
-
-    def _plain(self, price: Price) -> dict[str, float]:
-        """Costs by the constraints' own labels, which several budgets have in common."""
-        limits = self.limits
-        return {limits[label].label: cost for label, cost in price.costs.items()}
-
-    def _kept(self, cost: tuple[dict[str, float], dict[str, float]] | Failure) -> Kept:
+    def _kept(self, cost: Cost | Failure) -> Kept:
         """The budgets that a candidate of this cost keeps."""
-        if isinstance(cost, Failure):
-            return None
-        excess, _ = cost
-        return frozenset(
-            name
-            for name in self.budgets
-            if all(excess[label] <= 0 for label in labels_under(name, excess).values())
-        )
+        return None if isinstance(cost, Failure) else cost.kept(self.budgets)
 
     def _joined(
         self,
         candidate: Candidate,
         score: KnownScore | Failure | None,
-        cost: tuple[dict[str, float], dict[str, float]] | Failure,
+        cost: Cost | Failure,
         kept: Kept,
     ) -> Evaluation:
         if isinstance(cost, Failure):
             return failed(candidate, cost)
         if isinstance(score, Failure):
             return failed(candidate, score)
-        excess, costs = cost
         evaluation = Evaluation(
             candidate=candidate,
             score=None if score is None else score.value,
             quality=None if score is None else self.quality(score.value),
-            excess=excess,
-            costs=costs,
+            excess=cost.excess,
+            costs=cost.costs,
             share=0.0 if score is None else score.share,
         )
         if score is not None and kept:
             self.scoring.refer_to(score, kept)
         return evaluation
-
-    def _cost(
-        self, candidate: Candidate, outcomes: Outcomes, price: Price | None
-    ) -> tuple[dict[str, float], dict[str, float]] | Failure:
-        """Excess and cost by constraint label.
-
-        Raises:
-            BoardError: the boards are gone.
-        """
-        failures = [outcome for outcome in outcomes.values() if isinstance(outcome, Failure)]
-        for failure in failures:
-            if failure.stage == "lost":
-                # It says nothing about the network; a search must not learn from it.
-                raise boards_gone(failure)
-        if failures:
-            return failures[0]
-        readings = {k: o for k, o in outcomes.items() if isinstance(o, Reading)}
-        footprint = self.footprint(candidate, readings)
-        try:
-            limits = self.limits
-            read = {label: c.value(footprint) for label, c in limits.items()}
-            if price is not None and self.pricing is not None:
-                self.pricing.learn(price, read)
-            costs = {limits[label].label: value for label, value in read.items()}
-            return {label: c.excess(footprint) for label, c in limits.items()}, costs
-        except BoardError as error:
-            said = f"{error.happened}: {error.given}"
-            architecture = footprint.reading.architecture
-            return Failure(stage="run", message=said, architecture=architecture)
 
     def score(self, candidate: Candidate, part: Any = "heldout") -> KnownScore | Failure:
         """How well a candidate does its task on all of a part."""
@@ -300,15 +246,6 @@ class Workbench:
         """Readings of candidates on the first kind, from the store where it has them."""
         first = self.fleet.farms[self.prepared.kinds[0]]
         return [future.result() for future in first.measure(candidates)]
-
-
-def boards_gone(failure: Failure) -> BoardError:
-    """What ends a run whose boards cannot be had any more."""
-    return BoardError(
-        "the boards are gone, so the run cannot go on",
-        given=failure.message,
-        next_step="mend the board, then go on with --resume: nothing is lost",
-    )
 
 
 def _unmet(budget: Budget, least: Footprint) -> BudgetError | None:
