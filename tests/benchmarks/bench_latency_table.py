@@ -58,6 +58,8 @@ def read(base: BaseNetwork, board: Board, count: int, seed: int) -> tuple[np.nda
     pairs = [(w, o.at_nominal(calm or o.base_nominal_ms).latency_ms)
              for w, o in zip(wanted, outcomes, strict=True)
              if isinstance(o, Reading) and not o.doubts]  # fmt: skip
+    if not pairs:
+        raise SystemExit(f"all of {len(wanted)} readings are doubted: the machine is not calm")
     return np.array([w for w, _ in pairs]), np.array([ms for _, ms in pairs])
 
 
