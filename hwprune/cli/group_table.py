@@ -94,6 +94,8 @@ def group_table(base: BaseNetwork, model: str, found: OnBoard | None) -> Table:
         "share: what goes away when this group alone is cut to one channel; "
         "12 x 64: 12 heads or blocks of 64 channels, each cut as a whole"
     )
+    if any(g["removable"] for g in data["groups"]):
+        table.caption += "; or 0: its branch can go as a whole"
     if cells:
         table.caption += (
             "; ms: all layers that carry or read the group; saves: when it alone is cut to half"

@@ -223,7 +223,8 @@ class _Builder:
         return [
             (entry.cut.widths, entry.reading)
             for entry in found
-            if entry.cut is not None and entry.cut.widths not in taken
+            # Tables know nothing of branches that went as a whole.
+            if entry.cut is not None and all(entry.cut.widths) and entry.cut.widths not in taken
         ]
 
     def _table(self, calm: Reading, steps: Sequence[Step]) -> Table:

@@ -87,7 +87,9 @@ class Pricing:
                 by_table[label] = float(table.latency_ms(widths)[0])
                 value = by_table[label] * self._correction(label)
                 costs[label] = value
-                lowest[label] = value / math.exp(table.interval or math.inf)
+                # No table has seen a branch that went as a whole: it may take any less.
+                known = all(candidate.widths)
+                lowest[label] = value / math.exp(table.interval or math.inf) if known else 0.0
             elif (
                 constraint.quantity == "memory_mb"
                 and (told := table.memory_mb(widths)) is not None

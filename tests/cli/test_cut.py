@@ -11,6 +11,7 @@ import torch
 from typer.testing import CliRunner
 
 import hwprune
+from hwprune import load
 from hwprune.cli.app import app
 from hwprune.network.zoo import digits_cnn
 from tests.digits import digit_images
@@ -61,6 +62,20 @@ def test_an_onnx_file_alone_is_cut_by_what_it_answers_to_samples(file, tmp_path)
     assert facts["params"]["after"] < 0.3 * facts["params"]["before"]
     onnx.checker.check_model(onnx.load(out / "model.onnx"))
     assert len(list(hwprune.load(out).parameters())) > 4
+
+
+def test_a_width_of_0_takes_a_branch_away_and_nothing_else_can_have_it(tmp_path):
+    (tmp_path / "widths.json").write_text('{"block1.conv1": 0}')
+    widths = ("--widths", str(tmp_path / "widths.json"))
+    done = _cut(*NETWORK, *widths, "--out", str(tmp_path / "cut"), "--json")
+    assert done.exit_code == 0, done.stderr
+    loaded = load(tmp_path / "cut")
+    assert loaded(torch.zeros(2, 1, 8, 8)).shape == (2, 10)
+    left = {name for name, _ in loaded.named_parameters() if name.startswith("block1")}
+    assert left == {"block1.conv2.bias"}
+    (tmp_path / "widths.json").write_text('{"conv1": 0}')
+    done = _cut(*NETWORK, *widths, "--out", str(tmp_path / "other"))
+    assert done.exit_code == 2 and "1 to 24" in done.stderr
 
 
 def test_widths_by_name_leave_the_rest_whole(tmp_path):
