@@ -10,6 +10,7 @@ from onnx import helper, numpy_helper
 
 from hwprune.channels.pads import write_pads
 from hwprune.channels.reshape_targets import ODD_BATCH, batch_free_target, filled_in
+from hwprune.channels.rows import gathered_rows, scattered_rows
 from hwprune.channels.shape_values import shape_values
 from hwprune.channels.size_factors import size_factors
 from hwprune.channels.zeros import are_zeros
@@ -50,8 +51,9 @@ class Rewriter:
         self._graph = model.graph
         self._opset = max(o.version for o in model.opset_import if o.domain in ("", "ai.onnx"))
         self._shapes = value_shapes(model, ODD_BATCH)
-        self._values = shape_values(model.graph, self._shapes)
-        if any(n.op_type in _BENDING and n.output[0] in self._values for n in model.graph.node):
+        self.values = shape_values(model.graph, self._shapes)
+        """Integers that are computed from shapes alone, by name."""
+        if any(n.op_type in _BENDING and n.output[0] in self.values for n in model.graph.node):
             self._forget_bent(model)
         self.unknown = sum(
             not all(isinstance(size, int) for size in shape) for shape in self._shapes.values()
@@ -59,10 +61,12 @@ class Rewriter:
         """Values with an axis of unknown size."""
         self._names = {node.name for node in model.graph.node}
         self._constants = {tensor.name: tensor for tensor in model.graph.initializer}
-        self._producers = {name: node for node in model.graph.node for name in node.output}
-        self._renamed: dict[str, str] = {}
+        self.producers = {name: node for node in model.graph.node for name in node.output}
+        """Nodes by what they give."""
+        self.renamed: dict[str, str] = {}
         """Values that turned out to be others."""
-        self._outputs = {value.name for value in model.graph.output}
+        self.outputs = {value.name for value in model.graph.output}
+        """Names that the graph gives out, so that nothing may rename them."""
         self._first = next(v for v in model.graph.input if v.name not in self._constants)
 
     def _forget_bent(self, model: onnx.ModelProto) -> None:
@@ -77,9 +81,9 @@ class Rewriter:
                 for size, other in zip(shape, others.get(name, shape), strict=True)
             )
         values = shape_values(model.graph, others)
-        self._values = {
+        self.values = {
             name: array
-            for name, array in self._values.items()
+            for name, array in self.values.items()
             if name in values
             and array.shape == values[name].shape
             and all(map(_is_straight, array.reshape(-1), values[name].reshape(-1)))
@@ -89,7 +93,7 @@ class Rewriter:
         """Rewrite every node that has another form."""
         nodes: list[onnx.NodeProto] = []
         for node in self._graph.node:
-            rename_reads(node, self._renamed)
+            rename_reads(node, self.renamed)
             if self._lifted(node):
                 continue
             form = _FORMS.get(node.op_type)
@@ -105,19 +109,20 @@ class Rewriter:
 
     def _lifted(self, node: onnx.NodeProto) -> bool:
         """Make a constant of what is computed from shapes alone and does not hang on the batch."""
-        value = self._values.get(node.output[0])
-        if value is None or node.name == BATCH or node.output[0] in self._outputs:
+        value = self.values.get(node.output[0])
+        if value is None or node.name == BATCH or node.output[0] in self.outputs:
             return False
         if ((np.abs(value) >= ODD_BATCH) & (np.abs(value) < _ENDLESS)).any():
             return False
         self._graph.initializer.append(numpy_helper.from_array(value, node.output[0]))
         return True
 
-    def _array(self, node: onnx.NodeProto, position: int) -> np.ndarray | None:
+    def array(self, node: onnx.NodeProto, position: int) -> np.ndarray | None:
+        """A node's input where it is a constant."""
         name = node.input[position] if position < len(node.input) else ""
         return numpy_helper.to_array(self._constants[name]) if name in self._constants else None
 
-    def _constant(self, name: str, values: list[int] | np.ndarray) -> str:
+    def constant(self, name: str, values: list[int] | np.ndarray) -> str:
         """A constant, new or with a new value; its name."""
         array = np.array(values, np.int64) if isinstance(values, list) else values
         tensor = numpy_helper.from_array(array, name)
@@ -128,15 +133,15 @@ class Rewriter:
             self._constants[name] = self._graph.initializer[-1]
         return name
 
-    def _known(self, name: str) -> list[int] | None:
+    def known(self, name: str) -> list[int] | None:
         """A value's shape at the odd batch; None where an axis is not known."""
         shape: Shape = self._shapes.get(name, ("?",))
         return [int(d) for d in shape] if all(isinstance(d, int) for d in shape) else None
 
     def reshape(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
         """The batch axis is copied (0) or inferred (-1), all else is written as a number."""
-        before, after = self._known(node.input[0]), self._known(node.output[0])
-        wished = self._values.get(node.input[1])
+        before, after = self.known(node.input[0]), self.known(node.output[0])
+        wished = self.values.get(node.input[1])
         if before and after is None and wished is not None:
             after = filled_in(before, wished.tolist())
         target = batch_free_target(before, after) if before and after else None
@@ -144,7 +149,7 @@ class Rewriter:
             kept = [a for a in node.attribute if a.name != "allowzero"]
             del node.attribute[:]
             node.attribute.extend(kept)
-            node.input[1] = self._constant(f"{node.name}/in1", target)
+            node.input[1] = self.constant(f"{node.name}/in1", target)
         return [node]
 
     def flatten(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
@@ -152,12 +157,12 @@ class Rewriter:
         if next((a.i for a in node.attribute if a.name == "axis"), 1) == 1:
             node.op_type = "Reshape"
             node.ClearField("attribute")
-            node.input.append(self._constant(f"{node.name}/in1", [0, -1]))
+            node.input.append(self.constant(f"{node.name}/in1", [0, -1]))
         return [node]
 
     def split(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
         """Split into equal parts becomes Split by sizes, which can follow a cut."""
-        shapes = [self._known(name) for name in node.output]
+        shapes = [self.known(name) for name in node.output]
         if (len(node.input) > 1 and node.input[1]) or None in shapes:
             return [node]
         axis = next((a.i for a in node.attribute if a.name == "axis"), 0)
@@ -166,13 +171,13 @@ class Rewriter:
         del node.attribute[:]
         node.attribute.extend(kept)
         del node.input[1:]
-        node.input.append(self._constant(f"{node.name}/in1", sizes))
+        node.input.append(self.constant(f"{node.name}/in1", sizes))
         return [node]
 
     def expand(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
         """Axes that do not grow are written as 1, which is right at any width."""
         name = f"{node.name}/shape"
-        before, after = self._known(node.input[0]), self._known(node.output[0])
+        before, after = self.known(node.input[0]), self.known(node.output[0])
         if before is None or after is None or name in self._names:
             return [node]
         old = [1] * (len(after) - len(before)) + before
@@ -180,10 +185,10 @@ class Rewriter:
         if any(size % ODD_BATCH == 0 and size != ODD_BATCH for size in target):
             return [node]
         if ODD_BATCH not in target:
-            node.input[1] = self._constant(f"{node.name}/in1", target)
+            node.input[1] = self.constant(f"{node.name}/in1", target)
             return [node]
         parts = [
-            BATCH if size == ODD_BATCH else self._constant(f"{node.name}/shape/in{k}", [size])
+            BATCH if size == ODD_BATCH else self.constant(f"{node.name}/shape/in{k}", [size])
             for k, size in enumerate(target)
         ]
         node.input[1] = name
@@ -192,7 +197,7 @@ class Rewriter:
 
     def _filled(self, node: onnx.NodeProto) -> onnx.NodeProto | None:
         """One number that fills a shape: each of its sizes can follow a cut."""
-        number = self._array(node, 0)
+        number = self.array(node, 0)
         if number is None or number.ndim:
             return None
         value = numpy_helper.from_array(number.reshape(1))
@@ -202,19 +207,19 @@ class Rewriter:
 
     def broadcast(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
         """An operand that was expanded to the other's shape is broadcast without that."""
-        whole = self._known(node.output[0])
+        whole = self.known(node.output[0])
         for position, name in enumerate(node.input):
-            source = self._producers.get(name)
+            source = self.producers.get(name)
             others = [other for k, other in enumerate(node.input) if k != position]
             if source is None or source.op_type != "Expand" or whole is None:
                 continue
-            if any(self._known(other) == whole for other in others):
+            if any(self.known(other) == whole for other in others):
                 node.input[position] = source.input[0]
         return [node]
 
     def resize(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
         """Sizes become factors, or sizes of height and width: no number of batch and channels."""
-        before, after = self._known(node.input[0]), self._known(node.output[0])
+        before, after = self.known(node.input[0]), self.known(node.output[0])
         sized = len(node.input) > 3 and node.input[3]
         if not sized or before is None or after is None or before[:2] != after[:2]:
             return [node]
@@ -227,18 +232,18 @@ class Rewriter:
         node.attribute.extend(kept)
         del node.input[1:]
         if factors is not None:
-            node.input.extend(["", self._constant(f"{node.name}/in2", factors)])
+            node.input.extend(["", self.constant(f"{node.name}/in2", factors)])
             return [node]
         node.attribute.append(helper.make_attribute("axes", list(range(2, len(after)))))
-        node.input.extend(["", "", self._constant(f"{node.name}/in3", after[2:])])
+        node.input.extend(["", "", self.constant(f"{node.name}/in3", after[2:])])
         return [node]
 
     def pads(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
         """Padding named by a word becomes numbers."""
-        sizes = self._known(node.input[0])
+        sizes = self.known(node.input[0])
         kernel = next((a.ints for a in node.attribute if a.name == "kernel_shape"), None)
         if kernel is None and len(node.input) > 1:
-            kernel = (self._known(node.input[1]) or [])[2:]
+            kernel = (self.known(node.input[1]) or [])[2:]
         if sizes is not None and kernel:
             write_pads(node, sizes[2:], kernel)
         return [node]
@@ -246,72 +251,9 @@ class Rewriter:
     def recurrent(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
         """First states of zeros are left out: they are what a layer without any starts from."""
         for position in range(5, min(7, len(node.input))):
-            if are_zeros(node.input[position], self._producers, self._constants):
+            if are_zeros(node.input[position], self.producers, self._constants):
                 node.input[position] = ""
         return [node]
-
-    def gather(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
-        """GatherND of whole rows becomes Gather."""
-        indices = self._array(node, 1)
-        batch = next((a.i for a in node.attribute if a.name == "batch_dims"), 0)
-        if indices is not None and indices.shape[-1] == 1 and batch == 0:
-            name = self._constant(f"{node.name}/in1", indices[..., 0].astype(np.int64))
-            gather = helper.make_node(
-                "Gather", [node.input[0], name], node.output, name=node.name, axis=0
-            )
-            return [gather]
-        return [node]
-
-    def scatter(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
-        """ScatterND of neighbouring rows becomes Concat of what is before, the rows, and after.
-
-        Of all rows, as a batch is written whose channels are changed in place, it is the updates.
-        """
-        if self._is_all_rows(node) and node.output[0] not in self._outputs:
-            self._renamed[node.output[0]] = node.input[2]
-            return []
-        rows, shape = self._array(node, 1), self._known(node.input[0])
-        mode = next((a.s for a in node.attribute if a.name == "reduction"), b"none")
-        if rows is None or shape is None or mode != b"none" or rows.ndim != 2:
-            return [node]
-        places = rows.reshape(-1)
-        if rows.shape[1] != 1 or not len(places) or (np.diff(places) != 1).any():
-            return [node]
-        data, _, updates = node.input
-        first, last = int(places[0]), int(places[-1]) + 1
-        nodes: list[onnx.NodeProto] = []
-        parts = [updates]
-        if first > 0:
-            parts.insert(0, self._slice(node.name, "before", data, [0, first], nodes))
-        if last < shape[0]:
-            parts.append(self._slice(node.name, "after", data, [last, shape[0]], nodes))
-        nodes.append(helper.make_node("Concat", parts, node.output, name=node.name, axis=0))
-        return nodes
-
-    def _is_all_rows(self, node: onnx.NodeProto) -> bool:
-        """Whether a ScatterND writes every row of its data, told by how its places are made."""
-        shape, along = self._known(node.input[0]), self._producers.get(node.input[1])
-        mode = next((a.s for a in node.attribute if a.name == "reduction"), b"none")
-        if not shape or shape != self._known(node.input[2]) or mode != b"none":
-            return False
-        count = self._producers.get(along.input[0]) if along is not None else None
-        if along is None or count is None:
-            return False
-        if (along.op_type, count.op_type) != ("Unsqueeze", "Range"):
-            return False
-        ends = [self._values.get(name) for name in count.input]
-        axis = self._values.get(along.input[1])
-        known = [int(v.reshape(-1)[0]) for v in (*ends, axis) if v is not None and v.size == 1]
-        return known in ([0, shape[0], 1, -1], [0, shape[0], 1, 1])
-
-    def _slice(
-        self, owner: str, what: str, data: str, ends: list[int], nodes: list[onnx.NodeProto]
-    ) -> str:
-        name = f"{owner}/{what}"
-        bounds = [self._constant(f"{name}/in{k}", [end]) for k, end in enumerate(ends, start=1)]
-        axes = self._constant(f"{name}/in3", [0])
-        nodes.append(helper.make_node("Slice", [data, *bounds, axes], [name], name=name))
-        return name
 
 
 def _is_straight(size: int | str, other: int | str) -> bool:
@@ -330,6 +272,6 @@ _FORMS: dict[str, Callable[[Rewriter, onnx.NodeProto], list[onnx.NodeProto]]] = 
     "Resize": Rewriter.resize,
     **dict.fromkeys(("Conv", "ConvTranspose", "AveragePool", "MaxPool", "LpPool"), Rewriter.pads),
     **dict.fromkeys(("LSTM", "GRU", "RNN"), Rewriter.recurrent),
-    "GatherND": Rewriter.gather,
-    "ScatterND": Rewriter.scatter,
+    "GatherND": gathered_rows,
+    "ScatterND": scattered_rows,
 }
