@@ -120,9 +120,9 @@ class _FirstOutput(nn.Module):
 def _ultralytics(name: str, folder: Path) -> Stranger:
     from ultralytics import RTDETR, YOLO
 
-    make = RTDETR if "rtdetr" in name else YOLO
-    module = make(name, verbose=False).model
-    size = 640 if "rtdetr" in name else 160
+    is_rtdetr = "rtdetr" in name
+    module = (RTDETR(name) if is_rtdetr else YOLO(name, verbose=False)).model
+    size = 640 if is_rtdetr else 160
     for part in module.modules():
         if hasattr(part, "export"):
             part.export = True
