@@ -192,6 +192,22 @@ class SuperResolution(nn.Module):
 
 
 IMAGE = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+class Spoken(nn.Module):
+    """Recurrent layers, one in both directions, over what a convolution hears."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv1d(2, 8, 3, padding=1)
+        self.heard = nn.LSTM(8, 12, batch_first=True, bidirectional=True)
+        self.understood = nn.GRU(24, 10, batch_first=True)
+        self.last = nn.Linear(10, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        states, _ = self.heard(F.relu(self.first(x)).transpose(1, 2))
+        ends, _ = self.understood(states)
+        return self.last(ends[:, -1])
+
+
 UNUSUAL: dict[str, tuple[type[nn.Module], tuple[torch.Tensor, ...]]] = {
     "unet": (UNet, (IMAGE,)),
     "mlp": (Mlp, (IMAGE[:, 0, 0, :].repeat(1, 2)[:, :20],)),
@@ -203,4 +219,5 @@ UNUSUAL: dict[str, tuple[type[nn.Module], tuple[torch.Tensor, ...]]] = {
     "two ways": (TwoWays, (IMAGE, IMAGE[:, :1])),
     "group norm": (GroupNormed, (IMAGE,)),
     "super-resolution": (SuperResolution, (IMAGE,)),
+    "spoken": (Spoken, (IMAGE[:, :2].flatten(2)[:, :, :9],)),
 }
