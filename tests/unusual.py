@@ -199,12 +199,13 @@ class Spoken(nn.Module):
         super().__init__()
         self.first = nn.Conv1d(2, 8, 3, padding=1)
         self.heard = nn.LSTM(8, 12, batch_first=True, bidirectional=True)
-        self.understood = nn.GRU(24, 10, batch_first=True)
+        self.between = nn.Linear(24, 14)
+        self.understood = nn.GRU(14, 10, batch_first=True)
         self.last = nn.Linear(10, 5)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         states, _ = self.heard(F.relu(self.first(x)).transpose(1, 2))
-        ends, _ = self.understood(states)
+        ends, _ = self.understood(F.relu(self.between(states)))
         return self.last(ends[:, -1])
 
 
