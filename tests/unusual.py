@@ -192,6 +192,8 @@ class SuperResolution(nn.Module):
 
 
 IMAGE = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+
+
 class Spoken(nn.Module):
     """Recurrent layers, one in both directions, over what a convolution hears."""
 

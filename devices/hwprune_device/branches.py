@@ -25,6 +25,8 @@ ELEMENTWISE = frozenset(
     | {"Abs", "Neg", "Cast", "BatchNormalization", "Identity", "Dropout", "GlobalAveragePool"}
 )
 JOINS = frozenset({"Add", "Sub", "Mul", "Div", "Max", "Min", "Sum", "Pow"})
+_BATCH = 7
+"""Told apart from a value that is the same for every item of a batch."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +55,7 @@ class Branches:
         self._model, self._plan = model, plan
         self._tensors = {tensor.name: tensor for tensor in model.graph.initializer}
         self._spans = {(cut.initializer, cut.axis): cut.spans for cut in plan.axes}
-        self._shapes = value_shapes(model)
+        self._shapes = value_shapes(model, _BATCH)
 
     def removable(self) -> tuple[int, ...]:
         """Numbers of the groups of which no unit has to stay."""

@@ -101,8 +101,9 @@ def test_the_weights_of_an_attention_gate_can_go() -> None:
         " z = Add(a, d)",
         "b = Conv(a, mid.weight) c = Conv(b, end.weight) z = Concat<axis=1>(c, c)",
         "b = Conv(a, mid.weight) z = Conv(b, end.weight)",
+        "b = Conv(a, mid.weight) c = Conv(b, end.weight) p = Relu(place.weight) z = Add(c, p)",
     ],
-    ids=["pooled before the sum", "joined by a concat", "in the trunk"],
+    ids=["pooled before the sum", "joined by a concat", "in the trunk", "what no batch has"],
 )
 def test_what_needs_its_places_stays(body: str) -> None:
     wide = 16 if "Concat" in body else 8
@@ -110,7 +111,9 @@ def test_what_needs_its_places_stays(body: str) -> None:
         "mid.weight": (6, 8, 1, 1),
         "end.weight": (8, 6, 1, 1),
         "last.weight": (4, wide, 1, 1),
+        "place.weight": (1, 8, 8, 8),
     }
+    shapes = {name: shape for name, shape in shapes.items() if name in body or "last" in name}
     base = make_base(conv_net(body, shapes))
     assert base.removable == ()
     number = [group.name for group in base.plan.groups].index("mid")
