@@ -43,7 +43,10 @@ def test_branches_of_residual_sums_can_go_and_trunks_cannot(name: str, removable
     assert trusted_branches(base) == base.removable
 
 
-@pytest.mark.parametrize("name", ["digits_cnn", "cifar_resnet20", "mobilenet_v2"])
+@pytest.mark.parametrize(
+    "name",
+    ["digits_cnn", "cifar_resnet20", pytest.param("mobilenet_v2", marks=pytest.mark.heavy)],
+)
 def test_what_is_left_computes_what_the_silenced_network_computes(name: str) -> None:
     network = traced(name)
     base = network.base

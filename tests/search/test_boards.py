@@ -19,6 +19,7 @@ from hwprune.search.methods import METHODS
 from hwprune.search.problem import ROUNDS, SearchProblem
 from hwprune.search.uniform import divisions
 from hwprune.testing.synthetic_problem import SyntheticProblem
+from tests.search.test_methods import EACH
 
 ALLOWANCE = 200
 GROUPS = 20
@@ -51,7 +52,7 @@ def searched(method: str, boards: int, allowance: int = ALLOWANCE) -> Counting:
     return evaluator
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", EACH)
 def test_eight_boards_keep_their_allowance_and_find_something_feasible(method):
     found = searched(method, 8, 60).evaluations
     assert 0 < len(found) <= 60

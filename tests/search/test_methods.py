@@ -10,6 +10,11 @@ from hwprune.search.methods import METHODS
 from hwprune.testing.synthetic_problem import Difficulty, SyntheticProblem
 
 ALLOWANCE = 60
+EACH = [
+    pytest.param(method, marks=pytest.mark.heavy) if method == "policy" else method
+    for method in METHODS
+]
+"""The policy alone takes seconds for what policy+model shows too."""
 
 
 def searched(method: str, problem: SyntheticProblem, allowance: int = ALLOWANCE):
@@ -30,7 +35,7 @@ def test_a_method_keeps_its_allowance_and_finds_something_feasible(method):
     assert all(excess <= 0 for excess in best.excess.values())
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", EACH)
 def test_failing_candidates_break_nothing_and_are_never_feasible(method):
     found = searched(method, SyntheticProblem(6, seed=2, difficulty=Difficulty(failing=0.2)), 40)
     failed = [e for e in found if e.failure is not None]
@@ -38,7 +43,7 @@ def test_failing_candidates_break_nothing_and_are_never_feasible(method):
     assert len(failed) < len(found)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", EACH)
 def test_several_constraints_are_kept_at_once(method):
     problem = SyntheticProblem(6, seed=3, constraints=("latency_ms", "params"))
     best = best_of(searched(method, problem))
@@ -47,7 +52,7 @@ def test_several_constraints_are_kept_at_once(method):
     assert best.worst_excess <= 0
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", EACH)
 def test_a_space_smaller_than_the_allowance_ends_the_search(method):
     assert len(searched(method, SyntheticProblem(1, seed=0), 200)) <= 8
 
