@@ -7,8 +7,9 @@ size, the branch is that one value for each channel. So depth is searched as a w
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
 
 import numpy as np
 import onnx
@@ -27,6 +28,29 @@ ELEMENTWISE = frozenset(
 JOINS = frozenset({"Add", "Sub", "Mul", "Div", "Max", "Min", "Sum", "Pow"})
 _BATCH = 7
 """Told apart from a value that is the same for every item of a batch."""
+_RECENT = 4
+"""Networks without some groups that are remembered: each has weights of its own."""
+Made = TypeVar("Made")
+
+
+def gone_at(widths: Sequence[int]) -> tuple[int, ...]:
+    """Numbers of the groups that go as a whole."""
+    return tuple(group for group, width in enumerate(widths) if not width)
+
+
+class Recent(Generic[Made]):
+    """What was made of a network without some groups, for the last few sets of groups."""
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[int, ...], Made] = {}
+
+    def get(self, gone: tuple[int, ...], make: Callable[[], Made]) -> Made:
+        """What was made for these groups, or is made now."""
+        made = self._made.pop(gone) if gone in self._made else make()
+        self._made[gone] = made
+        while len(self._made) > _RECENT:
+            del self._made[next(iter(self._made))]
+        return made
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +80,7 @@ class Branches:
         self._tensors = {tensor.name: tensor for tensor in model.graph.initializer}
         self._spans = {(cut.initializer, cut.axis): cut.spans for cut in plan.axes}
         self._shapes = value_shapes(model, _BATCH)
+        self._readers = dict(self._layers_by_what_they_read())
 
     def removable(self) -> tuple[int, ...]:
         """Numbers of the groups of which no unit has to stay."""
@@ -88,15 +113,18 @@ class Branches:
         return model, self._plan_of(model, removal, names)
 
     def _removal(self, gone: set[int]) -> _Removal | None:
+        found = {place for place, groups in self._readers.items() if groups <= gone}
+        if not found:
+            return None
         steps: list[onnx.NodeProto] = []
-        readers, alike = set(), set[str]()
-        for node in self._model.graph.node:
-            inputs = [name for name in node.input if name and name not in self._tensors]
-            if self._reads_only(node, gone):
+        readers, alike, first = set(), set[str](), min(found)
+        # What comes before is not touched: networks of many groups are asked for each of them.
+        for place, node in enumerate(self._model.graph.node[first:], first):
+            if place in found:
                 readers.add(node.name)
             elif alike.isdisjoint(reads(node)):
                 continue
-            elif not alike.issuperset(inputs):
+            elif not alike.issuperset(n for n in node.input if n and n not in self._tensors):
                 if not self._joins(node, alike):
                     return None
                 continue
@@ -105,7 +133,7 @@ class Branches:
             steps.append(node)
             alike.update(node.output)
         outputs = {value.name for value in self._model.graph.output}
-        if not steps or alike & outputs:
+        if alike & outputs:
             return None
         kept = _needed(self._model.graph, outputs, alike)
         taken = {name for node in kept for name in reads(node)}
@@ -115,11 +143,13 @@ class Branches:
         )
         return None if self._is_left(removal, gone) else removal
 
-    def _reads_only(self, node: onnx.NodeProto, gone: set[int]) -> bool:
-        """Whether all that a layer reads are channels that go."""
-        axis = _read_axis(node, self._shapes)
-        spans = self._spans.get((node.input[1], axis)) if axis is not None else None
-        return spans is not None and all(span.group in gone for span in spans)
+    def _layers_by_what_they_read(self) -> Iterator[tuple[int, set[int]]]:
+        """By place of a layer's node the groups that it reads."""
+        for place, node in enumerate(self._model.graph.node):
+            axis = _read_axis(node, self._shapes)
+            spans = self._spans.get((node.input[1], axis)) if axis is not None else None
+            if spans is not None:
+                yield place, {span.group for span in spans}
 
     def _joins(self, node: onnx.NodeProto, alike: set[str]) -> bool:
         """Whether another operand has the result's size: then one value a channel will do."""

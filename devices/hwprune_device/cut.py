@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from hwprune_device.branches import Branches
+from hwprune_device.branches import Branches, Recent, gone_at
 from hwprune_device.plan import STAYS, CutPlan, LiteralCut, Span
 from hwprune_device.wire import (
     GRAPH_INITIALIZER,
@@ -27,8 +27,6 @@ from hwprune_device.wire import (
 )
 
 Spans = tuple[Span, ...]
-_OTHERS = 4
-"""Networks without some branches that are remembered: each has weights of its own."""
 
 
 class KeptIndices:
@@ -83,7 +81,7 @@ class Cutter:
         self._rest = _rest_of_graph(graph, self._arrays)
         model.ClearField("graph")
         self._header = model.SerializeToString()
-        self._others: dict[tuple[int, ...], Cutter] = {}
+        self._others = Recent[Cutter]()
 
     def cut_to(self, widths: Sequence[int]) -> bytes:
         """The candidate that keeps the first `widths[g]` units of each group g.
@@ -101,20 +99,16 @@ class Cutter:
                 group are given that cannot go as a whole (`Branches`).
         """
         kept = checked_keep(keep, self.plan)
-        gone = tuple(group for group, units in enumerate(kept) if not len(units))
-        return self._without(gone)._cut(kept) if gone else self._cut(kept)
+        gone = gone_at([len(units) for units in kept])
+        if not gone:
+            return self._cut(kept)
+        return self._others.get(gone, lambda: self._without(gone))._cut(kept)
 
     def _without(self, gone: tuple[int, ...]) -> Cutter:
-        """The cutter of the network without these groups; the last few are kept."""
-        cutter = self._others.pop(gone, None)
-        if cutter is None:
-            whole = self._cut([np.arange(width) for width in self.plan.widths])
-            model, plan = Branches(onnx.load_model_from_string(whole), self.plan).without(gone)
-            cutter = Cutter(model.SerializeToString(), plan)
-        self._others[gone] = cutter
-        while len(self._others) > _OTHERS:
-            del self._others[next(iter(self._others))]
-        return cutter
+        """The cutter of the network without these groups."""
+        whole = self._cut([np.arange(width) for width in self.plan.widths])
+        model, plan = Branches(onnx.load_model_from_string(whole), self.plan).without(gone)
+        return Cutter(model.SerializeToString(), plan)
 
     def _cut(self, kept: Sequence[np.ndarray]) -> bytes:
         indices = KeptIndices(kept)

@@ -15,7 +15,7 @@ from hwprune.channels.cost import CostModel
 from hwprune.channels.peak import count_peak
 from hwprune.errors import NetworkError
 from hwprune.peak import Peak
-from hwprune_device.branches import Branches
+from hwprune_device.branches import Branches, Recent, gone_at
 from hwprune_device.plan import CutPlan, content_id
 from hwprune_device.values import EXPORTER_KEY, metadata
 
@@ -94,21 +94,20 @@ class BaseNetwork:
 
     def _left_at(self, widths: tuple[int, ...]) -> BaseNetwork:
         """The network without the groups of width 0."""
-        gone = tuple(group for group, width in enumerate(widths) if not width)
-        if not gone:
-            return self
-        if gone not in self._others:
-            model, plan = self._branches.without(gone)
-            self._others[gone] = replace(self, onnx=model.SerializeToString(), plan=plan)
-        return self._others[gone]
+        gone = gone_at(widths)
+        return self._others.get(gone, lambda: self._without(gone)) if gone else self
+
+    def _without(self, gone: tuple[int, ...]) -> BaseNetwork:
+        model, plan = self._branches.without(gone)
+        return replace(self, onnx=model.SerializeToString(), plan=plan)
 
     @cached_property
     def _branches(self) -> Branches:
         return Branches(onnx.load_model_from_string(self.onnx), self.plan)
 
     @cached_property
-    def _others(self) -> dict[tuple[int, ...], BaseNetwork]:
-        return {}
+    def _others(self) -> Recent[BaseNetwork]:
+        return Recent()
 
     @cached_property
     def _structure(self) -> Structure:

@@ -12,7 +12,7 @@ import onnx
 from hwprune.channels.weight_uses import Weight, weights_of
 from hwprune.layer import ChannelCount, Layer
 from hwprune.products import Products
-from hwprune_device.branches import Branches
+from hwprune_device.branches import Branches, Recent, gone_at
 from hwprune_device.plan import STAYS, AxisCut, CutPlan
 
 FEATURES = (
@@ -50,7 +50,7 @@ class CostModel:
     def __init__(self, base: bytes, plan: CutPlan) -> None:
         model = onnx.load_model_from_string(base)
         self._base, self._plan = base, plan
-        self._others: dict[tuple[int, ...], CostModel] = {}
+        self._others = Recent[CostModel]()
         self._weights = weights_of(model)
         self.uncounted = tuple(w.name for w in self._weights if w.is_uncounted)
         """Weights whose multiplications are left out: the size of what they make is not known."""
@@ -75,14 +75,12 @@ class CostModel:
 
     def _left_at(self, widths: Sequence[int]) -> CostModel:
         """The costs of what is left where groups of width 0 go as whole branches."""
-        gone = tuple(group for group, width in enumerate(widths) if not width)
-        if not gone:
-            return self
-        if gone not in self._others:
-            model = onnx.load_model_from_string(self._base)
-            reduced, plan = Branches(model, self._plan).without(gone)
-            self._others[gone] = CostModel(reduced.SerializeToString(), plan)
-        return self._others[gone]
+        gone = gone_at(widths)
+        return self._others.get(gone, lambda: self._without(gone)) if gone else self
+
+    def _without(self, gone: tuple[int, ...]) -> CostModel:
+        model, plan = Branches(onnx.load_model_from_string(self._base), self._plan).without(gone)
+        return CostModel(model.SerializeToString(), plan)
 
     def form(self, quantity: str) -> Products | None:
         """`params` or `macs` as a form; None where a weight is cut on more than two axes.
