@@ -24,6 +24,8 @@ from hwprune.run_book import KnownScore
 from hwprune.run_folder import RunFolder
 from hwprune_device.reading import Failure, Reading
 
+_READINGS_OF_PROOF = 5
+
 
 class Workbench:
     """Measures and scores candidates of one prepared network; nothing is done twice.
@@ -78,8 +80,7 @@ class Workbench:
             budget.excess(self.unpruned)
         unpruned = _latencies(self.unpruned)
         progress.advance(note=f"unpruned {unpruned}")
-        outcomes = self.fleet.measure([space.smallest])[0].result()
-        least = self.footprint(space.smallest, _readings(outcomes, "the smallest network"))
+        least = self._smallest()
         self._set_apart_the_impossible(least)
         progress.advance(note=f"smallest {_latencies(least)}")
         progress.end(f"unpruned {unpruned}, smallest {_latencies(least)}")
@@ -93,6 +94,23 @@ class Workbench:
             data = self.folder.step(step) or self.folder.finish(step, reading.to_json())
             kept[kind] = Reading.from_json(data)
         return kept
+
+    def _smallest(self) -> Footprint:
+        """Of the smallest network: where it is over a budget, the least of several readings.
+
+        One reading in a restless moment is no proof that a budget cannot be met.
+        """
+        smallest = self.prepared.space.smallest
+        outcomes = self.fleet.measure([smallest])[0].result()
+        readings = _readings(outcomes, "the smallest network")
+        least = self.footprint(smallest, readings)
+        if not any(_unmet(budget, least) for budget in self.budgets.values()):
+            return least
+        for kind, reading in readings.items():
+            more = self.fleet.farms[kind].remeasure(smallest, _READINGS_OF_PROOF - 1)
+            found = [reading, *(one for one in more if isinstance(one, Reading))]
+            readings[kind] = min(found, key=lambda one: one.latency_ms)
+        return self.footprint(smallest, readings)
 
     def _set_apart_the_impossible(self, least: Footprint) -> None:
         found = {name: _unmet(budget, least) for name, budget in self.budgets.items()}

@@ -8,6 +8,7 @@ import pytest
 
 from hwprune.candidate import Candidate
 from hwprune.errors import BoardError, BudgetError, InputError
+from hwprune.futures import joined
 from hwprune.pipeline import contest, open_bench
 from hwprune.pipeline.contest import Contest
 from hwprune.pipeline.searched import search
@@ -36,6 +37,21 @@ def test_a_budget_below_the_smallest_network_ends_the_run_with_the_reading(tmp_p
     with pytest.raises(BudgetError, match="even the smallest") as raised:
         bounded(tmp_path, budget={"latency_ms": "0.01 ms"})
     assert "the limit is 0.01" in raised.value.given
+
+
+def test_one_restless_reading_of_the_smallest_network_does_not_end_the_run(tmp_path):
+    class Restless(SimulatedFarm):
+        """Every candidate's first reading is three times what it takes."""
+
+        def measure(self, candidates):
+            return [joined([one], slower) for one in super().measure(candidates)]
+
+    def slower(reading):
+        return reading.at_nominal(3 * reading.base_nominal_ms)
+
+    given = Restless(model=Staircase(block=4, overhead_ms=0.02, block_ms=0.005))
+    bench = bounded(tmp_path, farms={"here": given}, budget={"latency_ms": "0.1 ms"})
+    assert not bench.unmet
 
 
 def test_a_limit_on_what_the_board_does_not_tell_ends_the_run(tmp_path):
