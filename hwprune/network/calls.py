@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import onnx
 import torch
+from onnx import numpy_helper
 
 from hwprune.channels.base import BaseNetwork
 
@@ -18,8 +21,9 @@ def random_inputs(
 ) -> tuple[torch.Tensor, ...]:
     """Inputs of a network, drawn with a seed: normal numbers, or integers where it asks.
 
-    Bytes are drawn from all there are, as pixels are, unless they pick rows of a table. A network
-    of fixed batch gets that batch.
+    Bytes are drawn from all there are, as pixels are, unless they pick rows of a table. An integer
+    that the network compares with a constant, as a sample rate, is that constant: with any other it
+    may not run. A network of fixed batch gets that batch.
 
     Args:
         base: the network.
@@ -30,6 +34,7 @@ def random_inputs(
     generator = torch.Generator().manual_seed(seed)
     has_bytes = any(entry.dtype == "uint8" for entry in base.inputs)
     picking = _picking(base.onnx) if has_bytes else set()
+    compared = _compared(base.onnx)
     inputs = []
     for entry in base.inputs:
         shape = (batch, *entry.shape[1:]) if entry.any_batch else entry.shape
@@ -41,8 +46,25 @@ def random_inputs(
         else:
             wide = entry.dtype == "uint8" and entry.name not in picking
             numbers = torch.randint(0, _BYTE if wide else _WORDS, shape, generator=generator)
+            if entry.name in compared:
+                numbers = torch.full(shape, compared[entry.name])
             inputs.append(numbers.to(own))
     return tuple(inputs)
+
+
+def _compared(model: bytes) -> dict[str, int]:
+    """Inputs that `Equal` compares with one number, and the number; the first of several."""
+    graph = onnx.load_model_from_string(model).graph
+    numbers = {tensor.name: tensor for tensor in graph.initializer if math.prod(tensor.dims) == 1}
+    inputs = {entry.name for entry in graph.input} - set(numbers)
+    compared: dict[str, int] = {}
+    for node in graph.node:
+        if node.op_type == "Equal":
+            for one, other in (tuple(node.input), tuple(node.input)[::-1]):
+                if one in inputs and other in numbers:
+                    number = numpy_helper.to_array(numbers[other])
+                    compared.setdefault(one, int(number.reshape(())))
+    return compared
 
 
 def _picking(model: bytes) -> set[str]:

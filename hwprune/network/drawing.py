@@ -11,6 +11,7 @@ import torch
 from onnx import numpy_helper
 
 from hwprune.channels.base import BaseNetwork
+from hwprune.errors import NetworkError
 from hwprune.network.calls import random_inputs
 from hwprune.network.double import in_double
 from hwprune.network.graph_module import to_module
@@ -62,7 +63,7 @@ def draw(base: BaseNetwork, seed: int) -> Drawing:
     """Weights and inputs drawn with a seed.
 
     Raises:
-        NetworkError: the graph has an op that torch's side does not know.
+        NetworkError: the graph has an op that torch's side does not know, or does not run on them.
     """
     rng = np.random.default_rng(seed)
     proto = onnx.load_model_from_string(with_sharp_outputs(base.onnx))
@@ -71,7 +72,11 @@ def draw(base: BaseNetwork, seed: int) -> Drawing:
     inputs = random_inputs(base, seed=seed, batch=1 if long else 2, dtype=torch.double)
     module = in_double(to_module(bytes(proto.SerializeToString())))
     levelling = Levelling(module, drawn)
-    outputs = leaves_of(levelling.run(*inputs))
+    try:
+        outputs = leaves_of(levelling.run(*inputs))
+    except Exception as error:  # a layer raises whatever it meets
+        said = str(error).partition("\n")[0]
+        raise NetworkError(f"the network does not run on random inputs: {said}") from error
     influence = _influence(base, dict(module.named_parameters()), outputs, rng)
     for tensor in proto.graph.initializer:
         factor = levelling.factors.get(tensor.name, 1.0)
