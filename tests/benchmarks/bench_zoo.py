@@ -1,7 +1,7 @@
 """What can be cut of networks that nobody here wrote, and what Torch-Pruning makes of the same.
 
     pip install -r tests/benchmarks/strangers-requirements.txt
-    python -m tests.benchmarks.bench_zoo --out FILE.jsonl [--only 'timm:*'] [--limit-s 300]
+    python -m tests.benchmarks.bench_zoo --out FILE.jsonl [--only 'timm:*' …] [--limit-s 300]
     python -m tests.benchmarks.bench_zoo --read FILE.jsonl [--table]
 
 Every network of strangers.txt is taken in a process of its own: read or traced, tried by the gate,
@@ -26,6 +26,7 @@ import tempfile
 import time
 import traceback
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,21 +40,19 @@ SEED = 5
 """Of the input: none of the gate's."""
 
 
-def row_of(name: str, folder: Path) -> dict[str, Any]:
-    """Everything about one network."""
+def rows_of(name: str, folder: Path) -> Iterator[dict[str, Any]]:
+    """What we make of one network, then what Torch-Pruning makes of it."""
     from tests.benchmarks.strangers import stranger
 
     torch.manual_seed(0)
-    row: dict[str, Any] = {"name": name}
     try:
         network = stranger(name, folder)
     except Exception as error:
-        return {**row, "outcome": "not made", "why": f"{type(error).__name__}: {error}"[:300]}
-    row |= _ours(network, folder)
-    if network.module is not None:
-        row["torch_pruning"] = _torch_pruning(network)
-    row["memory_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    return row
+        yield {"outcome": "not made", "why": f"{type(error).__name__}: {error}"[:300]}
+        return
+    found = _ours(network, folder)
+    yield found | {"memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024}
+    yield {} if network.module is None else {"torch_pruning": _torch_pruning(network)}
 
 
 def _ours(network: Any, folder: Path) -> dict[str, Any]:
@@ -250,19 +249,30 @@ def _prepare() -> None:
 def _in_a_process(name: str, folder: Path, limit_s: float) -> dict[str, Any]:
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
-    child = context.Process(target=lambda: sender.send(row_of(name, folder)))
+
+    def send() -> None:
+        for found in rows_of(name, folder):
+            sender.send(found)
+
+    child = context.Process(target=send)
     child.start()
     sender.close()
+    row: dict[str, Any] = {"name": name}
+    slow = f"more than {limit_s:g} s"
     try:
-        if receiver.poll(limit_s):
-            return dict(receiver.recv())
-        return {"name": name, "outcome": "too slow", "why": f"more than {limit_s:g} s"}
+        row |= receiver.recv() if receiver.poll(limit_s) else {"outcome": "too slow", "why": slow}
+        if row["outcome"] not in ("too slow", "not made"):
+            row |= receiver.recv() if receiver.poll(limit_s / 2) else {"torch_pruning": slow}
     except EOFError:
         child.join()
-        return {"name": name, "outcome": "crashed", "why": f"exit code {child.exitcode}"}
+        ended = f"exit code {child.exitcode}"
+        row |= (
+            {"torch_pruning": ended} if "outcome" in row else {"outcome": "crashed", "why": ended}
+        )
     finally:
         child.kill()
         child.join()
+    return row
 
 
 def read(out: Path, *, table: bool) -> None:
@@ -298,14 +308,15 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     parser.add_argument("--read", type=Path)
     parser.add_argument("--table", action="store_true", help="with --read: every network")
-    parser.add_argument("--only", default="*")
+    parser.add_argument("--only", nargs="+", default=["*"], help="names, or patterns of names")
     parser.add_argument("--limit-s", type=float, default=300.0)
     asked = parser.parse_args()
     if asked.read:
         read(asked.read, table=asked.table)
     else:
         names = [n for n in LIST.read_text().splitlines() if n and not n.startswith("#")]
-        run([n for n in names if fnmatch.fnmatch(n, asked.only)], asked.out, asked.limit_s)
+        chosen = [n for n in names if any(fnmatch.fnmatch(n, some) for some in asked.only)]
+        run(chosen, asked.out, asked.limit_s)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import subprocess
-import sys
 
 import jsonschema
 import pytest
@@ -18,6 +17,7 @@ from hwprune.farm.store import ReadingStore
 from hwprune.farm.store_rows import Cut
 from tests.hwprune_device.chain import chain
 from tests.readings import reading
+from tests.venvs import make_venv
 
 TARGET = '{"runtime": "onnxrt", "precision": "fp32", "threads": 2}'
 BASE = make_base(chain((8, 16)))
@@ -122,9 +122,7 @@ def test_what_bencher_gets_is_in_its_metric_format(store, tmp_path):
 @pytest.mark.heavy
 def test_pyperf_itself_reads_what_it_gets(store, tmp_path):
     readings("export", tmp_path / "p.json", "--format", "pyperf")
-    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
-    python = tmp_path / "venv/bin/python"
-    subprocess.run([python, "-m", "pip", "install", "-q", "pyperf==2.11.0"], check=True)
+    python = make_venv(tmp_path / "venv", "pyperf==2.11.0")
     stats = [python, "-m", "pyperf", "stats", tmp_path / "p.json"]
     said = subprocess.run(stats, check=True, capture_output=True, text=True).stdout
     assert "Number of benchmarks: 2" in said or said.count("Mean +- std dev") == 2

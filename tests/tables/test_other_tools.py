@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ import pytest
 from hwprune.tables.exports import FORMS
 from hwprune.tables.model import TableModel
 from tests.tables.mobile_tables import mobile
+from tests.venvs import make_venv
 
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(1200)]
 
@@ -52,18 +52,6 @@ print(json.dumps(found))
 """
 
 
-def venv(folder: Path, *packages: str, sees_ours: bool = False) -> Path:
-    """Python of a new virtual environment with packages; `sees_ours` adds what runs this test."""
-    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-    python = folder / "bin/python"
-    if sees_ours:
-        (site,) = folder.glob("lib/python3*/site-packages")
-        (site / "ours.pth").write_text("\n".join(p for p in sys.path if p.endswith("-packages")))
-    install = [python, "-m", "pip", "install", "-q", *(["--no-deps"] if sees_ours else [])]
-    subprocess.run([*install, *packages], check=True)
-    return python
-
-
 def output(folder: Path, *command: object) -> str:
     environment = {"PATH": os.environ["PATH"], "HOME": str(folder)}
     done = subprocess.run(
@@ -79,7 +67,9 @@ def test_once_for_all_adds_up_what_tables_predict_of_whole_networks(tmp_path):
     files = [tmp_path / "third.yaml", tmp_path / "second.yaml"]
     for table, file in zip((third, second), files, strict=True):
         FORMS["ofa"](table, file, 8)
-    python = venv(tmp_path / "venv", "ofa==0.1.0.post202307202001", sees_ours=True)
+    python = make_venv(
+        tmp_path / "venv", "ofa==0.1.0.post202307202001", sees_ours=True, alone=True
+    )
     told = json.loads(output(tmp_path, python, "-c", OFA, *files).splitlines()[-1])
     wanted = [
         float(TableModel(table).latency_ms(np.array([table.own.full]))[0])
@@ -93,7 +83,7 @@ def test_nn_meter_reads_every_kernel_and_its_milliseconds(tmp_path):
     table = mobile(third_version=False)
     written = FORMS["nn-meter"](table, tmp_path / "kernels.json", 8)
     # It imports pkg_resources, which later setuptools do not bring.
-    python = venv(tmp_path / "venv", "nn-meter==2.0", "setuptools<81")
+    python = make_venv(tmp_path / "venv", "nn-meter==2.0", "setuptools<81")
     told = json.loads(output(tmp_path, python, "-c", NN_METER, *written.files).splitlines()[-1])
     print({kind: len(features) for kind, (features, _) in told.items()})
     assert sum(len(features) for features, _ in told.values()) == written.entries
@@ -106,7 +96,7 @@ def test_nn_meter_reads_every_kernel_and_its_milliseconds(tmp_path):
 def test_pyperf_tells_the_seconds_of_networks(tmp_path):
     table = mobile(third_version=False)
     FORMS["pyperf"](table, tmp_path / "suite.json", 8)
-    python = venv(tmp_path / "venv", "pyperf==2.11.0")
+    python = make_venv(tmp_path / "venv", "pyperf==2.11.0")
     told = output(tmp_path, python, "-m", "pyperf", "stats", tmp_path / "suite.json")
     print("\n".join(told.splitlines()[:12]))
     assert "mobile2 8-8-24-48-8-16" in told
