@@ -178,6 +178,9 @@ class Rewriter:
         """Axes that do not grow are written as 1, which is right at any width."""
         name = f"{node.name}/shape"
         before, after = self.known(node.input[0]), self.known(node.output[0])
+        wished = self.values.get(node.input[1])
+        if before and after is None and wished is not None and (wished > 0).all():
+            after = list(np.broadcast_shapes(before, wished.tolist()))
         if before is None or after is None or name in self._names:
             return [node]
         old = [1] * (len(after) - len(before)) + before

@@ -72,6 +72,14 @@ def _unsqueeze(inputs: list[np.ndarray], attributes: Attributes) -> np.ndarray:
     return np.expand_dims(inputs[0], tuple(np.atleast_1d(axes)))
 
 
+def _reshape(inputs: list[np.ndarray], attributes: Attributes) -> np.ndarray:
+    data, target = inputs
+    copied = (0,) if not attributes.get("allowzero") else ()
+    # A size of 0 is the one that the data has there.
+    sizes = [data.shape[a] if s in copied else int(s) for a, s in enumerate(target.tolist())]
+    return data.reshape(sizes)
+
+
 def _divide(inputs: list[np.ndarray], attributes: Attributes) -> np.ndarray:
     # ONNX divides integers towards zero.
     return np.asarray(np.trunc(inputs[0] / inputs[1]).astype(inputs[0].dtype))
@@ -101,7 +109,7 @@ _COMPUTE: dict[str, Compute] = {
     "Mul": lambda x, _: np.asarray(x[0] * x[1]),
     "Range": lambda x, _: np.arange(*(int(v.reshape(-1)[0]) for v in x), dtype=x[0].dtype),
     "ReduceProd": lambda x, a: np.asarray(x[0].prod(keepdims=bool(a.get("keepdims", 1)))),
-    "Reshape": lambda x, _: x[0].reshape(x[1].tolist()),
+    "Reshape": _reshape,
     "Slice": _slice,
     "Squeeze": _squeeze,
     "Sub": lambda x, _: np.asarray(x[0] - x[1]),

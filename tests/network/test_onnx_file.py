@@ -35,6 +35,23 @@ def shuffled() -> nn.Module:
     return module
 
 
+class _WithClassToken(nn.Module):
+    """A transformer of patches as most are written: its class token grows to the batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patches = nn.Conv2d(3, 32, 8, 8)
+        self.token = nn.Parameter(torch.randn(1, 1, 32))
+        self.encoder = Encoder()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.patches(x).flatten(2).transpose(1, 2)
+        x = torch.cat([self.token.expand(x.shape[0], -1, -1), x], dim=1)
+        for block in self.encoder.blocks:
+            x = block(x)
+        return self.encoder.classifier(x[:, 0])
+
+
 IMAGES = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 
 
@@ -101,8 +118,9 @@ def test_weights_have_names_and_the_cut_network_learns(resnet):
     [
         (shuffled, IMAGES[:, :, :16, :16], {4, 8}),
         (Encoder, torch.arange(20).reshape(2, 10), {4, 32, 64}),
+        (_WithClassToken, IMAGES, {4, 32, 64}),
     ],
-    ids=["shuffle", "attention"],
+    ids=["shuffle", "attention", "class token"],
 )
 def test_shapes_that_a_file_computes_are_worked_out(make, data, widths, tmp_path):
     torch.manual_seed(0)
