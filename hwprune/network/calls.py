@@ -22,8 +22,8 @@ def random_inputs(
     """Inputs of a network, drawn with a seed: normal numbers, or integers where it asks.
 
     Bytes are drawn from all there are, as pixels are, unless they pick rows of a table. An integer
-    that the network compares with a constant, as a sample rate, is that constant: with any other it
-    may not run. A network of fixed batch gets that batch.
+    that the network compares with a constant, as a sample rate, is that constant: it may not run
+    with others. A network of fixed batch gets that batch.
 
     Args:
         base: the network.

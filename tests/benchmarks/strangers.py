@@ -82,7 +82,8 @@ def _segmentation(name: str, folder: Path) -> Stranger:
 
     architecture, _, encoder = name.partition("/")
     module = smp.create_model(architecture, encoder_name=encoder, encoder_weights=None)
-    return _made(module, torch.randn(1, 3, 128, 128))
+    side = 224 if "vit" in encoder else 128
+    return _made(module, torch.randn(1, 3, side, side))
 
 
 def _hugging_face(kind: str, folder: Path) -> Stranger:
