@@ -18,7 +18,6 @@ Survey = Mapping[str, Any]
 _RUNS = {
     "onnxrt": "ONNX Runtime, CPU",
     "trt": "TensorRT, on the first GPU",
-    "trtexec": "TensorRT by its program, on the first GPU",
     "torch": "PyTorch, on the first GPU where there is one",
 }
 """What runs networks, by runtime."""
@@ -70,7 +69,7 @@ def likely_kind(survey: Survey | None) -> str:
     return re.sub(r"[^a-z0-9]+", "-", model.lower()).strip("-")
 
 
-USUAL_PRECISION = {"trt": "fp16", "trtexec": "fp16"}
+USUAL_PRECISION = {"trt": "fp16"}
 """What people run there, by runtime; elsewhere fp32."""
 
 

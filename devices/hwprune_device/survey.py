@@ -50,7 +50,6 @@ def survey(root: str = "/", runtime: str = "") -> dict:
     looks = {
         "python": _python,
         "packages": lambda: _packages((*PACKAGES, *WANTED.get(runtime, ()))),
-        "trtexec": _trtexec,
         "machine": platform.machine,
         "os": lambda: hardware.os_name(place),
         "kernel": platform.release,
@@ -84,13 +83,6 @@ def _python() -> dict:
         "environment": inside,
         "externally_managed": marked and not inside,
     }
-
-
-def _trtexec() -> str:
-    """Where TensorRT's program is; in a file of its own because this one must suit Python 3.6."""
-    from hwprune_device.runtimes.trtexec.place import find
-
-    return str(find())
 
 
 def _packages(names: tuple) -> dict:

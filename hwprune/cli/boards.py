@@ -37,7 +37,7 @@ Runtime = Annotated[
     str,
     typer.Option(
         "--runtime",
-        help="What runs networks there: onnxrt, trt, torch or trtexec. Left out: TensorRT (trt) "
+        help="What runs networks there: onnxrt, trt or torch. Left out: TensorRT (trt) "
         "in fp16 where it is installed, else ONNX Runtime.",
         show_default=False,
     ),

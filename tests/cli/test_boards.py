@@ -93,7 +93,6 @@ def test_a_board_is_replaced_only_by_force(folder):
         (["--runtime", "trt"], "trt", "fp16"),
         (["--runtime", "trt", "--precision", "int8"], "trt", "int8"),
         (["--runtime", "torch", "--precision", "bf16"], "torch", "bf16"),
-        (["--runtime", "trtexec", "--precision", "fp16"], "trtexec", "fp16"),
     ],
 )
 def test_what_runs_networks_and_how_precisely_is_written_down(folder, options, runtime, precision):
@@ -107,7 +106,7 @@ def test_what_runs_networks_and_how_precisely_is_written_down(folder, options, r
     ("arguments", "said"),
     [
         (["pi", "--ssh", "a@b", "--precision", "fp16"], "--runtime"),
-        (["pi", "--ssh", "a@b", "--runtime", "tflite"], "trtexec"),
+        (["pi", "--ssh", "a@b", "--runtime", "tflite"], "onnxrt, trt, torch"),
         (["pi", "--ssh", "a@b", "--runtime", "torch", "--precision", "int8"], "bf16"),
         (["pi"], "--ssh USER@HOST"),
         (["pi", "--local", "--ssh", "a@b"], "--ssh, --local"),

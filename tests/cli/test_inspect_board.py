@@ -13,7 +13,6 @@ from hwprune.channels.base import make_base
 from hwprune.cli.app import app
 from hwprune.tables.shelf import place_of
 from hwprune.tables.table_file import write_table
-from hwprune.testing.scripted_trtexec import ScriptedTrtexec
 from tests.farm.board_python import board_python
 from tests.hwprune_device.chain import chain
 from tests.jetsons import QUICK, jetson_profile
@@ -87,15 +86,16 @@ def test_tensorrt_tells_the_layers_of_its_engine(files):
 
 
 @pytest.mark.heavy
-def test_a_board_without_a_profile_goes_by_a_table_and_says_how_to_get_one(files, monkeypatch):
-    ScriptedTrtexec(files / "program")
-    monkeypatch.setenv("PATH", f"{files / 'program'}:/usr/bin:/bin")
-    profile = files / "trtexec.toml"
-    fast = PROFILE.replace("5", "2") + "warmup_runs = 1\n"
-    profile.write_text(f'cache = "{files}"\n{fast}[target]\nruntime = "trtexec"\n')
+def test_a_board_without_a_profile_goes_by_a_table_and_says_how_to_get_one(files):
+    profile = files / "inductor.toml"
+    target = '[target]\nruntime = "torch"\n[target.options]\nmode = "inductor"\n'
+    profile.write_text(f'cache = "{files}"\n{PROFILE}{target}')
     done = CliRunner().invoke(app, ["inspect", str(files / "chain.onnx"), "--board", str(profile)])
     assert "no latency table fits either; hwprune table build" in done.stdout
-    assert "does not tell what its kernels take" in done.stdout and "saves" not in done.stdout
+    assert (
+        "in mode inductor torch runs all kernels in one call" in done.stdout
+        and "saves" not in done.stdout
+    )
     base = make_base((files / "chain.onnx").read_bytes())
     table = table_of(base, load_board(profile), costs=macs_ms(base))
     write_table(table, place_of(table))

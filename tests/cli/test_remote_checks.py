@@ -150,24 +150,6 @@ def test_a_gpu_is_looked_at_where_networks_run_on_one(tmp_path, driver, target, 
     assert all(said in c.found and (c.mend or c.state == "ok") for c in found)
 
 
-@pytest.mark.parametrize(
-    ("runtime", "found", "state"),
-    [
-        ("trtexec", "/usr/src/tensorrt/bin/trtexec", "ok"),
-        ("trtexec", "unavailable", "fail"),
-        ("onnxrt", "unavailable", None),
-    ],
-)
-def test_the_program_is_looked_for_where_a_runtime_is_one(tmp_path, runtime, found, state):
-    board = replace(PI, target=Target(runtime=runtime))
-    survey = survey_of(raspberry_pi(tmp_path), trtexec=found)
-    checks = [c for c in findings(board, survey, NOW) if c.name == "trtexec"]
-    assert [c.state for c in checks] == ([state] if state else [])
-    for check in checks:
-        assert found in check.found if state == "ok" else "libnvinfer-bin" in check.mend
-
-
 def test_what_a_board_may_lack_hangs_on_what_runs_networks_there():
     assert "onnxruntime" in lacking("onnxrt") and "pip install" in lacking("onnxrt")
     assert "pycuda" in lacking("trt") and "onnxruntime" not in lacking("trt")
-    assert "libnvinfer-bin" in lacking("trtexec")

@@ -26,4 +26,4 @@ def on_gpu(target: Target, *, present: bool) -> bool:
         device = target.options.get("device", "auto")
         return device == "cuda" or (device == "auto" and present)
     provider = provider_key(str(target.options.get("provider", "")))
-    return target.runtime in ("trt", "trtexec") or provider in GPU_PROVIDERS
+    return target.runtime == "trt" or provider in GPU_PROVIDERS

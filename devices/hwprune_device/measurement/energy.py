@@ -136,10 +136,6 @@ def find_sensor(target: Target, root: Path | None = None) -> Sensor | str:
     The supply of a whole board comes first, then the GPU where the target runs on one, then the
     processor package. `root` is where /sys is looked for.
     """
-    if target.runtime == "trtexec":
-        return (
-            "trtexec runs many inferences and its own start in a process: none can be told apart"
-        )
     root = root or ROOT
     meter = _find_ina3221(root)
     if meter is not None:

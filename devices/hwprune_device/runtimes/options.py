@@ -9,11 +9,8 @@ from hwprune_device.runtimes.onnxrt.options import ONNXRT
 from hwprune_device.runtimes.option_table import OptionTable
 from hwprune_device.runtimes.torchrt.options import TORCH
 from hwprune_device.runtimes.trt.options import TRT
-from hwprune_device.runtimes.trtexec.options import TRTEXEC
 
-TABLES: Mapping[str, OptionTable] = {
-    table.runtime: table for table in (ONNXRT, TRT, TORCH, TRTEXEC)
-}
+TABLES: Mapping[str, OptionTable] = {table.runtime: table for table in (ONNXRT, TRT, TORCH)}
 """Of every runtime that a board's profile may name."""
 GPU_RUNTIMES = ("trt", "torch")
 """Runtimes that have a clock of the device beside the host's."""

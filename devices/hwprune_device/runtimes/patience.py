@@ -8,7 +8,6 @@ from __future__ import annotations
 from hwprune_device.job import Target
 from hwprune_device.runtimes.onnxrt.options import provider_key
 from hwprune_device.runtimes.trt.options import TRT
-from hwprune_device.runtimes.trtexec.options import TRTEXEC
 
 ENGINE_S = 1800.0
 """TensorRT tries kernels on the board itself; a large network takes a small Jetson that long."""
@@ -19,9 +18,8 @@ _ENGINES = ("tensorrt", "nvtensorrtrtx")
 
 def patience_s(target: Target) -> float:
     """Seconds that building one network for a target may take beyond `Protocol.timeout_s`."""
-    for table in (TRT, TRTEXEC):
-        if target.runtime == table.runtime:
-            return float(table.of(target)["build_timeout_s"])
+    if target.runtime == "trt":
+        return float(TRT.of(target)["build_timeout_s"])
     if target.runtime == "torch":
         return INDUCTOR_S if target.options.get("mode") == "inductor" else 0.0
     provider = provider_key(str(target.options.get("provider", "")))

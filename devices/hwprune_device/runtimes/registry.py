@@ -21,7 +21,6 @@ _REGISTRY = {
     "onnxrt": "hwprune_device.runtimes.onnxrt.runtime:OnnxRuntime",
     "trt": "hwprune_device.runtimes.trt.runtime:TrtRuntime",
     "torch": "hwprune_device.runtimes.torchrt.runtime:TorchRuntime",
-    "trtexec": "hwprune_device.runtimes.trtexec.runtime:TrtexecRuntime",
 }
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from hwprune.board_profile import UNAVAILABLE, table
+from hwprune.board_profile import table
 from hwprune.cli.checks.check import Check
-from hwprune.cli.checks.mends import NEEDED, TRTEXEC, install, there
+from hwprune.cli.checks.mends import NEEDED, install
 
 if TYPE_CHECKING:
     from hwprune.board import Board
@@ -33,8 +33,6 @@ def software(board: Board, survey: Survey) -> Iterator[Check]:
     """What the board's runtime needs, one by one."""
     for name in NEEDED.get(board.target.runtime, ()):
         yield _package(board, survey, name)
-    if board.target.runtime == "trtexec":
-        yield _trtexec(board, survey)
 
 
 def _package(board: Board, survey: Survey, name: str) -> Check:
@@ -43,16 +41,3 @@ def _package(board: Board, survey: Survey, name: str) -> Check:
         return Check(name=name, state="ok", found=f"{name} {found.get('version', '')}".strip())
     said = str(found.get("error", "not told"))
     return Check(name=name, state="fail", found=said, mend=install(board, survey, name, said))
-
-
-def _trtexec(board: Board, survey: Survey) -> Check:
-    found = survey.get("trtexec", UNAVAILABLE)
-    if found != UNAVAILABLE:
-        return Check(name="trtexec", state="ok", found=str(found))
-    return Check(
-        name="trtexec",
-        state="fail",
-        found="TensorRT's program is neither on the path nor where JetPack puts it",
-        mend=f"on a Jetson: {there(board, TRTEXEC)}; elsewhere it comes with TensorRT's archive, "
-        "whose bin folder must be on the PATH of the board's Python",
-    )

@@ -15,11 +15,9 @@ NEEDED = {
     "onnxrt": ("numpy", "onnx", "onnxruntime"),
     "trt": ("numpy", "onnx", "tensorrt", "pycuda"),
     "torch": ("numpy", "onnx", "torch"),
-    "trtexec": ("numpy", "onnx"),
 }
 """Packages that a board needs, by runtime."""
 PERFORMANCE = "echo performance | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor"
-TRTEXEC = "sudo apt-get install -y libnvinfer-bin"
 CUDA = "/usr/local/cuda"
 SWAP = (
     "sudo fallocate -l 2G /swapfile && sudo chmod 600 /swapfile && sudo mkswap /swapfile "
@@ -68,8 +66,6 @@ def lacking(runtime: str) -> str:
     if runtime == "onnxrt":
         # The others come with a system, or in a build for its driver.
         words += f": pip install --force-reinstall {' '.join(needed)}"
-    if runtime == "trtexec":
-        words += f", and the board TensorRT's program trtexec (on a Jetson: {TRTEXEC})"
     return words
 
 

@@ -137,7 +137,6 @@ def test_a_board_has_a_gpu_where_its_driver_is(tmp_path):
         (Target(), False, False),
         (Target(options={"provider": "CUDAExecutionProvider"}), True, True),
         (Target(runtime="trt"), True, True),
-        (Target(runtime="trtexec"), True, True),
         (Target(runtime="torch"), True, False),
         (Target(runtime="torch", options={"device": "cuda"}), True, True),
         (Target(runtime="torch", options={"device": "cpu"}), False, False),

@@ -186,8 +186,3 @@ def test_a_network_that_dies_while_its_energy_is_read_is_to_blame_alone(tmp_path
     assert isinstance(outcomes[name(bad)], Failure)
     assert "energy" in outcomes[name(bad)].message
     assert isinstance(outcomes[name(good)], Reading)
-
-
-def test_a_runtime_of_whole_processes_has_no_energy_of_an_inference(tmp_path):
-    ina3221(tmp_path, millivolts=5000, milliamperes=1000)
-    assert "in a process" in find_sensor(Target(runtime="trtexec"), tmp_path)

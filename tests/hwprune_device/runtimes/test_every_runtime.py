@@ -11,7 +11,6 @@ import pytest
 
 from hwprune.testing.jetson_runtime import scripted_runtime
 from hwprune.testing.scripted_tensorrt import Script
-from hwprune.testing.scripted_trtexec import ScriptedTrtexec
 from hwprune_device.job import Target
 from hwprune_device.runtimes import (
     DENORMALS,
@@ -43,9 +42,9 @@ MODELS = {
 }
 
 
-@pytest.fixture(params=["onnxrt", "torch", "trt", "trtexec"])
+@pytest.fixture(params=["onnxrt", "torch", "trt"])
 def runtime(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    """Each of them; TensorRT and its program are scripted, and compute what the graph says."""
+    """Each of them; TensorRT is scripted, and computes what the graph says."""
     # Of the tests' own process: flushing denormals would change arithmetic for all tests after.
     monkeypatch.setenv(DENORMALS, "keep")
     monkeypatch.setenv("HWPRUNE_CACHE", str(tmp_path / "cache"))
@@ -54,9 +53,6 @@ def runtime(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp
         yield made
         made.close()
         return
-    if request.param == "trtexec":
-        ScriptedTrtexec(tmp_path / "program")
-        monkeypatch.setenv("PATH", f"{tmp_path / 'program'}:/usr/bin:/bin")
     yield make_runtime(request.param)
 
 
@@ -86,9 +82,7 @@ def test_networks_of_any_form_are_measured(runtime: Runtime, model: bytes):
 
 
 def test_a_runtime_with_a_profile_names_each_layer_and_what_it_took(runtime: Runtime):
-    if not isinstance(runtime, Profiled):
-        assert runtime.describe()["name"] == "trtexec"
-        return
+    assert isinstance(runtime, Profiled)
     name = str(runtime.describe()["name"])
     options = {"onnxrt": {"denormals": "keep"}, "torch": {"device": "cpu"}}.get(name, {})
     parts = runtime.profile(

@@ -89,8 +89,6 @@ def test_torch_s_defaults_are_left_out_too():
         ("trt", {"build_timeout_s": "60"}),
         ("trt", {"dla": 2}),
         ("trt", {"fallback": "refuse"}),
-        ("trtexec", {"calibration": "qdq"}),
-        ("trtexec", {"iterations": 10.0}),
     ],
 )
 def test_numbers_have_their_range_and_what_is_for_a_dla_wants_one(runtime, options):
