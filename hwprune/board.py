@@ -12,10 +12,9 @@ from hwprune.board_folder import THIS_MACHINE, find_profile, is_path, no_such_bo
 from hwprune.errors import DeploymentError
 from hwprune_device.job import Protocol, Target
 from hwprune_device.runtimes.option_error import OptionError
-from hwprune_device.runtimes.options import TABLES, normal_options
+from hwprune_device.runtimes.registry import normal_options, runtime_names
 
 CONNECTIONS = ("local", "ssh", "ray", "table")
-RUNTIMES = tuple(TABLES)
 PLACEHOLDER_HOST = "change-me"
 """Host of a profile that only tells of a kind of board: its user puts a real one there."""
 _REACHED_BY = ("connection", "host", "ssh_options", "gateway", "python")
@@ -184,11 +183,11 @@ def _check_cache(board: Board, where: str) -> None:
 
 def _check(target: Target, protocol: Protocol, where: str) -> None:
     """Refuse values that have the right type and still make no sense."""
-    if target.runtime not in RUNTIMES:
+    if target.runtime not in runtime_names():
         raise DeploymentError(
             f"{where} [target]: unknown runtime",
             given=target.runtime,
-            possible=", ".join(RUNTIMES),
+            possible=", ".join(runtime_names()),
         )
     least = {
         "[target] threads": target.threads,

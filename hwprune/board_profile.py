@@ -11,16 +11,10 @@ from typing import Any
 from hwprune.board import Board
 from hwprune.toml_file import to_toml
 from hwprune_device.job import Target
-from hwprune_device.runtimes.options import TABLES
+from hwprune_device.runtimes import facts_of, runtime_names
 
 UNAVAILABLE = "unavailable"
 Survey = Mapping[str, Any]
-_RUNS = {
-    "onnxrt": "ONNX Runtime, CPU",
-    "trt": "TensorRT, on the first GPU",
-    "torch": "PyTorch, on the first GPU where there is one",
-}
-"""What runs networks, by runtime."""
 _REVISION = re.compile(r"\s+rev(ision)?\.?\s*[\d.]+$", re.IGNORECASE)
 
 
@@ -69,16 +63,14 @@ def likely_kind(survey: Survey | None) -> str:
     return re.sub(r"[^a-z0-9]+", "-", model.lower()).strip("-")
 
 
-USUAL_PRECISION = {"trt": "fp16"}
-"""What people run there, by runtime; elsewhere fp32."""
-
-
 def likely_target(survey: Survey | None) -> Target:
-    """What a board is most likely bought for: TensorRT where it is installed, else its CPU."""
-    tensorrt = table(table(survey or {}, "packages"), "tensorrt")
-    if not tensorrt.get("imports"):
-        return Target()
-    return Target(runtime="trt", precision=USUAL_PRECISION["trt"])
+    """What a board is most likely bought for: a runtime that came with its system, or its CPU."""
+    seen = table(survey or {}, "packages")
+    for name in runtime_names():
+        runtime = facts_of(name)
+        if runtime.system_package and table(seen, runtime.system_package).get("imports"):
+            return Target(runtime=name, precision=runtime.usual_precision)
+    return Target()
 
 
 def facts(survey: Survey, looked_at: date) -> dict[str, Any]:
@@ -169,13 +161,13 @@ def _core_lines(survey: Survey | None) -> Iterator[str]:
 
 def _target_lines(board: Board) -> Iterator[str]:
     """How networks run there, with what to know of it."""
-    target = board.target
+    target, runtime = board.target, facts_of(board.target.runtime)
     yield "[target]"
-    yield f"runtime = {to_toml(target.runtime)}".ljust(25) + f"# {_RUNS[target.runtime]}"
-    if target.runtime == "onnxrt":
+    yield f"runtime = {to_toml(target.runtime)}".ljust(25) + f"# {runtime.title}"
+    if not runtime.has_device_clock:
         yield "threads = 1              # with one thread a reading is steadier than with several"
-    else:
-        possible = ", ".join(TABLES[target.runtime].precisions)
+    if runtime.has_device_clock or target.precision != runtime.usual_precision:
+        possible = ", ".join(runtime.options.precisions)
         yield f"precision = {to_toml(target.precision)}".ljust(25) + f"# {possible}"
     yield "batch = 1"
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from hwprune.errors import BoardError, DeploymentError
 from hwprune_device.reading import Reading
+from hwprune_device.runtimes import facts_of, runtime_names
 
 QUANTITIES = ("latency_ms", "memory_mb", "energy_mj", "params", "macs")
 _COUNTED = ("params", "macs")
@@ -182,10 +183,11 @@ def _memory_mb(reading: Reading) -> float:
         return peak_mb
     runtime = reading.target.get("runtime", "not known")
     provider = reading.target.get("options", {}).get("provider")
+    able = [name for name in runtime_names() if facts_of(name).tells_memory]
     raise BoardError(
         "the board's runtime does not tell what memory a network takes",
         given=f"runtime {runtime}" + (f", execution provider {provider}" if provider else ""),
-        possible="ONNX Runtime on the CPU, TensorRT (runtime trt), torch",
+        possible=", ".join(f"{name} ({facts_of(name).title})" for name in able),
         next_step="take memory_mb out of the budget, or measure it on a board that tells it",
     )
 

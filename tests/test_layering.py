@@ -44,7 +44,7 @@ ONLY_IN = {
     "typer": {"cli"},
 }
 BOARD_ROOMS = {
-    "conditions": {"PROTOCOL", "job", "runtimes.options", "runtimes.onnxrt.options"},
+    "conditions": {"PROTOCOL", "job", "runtimes.registry"},
     "measurement": {"conditions", "runtimes", "cut", "estimate", "frame", "inbox", "job"}
     | {"reading", "resident"},
     "precision": set(),

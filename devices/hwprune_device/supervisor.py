@@ -36,6 +36,7 @@ from hwprune_device.runtimes import (
     UnknownRuntimeError,
     available,
 )
+from hwprune_device.runtimes.registry import patience_s
 
 BEAT_S = 5.0
 """While a batch runs the head hears from the board at least this often."""
@@ -232,7 +233,7 @@ class Supervisor:
         """Send on a child's frame, if its kind is `wanted`, else why there is none."""
         answers: list[Frame] = []
         watch = Watch(
-            timeout_s=timeout_s + self._runtime(target.runtime).patience_s(target),
+            timeout_s=timeout_s + patience_s(target),
             memory_limit_mb=None,
             on_frame=answers.append,
             beat=self._beat,

@@ -21,26 +21,26 @@ from collections.abc import Callable
 
 LEAST_PYTHON = (3, 10)
 PACKAGES = ("numpy", "onnx", "onnxruntime", "tensorrt", "pycuda")
-WANTED = {"torch": ("torch",)}
-"""What is imported besides, by the runtime that is asked for: it takes long where it is there."""
 _UNAVAILABLE = "unavailable"
 _IMPORT_TIMEOUT_S = 90
 """A slow card of a small board may take this long to import a runtime."""
 
 
-def main(runtime: str = "") -> None:
-    """Write one frame of kind "survey" to stdout; `runtime`: what the board is meant to run."""
+def main(*packages: str) -> None:
+    """Write one frame of kind "survey" to stdout; `packages`: what is to be imported besides."""
     outgoing = os.dup(1)
     # Whatever a library prints goes to stderr from here on, so that it cannot tear the frame.
     os.dup2(2, 1)
-    found = survey(runtime=runtime) if sys.version_info >= LEAST_PYTHON else {"python": _python()}
+    found = (
+        survey(packages=packages) if sys.version_info >= LEAST_PYTHON else {"python": _python()}
+    )
     text = json.dumps({"kind": "survey", **found}).encode()
     # By hand, as in frame.py, which needs a newer Python.
     with os.fdopen(outgoing, "wb") as stream:
         stream.write(struct.pack(">I", len(text)) + text + struct.pack(">Q", 0))
 
 
-def survey(root: str = "/", runtime: str = "") -> dict:
+def survey(root: str = "/", packages: tuple = ()) -> dict:
     """Everything that is known of the board, by topic; `root` is for recorded boards."""
     from pathlib import Path
 
@@ -49,7 +49,7 @@ def survey(root: str = "/", runtime: str = "") -> dict:
     place = Path(root)
     looks = {
         "python": _python,
-        "packages": lambda: _packages((*PACKAGES, *WANTED.get(runtime, ()))),
+        "packages": lambda: _packages(tuple(dict.fromkeys((*PACKAGES, *packages)))),
         "machine": platform.machine,
         "os": lambda: hardware.os_name(place),
         "kernel": platform.release,

@@ -37,8 +37,8 @@ Runtime = Annotated[
     str,
     typer.Option(
         "--runtime",
-        help="What runs networks there: onnxrt, trt or torch. Left out: TensorRT (trt) "
-        "in fp16 where it is installed, else ONNX Runtime.",
+        help="What runs networks there: onnxrt, trt, torch, or one of another package. Left out: "
+        "TensorRT (trt) in fp16 where it is installed, else ONNX Runtime.",
         show_default=False,
     ),
 ]
@@ -80,7 +80,6 @@ def add(
     from hwprune.board import load_board
     from hwprune.board_folder import board_folder, board_path
     from hwprune.board_profile import (
-        USUAL_PRECISION,
         likely_kind,
         likely_target,
         profile_text,
@@ -93,7 +92,7 @@ def add(
         ways={"ssh": bool(ssh), "local": local, "ray": ray},
         rest={"host": ssh, "ssh_options": tuple(ssh_option or ()), "gateway": gateway}
         | {"python": python, "kind": kind or name},
-        target={"runtime": runtime, "precision": precision or USUAL_PRECISION.get(runtime, "")}
+        target={"runtime": runtime, "precision": precision or _usual_precision(runtime)}
         if runtime
         else {},
     )
@@ -139,6 +138,16 @@ def remove(
         print_json({"removed": str(path)})
     else:
         output().print(f"removed {path}", markup=False)
+
+
+def _usual_precision(runtime: str) -> str:
+    """What people run there; empty for a runtime that is not known, which is refused later."""
+    from hwprune_device.runtimes import UnknownRuntimeError, facts_of
+
+    try:
+        return facts_of(runtime).usual_precision
+    except UnknownRuntimeError:
+        return ""
 
 
 def _wanted(

@@ -22,7 +22,7 @@ from hwprune.farm.session import Batch, Loss
 from hwprune_device.job import Job
 from hwprune_device.reading import Failure
 from hwprune_device.runtimes import EngineFile
-from hwprune_device.runtimes.patience import patience_s
+from hwprune_device.runtimes.registry import patience_s
 
 _CLOSE_S = 15.0
 _START_S = 90.0

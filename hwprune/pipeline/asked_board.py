@@ -8,7 +8,7 @@ from hwprune.board import Board
 from hwprune.budget import Budget
 from hwprune.errors import DeploymentError
 from hwprune_device.runtimes.option_error import OptionError
-from hwprune_device.runtimes.options import GPU_RUNTIMES, normal_options
+from hwprune_device.runtimes.registry import facts_of, normal_options, runtime_names
 
 ENERGY_S = 1.0
 """How long a network runs for its energy where the budget limits it and the profile says
@@ -27,11 +27,12 @@ def as_asked(budget: Budget, board: Board) -> Board:
         protocol = replace(protocol, energy_s=ENERGY_S)
     clock = budget.clock_on(board.kind or board.name)
     if clock:
-        if target.runtime not in GPU_RUNTIMES:
+        if not facts_of(target.runtime).has_device_clock:
+            able = [name for name in runtime_names() if facts_of(name).has_device_clock]
             raise DeploymentError(
                 f"the budget asks for a clock that board {board.name} does not have",
                 given=f"{clock}, on runtime {target.runtime}",
-                possible=f"a board whose runtime is {' or '.join(GPU_RUNTIMES)}, or no clock",
+                possible=f"a board whose runtime is {' or '.join(able)}, or no clock",
             )
         options = {**target.options, "latency": clock}
         try:

@@ -16,6 +16,7 @@ import os
 import shlex
 import sys
 import types
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -60,9 +61,9 @@ def start(
     root = os.environ.get(ROOT)
     if root:
         _look_at(Path(root))
-    from hwprune_device.runtimes import register
+    from hwprune_device.runtimes import facts_of, register
 
-    register("trt", runtime)
+    register(replace(facts_of("trt"), place=runtime))
     if arguments[:1] != ["-B"]:
         from hwprune_device.__main__ import main
 

@@ -21,7 +21,7 @@ from hwprune_device.conditions.gpu_presence import on_gpu
 from hwprune_device.conditions.power_mode import power_mode
 from hwprune_device.conditions.sysfs import ROOT, UNAVAILABLE, read
 from hwprune_device.job import Target
-from hwprune_device.runtimes.options import normal_options
+from hwprune_device.runtimes.registry import normal_options
 
 _CPU_KEYS = (
     "vendor_id",

@@ -10,7 +10,7 @@ from pathlib import Path
 from hwprune_device.conditions import tegra
 from hwprune_device.conditions.sysfs import ROOT
 from hwprune_device.job import Target
-from hwprune_device.runtimes.onnxrt.options import GPU_PROVIDERS, provider_key
+from hwprune_device.runtimes.registry import UnknownRuntimeError, facts_of
 
 _NODES = ("dev/nvidiactl", "proc/driver/nvidia/version")
 
@@ -22,8 +22,7 @@ def has_gpu(root: Path = ROOT) -> bool:
 
 def on_gpu(target: Target, *, present: bool) -> bool:
     """Whether a target's networks run on the GPU; `present`: whether the board has one."""
-    if target.runtime == "torch":
-        device = target.options.get("device", "auto")
-        return device == "cuda" or (device == "auto" and present)
-    provider = provider_key(str(target.options.get("provider", "")))
-    return target.runtime == "trt" or provider in GPU_PROVIDERS
+    try:
+        return facts_of(target.runtime).on_gpu(target.options, present=present)
+    except UnknownRuntimeError:
+        return False

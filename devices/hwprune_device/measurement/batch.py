@@ -21,6 +21,7 @@ from hwprune_device.measurement.child import Batch
 from hwprune_device.measurement.fork import Ending, Watch, run_in_child, unattributed
 from hwprune_device.measurement.marker import BASE, NOBODY
 from hwprune_device.reading import Failure, Stage
+from hwprune_device.runtimes.registry import patience_s
 
 Send = Callable[[Mapping[str, Any]], None]
 _STAGE_OF_ENDING: dict[str, Stage] = {
@@ -77,7 +78,7 @@ class BatchRun:
                 on_frame=lambda frame: self._take(frame, group),
                 beat=self._beat,
                 inbox=self._inbox,
-                patience_s=self._place.runtime.patience_s(self._job.target),
+                patience_s=patience_s(self._job.target),
                 limits_address_space=self._place.runtime.limits_address_space(self._job.target),
             ),
         )

@@ -1,15 +1,17 @@
 """What runs networks on a board: one room a runtime, and what they share.
 
-Importing this imports none of them. A runtime joins by its line in `registry.py` and its table of
-options in `options.py`.
+Importing this imports none of them. A runtime is a room with `facts.py`; one of another package
+joins by an entry point, see `registry.py`.
 """
 
+from hwprune_device.runtimes.facts import RuntimeFacts
 from hwprune_device.runtimes.registry import (
-    DENORMALS,
     UnknownRuntimeError,
     available,
+    facts_of,
     make_runtime,
     register,
+    runtime_names,
 )
 from hwprune_device.runtimes.runtime import (
     BrokenProcessError,
@@ -25,7 +27,6 @@ from hwprune_device.runtimes.runtime import (
 )
 
 __all__ = [
-    "DENORMALS",
     "BrokenProcessError",
     "Compiling",
     "DeviceTimed",
@@ -35,9 +36,12 @@ __all__ = [
     "Part",
     "Profiled",
     "Runtime",
+    "RuntimeFacts",
     "UnknownRuntimeError",
     "available",
+    "facts_of",
     "make_runtime",
     "register",
+    "runtime_names",
     "unheard",
 ]

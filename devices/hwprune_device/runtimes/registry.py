@@ -1,32 +1,68 @@
-"""Runtimes by name; each is imported only when it is used."""
+"""Runtimes by name; each is imported only when it is used.
+
+Those of other packages join by an entry point of the group `hwprune.runtimes`: its name is the
+runtime's, its value `module:FACTS`, a `RuntimeFacts`. The package must be installed where hwprune
+runs and in the Python of the board.
+"""
 
 from __future__ import annotations
 
 import importlib
-import os
-from collections.abc import Sequence
-from typing import cast
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, cast
 
+from hwprune_device.job import Target
+from hwprune_device.runtimes.facts import RuntimeFacts
 from hwprune_device.runtimes.runtime import Runtime
 
-DENORMALS = "HWPRUNE_DENORMALS"
-"""Environment variable: "zero" or "keep". A process decides it once, before any job is known."""
+GROUP = "hwprune.runtimes"
+_ROOMS = {"onnxrt": "onnxrt", "trt": "trt", "torch": "torchrt"}
+_registered: dict[str, RuntimeFacts] = {}
 
 
 class UnknownRuntimeError(Exception):
     """A runtime that is not known, or not installed on this board."""
 
 
-_REGISTRY = {
-    "onnxrt": "hwprune_device.runtimes.onnxrt.runtime:OnnxRuntime",
-    "trt": "hwprune_device.runtimes.trt.runtime:TrtRuntime",
-    "torch": "hwprune_device.runtimes.torchrt.runtime:TorchRuntime",
-}
+def register(facts: RuntimeFacts) -> None:
+    """Add a runtime, or take another for one of its name, in this process alone."""
+    _registered[facts.name] = facts
 
 
-def register(name: str, place: str) -> None:
-    """Add a runtime: `place` is "module:class", imported when it is first used."""
-    _REGISTRY[name] = place
+def runtime_names() -> tuple[str, ...]:
+    """All that a profile may name: ours first, then those of other packages."""
+    others = _brought().keys() | _registered.keys()
+    return (*_ROOMS, *sorted(others - _ROOMS.keys()))
+
+
+def facts_of(name: str) -> RuntimeFacts:
+    """What is known of a runtime.
+
+    Raises:
+        UnknownRuntimeError: no such runtime, or its package is broken.
+    """
+    if name in _registered:
+        return _registered[name]
+    if name in _ROOMS:
+        room = importlib.import_module(f"hwprune_device.runtimes.{_ROOMS[name]}.facts")
+        return cast(RuntimeFacts, room.FACTS)
+    if name not in _brought():
+        possible = ", ".join(runtime_names())
+        raise UnknownRuntimeError(f"no runtime '{name}'; possible: {possible}")
+    return _loaded(_brought()[name])
+
+
+@cache
+def _loaded(entry: EntryPoint) -> RuntimeFacts:
+    try:
+        found = entry.load()
+    except Exception as error:  # whatever a stranger's module raises
+        raise UnknownRuntimeError(f"runtime '{entry.name}' cannot be loaded: {error}") from error
+    if not isinstance(found, RuntimeFacts) or found.name != entry.name:
+        raise UnknownRuntimeError(f"{entry.value} is not the RuntimeFacts of '{entry.name}'")
+    return found
 
 
 def make_runtime(name: str) -> Runtime:
@@ -36,20 +72,13 @@ def make_runtime(name: str) -> Runtime:
         UnknownRuntimeError: no such runtime, or its library is not installed here.
         ValueError: the environment asks for what it cannot do.
     """
-    if name not in _REGISTRY:
-        raise UnknownRuntimeError(f"no runtime '{name}'; possible: {', '.join(sorted(_REGISTRY))}")
-    module, _, member = _REGISTRY[name].partition(":")
+    module, _, member = facts_of(name).place.partition(":")
     try:
-        made = getattr(importlib.import_module(module), member)(**_arguments(name))
+        return cast(Runtime, getattr(importlib.import_module(module), member)())
     except ImportError as error:
         raise UnknownRuntimeError(
             f"runtime '{name}' cannot be used on this board: {error}"
         ) from error
-    return cast(Runtime, made)
-
-
-def _arguments(name: str) -> dict[str, str]:
-    return {"denormals": os.environ.get(DENORMALS, "zero")} if name == "onnxrt" else {}
 
 
 def available(wanted: Sequence[str] = ()) -> tuple[dict[str, Runtime], dict[str, str]]:
@@ -58,9 +87,40 @@ def available(wanted: Sequence[str] = ()) -> tuple[dict[str, Runtime], dict[str,
     Only those that are `wanted`, or all: importing one may take seconds.
     """
     found, missing = {}, {}
-    for name in wanted or _REGISTRY:
+    for name in wanted or runtime_names():
         try:
             found[name] = make_runtime(name)
         except UnknownRuntimeError as error:
             missing[name] = str(error)
     return found, missing
+
+
+def normal_options(
+    runtime: str, options: Mapping[str, Any], threads: int, precision: str = "fp32"
+) -> dict[str, Any]:
+    """The options that differ from the defaults, each in its one spelling.
+
+    Options of runtimes that are not known here are given back as they are.
+
+    Raises:
+        OptionError: as `OptionTable.normal`.
+    """
+    try:
+        table = facts_of(runtime).options
+    except UnknownRuntimeError:
+        return dict(options)
+    return table.normal(options, threads=threads, precision=precision)
+
+
+def patience_s(target: Target) -> float:
+    """Seconds that building one network for a target may take beyond `Protocol.timeout_s`."""
+    try:
+        return facts_of(target.runtime).patience_s(target.options)
+    except UnknownRuntimeError:
+        return 0.0
+
+
+@cache
+def _brought() -> dict[str, EntryPoint]:
+    """Entry points by name. None is imported before it is asked for: it may be broken."""
+    return {entry.name: entry for entry in entry_points(group=GROUP)}

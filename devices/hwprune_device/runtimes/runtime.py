@@ -62,9 +62,6 @@ class Runtime(Protocol):
         Only where it is 1 does the calling thread's CPU time stand for the latency.
         """
 
-    def patience_s(self, target: Target) -> float:
-        """Seconds that building one network may take beyond the protocol's time-out."""
-
     def limits_address_space(self, target: Target) -> bool:
         """Whether a limit on memory may be one on addresses; not where a driver reserves many."""
 

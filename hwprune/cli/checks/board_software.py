@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from hwprune.board_profile import table
 from hwprune.cli.checks.check import Check
-from hwprune.cli.checks.mends import NEEDED, install
+from hwprune.cli.checks.mends import install
+from hwprune_device.runtimes import facts_of
 
 if TYPE_CHECKING:
     from hwprune.board import Board
@@ -31,7 +32,7 @@ def python(survey: Survey) -> Check:
 
 def software(board: Board, survey: Survey) -> Iterator[Check]:
     """What the board's runtime needs, one by one."""
-    for name in NEEDED.get(board.target.runtime, ()):
+    for name in facts_of(board.target.runtime).packages:
         yield _package(board, survey, name)
 
 

@@ -7,16 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hwprune.board_profile import table
+from hwprune_device.runtimes import facts_of
 
 if TYPE_CHECKING:
     from hwprune.board import Board
 
-NEEDED = {
-    "onnxrt": ("numpy", "onnx", "onnxruntime"),
-    "trt": ("numpy", "onnx", "tensorrt", "pycuda"),
-    "torch": ("numpy", "onnx", "torch"),
-}
-"""Packages that a board needs, by runtime."""
 PERFORMANCE = "echo performance | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor"
 CUDA = "/usr/local/cuda"
 SWAP = (
@@ -43,12 +38,13 @@ def install(board: Board, survey: Mapping[str, Any], name: str, said: str) -> st
     python = str(about.get("executable", board.python or "python3"))
     if name == "tensorrt":
         return _tensorrt(board, about, python)
-    needed = [n for n in NEEDED[board.target.runtime] if n != "tensorrt"]
+    runtime = facts_of(board.target.runtime)
+    needed = [n for n in runtime.packages if n != runtime.system_package]
     if about.get("externally_managed"):
         # Debian and its kin let pip install only into an environment of one's own.
         folder = f"{survey.get('home', '~')}/hwprune-python"
-        # TensorRT is the system's own, which an environment sees when it is told to.
-        sees = "--system-site-packages " if board.target.runtime == "trt" else ""
+        # What is the system's own an environment sees when it is told to.
+        sees = "--system-site-packages " if runtime.system_package else ""
         command = f"{python} -m venv {sees}{folder} && {_pip(f'{folder}/bin/pip', needed)}"
         return f'{there(board, command)}, and python = "{folder}/bin/python" in its profile'
     if said != "not installed":
@@ -61,11 +57,11 @@ def install(board: Board, survey: Mapping[str, Any], name: str, said: str) -> st
 
 def lacking(runtime: str) -> str:
     """What a board may lack on which a runtime does not measure."""
-    needed = NEEDED.get(runtime, ())
-    words = f"its Python needs {', '.join(needed)}"
-    if runtime == "onnxrt":
-        # The others come with a system, or in a build for its driver.
-        words += f": pip install --force-reinstall {' '.join(needed)}"
+    facts = facts_of(runtime)
+    words = f"its Python needs {', '.join(facts.packages)}"
+    if facts.pip_brings_all:
+        # Others come with a system, or in a build for its driver.
+        words += f": pip install --force-reinstall {' '.join(facts.packages)}"
     return words
 
 

@@ -1,6 +1,6 @@
 """The first text that Python on a board runs: it takes the device package from stdin to memory.
 
-Sent as `python3 -B -c TEXT SIZE [survey RUNTIME | ARGUMENTS ...]`; SIZE bytes of a zip file follow
+Sent as `python3 -B -c TEXT SIZE [survey PACKAGE ... | ARGUMENTS ...]`; SIZE bytes of a zip follow
 on stdin. A Python that is too old must still read this far to say so: nothing here is newer than
 Python 3.6. The text passes a shell of unknown kind, so it holds neither backslashes nor single
 quotes nor exclamation marks.

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from hwprune_device.__main__ import main
 from hwprune_device.conditions import gpu_presence, nvml
 from hwprune_device.job import Target
-from hwprune_device.runtimes import register
+from hwprune_device.runtimes import facts_of, register
 from hwprune_device.runtimes.onnxrt.runtime import OnnxNetwork, OnnxRuntime
 
 LIBRARY = "HWPRUNE_TEST_NVML_LIBRARY"
@@ -29,5 +30,6 @@ class BesideGpu(OnnxRuntime):
 if __name__ == "__main__":
     nvml._LIBRARY = os.environ[LIBRARY]
     gpu_presence._NODES = (str(Path(os.environ[LIBRARY]).relative_to("/")),)
-    register("trt", "tests.hwprune_device.conditions.gpu_board:BesideGpu")
+    place = "tests.hwprune_device.conditions.gpu_board:BesideGpu"
+    register(replace(facts_of("trt"), place=place))
     sys.exit(main(sys.argv[1:]))

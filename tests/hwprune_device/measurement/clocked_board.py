@@ -13,8 +13,9 @@ from dataclasses import replace
 from hwprune_device.__main__ import main
 from hwprune_device.estimate import Clock
 from hwprune_device.job import Target
-from hwprune_device.runtimes import register
+from hwprune_device.runtimes import RuntimeFacts, register
 from hwprune_device.runtimes.onnxrt.runtime import OnnxNetwork, OnnxRuntime
+from hwprune_device.runtimes.option_table import OptionTable
 from tests.hwprune_device.measurement.troubled_board import first_width
 
 STEP_MS = 0.01
@@ -58,5 +59,12 @@ class ClockedRuntime(OnnxRuntime):
 
 
 if __name__ == "__main__":
-    register("clocked", "tests.hwprune_device.measurement.clocked_board:ClockedRuntime")
+    options = OptionTable(
+        runtime="clocked",
+        precisions=("fp32",),
+        defaults={"latency": "host"},
+        choices={"latency": ("host", "device")},
+    )
+    place = "tests.hwprune_device.measurement.clocked_board:ClockedRuntime"
+    register(RuntimeFacts(title="clocked", place=place, options=options, packages=()))
     sys.exit(main(sys.argv[1:]))

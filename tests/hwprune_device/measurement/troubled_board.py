@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import onnx
@@ -18,7 +19,7 @@ import onnx
 from hwprune_device.__main__ import main
 from hwprune_device.job import Target
 from hwprune_device.measurement import energy
-from hwprune_device.runtimes import BrokenProcessError, register
+from hwprune_device.runtimes import BrokenProcessError, facts_of, register
 from hwprune_device.runtimes.onnxrt.runtime import OnnxNetwork, OnnxRuntime
 from tests.hwprune_device.measurement.energetic_board import SYS
 
@@ -75,9 +76,6 @@ class TroubledRuntime(OnnxRuntime):
     ) -> OnnxNetwork:
         return TroubledNetwork(model, target, free, denormals="zero")
 
-    def patience_s(self, target: Target) -> float:
-        return float(os.environ.get(PATIENCE, "0"))
-
     def limits_address_space(self, target: Target) -> bool:
         return os.environ.get(ADDRESSES) != "free"
 
@@ -90,5 +88,7 @@ def first_width(model: bytes) -> int:
 
 if __name__ == "__main__":
     energy.ROOT = Path(os.environ.get(SYS, "/"))
-    register("onnxrt", "tests.hwprune_device.measurement.troubled_board:TroubledRuntime")
+    patience_s = float(os.environ.get(PATIENCE, "0"))
+    troubled = "tests.hwprune_device.measurement.troubled_board:TroubledRuntime"
+    register(replace(facts_of("onnxrt"), place=troubled, patience_s=lambda options: patience_s))
     sys.exit(main(sys.argv[1:]))

@@ -15,7 +15,7 @@ from hwprune.network.trace import trace
 from hwprune.task.data import load_data
 from hwprune_device.precision.half import to_half
 from hwprune_device.precision.quantized import is_quantized, quantized_tensors, with_qdq
-from hwprune_device.runtimes import DENORMALS
+from hwprune_device.runtimes.onnxrt.options import DENORMALS
 from hwprune_device.runtimes.ranges import observe_ranges
 from tests.digits import CIFAR, images_of, labels_of
 from tests.hwprune_device.precision.graphs import chain, kinds, model, run, sound, types, weights

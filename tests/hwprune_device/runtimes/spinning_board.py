@@ -9,13 +9,14 @@ from __future__ import annotations
 import ctypes
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
 
 from hwprune_device.__main__ import main
 from hwprune_device.estimate import Clock
 from hwprune_device.job import Target
-from hwprune_device.runtimes import register
+from hwprune_device.runtimes import facts_of, register
 from hwprune_device.runtimes.cuda import Cuda
 from hwprune_device.runtimes.trt.builder import Build
 from hwprune_device.runtimes.trt.engine import Tensor
@@ -116,9 +117,6 @@ class SpinningRuntime:
     def limits_address_space(self, target: Target) -> bool:
         return False
 
-    def patience_s(self, target: Target) -> float:
-        return 0.0
-
     def warm(self) -> None:
         """Nothing: CUDA does not survive a fork."""
 
@@ -134,5 +132,6 @@ class SpinningRuntime:
 
 
 if __name__ == "__main__":
-    register("trt", "tests.hwprune_device.runtimes.spinning_board:SpinningRuntime")
+    place = "tests.hwprune_device.runtimes.spinning_board:SpinningRuntime"
+    register(replace(facts_of("trt"), place=place))
     sys.exit(main(sys.argv[1:]))

@@ -13,12 +13,12 @@ from hwprune.testing.jetson_runtime import scripted_runtime
 from hwprune.testing.scripted_tensorrt import Script
 from hwprune_device.job import Target
 from hwprune_device.runtimes import (
-    DENORMALS,
     NoProfileError,
     Profiled,
     Runtime,
     make_runtime,
 )
+from hwprune_device.runtimes.onnxrt.options import DENORMALS
 from tests.farm.base import base_network
 from tests.hwprune_device.chain import chain
 from tests.hwprune_device.networks import (

@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 
 from hwprune_device.job import Target
+from hwprune_device.runtimes import facts_of, runtime_names
 from hwprune_device.runtimes.option_error import OptionError
-from hwprune_device.runtimes.options import TABLES, normal_options
+from hwprune_device.runtimes.registry import normal_options
 
+TABLES = {name: facts_of(name).options for name in runtime_names()}
 ONNXRT = TABLES["onnxrt"]
 
 

@@ -9,7 +9,7 @@ import onnx
 import pytest
 
 from hwprune_device.precision.quantized import quantized_tensors
-from hwprune_device.runtimes import DENORMALS
+from hwprune_device.runtimes.onnxrt.options import DENORMALS
 from hwprune_device.runtimes.ranges import observe_ranges
 from tests.hwprune_device.networks import heard_and_read, heard_and_read_inputs
 from tests.hwprune_device.precision.graphs import chain, weights

@@ -8,6 +8,8 @@ from typing import Any
 from hwprune_device.runtimes.option_error import OptionError
 from hwprune_device.runtimes.option_table import OptionTable
 
+DENORMALS = "HWPRUNE_DENORMALS"
+"""Environment variable: "zero" or "keep". A process decides it once, before any job is known."""
 GPU_PROVIDERS = ("cuda", "tensorrt", "nvtensorrtrtx")
 """Providers that run on an NVIDIA GPU."""
 PRECISIONS: Mapping[str, tuple[str, ...]] = {

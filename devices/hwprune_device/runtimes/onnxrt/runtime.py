@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -21,10 +22,9 @@ from hwprune_device.runtimes.inputs import in_batches
 from hwprune_device.runtimes.one_node import one_node
 from hwprune_device.runtimes.onnxrt import profile
 from hwprune_device.runtimes.onnxrt import session as library
-from hwprune_device.runtimes.onnxrt.options import GPU_PROVIDERS, ONNXRT, provider_key
+from hwprune_device.runtimes.onnxrt.options import DENORMALS, GPU_PROVIDERS, ONNXRT, provider_key
 from hwprune_device.runtimes.onnxrt.parts import parts_of
 from hwprune_device.runtimes.onnxrt.profile import CPU
-from hwprune_device.runtimes.patience import patience_s
 from hwprune_device.runtimes.runtime import PROFILED, WARMING
 from hwprune_device.runtimes.scratch import scratch
 
@@ -33,14 +33,16 @@ class OnnxRuntime:
     """Builds ONNX Runtime sessions.
 
     Args:
-        denormals: "zero" flushes them to zero, "keep" does not. The first session of a process
-            decides it for all later ones and for the children it forks.
+        denormals: "zero" flushes them to zero, "keep" does not; empty: as the environment says,
+            which says "zero" if nothing. The first session of a process decides it for all later
+            ones and for the children it forks.
 
     Raises:
         ValueError: neither "zero" nor "keep".
     """
 
-    def __init__(self, denormals: str = "zero") -> None:
+    def __init__(self, denormals: str = "") -> None:
+        denormals = denormals or os.environ.get(DENORMALS, "zero")
         choices = ONNXRT.choices["denormals"]
         if denormals not in choices:
             possible = ", ".join(choices)
@@ -56,10 +58,6 @@ class OnnxRuntime:
         """The session's threads, and one more where another provider works beside them."""
         options = ONNXRT.of(target)
         return target.threads + (options["provider"] != "cpu")
-
-    def patience_s(self, target: Target) -> float:
-        """Time for TensorRT's engines; other providers build at once."""
-        return patience_s(target)
 
     def limits_address_space(self, target: Target) -> bool:
         """Not beside CUDA, which reserves far more addresses than it fills."""

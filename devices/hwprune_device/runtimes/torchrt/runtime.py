@@ -21,7 +21,6 @@ from hwprune_device.estimate import Clock
 from hwprune_device.job import Target
 from hwprune_device.runtimes import Part, unheard
 from hwprune_device.runtimes.one_node import one_node
-from hwprune_device.runtimes.patience import patience_s
 from hwprune_device.runtimes.torchrt.options import TORCH
 
 if TYPE_CHECKING:
@@ -54,10 +53,6 @@ class TorchRuntime:
     def clock(self, target: Target) -> Clock | None:
         """The GPU's own, where the target's latency is what the GPU takes."""
         return "device" if target.options.get("latency") == "device" else None
-
-    def patience_s(self, target: Target) -> float:
-        """Time for inductor to compile."""
-        return patience_s(target)
 
     def limits_address_space(self, target: Target) -> bool:
         """Not beside CUDA, which reserves far more addresses than it fills."""

@@ -20,7 +20,6 @@ from hwprune_device.runtimes import EngineFile, Part, unheard
 from hwprune_device.runtimes.cuda import Cuda, driver_version, load_driver
 from hwprune_device.runtimes.inputs import in_batches, item_count
 from hwprune_device.runtimes.interface import Interface, interface_of
-from hwprune_device.runtimes.patience import patience_s
 from hwprune_device.runtimes.runtime import PROFILED, WARMING
 from hwprune_device.runtimes.trt.builder import Build, EngineBuilder, recipe_for
 from hwprune_device.runtimes.trt.calibration import calibration_batches
@@ -82,10 +81,6 @@ class TrtRuntime:
     def limits_address_space(self, target: Target) -> bool:
         """No: CUDA reserves far more addresses than it uses."""
         return False
-
-    def patience_s(self, target: Target) -> float:
-        """How long a build may take beyond what a child is given for a step."""
-        return patience_s(target)
 
     def warm(self) -> None:
         """Nothing: CUDA must not be touched before the fork, since it does not survive one."""

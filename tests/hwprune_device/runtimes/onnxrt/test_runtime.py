@@ -13,7 +13,8 @@ from onnx import helper
 
 from hwprune_device.job import Target
 from hwprune_device.reading import Failure, Reading
-from hwprune_device.runtimes import DENORMALS, make_runtime
+from hwprune_device.runtimes import make_runtime
+from hwprune_device.runtimes.onnxrt.options import DENORMALS
 from hwprune_device.runtimes.onnxrt.runtime import OnnxRuntime
 from tests.hwprune_device.board import ROOT, Board, running
 from tests.hwprune_device.chain import WIDTHS, chain, job, plan

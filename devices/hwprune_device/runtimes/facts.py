@@ -1,0 +1,59 @@
+"""What is known of a runtime without importing it.
+
+Standard library alone: the head reads it before a board is reached, and a board's supervisor
+before it forks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hwprune_device.runtimes.option_table import OptionTable
+
+Options = Mapping[str, Any]
+
+
+def never(options: Options, *, present: bool) -> bool:
+    """Of a runtime that computes on processors alone."""
+    return False
+
+
+def at_once(options: Options) -> float:
+    """Of a runtime that builds a network within a protocol's time-out."""
+    return 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuntimeFacts:
+    """A runtime as profiles, the doctor and the farm need to know it."""
+
+    title: str
+    """What runs networks, for a line in a profile."""
+    place: str
+    """`module:class` of what does as `Runtime` says; imported when it is first used."""
+    options: OptionTable
+    """Its name, precisions and options."""
+    packages: tuple[str, ...]
+    """What a board's Python must import."""
+    usual_precision: str = "fp32"
+    """What people run there."""
+    system_package: str = ""
+    """One that comes with a board's system. A board that has it was most likely bought for this
+    runtime, and an environment there must be made to see it."""
+    pip_brings_all: bool = False
+    """Whether pip alone brings the packages in a build that suits any board."""
+    tells_memory: bool = True
+    """Whether it tells what memory a network takes."""
+    has_device_clock: bool = False
+    """Whether a latency can be read by the device's own clock."""
+    on_gpu: Callable[..., bool] = never
+    """`on_gpu(options, present=…)`: whether networks run on the GPU, if the board has one."""
+    patience_s: Callable[[Options], float] = at_once
+    """Seconds that building one network may take beyond `Protocol.timeout_s`."""
+
+    @property
+    def name(self) -> str:
+        """As a profile's `runtime` says it."""
+        return self.options.runtime

@@ -1,0 +1,24 @@
+"""What is known of TensorRT without importing it."""
+
+from __future__ import annotations
+
+from hwprune_device.runtimes.facts import Options, RuntimeFacts
+from hwprune_device.runtimes.trt.options import TRT
+
+
+def _on_gpu(options: Options, *, present: bool) -> bool:
+    return True
+
+
+FACTS = RuntimeFacts(
+    title="TensorRT, on the first GPU",
+    place="hwprune_device.runtimes.trt.runtime:TrtRuntime",
+    options=TRT,
+    packages=("numpy", "onnx", "tensorrt", "pycuda"),
+    usual_precision="fp16",
+    system_package="tensorrt",
+    has_device_clock=True,
+    on_gpu=_on_gpu,
+    # It tries kernels on the board itself: a large network takes a small Jetson half an hour.
+    patience_s=lambda options: float({**TRT.defaults, **options}["build_timeout_s"]),
+)
