@@ -44,6 +44,7 @@ _SIZES = {
     "num_heads": 4,
     "encoder_layers": 2,
     "encoder_attention_heads": 4,
+    "decoder_attention_heads": 4,
     "encoder_ffn_dim": 128,
     "num_key_value_heads": 2,
     "head_dim": 16,
@@ -91,6 +92,8 @@ def _hugging_face(kind: str, folder: Path) -> Stranger:
 
     known = AutoConfig.for_model(kind).to_dict()
     sizes = {k: v for k, v in {**_WORDS, **_SIZES}.items() if isinstance(known.get(k), int)}
+    if (known.get("pad_token_id") or 0) >= _WORDS["vocab_size"]:
+        del sizes["vocab_size"]
     config = AutoConfig.for_model(kind, **sizes)
     module = AutoModel.from_config(config, attn_implementation="eager")
     module = getattr(module, "encoder", module) if kind in ("t5", "whisper") else module
@@ -134,9 +137,12 @@ def _ultralytics(name: str, folder: Path) -> Stranger:
 def _torchvision(name: str, folder: Path) -> Stranger:
     import torchvision
 
-    module = attrgetter(name)(torchvision.models)(weights=None)
-    of_video = name.startswith("video.")
-    return _made(module, torch.randn((1, 3, 16, 112, 112) if of_video else (1, 3, 224, 224)))
+    backbone = {"weights_backbone": None} if name.startswith("segmentation.") else {}
+    module = attrgetter(name)(torchvision.models)(weights=None, **backbone)
+    if not name.startswith("video."):
+        return _made(module, torch.randn(1, 3, 224, 224))
+    side = 112 if name.endswith(("_18", "swin3d_t")) else 224
+    return _made(module, torch.randn(1, 3, 16, side, side))
 
 
 def _packaged(name: str, folder: Path) -> Stranger:
