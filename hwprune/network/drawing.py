@@ -90,6 +90,9 @@ def draw(base: BaseNetwork, seed: int) -> Drawing:
 def _randomise(proto: onnx.ModelProto, base: BaseNetwork, rng: np.random.Generator) -> set[str]:
     """Random numbers for every weight, cut or not: trained zeros could hide a fault."""
     drawn = {axis.initializer for axis in base.plan.axes} | _at(proto, _WEIGHTS)
+    # A layer's own scale of each channel starts near zero in many networks.
+    scales = {t.name for t in proto.graph.initializer if len(t.dims) and max(t.dims) > 1}
+    drawn |= _at(proto, {"Mul": (0, 1)}) & scales
     # Integers that stand for floats, and their scales, belong together as they are.
     drawn -= {n for node in proto.graph.node if node.op_type in QUANTIZES for n in node.input}
     positive = _at(proto, _POSITIVE)

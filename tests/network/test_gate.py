@@ -17,6 +17,7 @@ from hwprune.errors import NetworkError
 from hwprune.network.drawing import draw
 from hwprune.network.gate import check_cut, trusted_base
 from hwprune.network.silencing import silenced
+from hwprune.network.trace import trace
 from hwprune.network.trial import Trial
 from hwprune_device.plan import CutPlan
 from tests.channels.small_graphs import conv_net
@@ -160,3 +161,20 @@ def test_silenced_channels_are_zero_after_their_norm() -> None:
     module(network.example)
     alive = seen[0].abs().sum((0, 2, 3)) > 0
     assert alive.nonzero().flatten().tolist() == [0, 3]
+
+
+class _Scaled(nn.Module):
+    """A block whose own scale starts near zero and stays whole, as that of a ConvNeXt's end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.wide, self.narrow = nn.Conv2d(3, 12, 1), nn.Conv2d(12, 3, 1)
+        self.scale = nn.Parameter(torch.full((3, 1, 1), 1e-7))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.scale * self.narrow(torch.relu(self.wide(x)))
+
+
+def test_a_scale_near_zero_hides_no_group() -> None:
+    base = make_base(trace(_Scaled().eval(), torch.zeros(1, 3, 8, 8)))
+    assert base.widths == (12,) and check_cut(base) == ()
