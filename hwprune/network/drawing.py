@@ -40,6 +40,8 @@ _POSITIVE = {
     "GroupNormalization": (1,),
 }
 """Inputs that are scales and variances."""
+_TURNING = ("Transpose", "Reshape", "Squeeze", "Unsqueeze")
+"""Ops after which a weight has the same numbers."""
 _LONG_MACS = 10**9
 """From here on one item has to do: it is computed several times, in float64."""
 _SHIFT = 0.45
@@ -105,12 +107,16 @@ def _randomise(proto: onnx.ModelProto, base: BaseNetwork, rng: np.random.Generat
 
 
 def _at(proto: onnx.ModelProto, places: Mapping[str, tuple[int, ...]]) -> set[str]:
-    return {
-        node.input[position]
-        for node in proto.graph.node
-        for position in places.get(node.op_type, ())
-        if position < len(node.input)
-    }
+    """Names that nodes have at those inputs; of what turns a weight first, the weight's."""
+    turned: dict[str, str] = {}
+    found: set[str] = set()
+    for node in proto.graph.node:
+        if node.op_type in _TURNING:
+            turned[node.output[0]] = turned.get(node.input[0], node.input[0])
+        at = places.get(node.op_type, ())
+        names = [node.input[position] for position in at if position < len(node.input)]
+        found.update(turned.get(name, name) for name in names)
+    return found
 
 
 def _random(shape: tuple[int, ...], rng: np.random.Generator, *, positive: bool) -> np.ndarray:

@@ -178,3 +178,23 @@ class _Scaled(nn.Module):
 def test_a_scale_near_zero_hides_no_group() -> None:
     base = make_base(trace(_Scaled().eval(), torch.zeros(1, 3, 8, 8)))
     assert base.widths == (12,) and check_cut(base) == ()
+
+
+class _Spatial(nn.Module):
+    """Half of the channels gates the others after a layer over tokens that starts near zero."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.wide, self.narrow, self.norm = nn.Linear(6, 24), nn.Linear(12, 6), nn.LayerNorm(12)
+        self.tokens = nn.Linear(8, 8)
+        nn.init.normal_(self.tokens.weight, std=1e-9)
+        nn.init.ones_(self.tokens.bias)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        data, gate = torch.nn.functional.gelu(self.wide(x)).chunk(2, dim=-1)
+        return self.narrow(data * self.tokens(self.norm(gate).mT).mT)
+
+
+def test_a_layer_near_zero_hides_no_group() -> None:
+    base = make_base(trace(_Spatial().eval(), torch.zeros(1, 8, 6)))
+    assert base.widths == (12,) and check_cut(base) == ()
