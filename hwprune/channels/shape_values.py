@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
+from hwprune.channels.reshape_targets import filled_in
 from hwprune_device.values import Shape, is_weight
 
 _MOST = 4096
@@ -74,9 +75,11 @@ def _unsqueeze(inputs: list[np.ndarray], attributes: Attributes) -> np.ndarray:
 
 def _reshape(inputs: list[np.ndarray], attributes: Attributes) -> np.ndarray:
     data, target = inputs
-    copied = (0,) if not attributes.get("allowzero") else ()
-    # A size of 0 is the one that the data has there.
-    sizes = [data.shape[a] if s in copied else int(s) for a, s in enumerate(target.tolist())]
+    if attributes.get("allowzero"):
+        return data.reshape(target.tolist())
+    sizes = filled_in(list(data.shape), target.tolist())
+    if sizes is None:
+        raise ValueError("the target has another number of elements")
     return data.reshape(sizes)
 
 

@@ -9,6 +9,7 @@ import torch
 from onnx import numpy_helper
 
 from hwprune.channels.base import BaseNetwork
+from hwprune_device.values import is_weight
 
 _WORDS = 2
 """Integer inputs are drawn from 0 and 1: every embedding has those."""
@@ -32,9 +33,10 @@ def random_inputs(
         dtype: of the floats; by default each input's own.
     """
     generator = torch.Generator().manual_seed(seed)
-    has_bytes = any(entry.dtype == "uint8" for entry in base.inputs)
-    picking = _picking(base.onnx) if has_bytes else set()
-    compared = _compared(base.onnx)
+    # A network of floats alone, which most are, is not read for this.
+    whole = not all(getattr(torch, entry.dtype).is_floating_point for entry in base.inputs)
+    graph = onnx.load_model_from_string(base.onnx).graph if whole else onnx.GraphProto()
+    picking, compared = _picking(graph), _compared(graph)
     inputs = []
     for entry in base.inputs:
         shape = (batch, *entry.shape[1:]) if entry.any_batch else entry.shape
@@ -52,10 +54,13 @@ def random_inputs(
     return tuple(inputs)
 
 
-def _compared(model: bytes) -> dict[str, int]:
-    """Inputs that `Equal` compares with one number, and the number; the first of several."""
-    graph = onnx.load_model_from_string(model).graph
-    numbers = {tensor.name: tensor for tensor in graph.initializer if math.prod(tensor.dims) == 1}
+def _compared(graph: onnx.GraphProto) -> dict[str, int]:
+    """Inputs that `Equal` compares with one integer, and the integer; the first of several."""
+    numbers = {
+        tensor.name: tensor
+        for tensor in graph.initializer
+        if math.prod(tensor.dims) == 1 and not is_weight(tensor)
+    }
     inputs = {entry.name for entry in graph.input} - set(numbers)
     compared: dict[str, int] = {}
     for node in graph.node:
@@ -67,9 +72,8 @@ def _compared(model: bytes) -> dict[str, int]:
     return compared
 
 
-def _picking(model: bytes) -> set[str]:
+def _picking(graph: onnx.GraphProto) -> set[str]:
     """Inputs that are places of rows: a Gather takes them as its indices."""
-    graph = onnx.load_model_from_string(model).graph
     picking: set[str] = set()
     for node in reversed(graph.node):
         if node.op_type in ("Gather", "GatherElements", "GatherND"):

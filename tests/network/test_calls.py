@@ -41,3 +41,13 @@ def test_an_integer_that_is_compared_with_a_number_is_that_number() -> None:
 def test_a_network_that_does_not_run_on_random_inputs_is_untried_and_says_why() -> None:
     _, _, record = trusted_base(by_sample_rate("Less"))
     assert "does not run on random inputs: If" in record.untried
+
+
+def test_a_float_that_is_compared_with_a_number_is_drawn_as_any_other() -> None:
+    model = parsed(
+        """
+        g (float[1,4] x, int64[1] rate) => (bool[1,4] y)
+        <float endless = {-inf}> { y = Equal (x, endless) }"""
+    )
+    x, _ = random_inputs(make_base(model), seed=0)
+    assert x.isfinite().all()
