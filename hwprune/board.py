@@ -12,7 +12,7 @@ from hwprune.board_folder import THIS_MACHINE, find_profile, is_path, no_such_bo
 from hwprune.errors import DeploymentError
 from hwprune_device.job import Protocol, Target
 from hwprune_device.runtimes.option_error import OptionError
-from hwprune_device.runtimes.registry import normal_options, runtime_names
+from hwprune_device.runtimes.registry import facts_of, normal_options, runtime_names
 
 CONNECTIONS = ("local", "ssh", "ray", "table")
 PLACEHOLDER_HOST = "change-me"
@@ -188,6 +188,13 @@ def _check(target: Target, protocol: Protocol, where: str) -> None:
             f"{where} [target]: unknown runtime",
             given=target.runtime,
             possible=", ".join(runtime_names()),
+        )
+    largest = facts_of(target.runtime).largest_batch
+    if largest is not None and target.batch > largest:
+        raise DeploymentError(
+            f"{where} [target]: runtime {target.runtime} takes no such batch",
+            given=f"batch = {target.batch}",
+            possible=f"{largest}" if largest == 1 else f"1 to {largest}",
         )
     least = {
         "[target] threads": target.threads,

@@ -38,6 +38,7 @@ def test_last_means_as_many_cores_as_threads():
     [
         ({"corse": "last"}, ["unknown key 'corse'", "cores"]),
         ({"target": {"thread": 1}}, ["unknown key 'thread'", "threads"]),
+        ({"target": {"runtime": "ncnn", "batch": 2}}, ["takes no such batch", "batch = 2"]),
         ({"target": {"runtime": "tflite"}}, ["unknown runtime", "tflite", "onnxrt"]),
         ({"target": {"threads": "many"}}, ["threads", "many"]),
         ({"target": {"threads": 0}}, ["threads must be 1 or more"]),

@@ -38,6 +38,7 @@ ONLY_IN = {
     | {"task", "network", "saliency", "finetune", "search", "pipeline", "cli"},
     "ray": {"farm", "search", "workers"},
     "onnxruntime": {"hwprune_device/runtimes/onnxrt/session.py"},
+    "ncnn": {"hwprune_device/runtimes/ncnn/net.py"},
     "tensorrt": {"hwprune_device/runtimes/trt/tensorrt.py"},
     # The survey imports what a board may have, only to tell whether that works.
     "pycuda": {"hwprune_device/runtimes/cuda.py", "hwprune_device/survey.py"},

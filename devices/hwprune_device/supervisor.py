@@ -183,7 +183,9 @@ class Supervisor:
         def work(report: Report, marker: Marker) -> None:
             marker.note(NOBODY, "run")
             found = runtime.engine(asked.model, asked.inputs, asked.target)
-            report({"kind": "engine", "facts": dict(found.facts)}, found.data)
+            sizes = {name: len(data) for name, data in found.files.items()}
+            facts = {**found.facts, "bytes": sizes, "sha256": found.sha256}
+            report({"kind": "engine", "facts": facts}, b"".join(found.files.values()))
 
         self._answer(work, asked.target, "engine", "engine")
 

@@ -123,6 +123,10 @@ def _imported(name: str) -> dict:
         if hasattr(module, "get_available_providers"):
             found["providers"] = list(module.get_available_providers())
     except ModuleNotFoundError as error:
+        if (name, error.name) == ("pnnx", "torch"):
+            # Its Python side wants torch. The program beside it, which is what is used, does not.
+            metadata = importlib.import_module("importlib.metadata")
+            return {"imports": True, "version": metadata.version(name)}
         words = "not installed" if error.name == name else str(error)
         return {"imports": False, "error": words}
     except BaseException as error:  # a broken package raises anything, SystemExit too

@@ -37,8 +37,8 @@ Runtime = Annotated[
     str,
     typer.Option(
         "--runtime",
-        help="What runs networks there: onnxrt, trt, torch, or one of another package. Left out: "
-        "TensorRT (trt) in fp16 where it is installed, else ONNX Runtime.",
+        help="What runs networks there: onnxrt, ncnn, trt, torch, or one of another package. "
+        "Left out: TensorRT (trt) in fp16 where it is installed, else ONNX Runtime.",
         show_default=False,
     ),
 ]

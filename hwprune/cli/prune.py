@@ -254,8 +254,6 @@ def _show(result: Result, folder: Path, *, as_json: bool) -> None:
     console.print(f"\nnetwork   {folder}/model.onnx, weights.safetensors, architecture.json")
     for engine in result.engines:
         console.print(
-            f"engine    {folder}/{engine.file}, for {engine.gpu} and TensorRT {engine.tensorrt} "
-            "alone",
-            markup=False,
+            f"engine    {folder}/{', '.join(engine.files)}, for {engine.made_for}", markup=False
         )
     console.print(f"report    {folder / 'report.html'}")

@@ -172,7 +172,7 @@ class BoardSession:
         if answer.kind != "engine":
             said = str(answer.header.get("message", ""))
             raise self._error("cannot give the network's engine", said)
-        return EngineFile(data=answer.body, facts=answer.header["facts"])
+        return _engine_of(answer)
 
     def profile(self, base: BaseNetwork) -> tuple[Part, ...] | str:
         """What each kernel of a base network takes; in words why, where the board cannot tell.
@@ -269,3 +269,12 @@ class BoardSession:
 
     def _error(self, what: str, given: str) -> BoardError:
         return board_error(self.board, what, given)
+
+
+def _engine_of(answer: Frame) -> EngineFile:
+    """An engine's files, which lie one after another in an answer."""
+    facts, files, at = answer.header["facts"], {}, 0
+    for name, size in facts["bytes"].items():
+        files[name] = bytes(answer.body[at : at + size])
+        at += size
+    return EngineFile(files=files, facts=facts)

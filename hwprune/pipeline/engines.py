@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -34,9 +33,8 @@ def deliver_engines(bench: Workbench, forms: Mapping[str, BoardForm]) -> tuple[E
     for kind, form in forms.items():
         found = bench.fleet.farms[kind].engine(form.model, form.inputs)
         if found is not None:
-            several = len(forms) > 1
-            name = f"model-{_plain(kind)}.engine" if several else "model.engine"
-            rows.append(_write(bench.folder.path / name, kind, *found))
+            stem = f"model-{_plain(kind)}" if len(forms) > 1 else "model"
+            rows.append(_write(bench.folder.path / stem, kind, *found))
     quantised = next((f.model for f in forms.values() if f.in_int8), None)
     if quantised is not None:
         (bench.folder.path / INT8_MODEL).write_bytes(quantised)
@@ -59,36 +57,39 @@ def engine_doubts(
         off = engine.device_ms / median(times) - 1
         if abs(off) > UNLIKE:
             doubts.append(
-                f"{engine.file} takes {engine.device_ms:.4g} ms by the clock of its GPU, the "
+                f"{engine.files[0]} takes {engine.device_ms:.4g} ms by the clock of its GPU, the "
                 f"engines that were certified {median(times):.4g} ms: two builds of one network "
                 "differ"
             )
     return tuple(doubts)
 
 
-def _write(path: Path, kind: str, board: str, engine: EngineFile) -> EngineRow:
-    """Both files of an engine; half an engine must not be taken for one."""
+def _write(stem: Path, kind: str, board: str, engine: EngineFile) -> EngineRow:
+    """All files of an engine; half an engine must not be taken for one."""
     facts = engine.facts
-    if hashlib.sha256(engine.data).hexdigest() != facts["sha256"]:
+    size = sum(map(len, engine.files.values()))
+    if engine.sha256 != facts["sha256"]:
         raise DeliveryError(
             "the engine that a board gave was damaged on its way",
-            given=f"{len(engine.data)} of {facts['bytes']} bytes from board {board}",
+            given=f"{size} of {sum(facts['bytes'].values())} bytes from board {board}",
             next_step="go on with --resume",
         )
-    part = path.with_name(f".{path.name}.part")
-    part.write_bytes(engine.data)
-    part.replace(path)
-    write_json(path.with_name(path.name + ".json"), {"kind": kind, "board": board, **facts})
+    paths = [stem.with_name(f"{stem.name}.{name}") for name in engine.files]
+    for path, data in zip(paths, engine.files.values(), strict=True):
+        part = path.with_name(f".{path.name}.part")
+        part.write_bytes(data)
+        part.replace(path)
+    told = {"kind": kind, "board": board, **facts}
+    write_json(paths[0].with_name(paths[0].name + ".json"), told)
     return EngineRow(
         kind=kind,
-        file=path.name,
-        gpu=str(facts["gpu"]),
-        tensorrt=str(facts["tensorrt"]),
+        files=tuple(path.name for path in paths),
+        made_for=str(facts["made_for"]),
         precision=str(facts["precision"]),
         batch=int(facts["batch"]),
-        size_mb=len(engine.data) / 1e6,
+        size_mb=size / 1e6,
         sha256=str(facts["sha256"]),
-        device_ms=float(facts["device_ms"]),
+        device_ms=None if facts["device_ms"] is None else float(facts["device_ms"]),
         build_s=float(facts["build"]["seconds"]),
         fell_back=tuple(facts["build"]["fell_back"]),
     )

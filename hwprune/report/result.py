@@ -208,10 +208,7 @@ def _fields(data: Mapping[str, Any]) -> dict[str, Any]:
     fields["timings"] = Timings(**data["timings"])
     agreement = data["agreement"]
     fields["agreement"] = Agreement.from_json(agreement) if agreement is not None else None
-    fields["engines"] = tuple(
-        EngineRow(**row | {"fell_back": tuple(row["fell_back"])})
-        for row in data.get("engines", ())
-    )
+    fields["engines"] = tuple(EngineRow.from_json(row) for row in data.get("engines", ()))
     fields["predictions"] = tuple(PredictionRow(**row) for row in data.get("predictions", ()))
     fields["doubts"], fields["commands"] = tuple(data["doubts"]), tuple(data["commands"])
     return fields

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 UNPRUNED, UNIFORM, HWPRUNE = "unpruned", "uniform", "hwprune"
 """Names of the rows of the closing table."""
@@ -39,24 +40,32 @@ class NetworkRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineRow:
-    """A compiled engine of the delivered network: for one device and one version alone."""
+    """A runtime's own form of the delivered network."""
 
     kind: str
     """Of board."""
-    file: str
-    """In the run folder; its facts lie beside it, with `.json` after its name."""
-    gpu: str
-    tensorrt: str
-    """Version."""
+    files: tuple[str, ...]
+    """In the run folder; their facts lie beside the first, with `.json` after its name."""
+    made_for: str
+    """What loads it: "Orin and TensorRT 10.3.0 alone"."""
     precision: str
     batch: int
     size_mb: float
     sha256: str
     device_ms: float | None
-    """What it took on the board, by the GPU's clock."""
+    """What it took on the board by the device's own clock, where it has one."""
     build_s: float
     fell_back: tuple[str, ...] = ()
     """Layers that run on the GPU because the DLA cannot."""
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> EngineRow:
+        """Read one back, also of before there were runtimes with several files."""
+        row = dict(data)
+        if "file" in row:
+            row["files"] = (row.pop("file"),)
+            row["made_for"] = f"{row.pop('gpu')} and TensorRT {row.pop('tensorrt')} alone"
+        return cls(**row | {name: tuple(row[name]) for name in ("files", "fell_back")})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import signal
 from collections.abc import Iterator
@@ -59,9 +58,9 @@ def test_the_engine_is_the_one_that_gave_the_outputs(farm: Farm):
     assert found is not None
     board, engine = found
     assert board == "orin"
-    assert engine.facts["sha256"] == hashlib.sha256(engine.data).hexdigest()
+    assert engine.facts["sha256"] == engine.sha256
     assert engine.facts["build"]["cached"] is True
-    (again,) = OnnxRuntime().run_network(Plan.from_bytes(engine.data).model, [INPUTS])
+    (again,) = OnnxRuntime().run_network(Plan.from_bytes(engine.files["engine"]).model, [INPUTS])
     np.testing.assert_allclose(again, output, rtol=1e-3, atol=1e-5)
 
 
@@ -76,7 +75,7 @@ def test_a_board_that_was_lost_gives_the_engine_when_it_is_back(farm: Farm, tmp_
     os.kill(_supervisor(tmp_path), signal.SIGKILL)
     after = farm.engine(model, [INPUTS])
     assert before is not None and after is not None
-    assert before[1].data == after[1].data
+    assert before[1].files == after[1].files
 
 
 def _supervisor(folder: Path) -> int:

@@ -131,7 +131,7 @@ def test_requests_without_sense_are_answered_and_survived(board: Board):
     for wrong in ({"arrays": []}, {"model_bytes": 3}, {"target": {"runtime": "abacus"}}):
         board.send({**head, **wrong}, body)
         assert board.answer().kind == "error"
-    assert board.hello.header["engines"] == []
+    assert "onnxrt" not in board.hello.header["engines"]
     unplaced = {**job([WIDTHS]).to_json(), "base_id": "elsewhere"}
     board.send({"kind": "measure", "job": unplaced})
     assert board.answer().kind == "unknown_base"
@@ -174,12 +174,13 @@ def test_the_package_needs_numpy_and_onnx_alone():
         "class Only:\n"
         "    def find_spec(self, name, path=None, target=None):\n"
         "        top = name.split('.')[0]\n"
-        "        if top in ('torch', 'ray', 'onnxruntime', 'psutil', 'pydantic', 'hwprune'):\n"
+        "        if top in ('torch', 'ray', 'onnxruntime', 'ncnn', 'psutil', 'pydantic',"
+        "                   'hwprune'):\n"
         "            raise ImportError(name)\n"
         "sys.meta_path.insert(0, Only())\n"
         "for m in pkgutil.walk_packages(hwprune_device.__path__, 'hwprune_device.'):\n"
         "    room, _, file = m.name.removeprefix('hwprune_device.runtimes.').partition('.')\n"
-        "    needs = {'onnxrt': ('runtime', 'session'),\n"
+        "    needs = {'onnxrt': ('runtime', 'session'), 'ncnn': ('net', 'network'),\n"
         "             'torchrt': ('allocations', 'modes', 'module', 'network', 'parts',"
         "                         'process')}\n"
         "    heavy = file in needs.get(room, ()) or '.torch_graph' in m.name\n"

@@ -55,12 +55,12 @@ def check_engine(run: Run, *, release: str, precision: str, error: float) -> Non
     """The engine in the folder is the delivered network, and says what it is good for."""
     facts = run.json("model.engine.json")
     assert facts["sha256"] == hashlib.sha256(run.engine).hexdigest()
-    assert facts["bytes"] == len(run.engine)
+    assert facts["bytes"] == {"engine": len(run.engine)}
     assert (facts["gpu"], facts["compute_capability"]) == ("Orin", "8.7")
     assert facts["tensorrt"].startswith(release)
     assert (facts["precision"], facts["batch"], facts["kind"]) == (precision, 1, "orin")
     (row,) = run.printed["engines"]
-    assert (row["file"], row["sha256"]) == ("model.engine", facts["sha256"])
+    assert (row["files"], row["sha256"]) == (["model.engine"], facts["sha256"])
     (read,) = [r for r in run.json("result.json")["engines"]]
     assert read == row
     inputs = images(4)
@@ -99,7 +99,7 @@ def test_a_network_is_pruned_for_a_jetson_and_its_engine_is_delivered(tmp_path: 
     assert agreement["share"] == 1.0
     assert agreement["score"] == pytest.approx(agreement["score_fp32"], abs=0.01)
     report = (run.folder / "report.html").read_text()
-    for part in ("model.engine", "Orin, TensorRT 11.4", "latency_ms (device)", "orin in fp16"):
+    for part in ("model.engine", "Orin and TensorRT 11.4", "latency_ms (device)", "orin in fp16"):
         assert part in report
     assert not (run.folder / "model.int8.onnx").exists()
 
@@ -125,10 +125,11 @@ def test_of_two_kinds_each_has_the_engine_that_its_boards_build(tmp_path: Path):
     orin = jetson_profile(tmp_path)
     deployment = tmp_path / "two.toml"
     text = (Path(__file__).parents[2] / "profiles/deployments/quickstart.toml").read_text()
-    boards = f'profiles = ["{orin}", "this-machine"]'
+    (tmp_path / "pi.toml").write_text('connection = "local"\n[target]\nruntime = "ncnn"\n')
+    boards = f'profiles = ["{orin}", "{tmp_path / "pi.toml"}"]'
     text = text.replace('profile = "../boards/this-machine.toml"', boards)
     limit = '[budget.orin]\nlatency_ms = { at_most = "70 %", clock = "device" }\n'
-    limit += '[budget.this-machine]\nlatency_ms = "90 %"'
+    limit += '[budget.pi]\nlatency_ms = "90 %"'
     old = 'latency_ms = "50 %"      # of the unpruned network\'s own, measured'
     assert old in text
     deployment.write_text(text.replace("[budget]\n" + old, limit))
@@ -137,9 +138,13 @@ def test_of_two_kinds_each_has_the_engine_that_its_boards_build(tmp_path: Path):
     words[4] = str(deployment)
     done = subprocess.run(words, env=environment, capture_output=True, text=True)
     assert done.returncode in (0, 7), done.stderr[-3000:]
-    (row,) = json.loads(done.stdout)["engines"]
-    assert (row["kind"], row["file"]) == ("orin", "model-orin.engine")
-    assert (tmp_path / "run" / "model-orin.engine").is_file()
+    rows = {row["kind"]: row for row in json.loads(done.stdout)["engines"]}
+    assert rows["orin"]["files"] == ["model-orin.engine"]
+    assert rows["pi"]["files"] == ["model-pi.ncnn.param", "model-pi.ncnn.bin"]
+    assert all(
+        (tmp_path / "run" / file).is_file() for row in rows.values() for file in row["files"]
+    )
+    assert rows["pi"]["made_for"].startswith("ncnn 1.")
     boards = {b["kind"]: b for b in json.loads(done.stdout)["agreement"]["boards"]}
-    assert boards["this-machine"]["precision"] == "fp32"
-    assert boards["this-machine"]["score"] is None
+    assert boards["pi"]["precision"] == "fp32"
+    assert boards["pi"]["score"] is None

@@ -176,9 +176,8 @@ AGREEMENT = Agreement(
 )
 ENGINE = EngineRow(
     kind="quiet-board",
-    file="model.engine",
-    gpu="Orin <8GB>",
-    tensorrt="10.3.0",
+    files=("model.engine",),
+    made_for="Orin <8GB> and TensorRT 10.3.0 alone",
     precision="fp16",
     batch=1,
     size_mb=4.2,

@@ -155,7 +155,7 @@ def test_memory_that_was_not_told_is_said_in_the_table_and_its_tile():
 
 def test_engines_and_what_the_precision_costs_are_told():
     html = render(make_result())
-    assert "model.engine" in html and "Orin &lt;8GB&gt;, TensorRT 10.3.0" in html
+    assert "model.engine" in html and "Orin &lt;8GB&gt; and TensorRT 10.3.0 alone" in html
     assert "on the GPU instead of the DLA: resize" in html
     assert "accuracy 91.00 % on the first 10 % of the test part" in html
     assert "quiet-board in fp16" in html

@@ -48,6 +48,8 @@ class RuntimeFacts:
     """Whether it tells what memory a network takes."""
     has_device_clock: bool = False
     """Whether a latency can be read by the device's own clock."""
+    largest_batch: int | None = None
+    """The most items that it takes at once; None: any number."""
     on_gpu: Callable[..., bool] = never
     """`on_gpu(options, present=…)`: whether networks run on the GPU, if the board has one."""
     patience_s: Callable[[Options], float] = at_once

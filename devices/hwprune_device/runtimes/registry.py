@@ -18,7 +18,7 @@ from hwprune_device.runtimes.facts import RuntimeFacts
 from hwprune_device.runtimes.runtime import Runtime
 
 GROUP = "hwprune.runtimes"
-_ROOMS = {"onnxrt": "onnxrt", "trt": "trt", "torch": "torchrt"}
+_ROOMS = {"onnxrt": "onnxrt", "trt": "trt", "torch": "torchrt", "ncnn": "ncnn"}
 _registered: dict[str, RuntimeFacts] = {}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -114,11 +115,17 @@ class Runtime(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineFile:
-    """What a runtime compiled a network to, to be loaded by a program on the same device."""
+    """What a runtime compiled a network to, to be loaded by a program on such a device."""
 
-    data: bytes
+    files: Mapping[str, bytes]
+    """By what stands behind `model.` in their names."""
     facts: Mapping[str, Any]
     """What it is good for and how it was built, as plain data."""
+
+    @property
+    def sha256(self) -> str:
+        """Of the files' bytes, one after another."""
+        return hashlib.sha256(b"".join(self.files.values())).hexdigest()
 
 
 @runtime_checkable

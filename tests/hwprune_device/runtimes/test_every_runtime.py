@@ -42,7 +42,12 @@ MODELS = {
 }
 
 
-@pytest.fixture(params=["onnxrt", "torch", "trt"])
+ROOMY = ("onnxrt", "torch", "trt")
+"""Those that take any batch, and every operator of the networks here."""
+ALL = pytest.mark.parametrize("runtime", [*ROOMY, "ncnn"], indirect=True)
+
+
+@pytest.fixture(params=ROOMY)
 def runtime(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     """Each of them; TensorRT is scripted, and computes what the graph says."""
     # Of the tests' own process: flushing denormals would change arithmetic for all tests after.
@@ -116,6 +121,7 @@ def test_a_network_of_fixed_batch_runs_as_often_as_needed(runtime: Runtime):
     assert_same(one, [output[:1] for output in found])
 
 
+@ALL
 @pytest.mark.parametrize(
     ("model", "shape"), [(signals(), (3, CHANNELS, LENGTH)), (rows(), (3, LENGTH))]
 )
@@ -154,6 +160,7 @@ SIGNAL, TEXT = heard_and_read_inputs(2)
     ],
     ids=["few", "many", "swapped", "int32", "float64", "broadcast", "flat", "uneven", "none"],
 )
+@ALL
 def test_inputs_that_are_not_the_network_s_are_refused(runtime: Runtime, inputs, said: str):
     with pytest.raises(ValueError, match=re.escape(said)):
         runtime.run_network(heard_and_read(), inputs)

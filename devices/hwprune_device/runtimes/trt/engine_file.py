@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 from hwprune_device.job import Target
@@ -16,9 +15,10 @@ def engine_file(network: TrtNetwork, cuda: Cuda, *, tensorrt: str, target: Targe
     """The engine of a network that is ready to run; it runs some times to tell what it takes."""
     build = network.build
     return EngineFile(
-        data=build.engine,
+        files={"engine": build.engine},
         facts={
             # An engine is good for exactly this device and version.
+            "made_for": f"{cuda.name} and TensorRT {tensorrt} alone",
             "gpu": cuda.name,
             "compute_capability": cuda.capability,
             "cuda_driver": cuda.driver_version,
@@ -30,8 +30,6 @@ def engine_file(network: TrtNetwork, cuda: Cuda, *, tensorrt: str, target: Targe
             "outputs": [_told(tensor) for tensor in network.tensors if not tensor.is_input],
             "device_ms": network.typical_ms(),
             "build": build.story(),
-            "bytes": len(build.engine),
-            "sha256": hashlib.sha256(build.engine).hexdigest(),
         },
     )
 
