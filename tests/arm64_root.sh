@@ -31,12 +31,17 @@ if [ -L "$root/proc" ]; then rm "$root/proc" && mkdir "$root/proc"; fi
 cp "$(command -v qemu-aarch64-static)" "$root/usr/bin/qemu-aarch64-static"
 
 version=$(basename "$(readlink -f "$root/usr/bin/python3")" | sed s/python//)
-python3 -m pip install --quiet --no-compile --only-binary=:all: --upgrade \
-    --target "$root/usr/local/lib/python$version/dist-packages" \
-    --implementation cp --python-version "$version" \
-    --platform manylinux_2_28_aarch64 --platform manylinux_2_27_aarch64 \
-    --platform manylinux_2_17_aarch64 --platform manylinux2014_aarch64 \
-    numpy onnx onnxruntime >&2
+into() {
+    python3 -m pip install --quiet --no-compile --only-binary=:all: --upgrade \
+        --target "$root/usr/local/lib/python$version/dist-packages" \
+        --implementation cp --python-version "$version" \
+        --platform manylinux_2_28_aarch64 --platform manylinux_2_27_aarch64 \
+        --platform manylinux_2_24_aarch64 --platform manylinux_2_17_aarch64 \
+        --platform manylinux2014_aarch64 "$@" >&2
+}
+into numpy onnx onnxruntime ncnn
+# It asks for torch, which the program in it does not need.
+into --no-deps pnnx
 
 # ONNX Runtime crashes at its import where an ARM program finds another processor's description, and
 # qemu before 8.1 shows it that: here is one of the processor that qemu is told to be.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hwprune.testing.scripted_jetson import PROGRAM, board_python
+from tests.doubles.scripted_jetson import PROGRAM, board_python
 
 TROUBLED = "tests.hwprune_device.runtimes.trt.troubled_jetson"
 QUICK = "rounds = 5\nmax_rounds = 5\n"

@@ -10,7 +10,7 @@ from hwprune.changes import Changes
 from hwprune.layer import ChannelCount, Layer
 from hwprune.search.table import Table
 from hwprune.tables.cost_table import CostTable
-from hwprune.testing.synthetic_problem import SyntheticProblem
+from tests.doubles.synthetic_problem import SyntheticProblem
 from tests.search.test_table import seen
 
 FULL = (12, 16, 8)

@@ -23,7 +23,6 @@ ROOMS = {
     "search": {"tables"},
     "farm": {"channels", "tables"},
     "report": {"tables"},
-    "testing": {"channels", "search", "farm"},
     "pipeline": {"channels", "task", "network", "saliency", "finetune", "search", "farm"}
     | {"report", "tables", "workers"},
     "cli": {"channels", "task", "network", "farm", "report", "pipeline", "saliency", "tables"},

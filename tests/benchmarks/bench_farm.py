@@ -39,9 +39,9 @@ from hwprune.farm.store import ReadingStore
 from hwprune.futures import joined
 from hwprune.search.evaluator import Evaluator
 from hwprune.search.methods import METHODS
-from hwprune.testing.simulated_run import JOB_S
-from hwprune.testing.synthetic_problem import SyntheticProblem
 from hwprune_device.reading import Failure, Reading
+from tests.doubles.simulated_run import JOB_S
+from tests.doubles.synthetic_problem import SyntheticProblem
 from tests.farm.base import base_network
 from tests.farm.board_python import board_python
 from tests.hwprune_device.chain import chain

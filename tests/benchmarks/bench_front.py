@@ -21,8 +21,8 @@ import numpy as np
 
 from hwprune.search.evaluator import Evaluator
 from hwprune.search.methods import METHODS
-from hwprune.testing.synthetic_problem import SyntheticProblem
 from tests.benchmarks.bench_search import mean_and_error
+from tests.doubles.synthetic_problem import SyntheticProblem
 
 NOTHING = 10.0
 """Points that a budget for which nothing was found counts."""

@@ -38,9 +38,9 @@ from hwprune.search.problem import PolicyWish
 from hwprune.search.proposer import Proposer
 from hwprune.search.random_search import drawn, target_estimate
 from hwprune.search.table import priced
-from hwprune.testing.hard_problem import HardProblem
-from hwprune.testing.synthetic_problem import SyntheticProblem
 from tests.benchmarks.bench_search import mean_and_error
+from tests.doubles.hard_problem import HardProblem
+from tests.doubles.synthetic_problem import SyntheticProblem
 
 NOTHING = 10.0
 """Points that a search which found nothing counts."""

@@ -29,8 +29,8 @@ import numpy as np
 from hwprune.evaluation import best_of
 from hwprune.search.evaluator import Evaluator
 from hwprune.search.methods import METHODS
-from hwprune.testing.hard_problem import HardProblem
-from hwprune.testing.synthetic_problem import Difficulty, SyntheticProblem
+from tests.doubles.hard_problem import HardProblem
+from tests.doubles.synthetic_problem import Difficulty, SyntheticProblem
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,8 +16,8 @@ from hwprune.pipeline.scoring import Scoring
 from hwprune.pipeline.workbench import Workbench
 from hwprune.progress import Silent
 from hwprune.run_folder import RunFolder
-from hwprune.testing.simulated_farm import SimulatedFarm
 from hwprune.workers.pool import WorkerPool
+from tests.doubles.simulated_farm import SimulatedFarm
 
 
 class Latency(Protocol):

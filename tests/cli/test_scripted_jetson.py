@@ -10,7 +10,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from hwprune.cli.app import app
-from hwprune.testing.jetson_tree import GPU_MHZ, WATTS
+from tests.doubles.jetson_tree import GPU_MHZ, WATTS
 from tests.hwprune_device.chain import chain
 from tests.hwprune_device.runtimes.trt import troubled_jetson as troubled
 from tests.jetsons import QUICK, TROUBLED, jetson_profile

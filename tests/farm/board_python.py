@@ -109,7 +109,7 @@ def simulated() -> None:
     import tempfile
 
     import hwprune_device.supervisor as supervisor
-    from hwprune.testing.simulated_run import SimulatedRun
+    from tests.doubles.simulated_run import SimulatedRun
 
     tempfile.tempdir = tempfile.mkdtemp()
     supervisor.BatchRun = SimulatedRun  # type: ignore[misc,assignment]

@@ -16,9 +16,9 @@ from hwprune.errors import BoardError
 from hwprune.farm.cluster import Cluster
 from hwprune.farm.farm import Farm
 from hwprune.farm.store import ReadingStore
-from hwprune.testing.scripted_tensorrt.plan import Plan
 from hwprune_device.reading import Failure, Reading
 from hwprune_device.runtimes.onnxrt.runtime import OnnxRuntime
+from tests.doubles.scripted_tensorrt.plan import Plan
 from tests.farm.base import base_network
 from tests.hwprune_device.runtimes.trt import troubled_jetson as troubled
 from tests.jetsons import QUICK, TROUBLED, jetson_profile

@@ -35,9 +35,9 @@ from hwprune.run_folder import RunFolder
 from hwprune.saliency.ranking import rank
 from hwprune.search_wish import SearchWish
 from hwprune.task.task import Task
-from hwprune.testing.simulated_farm import SimulatedFarm, Staircase
 from hwprune.workers.pool import WorkerPool
 from hwprune.workers.worker import LocalWorker
+from tests.doubles.simulated_farm import SimulatedFarm, Staircase
 
 Score = Callable[[tuple[int, ...]], float]
 

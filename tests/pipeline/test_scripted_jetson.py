@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hwprune.testing.scripted_tensorrt.plan import Plan
 from hwprune_device.runtimes.onnxrt.runtime import OnnxRuntime
 from tests.digits import digit_images
+from tests.doubles.scripted_tensorrt.plan import Plan
 from tests.jetsons import jetson_profile
 from tests.pipeline.deployments import SMALL, command
 

@@ -14,8 +14,8 @@ from hwprune.pipeline.contest import Contest
 from hwprune.pipeline.searched import search
 from hwprune.pipeline.workbench import Workbench
 from hwprune.progress import Silent
-from hwprune.testing.simulated_farm import SimulatedFarm, Staircase
 from hwprune_device.reading import Failure
+from tests.doubles.simulated_farm import SimulatedFarm, Staircase
 from tests.pipeline.benches import Scores, farm, make_bench, wider_is_better
 
 HALF = Candidate(widths=(16, 16, 16))

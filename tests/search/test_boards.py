@@ -18,7 +18,7 @@ from hwprune.search.evaluator import Evaluator
 from hwprune.search.methods import METHODS
 from hwprune.search.problem import ROUNDS, SearchProblem
 from hwprune.search.uniform import divisions
-from hwprune.testing.synthetic_problem import SyntheticProblem
+from tests.doubles.synthetic_problem import SyntheticProblem
 from tests.search.test_methods import EACH
 
 ALLOWANCE = 200

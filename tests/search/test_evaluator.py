@@ -13,7 +13,7 @@ from hwprune.evaluation import Evaluation
 from hwprune.progress import Silent
 from hwprune.search import model_search
 from hwprune.search.evaluator import PATIENCE, Evaluator
-from hwprune.testing.synthetic_problem import Difficulty, SyntheticProblem
+from tests.doubles.synthetic_problem import Difficulty, SyntheticProblem
 
 
 def make(allowance: int = 10, **difficulty: float) -> tuple[SyntheticProblem, Evaluator]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from hwprune.search.loss_table import LossTable
-from hwprune.testing.synthetic_problem import SyntheticProblem
+from tests.doubles.synthetic_problem import SyntheticProblem
 
 
 def rank_correlation(one: np.ndarray, other: np.ndarray) -> float:

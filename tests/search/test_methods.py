@@ -7,7 +7,7 @@ import pytest
 from hwprune.evaluation import best_of
 from hwprune.search.evaluator import Evaluator
 from hwprune.search.methods import METHODS
-from hwprune.testing.synthetic_problem import Difficulty, SyntheticProblem
+from tests.doubles.synthetic_problem import Difficulty, SyntheticProblem
 
 ALLOWANCE = 60
 EACH = [

@@ -7,7 +7,7 @@ import pytest
 from hwprune.evaluation import Evaluation, best_of
 from hwprune.search import model_search
 from hwprune.search.evaluator import Evaluator
-from hwprune.testing.synthetic_problem import Difficulty, SyntheticProblem
+from tests.doubles.synthetic_problem import Difficulty, SyntheticProblem
 
 
 def searched(synthetic: SyntheticProblem, allowance: int, boards: int = 1) -> list[Evaluation]:

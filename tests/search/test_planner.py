@@ -11,7 +11,7 @@ from hwprune.search.evaluator import Evaluator
 from hwprune.search.planner import Planner
 from hwprune.search.spread import spread_candidates
 from hwprune.search.table import Table
-from hwprune.testing.synthetic_problem import SyntheticProblem
+from tests.doubles.synthetic_problem import SyntheticProblem
 
 
 def learned(groups: int, seed: int, constraints: tuple[str, ...] = ("latency_ms",)) -> Table:

@@ -9,7 +9,7 @@ import numpy as np
 from hwprune.search.evaluator import Evaluator
 from hwprune.search.spread import spread_candidates
 from hwprune.search.table import Table
-from hwprune.testing.synthetic_problem import Difficulty, SyntheticProblem
+from tests.doubles.synthetic_problem import Difficulty, SyntheticProblem
 
 
 def seen(problem: SyntheticProblem, count: int):

@@ -9,8 +9,6 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from hwprune.testing.jetson_runtime import scripted_runtime
-from hwprune.testing.scripted_tensorrt import Script
 from hwprune_device.job import Target
 from hwprune_device.runtimes import (
     NoProfileError,
@@ -19,6 +17,8 @@ from hwprune_device.runtimes import (
     make_runtime,
 )
 from hwprune_device.runtimes.onnxrt.options import DENORMALS
+from tests.doubles.jetson_runtime import scripted_runtime
+from tests.doubles.scripted_tensorrt import Script
 from tests.farm.base import base_network
 from tests.hwprune_device.chain import chain
 from tests.hwprune_device.networks import (

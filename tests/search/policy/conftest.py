@@ -14,7 +14,7 @@ import ray
 from hwprune.farm.cluster import Cluster
 from hwprune.search.policy.service import NAMESPACE, EvaluationService, Outcome
 from hwprune.search.policy.view import View
-from hwprune.testing.synthetic_problem import SyntheticProblem
+from tests.doubles.synthetic_problem import SyntheticProblem
 
 
 @pytest.fixture(scope="package")

@@ -15,7 +15,7 @@ from hwprune.progress import Progress, Silent
 from hwprune.search.evaluator import Evaluator
 from hwprune.search.policy import policy_search
 from hwprune.search.problem import PolicyWish
-from hwprune.testing.synthetic_problem import SyntheticProblem
+from tests.doubles.synthetic_problem import SyntheticProblem
 
 pytestmark = pytest.mark.usefixtures("cluster")
 

@@ -19,7 +19,7 @@ from ray.cluster_utils import Cluster
 from hwprune.search.evaluator import Evaluator
 from hwprune.search.policy.policy_search import search
 from hwprune.search.problem import PolicyWish
-from hwprune.testing.synthetic_problem import Difficulty, SyntheticProblem
+from tests.doubles.synthetic_problem import Difficulty, SyntheticProblem
 
 learners, kill = int(sys.argv[1]), sys.argv[2] == "kill"
 cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2})

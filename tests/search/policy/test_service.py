@@ -10,7 +10,7 @@ import pytest
 from hwprune.search.policy.multiplier import Gains, Multiplier
 from hwprune.search.policy.service import EvaluationService, Outcome
 from hwprune.search.policy.view import View
-from hwprune.testing.synthetic_problem import SyntheticProblem
+from tests.doubles.synthetic_problem import SyntheticProblem
 
 VIEW = View.of(SyntheticProblem(3).search_problem(10))
 

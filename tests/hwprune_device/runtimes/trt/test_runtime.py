@@ -10,19 +10,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hwprune.testing.scripted_cuda import (
-    GpuFacts,
-    ScriptedGpu,
-    scripted_driver_library,
-    scripted_pycuda,
-)
-from hwprune.testing.scripted_tensorrt import Complaint, Script, scripted_tensorrt
 from hwprune_device.job import Target
 from hwprune_device.runtimes import BrokenProcessError
 from hwprune_device.runtimes.onnxrt.runtime import OnnxRuntime
 from hwprune_device.runtimes.trt.callbacks import TrtError
 from hwprune_device.runtimes.trt.network import TrtNetwork
 from hwprune_device.runtimes.trt.runtime import TrtRuntime
+from tests.doubles.scripted_cuda import (
+    GpuFacts,
+    ScriptedGpu,
+    scripted_driver_library,
+    scripted_pycuda,
+)
+from tests.doubles.scripted_tensorrt import Complaint, Script, scripted_tensorrt
 from tests.hwprune_device.chain import chain
 from tests.hwprune_device.networks import heard_and_read, heard_and_read_inputs
 

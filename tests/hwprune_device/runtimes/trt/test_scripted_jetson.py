@@ -11,19 +11,19 @@ import numpy as np
 import onnx
 import pytest
 
-from hwprune.testing.jetson_runtime import RELEASE
-from hwprune.testing.scripted_tensorrt.plan import Plan
-from hwprune.testing.staircase import staircase_ms
-from hwprune.testing.tensorrt_surface import releases
 from hwprune_device.job import Target
 from hwprune_device.reading import Failure, Reading
 from hwprune_device.runtimes.onnxrt.runtime import OnnxRuntime
 from hwprune_device.runtimes.trt.graph import graph_for
+from tests.doubles.jetson_runtime import RELEASE
+from tests.doubles.scripted_tensorrt.plan import Plan
+from tests.doubles.staircase import staircase_ms
+from tests.doubles.tensorrt_surface import releases
 from tests.hwprune_device.board import Board, outputs, running
 from tests.hwprune_device.chain import QUICK, WIDTHS, chain, job, name, plan
 from tests.hwprune_device.runtimes.trt import troubled_jetson as troubled
 
-JETSON = ("-m", "hwprune.testing.scripted_jetson")
+JETSON = ("-m", "tests.doubles.scripted_jetson")
 TROUBLED = ("-m", "tests.hwprune_device.runtimes.trt.troubled_jetson")
 CANDIDATES = [(8, 32, 32), (16, 16, 16), (12, 24, 17)]
 FINE = (8, 16, 16)

@@ -16,12 +16,12 @@ from pathlib import Path
 
 import pytest
 
-from hwprune.testing import tensorrt_surface
-from hwprune.testing.tensorrt_recording import record_wheel, run_with_wheel
-from hwprune.testing.tensorrt_stubs import NoCompilerError
-from hwprune.testing.tensorrt_surface import Surface, read, releases
 from hwprune_device.runtimes import trt
 from hwprune_device.runtimes.trt.surface import SURFACE, SURFACE_10, SURFACE_11
+from tests.doubles import tensorrt_surface
+from tests.doubles.tensorrt_recording import record_wheel, run_with_wheel
+from tests.doubles.tensorrt_stubs import NoCompilerError
+from tests.doubles.tensorrt_surface import Surface, read, releases
 from tests.hwprune_device.runtimes.trt.foreign_uses import ForeignUses, Use
 
 Declared = Mapping[str, tuple[str, ...]]

@@ -10,12 +10,12 @@ from collections.abc import Callable, Mapping
 
 import onnx
 
-from hwprune.testing.jetson_runtime import ScriptedJetson, scripted_runtime, usual
-from hwprune.testing.scripted_cuda import ScriptedGpu
-from hwprune.testing.scripted_jetson import start
-from hwprune.testing.scripted_tensorrt import Complaint
 from hwprune_device.job import Target
 from hwprune_device.runtimes.trt.network import TrtNetwork
+from tests.doubles.jetson_runtime import ScriptedJetson, scripted_runtime, usual
+from tests.doubles.scripted_cuda import ScriptedGpu
+from tests.doubles.scripted_jetson import start
+from tests.doubles.scripted_tensorrt import Complaint
 
 HANGS, REPORTS, BREAKS, STARVES, UNKNOWN = 15, 14, 13, 12, 11
 RUNS_UNTIL_BROKEN = 5

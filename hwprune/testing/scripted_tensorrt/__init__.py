@@ -1,6 +1,0 @@
-"""A TensorRT with the names of a recorded release and a script for what happens."""
-
-from hwprune.testing.scripted_tensorrt.module import scripted_tensorrt
-from hwprune.testing.scripted_tensorrt.script import Complaint, Script
-
-__all__ = ["Complaint", "Script", "scripted_tensorrt"]
