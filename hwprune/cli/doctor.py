@@ -72,7 +72,7 @@ def examine() -> Iterator[Check]:
         yield looked(name, look)
     yield from software.packages()
     for name, look in (
-        ("tensorrt", software.tensorrt),
+        ("runtimes", software.runtimes),
         ("sklearn:digits", data.sklearn_digits),
         ("torchvision", data.torchvision_data),
         ("board", board.board),

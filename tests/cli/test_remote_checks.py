@@ -152,4 +152,5 @@ def test_a_gpu_is_looked_at_where_networks_run_on_one(tmp_path, driver, target, 
 
 def test_what_a_board_may_lack_hangs_on_what_runs_networks_there():
     assert "onnxruntime" in lacking("onnxrt") and "pip install" in lacking("onnxrt")
+    assert lacking("ncnn").endswith("&& pip install --force-reinstall --no-deps pnnx")
     assert "pycuda" in lacking("trt") and "onnxruntime" not in lacking("trt")

@@ -42,6 +42,12 @@ class RuntimeFacts:
     system_package: str = ""
     """One that comes with a board's system. A board that has it was most likely bought for this
     runtime, and an environment there must be made to see it."""
+    system: str = ""
+    """Boards whose system has that package, in words."""
+    system_install: str = ""
+    """The command that installs it there."""
+    alone: tuple[str, ...] = ()
+    """Packages of which pip would bring more than is used: they are installed without that."""
     pip_brings_all: bool = False
     """Whether pip alone brings the packages in a build that suits any board."""
     tells_memory: bool = True

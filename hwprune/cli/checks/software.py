@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import platform
 import sys
 from importlib import metadata
 
 from hwprune.cli.checks.check import Check
+from hwprune_device.runtimes import facts_of, runtime_names
 
 PYTHON = (3, 11)
 
@@ -53,16 +54,13 @@ def torch() -> Check:
     return Check(name="torch", state="ok", found=f"{check.found}; {gpu}")
 
 
-def tensorrt() -> Check:
-    """The optional runtime of boards with an NVIDIA GPU."""
-    found = {name: _version(name) for name in ("tensorrt", "pycuda")}
-    if all(found.values()):
-        said = ", ".join(f"{name} {version}" for name, version in found.items())
-        return Check(name="tensorrt", state="ok", found=said)
-    missing = ", ".join(name for name, version in found.items() if not version)
-    return Check(
-        name="tensorrt", state="ok", found=f"{missing} not installed (optional: NVIDIA boards)"
-    )
+def runtimes() -> Check:
+    """Which runtimes this machine could be a board for; none but the default is needed."""
+    found = []
+    for name in runtime_names():
+        lacking = [p for p in facts_of(name).packages if importlib.util.find_spec(p) is None]
+        found.append(f"{name} (lacks {', '.join(lacking)})" if lacking else name)
+    return Check(name="runtimes", state="ok", found=", ".join(found))
 
 
 def _package(name: str) -> Check:

@@ -10,6 +10,8 @@ FACTS = RuntimeFacts(
     place="hwprune_device.runtimes.ncnn.runtime:NcnnRuntime",
     options=NCNN,
     packages=("numpy", "onnx", "ncnn", "pnnx"),
+    # pip would bring torch along, which pnnx's Python side imports and its program does not.
+    alone=("pnnx",),
     pip_brings_all=True,
     largest_batch=1,
 )

@@ -17,6 +17,8 @@ FACTS = RuntimeFacts(
     packages=("numpy", "onnx", "tensorrt", "pycuda"),
     usual_precision="fp16",
     system_package="tensorrt",
+    system="a Jetson",
+    system_install="sudo apt-get install -y python3-libnvinfer",
     has_device_clock=True,
     on_gpu=_on_gpu,
     # It tries kernels on the board itself: a large network takes a small Jetson half an hour.
