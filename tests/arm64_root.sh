@@ -4,7 +4,7 @@
 #     sh tests/arm64_root.sh FOLDER [SUITE] [MIRROR]
 #     HWPRUNE_ARM64_PYTHON=FOLDER/python3 pytest -m heavy tests/farm/test_arm64.py
 #
-# As root, on Debian or its like with another processor. Needs debootstrap, qemu-user-static and pip;
+# As root, on Debian or its like with another processor. Needs debootstrap, qemu-user-static, a C compiler and pip;
 # 400 MB of disk. Nothing outside FOLDER is changed: packages are unpacked and not set up, no
 # program is registered with the kernel, and what is mounted is gone when its process ends.
 set -eu
@@ -13,7 +13,7 @@ folder=$(mkdir -p "${1:?which FOLDER?}" && cd "$1" && pwd)
 suite=${2:-bookworm}
 root=$folder/root
 
-for tool in debootstrap qemu-aarch64-static unshare chroot; do
+for tool in debootstrap qemu-aarch64-static unshare chroot cc; do
     command -v "$tool" >/dev/null || { echo "$tool is not installed" >&2; exit 1; }
 done
 [ ! -e "$root" ] || { echo "$root is there already" >&2; exit 1; }
@@ -42,6 +42,18 @@ into() {
 into numpy onnx onnxruntime ncnn
 # It asks for torch, which the program in it does not need.
 into --no-deps pnnx
+# A program that a program under the emulator starts must be this machine's own, and start another.
+program=usr/local/lib/python$version/dist-packages/pnnx/pnnx
+mv "$root/$program" "$root/$program.arm64"
+cc -static -x c -o "$root/$program" - <<END
+#include <unistd.h>
+int main(int count, char **words) {
+    char *all[count + 2];
+    all[0] = "qemu", all[1] = "/$program.arm64";
+    for (int n = 1; n <= count; n++) all[n + 1] = words[n];
+    return execv("/usr/bin/qemu-aarch64-static", all);
+}
+END
 
 # ONNX Runtime crashes at its import where an ARM program finds another processor's description, and
 # qemu before 8.1 shows it that: here is one of the processor that qemu is told to be.

@@ -26,6 +26,7 @@ from hwprune.farm.store import ReadingStore
 from hwprune_device.job import Job, Target
 from hwprune_device.lease import lease
 from hwprune_device.reading import Failure, Reading
+from hwprune_device.runtimes import make_runtime
 from tests.farm.base import base_network
 from tests.farm.connections.contract import ConnectionContract, await_end, hello
 from tests.farm.connections.ssh_rig import SshRig, why_no_rig
@@ -217,3 +218,17 @@ def test_a_farm_refuses_it(cluster, tmp_path):
         farm.start()
     farm.close()
     store.close()
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_ncnn_converts_runs_and_weighs_networks_there(precision):
+    board = replace(BOARD, target=Target(runtime="ncnn", precision=precision))
+    with BoardSession(board) as session:
+        work = job_of((16, 32, 32), (8, 8, 8), target=board.target)
+        whole, cut = session.measure(work, base_network()).outcomes
+        (found,) = session.run_network(base_network().onnx, [images()])
+    assert isinstance(whole, Reading) and isinstance(cut, Reading), (whole, cut)
+    assert whole.memory.peak_mb > cut.memory.peak_mb > 0
+    (wanted,) = make_runtime("onnxrt").run_network(base_network().onnx, [images()])
+    off = 1e-5 if precision == "fp32" else 1e-2
+    assert np.abs(found - wanted).max() <= off * np.abs(wanted).max()
