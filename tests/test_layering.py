@@ -39,6 +39,8 @@ ONLY_IN = {
     "onnxruntime": {"hwprune_device/runtimes/onnxrt/session.py"},
     "ncnn": {"hwprune_device/runtimes/ncnn/net.py"},
     "tensorrt": {"hwprune_device/runtimes/trt/tensorrt.py"},
+    "tensorrt_rtx": {"hwprune_device/runtimes/trt/tensorrt.py"},
+    "tensorrt_rtx_bindings": {"hwprune_device/runtimes/trt/tensorrt.py"},
     # The survey imports what a board may have, only to tell whether that works.
     "pycuda": {"hwprune_device/runtimes/cuda.py", "hwprune_device/survey.py"},
     "typer": {"cli"},

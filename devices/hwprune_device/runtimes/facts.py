@@ -7,7 +7,7 @@ before it forks.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from hwprune_device.runtimes.option_table import OptionTable
@@ -46,6 +46,8 @@ class RuntimeFacts:
     """Boards whose system has that package, in words."""
     system_install: str = ""
     """The command that installs it there."""
+    pip_names: Mapping[str, str] = field(default_factory=dict)
+    """What pip is asked for, where a package is imported by another name."""
     alone: tuple[str, ...] = ()
     """Packages of which pip would bring more than is used: they are installed without that."""
     pip_brings_all: bool = False

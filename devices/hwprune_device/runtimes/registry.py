@@ -18,7 +18,13 @@ from hwprune_device.runtimes.facts import RuntimeFacts
 from hwprune_device.runtimes.runtime import Runtime
 
 GROUP = "hwprune.runtimes"
-_ROOMS = {"onnxrt": "onnxrt", "trt": "trt", "torch": "torchrt", "ncnn": "ncnn"}
+_ROOMS = {
+    "onnxrt": "onnxrt",
+    "trt": "trt",
+    "torch": "torchrt",
+    "ncnn": "ncnn",
+    "trt_rtx": "trt_rtx",
+}
 _registered: dict[str, RuntimeFacts] = {}
 
 

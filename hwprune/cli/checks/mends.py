@@ -71,7 +71,7 @@ def lacking(runtime: str) -> str:
 def _pip(pip: str, names: Sequence[str], runtime: RuntimeFacts) -> str:
     """pip's commands; pycuda is compiled there, with the compiler where JetPack puts it."""
     path = f"PATH=$PATH:{CUDA}/bin " if "pycuda" in names else ""
-    whole = [name for name in names if name not in runtime.alone]
+    whole = [runtime.pip_names.get(n, n) for n in names if n not in runtime.alone]
     alone = [name for name in names if name in runtime.alone]
     commands = [f"{path}{pip} install {' '.join(whole)}"] if whole else []
     commands += [f"{pip} install --no-deps {' '.join(alone)}"] if alone else []

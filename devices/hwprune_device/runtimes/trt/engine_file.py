@@ -9,20 +9,23 @@ from hwprune_device.runtimes import EngineFile
 from hwprune_device.runtimes.cuda import Cuda
 from hwprune_device.runtimes.trt.engine import Tensor
 from hwprune_device.runtimes.trt.network import TrtNetwork
+from hwprune_device.runtimes.trt.tensorrt import TensorRT
 
 
-def engine_file(network: TrtNetwork, cuda: Cuda, *, tensorrt: str, target: Target) -> EngineFile:
+def engine_file(
+    network: TrtNetwork, cuda: Cuda, *, library: TensorRT, target: Target
+) -> EngineFile:
     """The engine of a network that is ready to run; it runs some times to tell what it takes."""
     build = network.build
     return EngineFile(
         files={"engine": build.engine},
         facts={
             # An engine is good for exactly this device and version.
-            "made_for": f"{cuda.name} and TensorRT {tensorrt} alone",
+            "made_for": f"{cuda.name} and {library.title} alone",
             "gpu": cuda.name,
             "compute_capability": cuda.capability,
             "cuda_driver": cuda.driver_version,
-            "tensorrt": tensorrt,
+            "tensorrt": library.version,
             "precision": target.precision,
             "batch": target.batch,
             "dla": target.options.get("dla"),

@@ -20,6 +20,7 @@ from hwprune_device.runtimes import EngineFile, Part, unheard
 from hwprune_device.runtimes.cuda import Cuda, driver_version, load_driver
 from hwprune_device.runtimes.inputs import in_batches, item_count
 from hwprune_device.runtimes.interface import Interface, interface_of
+from hwprune_device.runtimes.option_table import OptionTable
 from hwprune_device.runtimes.runtime import PROFILED, WARMING
 from hwprune_device.runtimes.trt.builder import Build, EngineBuilder, recipe_for
 from hwprune_device.runtimes.trt.calibration import calibration_batches
@@ -47,6 +48,10 @@ class TrtRuntime:
         ImportError: TensorRT or pycuda is not installed, or too old.
     """
 
+    table: OptionTable = TRT
+    rtx = False
+    """Whether its library is TensorRT for RTX."""
+
     def __init__(
         self,
         *,
@@ -55,7 +60,7 @@ class TrtRuntime:
         library: Any = None,
         folder: Path | None = None,
     ) -> None:
-        self._library = TensorRT(tensorrt)
+        self._library = TensorRT(tensorrt, rtx=self.rtx)
         self._driver = driver or load_driver()
         self._driver_library = library
         self._folder = folder or cache_folder(os.environ.get("HWPRUNE_CACHE", "")) / "tensorrt"
@@ -64,7 +69,7 @@ class TrtRuntime:
     def describe(self) -> Mapping[str, Any]:
         """Version of TensorRT and of the driver's CUDA; the GPU is part of the board."""
         return {
-            "name": "trt",
+            "name": self.table.runtime,
             "version": self._library.version,
             "cuda_driver": driver_version(self._driver),
         }
@@ -75,7 +80,7 @@ class TrtRuntime:
 
     def clock(self, target: Target) -> Clock | None:
         """The clock that the target's latency is read from."""
-        options = TRT.of(target)
+        options = self._options(target)
         return "device" if options["latency"] == "device" else "wall"
 
     def limits_address_space(self, target: Target) -> bool:
@@ -100,7 +105,7 @@ class TrtRuntime:
             TrtError: TensorRT refused it.
             ValueError: the target asks for what this version cannot do.
         """
-        options = TRT.of(target)
+        options = self._options(target)
         graph = self._graph(model, target, free, options)
         with self._context(spin=options["spin"]).sound():
             if options["builds"] > 1:
@@ -116,7 +121,7 @@ class TrtRuntime:
         """
         interface = interface_of(onnx.load_model_from_string(model))
         count = item_count(inputs, interface)
-        wanted = target or Target(runtime="trt", batch=min(_MOST_AT_ONCE, count))
+        wanted = target or Target(runtime=self.table.runtime, batch=min(_MOST_AT_ONCE, count))
         names = [entry.name for entry in interface.inputs]
         with self._executing(model, inputs, _of_batch(wanted, interface)) as network:
 
@@ -139,7 +144,7 @@ class TrtRuntime:
             return engine_file(
                 network,
                 self._context(spin=True),
-                tensorrt=self._library.version,
+                library=self._library,
                 target=wanted,
             )
 
@@ -148,7 +153,7 @@ class TrtRuntime:
         self, model: bytes, inputs: Sequence[np.ndarray], target: Target
     ) -> Iterator[TrtNetwork]:
         """A network with its own weights, ready to run."""
-        options = TRT.of(target)
+        options = self._options(target)
         free = dict.fromkeys(symbols(model), target.batch)
         graph = self._graph(model, target, free, options, inputs)
         with self._context(spin=options["spin"]).sound():
@@ -172,6 +177,10 @@ class TrtRuntime:
         if self._cuda is not None:
             self._cuda.close()
             self._cuda = None
+
+    def _options(self, target: Target) -> dict[str, Any]:
+        """All of TensorRT's options, at their defaults where this library lacks them."""
+        return {**TRT.defaults, **self.table.of(target)}
 
     def _graph(
         self,

@@ -22,7 +22,9 @@ from hwprune_device.runtimes.trt.callbacks import (
 )
 from hwprune_device.runtimes.trt.engine import Engine
 
-OLDEST = (10, 3)
+_LIBRARIES = {False: ("TensorRT", (10, 3), 11), True: ("TensorRT for RTX", (1, 7), 1)}
+"""By whether it is that for RTX: its title, the oldest release that is used, and the first whose
+networks are strongly typed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,17 +61,22 @@ class TensorRT:
     """The library on this board.
 
     Raises:
-        ImportError: it is not installed, or older than 10.3.
+        ImportError: it is not installed, or too old.
     """
 
-    def __init__(self, module: Any = None) -> None:
-        """`module` stands in for `tensorrt`."""
-        self._trt = module or importlib.import_module("tensorrt")
+    def __init__(self, module: Any = None, *, rtx: bool = False) -> None:
+        """`module` stands in for `tensorrt`; with `rtx` it is TensorRT for RTX."""
+        self._trt = module or (_rtx_module() if rtx else importlib.import_module("tensorrt"))
         self.version = str(self._trt.__version__)
+        name, oldest, typed_from = _LIBRARIES[rtx]
+        self.title = f"{name} {self.version}"
         numbers = tuple(int(part) for part in self.version.split(".")[:2])
-        if numbers < OLDEST:
-            raise ImportError(f"TensorRT {self.version} is too old; 10.3 or newer is needed")
-        self.strongly_typed = numbers[0] >= 11
+        if numbers < oldest:
+            needed = ".".join(map(str, oldest))
+            raise ImportError(f"{self.title} is too old; {needed} or newer is needed")
+        self.strongly_typed = numbers[0] >= typed_from
+        # That for RTX chooses kernels when an engine first runs, and warns of the old calls.
+        self._times_kernels = not rtx
 
     def build(
         self,
@@ -92,6 +99,7 @@ class TensorRT:
         builder = self._trt.Builder(log)
         network = builder.create_network()
         self._parse(model, network, log, words)
+        _check_sizes(network)
         config = builder.create_builder_config()
         self._set_precision(config, recipe)
         self._set_effort(config, recipe)
@@ -104,7 +112,7 @@ class TensorRT:
             raise CancelledError(f"the build was ended during '{cancelled[0]}'")
         if plan is None:
             words.refuse()
-        cache = config.get_timing_cache()
+        cache = config.get_timing_cache() if self._times_kernels else None
         return Plan(
             engine=bytes(plan),
             timing_cache=bytes(cache.serialize()) if cache is not None else b"",
@@ -155,6 +163,8 @@ class TensorRT:
         if recipe.workspace_mb is not None:
             pool = self._trt.MemoryPoolType.WORKSPACE
             config.set_memory_pool_limit(pool, int(recipe.workspace_mb * 1e6))
+        if not self._times_kernels:
+            return
         cache = config.create_timing_cache(recipe.timing_cache)
         if cache is None or not config.set_timing_cache(cache, ignore_mismatch=False):
             # Of another device or version: it must not decide anything here.
@@ -163,6 +173,10 @@ class TensorRT:
     def _use_dla(self, builder: Any, network: Any, config: Any, recipe: Recipe) -> tuple[str, ...]:
         if recipe.dla is None:
             return ()
+        if self.strongly_typed:
+            raise TrtError(
+                f"{self.title} has no DLA; 10.7 was the last release that builds for one"
+            )
         if recipe.dla >= builder.num_DLA_cores:
             raise TrtError(
                 f"the target asks for DLA {recipe.dla}; this board has {builder.num_DLA_cores}"
@@ -176,3 +190,19 @@ class TensorRT:
         if recipe.gpu_fallback:
             config.set_flag(self._trt.BuilderFlag.GPU_FALLBACK)
         return fell_back
+
+
+def _check_sizes(network: Any) -> None:
+    """See that all sizes are fixed, as whoever calls has to have set them."""
+    inputs = [network.get_input(at) for at in range(network.num_inputs)]
+    for value in inputs:
+        if any(size < 0 for size in value.shape):
+            raise TrtError(f"input '{value.name}' has no fixed shape: {tuple(value.shape)}")
+
+
+def _rtx_module() -> Any:
+    """TensorRT for RTX: NVIDIA's own package, or the wheel of its bindings alone."""
+    try:
+        return importlib.import_module("tensorrt_rtx")
+    except ModuleNotFoundError:
+        return importlib.import_module("tensorrt_rtx_bindings")

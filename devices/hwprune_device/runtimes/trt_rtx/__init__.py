@@ -1,0 +1,1 @@
+"""Runtime "trt_rtx": TensorRT for RTX, through the room `trt/`."""
