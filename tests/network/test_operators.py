@@ -41,6 +41,28 @@ def test_windows_are_those_of_the_runtime(case: str) -> None:
     assert check_cut(base) == ()
 
 
+PLACES = (
+    "b = Constant<value_ints=[0]>() e = Constant<value_ints=[2]>() d = Constant<value_ints=[1]>()"
+    " p = Slice(x, b, e, d) g = Transpose<perm=[0,2,3,1]>(p) "
+)
+"""The first two channels of the input as places to sample at, some of them outside."""
+
+
+@pytest.mark.parametrize("mode", ["linear", "nearest", "cubic"])
+@pytest.mark.parametrize("padding", ["zeros", "border", "reflection"])
+@pytest.mark.parametrize("corners", [0, 1])
+def test_places_are_sampled_as_the_runtime_does(mode: str, padding: str, corners: int) -> None:
+    sample = (
+        f'z = GridSample<mode="{mode}", padding_mode="{padding}", align_corners={corners}>(a, g)'
+    )
+    model = conv_net(PLACES + sample, {"last.weight": (4, 8, 1, 1)})
+    base = make_base(model)
+    data = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        assert relative(to_module(base.onnx)(data).numpy(), run_onnx(model, data)) < 1e-5
+    assert "first" in {group.name for group in base.plan.groups}
+
+
 UNKNOWN = {
     "average of places that lie apart": (
         "z = AveragePool<kernel_shape=[2,2], dilations=[2,2]>(a)",

@@ -272,3 +272,22 @@ def filled(twin: Twin, node: onnx.NodeProto) -> fx.Node:
 def fill(sizes: list[int], number: torch.Tensor) -> torch.Tensor:
     """A tensor of these sizes, all of one number."""
     return number.expand(sizes)
+
+
+_SAMPLING = {"linear": "bilinear", "cubic": "bicubic"}
+"""What torch calls ONNX's modes of GridSample, where it is not the same since opset 20."""
+
+
+@twin_of("GridSample")
+def grid_sample(twin: Twin, node: onnx.NodeProto) -> fx.Node:
+    """F.grid_sample; x N C H W, places N H W 2."""
+    wanted = attributes(node)
+    mode = str(wanted.get("mode", "bilinear"))
+    return twin.call(
+        F.grid_sample,
+        twin.get(node.input[0]),
+        twin.get(node.input[1]),
+        mode=_SAMPLING.get(mode, mode),
+        padding_mode=str(wanted.get("padding_mode", "zeros")),
+        align_corners=bool(wanted.get("align_corners", 0)),
+    )
