@@ -83,7 +83,8 @@ class Levelling(fx.Interpreter):
     def _factor(self, name: str, data: torch.Tensor) -> float:
         """What brings the data to a size of one; a weight that is used again keeps its own."""
         if name not in self._known:
-            size = float(data.detach().square().mean().sqrt()) if data.numel() else 0.0
+            real = data.numel() and data.is_floating_point()
+            size = float(data.detach().square().mean().sqrt()) if real else 0.0
             usable = name in self._drawn and 0 < size < float("inf")
             self._known[name] = 1 / size if usable else 1.0
         return self._known[name]
