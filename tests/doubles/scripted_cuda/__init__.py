@@ -3,12 +3,11 @@
 from tests.doubles.scripted_cuda.clock import RealClock, VirtualClock
 from tests.doubles.scripted_cuda.driver import scripted_pycuda
 from tests.doubles.scripted_cuda.gpu import GpuFacts, ScriptedGpu
-from tests.doubles.scripted_cuda.library import ScriptedDriverLibrary, scripted_driver_library
+from tests.doubles.scripted_cuda.library import scripted_driver_library
 
 __all__ = [
     "GpuFacts",
     "RealClock",
-    "ScriptedDriverLibrary",
     "ScriptedGpu",
     "VirtualClock",
     "scripted_driver_library",

@@ -53,14 +53,7 @@ class PagelockedHostAllocation:
     def __init__(self, gpu: ScriptedGpu, ward: Context, data: np.ndarray) -> None:
         self.__array_interface__ = data.__array_interface__
         self._data = data
-        self._free = when_unused(self, gpu, ward, "pinned host memory", lambda: None)
-
-    @translated
-    def free(self) -> None:
-        """Give it back; once."""
-        if not self._free.alive:
-            raise CudaFault("pagelocked_host_allocation::free", fault.INVALID_HANDLE)
-        self._free()
+        when_unused(self, gpu, ward, "pinned host memory", lambda: None)
 
 
 class Buffers:
@@ -93,31 +86,27 @@ class Buffers:
         return DeviceAllocation(self._gpu, ward, address)
 
     @translated
-    def pagelocked_empty(
-        self,
-        shape: int | Sequence[int],
-        dtype: npt.DTypeLike,
-        order: str = "C",
-        mem_flags: int = 0,
-    ) -> np.ndarray:
+    def pagelocked_empty(self, shape: int | Sequence[int], dtype: npt.DTypeLike) -> np.ndarray:
         """An array in memory that the device can copy from and to by itself."""
         ward = self._contexts.ward()
         self._gpu.check("cuMemHostAlloc")
         self._gpu.check_capture("cuMemHostAlloc")
-        empty = np.empty(shape, dtype, order="F" if order == "F" else "C")
-        return np.asarray(PagelockedHostAllocation(self._gpu, ward, empty))
-
-    @translated
-    def memcpy_htod(self, dest: Any, src: Any) -> None:
-        """Copy to the device."""
-        self._gpu.check_capture("cuMemcpyHtoD")
-        self._to_device("cuMemcpyHtoD", dest, src, None).synchronize()
-        self._gpu.check("cuMemcpyHtoD")
+        return np.asarray(PagelockedHostAllocation(self._gpu, ward, np.empty(shape, dtype)))
 
     @translated
     def memcpy_htod_async(self, dest: Any, src: Any, stream: Stream | None = None) -> None:
         """Copy to the device, in a stream; pageable memory is read at once."""
-        self._to_device("cuMemcpyHtoDAsync", dest, src, stream)
+        routine, data = "cuMemcpyHtoDAsync", memoryview(src).cast("B")
+        queue = self._begin(routine, stream)
+        self._check(routine, len(data), dest)
+        self._check_pinned(routine, queue, src)
+        held = data if is_pinned(src) else bytes(data)
+        view, to = self._gpu.memory.view, int(dest)
+
+        def act() -> None:
+            view(to, len(held))[:] = held
+
+        self._copy(queue, len(data), act)
 
     @translated
     def memcpy_dtoh(self, dest: Any, src: Any) -> None:
@@ -133,47 +122,6 @@ class Buffers:
         if not is_pinned(dest):
             queue.synchronize()
             self._gpu.check("cuMemcpyDtoHAsync")
-
-    @translated
-    def memcpy_dtod_async(
-        self, dest: Any, src: Any, size: int, stream: Stream | None = None
-    ) -> None:
-        """Copy on the device, in a stream."""
-        queue = self._begin("cuMemcpyDtoDAsync", stream)
-        self._check("cuMemcpyDtoDAsync", size, dest, src)
-        view, to, source = self._gpu.memory.view, int(dest), int(src)
-
-        def act() -> None:
-            view(to, size)[:] = bytes(view(source, size))
-
-        self._copy(queue, size, act)
-
-    @translated
-    def memset_d8_async(
-        self, dest: Any, data: int, size: int, stream: Stream | None = None
-    ) -> None:
-        """Fill bytes on the device, in a stream."""
-        queue = self._begin("cuMemsetD8Async", stream)
-        self._check("cuMemsetD8Async", size, dest)
-        view, to = self._gpu.memory.view, int(dest)
-
-        def act() -> None:
-            view(to, size)[:] = bytes([data]) * size
-
-        self._copy(queue, size, act)
-
-    def _to_device(self, routine: str, dest: Any, src: Any, stream: Stream | None) -> Queue:
-        queue, data = self._begin(routine, stream), memoryview(src).cast("B")
-        self._check(routine, len(data), dest)
-        self._check_pinned(routine, queue, src)
-        held = data if is_pinned(src) else bytes(data)
-        view, to = self._gpu.memory.view, int(dest)
-
-        def act() -> None:
-            view(to, len(held))[:] = held
-
-        self._copy(queue, len(data), act)
-        return queue
 
     def _to_host(self, routine: str, dest: Any, src: Any, stream: Stream | None) -> Queue:
         queue, data = self._begin(routine, stream), memoryview(dest).cast("B")
@@ -192,12 +140,11 @@ class Buffers:
         self._gpu.check(routine)
         return self._gpu.queue(stream.handle if stream is not None else 0, routine)
 
-    def _check(self, routine: str, size: int, *addresses: Any) -> None:
-        for address in addresses:
-            try:
-                self._gpu.memory.view(int(address), size)
-            except CudaFault:
-                raise CudaFault(routine, fault.INVALID_VALUE) from None
+    def _check(self, routine: str, size: int, address: Any) -> None:
+        try:
+            self._gpu.memory.view(int(address), size)
+        except CudaFault:
+            raise CudaFault(routine, fault.INVALID_VALUE) from None
 
     def _check_pinned(self, routine: str, queue: Queue, array: Any) -> None:
         if queue.captured is not None and not is_pinned(array):

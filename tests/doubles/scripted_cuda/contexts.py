@@ -3,26 +3,12 @@
 from __future__ import annotations
 
 import threading
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from tests.doubles.scripted_cuda import fault
 from tests.doubles.scripted_cuda.errors import translated
 from tests.doubles.scripted_cuda.fault import CudaFault
 from tests.doubles.scripted_cuda.gpu import ScriptedGpu
-
-ATTRIBUTES = {
-    "CLOCK_RATE": 13,
-    "MULTIPROCESSOR_COUNT": 16,
-    "INTEGRATED": 18,
-    "PCI_BUS_ID": 33,
-    "MEMORY_CLOCK_RATE": 36,
-    "GLOBAL_MEMORY_BUS_WIDTH": 37,
-    "L2_CACHE_SIZE": 38,
-    "ASYNC_ENGINE_COUNT": 40,
-    "UNIFIED_ADDRESSING": 41,
-    "COMPUTE_CAPABILITY_MAJOR": 75,
-    "COMPUTE_CAPABILITY_MINOR": 76,
-}
 
 
 class Device:
@@ -33,44 +19,18 @@ class Device:
 
     @translated
     def __init__(self, ordinal: int) -> None:
-        _started(self._gpu, "cuDeviceGet")
+        if not self._gpu.initialised:
+            raise CudaFault("cuDeviceGet", fault.NOT_INITIALIZED)
         if not 0 <= ordinal < self._gpu.facts.devices:
             raise CudaFault("cuDeviceGet", fault.INVALID_DEVICE)
-        self._ordinal = ordinal
-
-    @classmethod
-    @translated
-    def count(cls) -> int:
-        """How many there are."""
-        _started(cls._gpu, "cuDeviceGetCount")
-        return cls._gpu.facts.devices
 
     def name(self) -> str:
         """The product's name."""
         return self._gpu.facts.name
 
-    def pci_bus_id(self) -> str:
-        """Domain, bus, device and function."""
-        return self._gpu.facts.pci_bus_id
-
     def compute_capability(self) -> tuple[int, int]:
         """Major and minor."""
         return self._gpu.facts.capability
-
-    def total_memory(self) -> int:
-        """Bytes."""
-        return self._gpu.facts.total_bytes
-
-    def get_attribute(self, attribute: int) -> int:
-        """One of `device_attribute`."""
-        facts = self._gpu.facts
-        known = {
-            **dict(facts.attributes),
-            "COMPUTE_CAPABILITY_MAJOR": facts.capability[0],
-            "COMPUTE_CAPABILITY_MINOR": facts.capability[1],
-            "UNIFIED_ADDRESSING": 1,
-        }
-        return next((known.get(name, 0) for name, at in ATTRIBUTES.items() if at == attribute), 0)
 
     @translated
     def retain_primary_context(self) -> Context:
@@ -85,12 +45,6 @@ class Device:
         context = self._contexts(self._gpu.create_context())
         self._contexts._pushed(context)
         return context
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Device) and other._ordinal == self._ordinal
-
-    def __hash__(self) -> int:
-        return hash(self._ordinal)
 
 
 class Context:
@@ -156,13 +110,6 @@ class Context:
         return cls._stack()[-1] if cls._stack() else None
 
     @classmethod
-    def get_device(cls) -> Any:
-        """The device of the current context."""
-        raise NotImplementedError(
-            "the scripted pycuda has one device; Context.get_device is not in"
-        )
-
-    @classmethod
     def ward(cls) -> Context:
         """The current context, for what is going to live in it.
 
@@ -197,8 +144,3 @@ class Context:
     def __del__(self) -> None:
         if self.alive:
             self.detach()
-
-
-def _started(gpu: ScriptedGpu, routine: str) -> None:
-    if not gpu.initialised:
-        raise CudaFault(routine, fault.NOT_INITIALIZED)

@@ -25,22 +25,14 @@ class LogicError(Error):
     """Wrong use, and most of what breaks a device."""
 
 
-class LaunchError(Error):
-    """A kernel failed."""
-
-
 class RuntimeError(Error):
     """No device, or not ready yet."""
 
 
 _KINDS: dict[int, type[Error]] = {
-    fault.LAUNCH_FAILED: LaunchError,
-    fault.LAUNCH_OUT_OF_RESOURCES: LaunchError,
-    fault.LAUNCH_TIMEOUT: LaunchError,
     fault.OUT_OF_MEMORY: MemoryError,
     fault.NO_DEVICE: RuntimeError,
     fault.NOT_READY: RuntimeError,
-    fault.UNKNOWN: Error,
 }
 
 

@@ -24,18 +24,14 @@ class GpuFacts:
 
     name: str = "Orin"
     capability: tuple[int, int] = (8, 7)
-    pci_bus_id: str = "0000:00:00.0"
     total_bytes: int = 8 << 30
     taken_bytes: int = 512 << 20
     """Held by the driver and by others from the start."""
     copy_bytes_per_ms: float = 1e7
     """Speed of transfers between host and device."""
     driver_version: int = 12060
-    cuda_version: tuple[int, int, int] = (12, 6, 0)
     devices: int = 1
     """0 for a machine without a GPU; only the first one is scripted."""
-    attributes: tuple[tuple[str, int], ...] = (("MULTIPROCESSOR_COUNT", 8), ("INTEGRATED", 1))
-    """Beside those that follow from the rest; what is not named reads 0."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -60,7 +56,6 @@ class ScriptedGpu:
         self.broken = 0
         """The error that every call gives from now on; 0 for none."""
         self.initialised = False
-        self.primary_flags = 0
         self._numbers = itertools.count(1)
         self._contexts: dict[int, _Context] = {}
         self._primary = 0
@@ -121,10 +116,6 @@ class ScriptedGpu:
         self.memory.forget(context)
         self._queues = {at: q for at, q in self._queues.items() if q.context != context}
         self.ledger.orphan(context)
-
-    def has_context(self, context: int) -> bool:
-        """Whether it still exists."""
-        return context in self._contexts
 
     @property
     def stack(self) -> list[int]:

@@ -12,7 +12,6 @@ class Entry:
     """One thing that somebody has to free."""
 
     kind: str
-    bytes: int
     context: int
     """The CUDA context it lives in; 0 for what needs none."""
 
@@ -23,17 +22,14 @@ class Ledger:
     def __init__(self) -> None:
         self._numbers = itertools.count(1)
         self._open: dict[int, Entry] = {}
-        self.opened: Counter[str] = Counter()
-        """How many of each kind there ever were."""
         self.orphaned: Counter[str] = Counter()
         """By kind: what was still alive when its context was destroyed, which a real GPU may or
         may not survive."""
 
-    def open(self, kind: str, *, size: int = 0, context: int = 0) -> int:
+    def open(self, kind: str, *, context: int = 0) -> int:
         """Note that something now has to be freed; the number is for `close`."""
         number = next(self._numbers)
-        self._open[number] = Entry(kind=kind, bytes=size, context=context)
-        self.opened[kind] += 1
+        self._open[number] = Entry(kind=kind, context=context)
         return number
 
     def close(self, number: int) -> None:
@@ -50,7 +46,3 @@ class Ledger:
         """How many of each kind are alive; kinds without any are left out."""
         counts = Counter(entry.kind for entry in self._open.values())
         return dict(sorted(counts.items()))
-
-    def bytes_alive(self, kind: str) -> int:
-        """Bytes of a kind that are alive."""
-        return sum(entry.bytes for entry in self._open.values() if entry.kind == kind)

@@ -8,40 +8,17 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from tests.doubles.scripted_cuda import fault
-from tests.doubles.scripted_cuda.fault import NAMES, CudaFault
+from tests.doubles.scripted_cuda.fault import CudaFault
 from tests.doubles.scripted_cuda.gpu import ScriptedGpu
 from tests.doubles.scripted_cuda.queue import Work
 
 
-class DriverFunction:
-    """One function of the library; `argtypes` and `restype` can be set and change nothing."""
-
-    argtypes: Sequence[Any] | None = None
-    restype: Any = None
-
-    def __init__(self, gpu: ScriptedGpu, name: str, call: Callable[..., None]) -> None:
-        self._gpu = gpu
-        self._name = name
-        self._call = call
-        self.calls = 0
-
-    def __call__(self, *given: Any) -> int:
-        """The driver's error number, 0 for success."""
-        self.calls += 1
-        try:
-            self._gpu.check(self._name)
-            self._call(*given)
-        except CudaFault as error:
-            return error.code
-        return 0
-
-
 class ScriptedDriverLibrary:
-    """`ctypes.CDLL("libcuda.so.1")`, with the functions for graphs and errors.
+    """`ctypes.CDLL("libcuda.so.1")`, with the functions for graphs.
 
     Args:
         gpu: the device.
@@ -51,32 +28,30 @@ class ScriptedDriverLibrary:
         self._gpu = gpu
         self._numbers = itertools.count(0x6000_0000, 16)
         self._graphs: dict[int, tuple[list[Work], int]] = {}
-        functions: dict[str, Callable[..., None]] = {
+        self._functions: dict[str, Callable[..., None]] = {
             "cuStreamBeginCapture_v2": self._begin,
             "cuStreamEndCapture": self._end,
-            "cuStreamIsCapturing": self._is_capturing,
             "cuGraphInstantiateWithFlags": self._instantiate,
-            "cuGraphUpload": self._upload,
             "cuGraphLaunch": self._launch,
             "cuGraphExecDestroy": self._destroy,
             "cuGraphDestroy": self._destroy,
-            "cuGetErrorName": self._error_name,
-            "cuGetErrorString": self._error_string,
-            "cuDevicePrimaryCtxSetFlags_v2": self._set_primary_flags,
-        }
-        self._functions = {
-            name: DriverFunction(gpu, name, call) for name, call in functions.items()
+            "cuDevicePrimaryCtxSetFlags_v2": lambda device, flags: None,
         }
 
-    def __getattr__(self, name: str) -> DriverFunction:
-        functions = self.__dict__.get("_functions", {})
-        if name not in functions:
+    def __getattr__(self, name: str) -> Callable[..., int]:
+        call = self.__dict__.get("_functions", {}).get(name)
+        if call is None:
             raise AttributeError(f"libcuda.so.1: undefined symbol: {name}")
-        found: DriverFunction = functions[name]
-        return found
 
-    def __getitem__(self, name: str) -> DriverFunction:
-        return getattr(self, name)
+        def function(*given: Any) -> int:
+            try:
+                self._gpu.check(name)
+                call(*given)
+            except CudaFault as error:
+                return error.code
+            return 0
+
+        return function
 
     def _begin(self, stream: Any, mode: Any) -> None:
         queue = self._gpu.queue(_number(stream), "cuStreamBeginCapture")
@@ -96,16 +71,8 @@ class ScriptedDriverLibrary:
             raise CudaFault("cuStreamEndCapture", fault.CAPTURE_INVALIDATED)
         _put(graph, self._new(work, "graph"))
 
-    def _is_capturing(self, stream: Any, status: Any) -> None:
-        queue = self._gpu.queue(_number(stream), "cuStreamIsCapturing")
-        broken = 2 if queue.capture_broken else 1
-        _put(status, 0 if queue.captured is None else broken)
-
     def _instantiate(self, executable: Any, graph: Any, flags: Any) -> None:
         _put(executable, self._new(self._held(graph), "graph executable"))
-
-    def _upload(self, executable: Any, stream: Any) -> None:
-        self._held(executable)
 
     def _launch(self, executable: Any, stream: Any) -> None:
         queue = self._gpu.queue(_number(stream), "cuGraphLaunch")
@@ -116,15 +83,6 @@ class ScriptedDriverLibrary:
         self._held(graph)
         _, number = self._graphs.pop(_number(graph))
         self._gpu.ledger.close(number)
-
-    def _error_name(self, code: Any, text: Any) -> None:
-        _put(text, NAMES[_number(code)][0].encode())
-
-    def _error_string(self, code: Any, text: Any) -> None:
-        _put(text, NAMES[_number(code)][1].encode())
-
-    def _set_primary_flags(self, device: Any, flags: Any) -> None:
-        self._gpu.primary_flags = _number(flags)
 
     def _new(self, work: list[Work], kind: str) -> int:
         handle = next(self._numbers)

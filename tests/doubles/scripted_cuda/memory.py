@@ -61,7 +61,7 @@ class DeviceMemory:
         if _rounded(size) > self.free_bytes:
             raise CudaFault("cuMemAlloc", fault.OUT_OF_MEMORY)
         address, self._next = self._next, self._next + _rounded(size) + _ALIGNMENT
-        number = self._ledger.open(kind or "device memory", size=size, context=context)
+        number = self._ledger.open(kind or "device memory", context=context)
         data = bytearray(size) if touched else None
         self._blocks[address] = _Block(size=size, context=context, number=number, data=data)
         return address

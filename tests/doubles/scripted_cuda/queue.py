@@ -63,10 +63,6 @@ class Queue:
         self._pending.append((self.ready_ms, work))
         return self.ready_ms
 
-    def hold_until(self, then: float) -> None:
-        """Later work starts no earlier."""
-        self.ready_ms = max(self.ready_ms, then)
-
     def is_done(self) -> bool:
         """Whether nothing is left to do."""
         self.settle()

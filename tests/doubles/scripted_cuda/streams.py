@@ -16,8 +16,6 @@ from tests.doubles.scripted_cuda.fault import CudaFault
 from tests.doubles.scripted_cuda.gpu import ScriptedGpu
 from tests.doubles.scripted_cuda.queue import Queue
 
-DISABLE_TIMING = 2
-
 
 class Stream:
     """`pycuda.driver.Stream`."""
@@ -52,12 +50,6 @@ class Stream:
         self._gpu.check("cuStreamQuery")
         return done
 
-    @translated
-    def wait_for_event(self, event: Event) -> None:
-        """Start later work only after an event."""
-        self._gpu.check("cuStreamWaitEvent")
-        self._queue.hold_until(event.reached_ms)
-
 
 class Event:
     """`pycuda.driver.Event`."""
@@ -69,7 +61,6 @@ class Event:
     def __init__(self, flags: int = 0) -> None:
         ward = self._contexts.ward()
         self._gpu.check("cuEventCreate")
-        self._timed = not flags & DISABLE_TIMING
         self._queue: Queue | None = None
         self._captured = False
         self.reached_ms = 0.0
@@ -103,16 +94,12 @@ class Event:
         self._settle("cuEventQuery")
         return self._queue is None or self._gpu.clock.now_ms() >= self.reached_ms
 
-    def time_since(self, start: Event) -> float:
-        """Milliseconds from another event to this one."""
-        return start.time_till(self)
-
     @translated
     def time_till(self, end: Event) -> float:
         """Milliseconds from this event to another one."""
         for event in (self, end):
             event._look("cuEventElapsedTime")
-            if event._queue is None or not event._timed:
+            if event._queue is None:
                 raise CudaFault("cuEventElapsedTime", fault.INVALID_HANDLE)
             if self._gpu.clock.now_ms() < event.reached_ms:
                 raise CudaFault("cuEventElapsedTime", fault.NOT_READY)
@@ -131,7 +118,7 @@ class Event:
 
 def when_unused(
     thing: object, gpu: ScriptedGpu, ward: Context, kind: str, free: Callable[[], None]
-) -> weakref.finalize[[], object]:
+) -> None:
     """Enter something into the ledger, and free it when nothing refers to it any more.
 
     As with pycuda it keeps its context; it cannot be freed after that was detached, nor from a
@@ -147,6 +134,4 @@ def when_unused(
             free()
             gpu.ledger.close(number)
 
-    finalizer = weakref.finalize(thing, freeing)
-    finalizer.atexit = False
-    return finalizer
+    weakref.finalize(thing, freeing).atexit = False

@@ -1,4 +1,4 @@
-"""A TensorRT with the names of a recorded release and a script for what happens."""
+"""A TensorRT of a recorded release that does what a script says."""
 
 from tests.doubles.scripted_tensorrt.module import scripted_tensorrt
 from tests.doubles.scripted_tensorrt.script import Complaint, Script
