@@ -198,13 +198,3 @@ class _Spatial(nn.Module):
 def test_a_layer_near_zero_hides_no_group() -> None:
     base = make_base(trace(_Spatial().eval(), torch.zeros(1, 8, 6)))
     assert base.widths == (12,) and check_cut(base) == ()
-
-
-def test_whole_numbers_that_are_computed_with_are_no_layer_to_draw() -> None:
-    body = (
-        "i = ArgMax<axis=1>(a) k = Constant<value_ints=[3]>() l = Mul(i, k)"
-        " f = Cast<to=1>(l) z = Add(a, f)"
-    )
-    base, failed, record = trusted_base(conv_net(body, {"last.weight": (4, 8, 1, 1)}))
-    assert (failed, record.untried) == ((), "")
-    assert "first" in {group.name for group in base.plan.groups}

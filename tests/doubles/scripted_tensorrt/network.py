@@ -7,6 +7,7 @@ from typing import Any
 
 import onnx
 
+from tests.doubles.scripted_tensorrt.plan import Port, ports
 from tests.doubles.scripted_tensorrt.scene import Scene
 
 
@@ -38,6 +39,15 @@ class INetworkDefinition:
         node = self.model.graph.node[index]
         name = node.name or f"(Unnamed Layer* {index}) [{node.op_type}]"
         return ILayer(name=name, op=node.op_type)
+
+    @property
+    def num_inputs(self) -> int:
+        """How many there are."""
+        return sum(port.is_input for port in ports(self.model))
+
+    def get_input(self, index: int) -> Port:
+        """An input, in the graph's order."""
+        return ports(self.model)[index]
 
     @property
     def layers(self) -> list[ILayer]:
