@@ -20,7 +20,8 @@ import time
 from collections.abc import Callable
 
 LEAST_PYTHON = (3, 10)
-PACKAGES = ("numpy", "onnx", "onnxruntime", "tensorrt", "pycuda")
+PACKAGES = ("numpy", "onnx")
+"""What any board needs."""
 _UNAVAILABLE = "unavailable"
 _IMPORT_TIMEOUT_S = 90
 """A slow card of a small board may take this long to import a runtime."""

@@ -14,6 +14,7 @@ from hwprune.cli.board_compare import compare
 from hwprune.cli.board_list import list_, show
 from hwprune.cli.board_nodes import AddressMayBeLeftOut
 from hwprune.cli.board_options import Folder, Json, Name
+from hwprune_device.runtimes import runtime_names
 
 if TYPE_CHECKING:
     from hwprune.board import Board
@@ -37,8 +38,8 @@ Runtime = Annotated[
     str,
     typer.Option(
         "--runtime",
-        help="What runs networks there: onnxrt, ncnn, trt, torch, or one of another package. "
-        "Left out: TensorRT (trt) in fp16 where it is installed, else ONNX Runtime.",
+        help=f"What runs networks there: {', '.join(runtime_names())}. "
+        "Left out: TensorRT in fp16 where it is installed, else ONNX Runtime.",
         show_default=False,
     ),
 ]

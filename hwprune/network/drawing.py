@@ -44,6 +44,8 @@ _TURNING = ("Transpose", "Reshape", "Squeeze", "Unsqueeze")
 """Ops after which a weight has the same numbers."""
 _LONG_MACS = 10**9
 """From here on one item has to do: it is computed several times, in float64."""
+_LARGE = 2**20
+"""Numbers that are kept for the slopes as they are: no more than 8 MB a tensor."""
 _SHIFT = 0.45
 """Size of what is added or multiplied channel by channel, beside layers of size one."""
 
@@ -75,7 +77,8 @@ def draw(base: BaseNetwork, seed: int) -> Drawing:
     module = in_double(to_module(bytes(proto.SerializeToString())))
     levelling = Levelling(module, drawn)
     try:
-        outputs = leaves_of(levelling.run(*inputs))
+        with torch.autograd.graph.saved_tensors_hooks(_packed, _unpacked):
+            outputs = leaves_of(levelling.run(*inputs))
     except Exception as error:  # a layer raises whatever it meets
         said = str(error).partition("\n")[0]
         raise NetworkError(f"the network does not run on random inputs: {said}") from error
@@ -87,6 +90,16 @@ def draw(base: BaseNetwork, seed: int) -> Drawing:
             scaled = (array.astype(np.float64) * factor).astype(array.dtype)
             tensor.CopyFrom(numpy_helper.from_array(scaled, tensor.name))
     return Drawing(model=bytes(proto.SerializeToString()), inputs=inputs, influence=influence)
+
+
+def _packed(kept: torch.Tensor) -> torch.Tensor:
+    """What slopes are computed from, large floats as bfloat16: only their size counts."""
+    large = kept.numel() > _LARGE and kept.dtype == torch.double
+    return kept.bfloat16() if large else kept
+
+
+def _unpacked(kept: torch.Tensor) -> torch.Tensor:
+    return kept.double() if kept.dtype == torch.bfloat16 else kept
 
 
 def _randomise(proto: onnx.ModelProto, base: BaseNetwork, rng: np.random.Generator) -> set[str]:

@@ -84,7 +84,9 @@ class Levelling(fx.Interpreter):
         """What brings the data to a size of one; a weight that is used again keeps its own."""
         if name not in self._known:
             real = data.numel() and data.is_floating_point()
-            size = float(data.detach().square().mean().sqrt()) if real else 0.0
+            # A norm makes no copy of an attention map that fills gigabytes.
+            size = float(torch.linalg.vector_norm(data.detach())) if real else 0.0
+            size /= max(1, data.numel()) ** 0.5
             usable = name in self._drawn and 0 < size < float("inf")
             self._known[name] = 1 / size if usable else 1.0
         return self._known[name]

@@ -16,7 +16,8 @@ from hwprune_device.frame import FrameDecoder
 from tests.hwprune_device.board import ROOT
 from tests.hwprune_device.recorded import jetson, program, raspberry_pi, write
 
-START = "from hwprune_device.survey import main; main()"
+USUAL = ("onnxruntime", "tensorrt")
+START = f"from hwprune_device.survey import main; main(*{USUAL})"
 
 
 def look(interpreter: str = sys.executable, **environment: str) -> dict:

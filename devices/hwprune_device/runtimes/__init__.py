@@ -10,6 +10,7 @@ from hwprune_device.runtimes.registry import (
     available,
     facts_of,
     make_runtime,
+    packages_to_look_for,
     register,
     runtime_names,
 )
@@ -41,6 +42,7 @@ __all__ = [
     "available",
     "facts_of",
     "make_runtime",
+    "packages_to_look_for",
     "register",
     "runtime_names",
     "unheard",

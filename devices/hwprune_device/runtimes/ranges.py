@@ -8,6 +8,7 @@ import numpy as np
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
+from hwprune_device.job import Target
 from hwprune_device.precision.quantized import quantized_tensors
 from hwprune_device.precision.tensors import Names, names
 from hwprune_device.runtimes.inputs import in_batches
@@ -18,7 +19,7 @@ from hwprune_device.runtimes.registry import UnknownRuntimeError, make_runtime
 def observe_ranges(model: ModelProto, batches: Iterable[Sequence[np.ndarray]]) -> dict[str, float]:
     """The largest absolute value of every activation that `with_qdq` quantises.
 
-    In ONNX Runtime where it is installed, else in ONNX's own evaluator, which takes minutes for
+    In the default runtime where it is installed, else in ONNX's own evaluator: minutes for
     what takes seconds there.
 
     Args:
@@ -71,7 +72,7 @@ def _watching(model: ModelProto, tensors: tuple[str, ...], rows: int) -> ModelPr
 def _runner(model: ModelProto) -> Callable[[Sequence[np.ndarray]], np.ndarray]:
     """What gives a network's only output for a batch of inputs."""
     try:
-        runtime = make_runtime("onnxrt")
+        runtime = make_runtime(Target().runtime)
     except UnknownRuntimeError:
         evaluator, interface = ReferenceEvaluator(model), interface_of(model)
         names = [entry.name for entry in interface.inputs]

@@ -71,6 +71,18 @@ def _loaded(entry: EntryPoint) -> RuntimeFacts:
     return found
 
 
+def packages_to_look_for(name: str) -> tuple[str, ...]:
+    """What a look at a board imports: what this runtime needs, the default one, and those that
+    come with a board's system.
+
+    Raises:
+        UnknownRuntimeError: as `facts_of`.
+    """
+    known = [facts_of(one) for one in _ROOMS]
+    wanted = [facts_of(name), facts_of(Target().runtime), *(f for f in known if f.system_package)]
+    return tuple(dict.fromkeys(package for facts in wanted for package in facts.packages))
+
+
 def make_runtime(name: str) -> Runtime:
     """The runtime called `name`.
 

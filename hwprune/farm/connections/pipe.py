@@ -13,7 +13,7 @@ from hwprune.farm.connections.failure import missing_module
 from hwprune.farm.connections.package import boot_text, device_zip
 from hwprune.farm.connections.piped import PipedProcess
 from hwprune_device.frame import Frame, encode
-from hwprune_device.runtimes import facts_of
+from hwprune_device.runtimes import packages_to_look_for
 
 
 class PipeConnection:
@@ -107,7 +107,7 @@ class PipeConnection:
     def _words(self) -> list[str]:
         """The supervisor's own arguments."""
         if self._survey:
-            return ["survey", *facts_of(self._board.target.runtime).packages]
+            return ["survey", *packages_to_look_for(self._board.target.runtime)]
         words = ["--cores", self._board.core_words, "--threads", str(self._board.target.threads)]
         if self._board.cache:
             words += ["--cache", self._board.cache]

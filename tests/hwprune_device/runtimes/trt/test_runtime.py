@@ -26,7 +26,8 @@ from tests.doubles.scripted_tensorrt import Complaint, Script, scripted_tensorrt
 from tests.hwprune_device.chain import chain
 from tests.hwprune_device.networks import heard_and_read, heard_and_read_inputs
 
-VERSIONS = ("10.3", "10.7", "10.13", "11.4")
+VERSIONS = ("10.3", "11.4")
+"""One of each generation: what is scripted of a release is its generation."""
 MODEL = chain((8, 8, 8))
 FREE = {"N": 1}
 
@@ -238,6 +239,11 @@ def test_a_dla_that_must_run_all_refuses_what_it_cannot(make: Make):
         bench.load("fp16", dla=0, fallback="refuse")
     with pytest.raises(TrtError, match="this board has 1"):
         bench.load("fp16", dla=1)
+
+
+def test_tensorrt_11_has_no_dla_and_says_which_release_was_the_last(make: Make):
+    with pytest.raises(TrtError, match=r"TensorRT 11\.4.* has no DLA; 10\.7 was the last"):
+        make("11.4").load("fp16", dla=0)
 
 
 def test_a_board_without_a_gpu_says_so(make: Make):

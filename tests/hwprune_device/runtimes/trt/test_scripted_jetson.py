@@ -18,7 +18,6 @@ from hwprune_device.runtimes.trt.graph import graph_for
 from tests.doubles.jetson_runtime import RELEASE
 from tests.doubles.scripted_tensorrt.plan import Plan
 from tests.doubles.staircase import staircase_ms
-from tests.doubles.tensorrt_surface import releases
 from tests.hwprune_device.board import Board, outputs, running
 from tests.hwprune_device.chain import QUICK, WIDTHS, chain, job, name, plan
 from tests.hwprune_device.runtimes.trt import troubled_jetson as troubled
@@ -105,9 +104,9 @@ def test_the_host_waits_longer_than_the_device_works(board: Board):
     assert reading.wall_ms > reading.device_ms == pytest.approx(wanted_ms(FINE), rel=0.02)
 
 
-@pytest.mark.parametrize("release", releases())
+@pytest.mark.parametrize("release", ["10.3", "11.4"])
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
-def test_every_release_serves_a_batch(release: str, precision: str, tmp_path: Path):
+def test_each_generation_serves_a_batch(release: str, precision: str, tmp_path: Path):
     main = (*JETSON, "--cache", str(tmp_path), "--runtime", "trt")
     with running(main, settings={RELEASE: release}) as board:
         assert board.hello.header["runtimes"]["trt"]["version"].startswith(release)
