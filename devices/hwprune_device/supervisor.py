@@ -183,9 +183,7 @@ class Supervisor:
         def work(report: Report, marker: Marker) -> None:
             marker.note(NOBODY, "run")
             found = runtime.engine(asked.model, asked.inputs, asked.target)
-            sizes = {name: len(data) for name, data in found.files.items()}
-            facts = {**found.facts, "bytes": sizes, "sha256": found.sha256}
-            report({"kind": "engine", "facts": facts}, b"".join(found.files.values()))
+            report({"kind": "engine", "facts": found.told}, b"".join(found.files.values()))
 
         self._answer(work, asked.target, "engine", "engine")
 

@@ -19,6 +19,8 @@ from hwprune_device.runtimes.scratch import scratch
 _WARM = "7767517\n2 2\nInput in0 0 1 in0\nReLU relu 1 1 in0 out0\n"
 _NO_AXIS = 233
 """What pnnx and ncnn write for none."""
+_NO_ROOM = -100
+"""What it gives where an allocation failed."""
 _address = ctypes.pythonapi.PyCapsule_GetPointer
 _address.restype, _address.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
 
@@ -67,7 +69,8 @@ class Net:
         """All outputs, as ncnn holds them.
 
         Raises:
-            MemoryError: it gave up; there is no other reason once a network has run.
+            MemoryError: there was not enough.
+            RuntimeError: a layer does not compute.
         """
         extractor = self._net.create_extractor()
         if count is not None:
@@ -76,8 +79,10 @@ class Net:
         for number, values in enumerate(placed):
             extractor.input(f"in{number}", values)
         found = [extractor.extract(f"out{n}") for n in range(len(self._converted.output_axes))]
-        if any(status for status, _ in found):
-            raise MemoryError("ncnn gave up while it ran the network")
+        failed = next((status for status, _ in found if status), 0)
+        if failed:
+            kind = MemoryError if failed == _NO_ROOM else RuntimeError
+            raise kind(f"ncnn gave up while it ran the network, with {failed}")
         return [values for _, values in found]
 
     def outputs(self, placed: Sequence[Any]) -> list[np.ndarray]:
