@@ -12,7 +12,7 @@ from hwprune.board_folder import THIS_MACHINE, find_profile, is_path, no_such_bo
 from hwprune.errors import DeploymentError
 from hwprune_device.job import Protocol, Target
 from hwprune_device.runtimes.option_error import OptionError
-from hwprune_device.runtimes.registry import facts_of, normal_options, runtime_names
+from hwprune_device.runtimes.registry import known_facts, normal_options, runtime_names
 
 CONNECTIONS = ("local", "ssh", "ray", "table")
 PLACEHOLDER_HOST = "change-me"
@@ -189,7 +189,8 @@ def _check(target: Target, protocol: Protocol, where: str) -> None:
             given=target.runtime,
             possible=", ".join(runtime_names()),
         )
-    largest = facts_of(target.runtime).largest_batch
+    facts = known_facts(target.runtime)
+    largest = facts.largest_batch if facts is not None else None
     if largest is not None and target.batch > largest:
         raise DeploymentError(
             f"{where} [target]: runtime {target.runtime} takes no such batch",

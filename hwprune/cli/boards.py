@@ -14,7 +14,7 @@ from hwprune.cli.board_compare import compare
 from hwprune.cli.board_list import list_, show
 from hwprune.cli.board_nodes import AddressMayBeLeftOut
 from hwprune.cli.board_options import Folder, Json, Name
-from hwprune_device.runtimes import runtime_names
+from hwprune_device.runtimes import known_facts, runtime_names
 
 if TYPE_CHECKING:
     from hwprune.board import Board
@@ -143,12 +143,8 @@ def remove(
 
 def _usual_precision(runtime: str) -> str:
     """What people run there; empty for a runtime that is not known, which is refused later."""
-    from hwprune_device.runtimes import UnknownRuntimeError, facts_of
-
-    try:
-        return facts_of(runtime).usual_precision
-    except UnknownRuntimeError:
-        return ""
+    facts = known_facts(runtime)
+    return facts.usual_precision if facts is not None else ""
 
 
 def _wanted(

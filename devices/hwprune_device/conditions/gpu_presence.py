@@ -10,7 +10,7 @@ from pathlib import Path
 from hwprune_device.conditions import tegra
 from hwprune_device.conditions.sysfs import ROOT
 from hwprune_device.job import Target
-from hwprune_device.runtimes.registry import UnknownRuntimeError, facts_of
+from hwprune_device.runtimes.registry import known_facts
 
 _NODES = ("dev/nvidiactl", "proc/driver/nvidia/version")
 
@@ -22,7 +22,5 @@ def has_gpu(root: Path = ROOT) -> bool:
 
 def on_gpu(target: Target, *, present: bool) -> bool:
     """Whether a target's networks run on the GPU; `present`: whether the board has one."""
-    try:
-        return facts_of(target.runtime).on_gpu(target.options, present=present)
-    except UnknownRuntimeError:
-        return False
+    facts = known_facts(target.runtime)
+    return facts is not None and facts.on_gpu(target.options, present=present)

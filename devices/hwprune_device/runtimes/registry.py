@@ -60,6 +60,14 @@ def facts_of(name: str) -> RuntimeFacts:
     return _loaded(_brought()[name])
 
 
+def known_facts(name: str) -> RuntimeFacts | None:
+    """What is known of a runtime; None of one that is not known, or whose package is broken."""
+    try:
+        return facts_of(name)
+    except UnknownRuntimeError:
+        return None
+
+
 @cache
 def _loaded(entry: EntryPoint) -> RuntimeFacts:
     try:
@@ -123,19 +131,16 @@ def normal_options(
     Raises:
         OptionError: as `OptionTable.normal`.
     """
-    try:
-        table = facts_of(runtime).options
-    except UnknownRuntimeError:
+    facts = known_facts(runtime)
+    if facts is None:
         return dict(options)
-    return table.normal(options, threads=threads, precision=precision)
+    return facts.options.normal(options, threads=threads, precision=precision)
 
 
 def patience_s(target: Target) -> float:
     """Seconds that building one network for a target may take beyond `Protocol.timeout_s`."""
-    try:
-        return facts_of(target.runtime).patience_s(target.options)
-    except UnknownRuntimeError:
-        return 0.0
+    facts = known_facts(target.runtime)
+    return facts.patience_s(target.options) if facts is not None else 0.0
 
 
 @cache
