@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -86,12 +87,16 @@ class Net:
         return [values for _, values in found]
 
     def outputs(self, placed: Sequence[Any]) -> list[np.ndarray]:
-        """All outputs in the shapes of the ONNX file."""
-        told = zip(self._converted.output_axes, self._converted.output_shapes, strict=True)
-        return [
-            _shaped(np.array(values.numpy(batch_index=axis)), shape)
-            for values, (axis, shape) in zip(self.run(placed), told, strict=True)
-        ]
+        """All outputs in the shapes of the ONNX file.
+
+        Raises:
+            ValueError: one is of another size: pnnx did not convert the network rightly.
+        """
+        known = self._converted
+        axes, found = known.output_axes, self.run(placed)
+        arrays = [np.array(v.numpy(batch_index=a)) for v, a in zip(found, axes, strict=True)]
+        told = zip(known.outputs, arrays, known.output_shapes, strict=True)
+        return [_shaped(name, array, shape) for name, array, shape in told]
 
     def activations_bytes(self, placed: Sequence[Any]) -> int:
         """The most that one run holds at a time beside the weights, on one thread."""
@@ -161,5 +166,12 @@ def _mat(values: np.ndarray, axis: int) -> Any:
     return ncnn.Mat(plain, batch_index=axis).clone()
 
 
-def _shaped(values: np.ndarray, shape: tuple[int, ...] | None) -> np.ndarray:
-    return values if shape is None else values.reshape(shape)
+def _shaped(name: str, values: np.ndarray, shape: tuple[int, ...] | None) -> np.ndarray:
+    if shape is None:
+        return values
+    if values.size != math.prod(shape):
+        raise ValueError(
+            f"pnnx did not convert the network rightly: output '{name}' is {list(values.shape)} "
+            f"in ncnn, and {list(shape)} in the network"
+        )
+    return values.reshape(shape)

@@ -45,14 +45,18 @@ class NcnnNetwork:
         self._inputs = self._net.placed(inputs)
 
     def weigh(self) -> None:
-        """A run whose allocations are counted, on one thread, and an ordinary one."""
+        """A run whose allocations are counted, on one thread, and one whose outputs are looked at.
+
+        Raises:
+            ValueError: an output is of another size than the network's.
+        """
         activations = self._net.activations_bytes(self._inputs)
         self.memory = Memory(
             weights_mb=self._weights_bytes / 1e6,
             activations_mb=activations / 1e6,
             creation_peak_mb=self._creation_peak_mb,
         )
-        self.run()
+        self._net.outputs(self._inputs)
 
     def run(self) -> None:
         """One inference."""

@@ -15,6 +15,7 @@ from hwprune_device.plan import CutPlan
 from hwprune_device.reading import Failure, Reading
 from hwprune_device.runtimes.ncnn.graph import fixed
 from hwprune_device.runtimes.ncnn.runtime import NcnnRuntime
+from tests.families import family
 from tests.hwprune_device.board import Board, running
 from tests.hwprune_device.chain import WIDTHS, chain, job, name, plan
 from tests.hwprune_device.networks import (
@@ -125,6 +126,13 @@ def test_a_network_that_cannot_be_converted_is_a_failure_that_says_so():
     (failure,) = outcomes.values()
     assert isinstance(failure, Failure) and failure.stage == "build"
     assert "slice with step 2 is not supported" in failure.message
+
+
+def test_an_output_of_another_size_is_refused_before_anything_is_timed():
+    """pnnx takes an axis of torch's own encoder for the batch."""
+    network = NcnnRuntime().load(family("torch encoder").onnx, target(), {"batch": 1})
+    with pytest.raises(ValueError, match="pnnx did not convert the network rightly: output"):
+        network.weigh()
 
 
 def test_one_item_at_a_time_and_no_more():
