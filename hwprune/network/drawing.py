@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import onnx
+import psutil
 import torch
 from onnx import numpy_helper
 
@@ -20,7 +22,7 @@ from hwprune.network.sharp_outputs import with_sharp_outputs
 from hwprune_device.output_structure import leaves_of
 from hwprune_device.plan import STAYS, AxisCut
 from hwprune_device.torch_graph.reference import NoGradientError
-from hwprune_device.values import QUANTIZES, is_weight
+from hwprune_device.values import QUANTIZES, is_weight, weightless
 
 _WEIGHTS = {
     "Conv": (1, 2),
@@ -46,6 +48,10 @@ _LONG_MACS = 10**9
 """From here on one item has to do: it is computed several times, in float64."""
 _LARGE = 2**20
 """Numbers that are kept for the slopes as they are: no more than 8 MB a tensor."""
+_AT_ONCE = 4
+"""Of the largest tensor, how many are there beside those that are kept."""
+_SHARE = 0.7
+"""Of the memory that is free."""
 _SHIFT = 0.45
 """Size of what is added or multiplied channel by channel, beside layers of size one."""
 
@@ -72,12 +78,16 @@ def draw(base: BaseNetwork, seed: int) -> Drawing:
     rng = np.random.default_rng(seed)
     proto = onnx.load_model_from_string(with_sharp_outputs(base.onnx))
     drawn = _randomise(proto, base, rng)
-    long = base.cost_model.macs(base.widths) >= _LONG_MACS
-    inputs = random_inputs(base, seed=seed, batch=1 if long else 2, dtype=torch.double)
+    batch = 1 if base.cost_model.macs(base.widths) >= _LONG_MACS else 2
+    inputs = random_inputs(base, seed=seed, batch=batch, dtype=torch.double)
+    # Without slopes groups are silenced one by one, which takes longer and less memory.
+    free = _SHARE * psutil.virtual_memory().available
+    slopes = batch > 1 or slopes_bytes(proto, batch) < free
     module = in_double(to_module(bytes(proto.SerializeToString())))
     levelling = Levelling(module, drawn)
     try:
-        with torch.autograd.graph.saved_tensors_hooks(_packed, _unpacked):
+        hooks = torch.autograd.graph.saved_tensors_hooks(_packed, _unpacked)
+        with torch.set_grad_enabled(slopes), hooks:
             outputs = leaves_of(levelling.run(*inputs))
     except Exception as error:  # a layer raises whatever it meets
         said = str(error).partition("\n")[0]
@@ -90,6 +100,15 @@ def draw(base: BaseNetwork, seed: int) -> Drawing:
             scaled = (array.astype(np.float64) * factor).astype(array.dtype)
             tensor.CopyFrom(numpy_helper.from_array(scaled, tensor.name))
     return Drawing(model=bytes(proto.SerializeToString()), inputs=inputs, influence=influence)
+
+
+def slopes_bytes(model: onnx.ModelProto, batch: int) -> int:
+    """About what a backward pass keeps and works with, as far as sizes are known."""
+    graph = onnx.shape_inference.infer_shapes(weightless(model)).graph
+    tensors = (value.type.tensor_type for value in graph.value_info)
+    sizes = [math.prod(d.dim_value or batch for d in t.shape.dim) for t in tensors]
+    kept = sum(size * (2 if size > _LARGE else 8) for size in sizes)
+    return kept + _AT_ONCE * 8 * max(sizes, default=0)
 
 
 def _packed(kept: torch.Tensor) -> torch.Tensor:

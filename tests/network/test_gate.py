@@ -14,6 +14,7 @@ from hwprune.channels.analysis import analyse
 from hwprune.channels.base import BaseNetwork, make_base
 from hwprune.channels.rules.registry import RULES
 from hwprune.errors import NetworkError
+from hwprune.network import drawing
 from hwprune.network.drawing import draw
 from hwprune.network.gate import check_cut, trusted_base
 from hwprune.network.silencing import silenced
@@ -39,6 +40,17 @@ def test_forgotten_axis_is_found() -> None:
     base = traced("digits_cnn").base
     axes = tuple(a for a in base.plan.axes if a.initializer != "block1.conv2.weight")
     assert "block1.conv1" in check_cut(_with_plan(base, dataclasses.replace(base.plan, axes=axes)))
+
+
+def test_where_memory_is_short_groups_are_seen_without_slopes(monkeypatch) -> None:
+    monkeypatch.setattr(drawing, "_LONG_MACS", 0)
+    monkeypatch.setattr(drawing, "_SHARE", 0.0)
+    base = case("unet").base
+    assert draw(base, 0).influence == {}
+    assert check_cut(base) == ()
+    axes = tuple(axis for axis in base.plan.axes if axis != base.plan.axes[1])
+    wrong = dataclasses.replace(base, plan=dataclasses.replace(base.plan, axes=axes))
+    assert check_cut(wrong) != ()
 
 
 def test_crossed_channels_of_equal_shape_are_found() -> None:
