@@ -48,31 +48,35 @@ def _pooled(model: onnx.ModelProto) -> onnx.ModelProto:
     """Slices that skip rows and columns as max pooling of one pixel, which ncnn has for them."""
     graph = model.graph
     constants = {t.name: numpy_helper.to_array(t) for t in graph.initializer}
-    known = (*graph.value_info, *graph.input, *graph.output)
-    ranks = {value.name: len(value.type.tensor_type.shape.dim) for value in known}
+    shapes = {v.name: _shape(v) for v in (*graph.value_info, *graph.input, *graph.output)}
     for position, node in enumerate(graph.node):
-        if node.op_type == "Slice" and ranks.get(node.input[0]) == _SPATIAL:
-            strides = _strides(node, constants)
-            if strides is not None:
-                pool = helper.make_node(
-                    "MaxPool",
-                    node.input[:1],
-                    node.output,
-                    name=node.name,
-                    kernel_shape=[1, 1],
-                    strides=strides,
-                )
-                graph.node[position].CopyFrom(pool)
+        shape = shapes.get(node.input[0]) if node.op_type == "Slice" else None
+        strides = None if shape is None else _strides(node, shape, constants)
+        if strides is not None:
+            pool = helper.make_node(
+                "MaxPool",
+                node.input[:1],
+                node.output,
+                name=node.name,
+                kernel_shape=[1, 1],
+                strides=strides,
+            )
+            graph.node[position].CopyFrom(pool)
     return model
 
 
-def _strides(node: onnx.NodeProto, constants: Mapping[str, np.ndarray]) -> list[int] | None:
+def _strides(
+    node: onnx.NodeProto, shape: Shape, constants: Mapping[str, np.ndarray]
+) -> list[int] | None:
     """Steps down and across of a Slice that takes every so many from the first to the last."""
-    if len(node.input) < 5 or any(name not in constants for name in node.input[1:5]):
+    if len(shape) != _SPATIAL or len(node.input) < 5:
+        return None
+    if any(name not in constants for name in node.input[1:5]):
         return None
     starts, ends, axes, steps = (constants[name].tolist() for name in node.input[1:5])
-    by_axis = {axis % _SPATIAL: step for axis, step in zip(axes, steps, strict=True)}
-    whole = not any(starts) and min(ends) >= np.iinfo(np.int32).max
-    if not whole or not by_axis.keys() <= {2, 3} or min(steps) < 1:
+    axes = [axis % _SPATIAL for axis in axes]
+    whole = not any(starts) and all(e >= shape[a] for e, a in zip(ends, axes, strict=True))
+    if not whole or not set(axes) <= {2, 3} or min(steps) < 1:
         return None
+    by_axis = dict(zip(axes, steps, strict=True))
     return [by_axis.get(2, 1), by_axis.get(3, 1)]
