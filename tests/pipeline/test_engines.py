@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import pytest
 from hwprune.errors import DeliveryError
 from hwprune.pipeline.board_form import BoardForm
 from hwprune.pipeline.engines import INT8_MODEL, deliver_engines, engine_doubts
+from hwprune.report.rows import EngineRow
 from hwprune_device.runtimes import EngineFile
 from tests.report.sample_certificate import make_reading
 
@@ -23,16 +24,20 @@ DATA = b"engine" * 1000
 
 def engine(**changes: Any) -> EngineFile:
     facts = {
+        "made_for": "Orin and TensorRT 10.3.0 alone",
         "gpu": "Orin",
         "tensorrt": "10.3.0",
         "precision": "fp16",
         "batch": 1,
         "device_ms": 2.0,
         "build": {"seconds": 12.0, "fell_back": ["resize"]},
-        "bytes": len(DATA),
-        "sha256": hashlib.sha256(DATA).hexdigest(),
     }
-    return EngineFile(data=DATA, facts={**facts, **changes})
+    return sent(EngineFile(files={"engine": DATA}, facts={**facts, **changes}))
+
+
+def sent(engine: EngineFile) -> EngineFile:
+    """As it comes from a board."""
+    return replace(engine, facts=engine.told)
 
 
 @dataclass(kw_only=True)
@@ -72,7 +77,9 @@ def test_an_engine_lies_beside_what_it_is_good_for(tmp_path: Path):
     assert (tmp_path / "model.engine").read_bytes() == DATA
     facts = json.loads((tmp_path / "model.engine.json").read_text())
     assert (facts["board"], facts["kind"], facts["gpu"]) == ("orin-2", "orin", "Orin")
-    assert (row.file, row.sha256, row.fell_back) == ("model.engine", facts["sha256"], ("resize",))
+    assert (row.files, row.fell_back) == (("model.engine",), ("resize",))
+    assert row.sha256 == facts["sha256"] == hashlib.sha256(DATA).hexdigest()
+    assert row.made_for == "Orin and TensorRT 10.3.0 alone"
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "model.engine",
         "model.engine.json",
@@ -86,14 +93,31 @@ def test_boards_without_engines_have_none(tmp_path: Path):
 
 def test_of_several_kinds_each_engine_is_called_after_its_own(tmp_path: Path):
     rows = delivered(tmp_path, orin_nano=engine(), cpu=None)
-    assert [row.file for row in rows] == ["model-orin-nano.engine"]
+    assert [row.files for row in rows] == [("model-orin-nano.engine",)]
     assert (tmp_path / "model-orin-nano.engine.json").is_file()
 
 
 def test_half_an_engine_is_refused(tmp_path: Path):
     with pytest.raises(DeliveryError, match="damaged on its way"):
-        delivered(tmp_path, orin=replace(engine(), data=DATA[:-1]))
+        delivered(tmp_path, orin=replace(engine(), files={"engine": DATA[:-1]}))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_engine_of_two_files_has_one_page_of_facts(tmp_path: Path):
+    files = {"ncnn.param": b"layers", "ncnn.bin": b"weights"}
+    (row,) = delivered(tmp_path, pi=sent(EngineFile(files=files, facts=dict(engine().facts))))
+    assert row.files == ("model.ncnn.param", "model.ncnn.bin")
+    assert (tmp_path / "model.ncnn.bin").read_bytes() == b"weights"
+    facts = json.loads((tmp_path / "model.ncnn.param.json").read_text())
+    assert facts["bytes"] == {"ncnn.param": 6, "ncnn.bin": 7}
+    assert EngineRow.from_json(json.loads(json.dumps(asdict(row)))) == row
+
+
+def test_a_row_of_a_run_of_before_is_read(tmp_path: Path):
+    (row,) = delivered(tmp_path, orin=engine())
+    old = {**asdict(row), "file": "model.engine", "gpu": "Orin", "tensorrt": "10.3.0"}
+    del old["files"], old["made_for"]
+    assert EngineRow.from_json(old) == row
 
 
 def test_a_graph_in_int8_is_written_for_other_devices(tmp_path: Path):
