@@ -14,7 +14,6 @@ from hwprune.cli.board_compare import compare
 from hwprune.cli.board_list import list_, show
 from hwprune.cli.board_nodes import AddressMayBeLeftOut
 from hwprune.cli.board_options import Folder, Json, Name
-from hwprune_device.runtimes import known_facts, runtime_names
 
 if TYPE_CHECKING:
     from hwprune.board import Board
@@ -38,7 +37,7 @@ Runtime = Annotated[
     str,
     typer.Option(
         "--runtime",
-        help=f"What runs networks there: {', '.join(runtime_names())}. "
+        help="What runs networks there, such as onnxrt; a wrong name is answered with all. "
         "Left out: TensorRT in fp16 where it is installed, else ONNX Runtime.",
         show_default=False,
     ),
@@ -143,6 +142,8 @@ def remove(
 
 def _usual_precision(runtime: str) -> str:
     """What people run there; empty for a runtime that is not known, which is refused later."""
+    from hwprune_device.runtimes import known_facts
+
     facts = known_facts(runtime)
     return facts.usual_precision if facts is not None else ""
 

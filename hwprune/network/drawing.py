@@ -82,7 +82,7 @@ def draw(base: BaseNetwork, seed: int) -> Drawing:
     inputs = random_inputs(base, seed=seed, batch=batch, dtype=torch.double)
     # Without slopes groups are silenced one by one, which takes longer and less memory.
     free = _SHARE * psutil.virtual_memory().available
-    slopes = batch > 1 or slopes_bytes(proto, batch) < free
+    slopes = batch > 1 or _slopes_bytes(proto, batch) < free
     module = in_double(to_module(bytes(proto.SerializeToString())))
     levelling = Levelling(module, drawn)
     try:
@@ -102,7 +102,7 @@ def draw(base: BaseNetwork, seed: int) -> Drawing:
     return Drawing(model=bytes(proto.SerializeToString()), inputs=inputs, influence=influence)
 
 
-def slopes_bytes(model: onnx.ModelProto, batch: int) -> int:
+def _slopes_bytes(model: onnx.ModelProto, batch: int) -> int:
     """About what a backward pass keeps and works with, as far as sizes are known."""
     graph = onnx.shape_inference.infer_shapes(weightless(model)).graph
     tensors = (value.type.tensor_type for value in graph.value_info)

@@ -21,7 +21,8 @@ from hwprune_device.cut import Cutter
 from hwprune_device.resident import PeakWatch
 from hwprune_device.runtimes.trt.graph import graph_for, symbols
 from hwprune_device.runtimes.trt.tensorrt import Recipe, TensorRT
-from tests.families import FAMILIES, family
+from tests.network.test_coverage import case
+from tests.unusual import UNUSUAL
 
 TORCHVISION = (
     *("resnet18", "vgg11_bn", "mobilenet_v2", "mobilenet_v3_large", "efficientnet_b0"),
@@ -33,7 +34,7 @@ BATCH = 1
 def networks(asked: argparse.Namespace) -> Iterator[tuple[str, BaseNetwork]]:
     """By name, one after another."""
     if asked.families:
-        yield from ((name, family(name)) for name in FAMILIES)
+        yield from ((name, case(name).base) for name in UNUSUAL)
     for name in TORCHVISION if asked.torchvision else ():
         subject = tabled_network(f"torchvision:{name}:none", (), parse_shapes("1x3x224x224"))
         yield name, subject.base

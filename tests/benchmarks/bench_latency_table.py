@@ -44,13 +44,19 @@ def row(name: str, source: str, error: TableError, minutes: float) -> str:
     )
 
 
-def read(base: BaseNetwork, board: Board, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Random candidates [n, groups] and what the board reads of them, in ms [n]."""
-    chance = np.random.default_rng([seed, 99])
+def random_widths(
+    base: BaseNetwork, count: int, chance: np.random.Generator
+) -> list[tuple[int, ...]]:
+    """So many candidates, each once; multiples of four, an eighth of each group at least."""
     choices = [
         group_choices(g, multiple_of=4, min_keep=0.125, limits={}) for g in base.plan.groups
     ]
-    wanted = list({drawn(choices, chance): None for _ in range(count)})
+    return list({drawn(choices, chance): None for _ in range(count)})
+
+
+def read(base: BaseNetwork, board: Board, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Random candidates [n, groups] and what the board reads of them, in ms [n]."""
+    wanted = random_widths(base, count, np.random.default_rng([seed, 99]))
     with tabled_farm([board], "bench_latency_table") as (farm, _):
         placed(farm, base)
         outcomes = [f.result() for f in farm.measure([Candidate(widths=w) for w in wanted])]

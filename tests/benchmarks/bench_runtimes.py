@@ -20,10 +20,9 @@ from scipy.stats import kendalltau, spearmanr
 from hwprune.channels.base import BaseNetwork
 from hwprune.cli.inspect import parse_shapes
 from hwprune.pipeline.tabled_network import tabled_network
-from hwprune.tables.steps import drawn
-from hwprune.width_limit import group_choices
 from hwprune_device.job import Protocol, Target
 from hwprune_device.reading import Failure, Reading
+from tests.benchmarks.bench_latency_table import random_widths
 from tests.hwprune_device.board import Board, running
 from tests.hwprune_device.chain import job, name
 
@@ -38,11 +37,8 @@ HEAD = f"| {' | '.join((*COLUMNS, 'swapped'))} |\n" + "|---" * 8 + "|"
 def times(board: Board, base: BaseNetwork, asked: argparse.Namespace) -> np.ndarray:
     """Milliseconds [candidates, runtimes], full width first, of what both can run."""
     chance = np.random.default_rng([asked.seed, 7])
-    choices = [
-        group_choices(g, multiple_of=4, min_keep=0.125, limits={}) for g in base.plan.groups
-    ]
-    wanted = [base.plan.widths, *(drawn(choices, chance) for _ in range(asked.candidates))]
-    wanted = list(dict.fromkeys(map(tuple, wanted)))
+    random = random_widths(base, asked.candidates, chance)
+    wanted = list(dict.fromkeys([tuple(base.plan.widths), *random]))
     found: list[list[float]] = [[] for _ in wanted]
     for start in range(0, len(wanted), AT_ONCE):
         for runtime in asked.runtimes:

@@ -20,6 +20,11 @@ def never(options: Options, *, present: bool) -> bool:
     return False
 
 
+def always(options: Options, *, present: bool) -> bool:
+    """Of a runtime that computes on a GPU alone."""
+    return True
+
+
 def at_once(options: Options) -> float:
     """Of a runtime that builds a network within a protocol's time-out."""
     return 0.0

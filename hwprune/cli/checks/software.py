@@ -8,7 +8,7 @@ import sys
 from importlib import metadata
 
 from hwprune.cli.checks.check import Check
-from hwprune_device.runtimes import facts_of, runtime_names
+from hwprune_device.runtimes import known_facts, runtime_names
 
 PYTHON = (3, 11)
 
@@ -58,7 +58,11 @@ def runtimes() -> Check:
     """Which runtimes this machine could be a board for; none but the default is needed."""
     found = []
     for name in runtime_names():
-        lacking = [p for p in facts_of(name).packages if importlib.util.find_spec(p) is None]
+        facts = known_facts(name)
+        if facts is None:
+            found.append(f"{name} (its package is broken)")
+            continue
+        lacking = [p for p in facts.packages if importlib.util.find_spec(p) is None]
         found.append(f"{name} (lacks {', '.join(lacking)})" if lacking else name)
     return Check(name="runtimes", state="ok", found=", ".join(found))
 

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from hwprune_device.runtimes.facts import Options, RuntimeFacts
+from hwprune_device.runtimes.facts import RuntimeFacts, always
 from hwprune_device.runtimes.trt.options import TRT
-
-
-def _on_gpu(options: Options, *, present: bool) -> bool:
-    return True
-
 
 FACTS = RuntimeFacts(
     title="TensorRT, on the first GPU",
@@ -20,7 +15,7 @@ FACTS = RuntimeFacts(
     system="a Jetson",
     system_install="sudo apt-get install -y python3-libnvinfer",
     has_device_clock=True,
-    on_gpu=_on_gpu,
+    on_gpu=always,
     # It tries kernels on the board itself: a large network takes a small Jetson half an hour.
     patience_s=lambda options: float({**TRT.defaults, **options}["build_timeout_s"]),
 )

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from hwprune_device.runtimes.facts import Options, RuntimeFacts
+from hwprune_device.runtimes.facts import RuntimeFacts, always
 from hwprune_device.runtimes.trt_rtx.options import TRT_RTX
-
-
-def _on_gpu(options: Options, *, present: bool) -> bool:
-    return True
-
 
 FACTS = RuntimeFacts(
     title="TensorRT for RTX, on the first GPU",
@@ -20,6 +15,6 @@ FACTS = RuntimeFacts(
     },
     usual_precision="fp16",
     has_device_clock=True,
-    on_gpu=_on_gpu,
+    on_gpu=always,
     patience_s=lambda options: float({**TRT_RTX.defaults, **options}["build_timeout_s"]),
 )

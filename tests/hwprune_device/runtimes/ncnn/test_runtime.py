@@ -15,7 +15,6 @@ from hwprune_device.plan import CutPlan
 from hwprune_device.reading import Failure, Reading
 from hwprune_device.runtimes.ncnn.graph import fixed
 from hwprune_device.runtimes.ncnn.runtime import NcnnRuntime
-from tests.families import family
 from tests.hwprune_device.board import Board, running
 from tests.hwprune_device.chain import WIDTHS, chain, job, name, plan
 from tests.hwprune_device.networks import (
@@ -24,6 +23,7 @@ from tests.hwprune_device.networks import (
     numbers,
     with_mean,
 )
+from tests.network.test_coverage import case
 
 IMAGES = np.random.default_rng(1).standard_normal((3, 3, 16, 16)).astype(np.float32)
 HALF = (8, 16, 16)
@@ -131,7 +131,7 @@ def test_a_network_that_cannot_be_converted_is_a_failure_that_says_so():
 
 def test_an_output_of_another_size_is_refused_before_anything_is_timed():
     """pnnx takes an axis of torch's own encoder for the batch."""
-    network = NcnnRuntime().load(family("torch encoder").onnx, target(), {"batch": 1})
+    network = NcnnRuntime().load(case("torch encoder").base.onnx, target(), {"batch": 1})
     with pytest.raises(ValueError, match="pnnx did not convert the network rightly: output"):
         network.weigh()
 

@@ -17,8 +17,9 @@ from hwprune_device.runtimes.trt.graph import graph_for, symbols
 from hwprune_device.runtimes.trt.surface import SURFACE, SURFACE_11
 from hwprune_device.runtimes.trt.tensorrt import Plan, Recipe, TensorRT
 from hwprune_device.runtimes.trt_rtx.options import TRT_RTX
-from tests.families import FAMILIES, family
 from tests.hwprune_device.chain import chain
+from tests.network.test_coverage import case
+from tests.unusual import UNUSUAL
 
 bindings = pytest.importorskip(
     "tensorrt_rtx_bindings", reason="needs tensorrt-rtx-cu13-bindings and -libs"
@@ -44,7 +45,7 @@ def cut(base: BaseNetwork, seed: int) -> bytes:
 
 
 def check(name: str, precision: str, seeds: range) -> None:
-    base = family(name)
+    base = case(name).base
     for seed in seeds:
         plan = built(cut(base, seed), precision)
         assert len(plan.engine) > 10_000 and plan.fell_back == ()
@@ -58,7 +59,7 @@ def test_a_cut_network_is_parsed_and_built(name: str, precision: str):
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("precision", PRECISIONS)
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", UNUSUAL)
 def test_every_family_is_parsed_and_built_at_random_widths(name: str, precision: str):
     check(name, precision, range(3))
 
