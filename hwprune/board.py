@@ -28,7 +28,7 @@ class Board:
 
     name: str
     kind: str = ""
-    """Boards of one kind take each other's work and share their readings; empty: the name."""
+    """Boards of one kind take each other's work and share their readings; by default its name."""
     connection: str = "local"
     """"local": this machine; "ssh": the user's OpenSSH; "ray": the board is a Ray node; "table": a
     latency table in a board's place."""
@@ -55,6 +55,9 @@ class Board:
     protocol: Protocol = field(default_factory=Protocol)
     facts: Mapping[str, Any] = field(default_factory=dict)
     """What was found out about the hardware, for readers; nothing depends on it."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "kind", self.kind or self.name)
 
     @property
     def is_here(self) -> bool:

@@ -141,7 +141,7 @@ def _title(board: Board, survey: Survey | None) -> str:
 
 def _connection_lines(board: Board) -> Iterator[str]:
     """The keys that say what the board is and how it is reached."""
-    yield f"kind = {to_toml(board.kind or board.name)}  # boards of one kind share their readings"
+    yield f"kind = {to_toml(board.kind)}  # boards of one kind share their readings"
     yield f"connection = {to_toml(board.connection)}"
     for key in ("host", "ssh_options", "gateway", "python"):
         if value := getattr(board, key):

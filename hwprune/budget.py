@@ -105,6 +105,10 @@ class Budget:
     name: str = ""
     """What tells it from the others of a deployment; empty where there is one."""
 
+    def of_kind(self, kind: str, kinds: Sequence[str]) -> tuple[Constraint, ...]:
+        """The constraints that readings of a kind tell; of the first also those of no kind."""
+        return tuple(c for c in self.constraints if (c.kind or kinds[0]) == kind)
+
     def for_kinds(self, kinds: Sequence[str]) -> Budget:
         """The budget of a fleet of these kinds of board.
 

@@ -35,7 +35,7 @@ ONLY_IN = {
         for name in ("allocations", "modes", "module", "network", "parts", "process")
     }
     | {"task", "network", "saliency", "finetune", "search", "pipeline", "cli"},
-    "ray": {"farm", "search", "workers"},
+    "ray": {"hwprune/cluster.py", "farm", "search", "workers"},
     "onnxruntime": {"hwprune_device/runtimes/onnxrt/session.py"},
     "ncnn": {"hwprune_device/runtimes/ncnn/net.py"},
     "tensorrt": {"hwprune_device/runtimes/trt/tensorrt.py"},

@@ -10,6 +10,8 @@ Stage = Literal["cut", "build", "run", "timeout", "memory", "crash", "lost", "po
 """`lost`: the board went away, which says nothing about the network; `poison`: this network took
 boards down more than once, so it is not sent again."""
 
+_LONGEST_MS = 1e9
+"""Eleven days, or MB: nothing takes longer, or so much."""
 PREDICTED = "predicted"
 """Among a reading's conditions: no board took it; what did, in words."""
 
@@ -122,6 +124,34 @@ class Reading:
         fields["base_ms"] = tuple(fields["base_ms"])
         fields["doubts"] = tuple(fields["doubts"])
         return cls(**fields)
+
+
+def fault_of(reading: Reading) -> str:
+    """What of a reading cannot be, as "field: value"; empty where all of it can."""
+    memory = reading.memory
+    above = {
+        name: getattr(reading, name)
+        for name in ("latency_ms", "low_ms", "high_ms", "ratio", "base_nominal_ms", "wall_ms")
+    }
+    least = {
+        name: getattr(reading, name)
+        for name in ("device_ms", "cpu_ms", "build_s", "model_mb", "energy_mj")
+    } | {f"memory.{name}": getattr(memory, name) for name in Memory.__slots__}
+    for name, value in above.items():
+        if not 0 < value < _LONGEST_MS:
+            return f"{name}: {value!r}"
+    for name, value in least.items():
+        if value is not None and not 0 <= value < _LONGEST_MS:
+            return f"{name}: {value!r}"
+    if not reading.low_ms <= reading.latency_ms <= reading.high_ms:
+        values = f"{reading.low_ms!r}, {reading.latency_ms!r}, {reading.high_ms!r}"
+        return f"low_ms, latency_ms, high_ms: {values}"
+    if not reading.runs_ms or len(reading.runs_ms) != len(reading.base_ms):
+        return f"runs_ms: {len(reading.runs_ms)} rounds, of base_ms {len(reading.base_ms)}"
+    for name, runs in (("base_ms", reading.base_ms), *(("runs_ms", r) for r in reading.runs_ms)):
+        if not runs or not all(0 < run < _LONGEST_MS for run in runs):
+            return f"{name}: {runs!r:.80}"
+    return ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

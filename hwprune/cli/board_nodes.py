@@ -41,7 +41,7 @@ def find_nodes(address: str) -> tuple[NodeBoard, ...]:
     Raises:
         BoardError: it cannot be joined.
     """
-    from hwprune.farm.cluster import Cluster
+    from hwprune.cluster import Cluster
     from hwprune.farm.node_board import node_boards
     from hwprune.report.progress import watched
 

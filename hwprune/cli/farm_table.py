@@ -20,6 +20,7 @@ _STATES = {
     "lost": ("✕", "bold red"),
     "quarantined": ("‖", "bold yellow"),
     "unlike its kind": ("≠", "bold yellow"),
+    "not believed": ("✗", "bold red"),
     "closed": ("■", "dim"),
 }
 _ROOMY = 110

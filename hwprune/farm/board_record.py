@@ -7,8 +7,8 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from hwprune.farm.answers import Outcome
 from hwprune.farm.canary_watch import CanaryWatch
-from hwprune.farm.session import Outcome
 from hwprune.farm.status import BoardState, BoardStatus
 from hwprune_device.reading import Failure, Reading
 

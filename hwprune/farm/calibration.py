@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from statistics import median
 
-from hwprune.farm.session import Outcome
+from hwprune.farm.answers import Outcome
 from hwprune_device.reading import Failure, Reading
 
 BATCHES = 3

@@ -17,24 +17,26 @@ from hwprune.board import Board
 from hwprune.candidate import Candidate
 from hwprune.channels.base import BaseNetwork
 from hwprune.errors import BoardError
-from hwprune.farm.keeper import PATIENCE_S, Keeper
+from hwprune.farm.answers import Outcome
+from hwprune.farm.keeper import Keeper
 from hwprune.farm.kind import Kind, Nominal
-from hwprune.farm.link import BoardLink
-from hwprune.farm.session import Outcome
+from hwprune.farm.recovery import PATIENCE_S
+from hwprune.farm.session import BoardSession
 from hwprune.farm.status import FarmStatus, write_status
 from hwprune.farm.store import ReadingStore
-from hwprune.farm.waiting import Wish
+from hwprune.futures import done
 from hwprune_device.reading import Failure, Reading
 from hwprune_device.runtimes import EngineFile
 
 Answer = TypeVar("Answer")
 _STATUS_S = 1.0
+_CLOSED = "the farm is closed"
 
 
 class Farm:
     """Boards of one kind, a store of what they read, and a queue before them.
 
-    `cluster.Cluster` must be started. Any number of threads may ask.
+    Any number of threads may ask.
 
     Args:
         boards: alike; each is kept busy, and taken back when it was lost and answers again.
@@ -55,9 +57,7 @@ class Farm:
     ) -> None:
         self._store = store
         self._kind = Kind(boards, store, nominal)
-        self._keepers = [
-            Keeper(BoardLink(board), self._kind, patience_s=patience_s) for board in boards
-        ]
+        self._keepers = [Keeper(board, self._kind, patience_s=patience_s) for board in boards]
         self._what = what
         self._name = f"{self._kind.name}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
         self._started_at = time.time()
@@ -87,7 +87,7 @@ class Farm:
             BoardError: no board answers, or the boards are not alike.
         """
         with ThreadPoolExecutor(len(self._keepers)) as pool:
-            attempts = [pool.submit(keeper.reach) for keeper in self._keepers]
+            attempts = [pool.submit(keeper.recovery.reach) for keeper in self._keepers]
         errors = [e for a in attempts if (e := a.exception()) is not None]
         keys = {
             keeper.name: attempt.result()
@@ -113,8 +113,6 @@ class Farm:
 
     def place(self, base: BaseNetwork) -> None:
         """Choose the network whose candidates are measured from now on."""
-        for keeper in self._keepers:
-            keeper.link.place(base)
         self._kind.place(base)
 
     def calibrate(self) -> Outcome:
@@ -163,7 +161,7 @@ class Farm:
         Raises:
             BoardError: no board can.
         """
-        return self._of_any(lambda link: link.run_network(model, inputs))
+        return self._of_any(lambda session: session.run_network(model, inputs))
 
     def engine(self, model: bytes, inputs: Sequence[np.ndarray]) -> tuple[str, EngineFile] | None:
         """The engine that `run_network` ran on, and the board whose it is.
@@ -174,13 +172,13 @@ class Farm:
             BoardError: no board can.
         """
 
-        def named(link: BoardLink) -> tuple[str, EngineFile] | None:
-            found = link.engine(model, inputs)
-            return None if found is None else (link.board.name, found)
+        def named(session: BoardSession) -> tuple[str, EngineFile] | None:
+            found = session.engine(model, inputs)
+            return None if found is None else (session.board.name, found)
 
         return self._of_any(named)
 
-    def _of_any(self, ask: Callable[[BoardLink], Answer]) -> Answer:
+    def _of_any(self, ask: Callable[[BoardSession], Answer]) -> Answer:
         """What the first board that can answers.
 
         Raises:
@@ -191,7 +189,7 @@ class Farm:
             # Twice: a supervisor that was lost while nothing was measured is started by the next.
             for _ in range(2):
                 try:
-                    return ask(keeper.link)
+                    return ask(keeper.session)
                 except BoardError as error:
                     said = error
         raise said
@@ -226,8 +224,7 @@ class Farm:
 
     def close(self) -> None:
         """End boards and threads; whoever still waits gets a failure of stage "lost"."""
-        for wish in self._kind.room.close():
-            self._kind.room.answer(wish, _closed(wish))
+        self._kind.fail(self._kind.room.close(_CLOSED), _CLOSED)
         for keeper in self._keepers:
             keeper.close()
         self._closed.set()
@@ -241,9 +238,7 @@ class Farm:
         if known is None:
             return self._kind.room.join(key, candidate)
         self._kind.hits += 1
-        future: Future[Outcome] = Future()
-        future.set_result(known)
-        return future
+        return done(known)
 
     def _write(self) -> None:
         """Write the status down every second, the last time when the farm has closed."""
@@ -253,11 +248,3 @@ class Farm:
                 write_status(self.status())
         with contextlib.suppress(OSError):
             write_status(self.status())
-
-
-def _closed(wish: Wish) -> Failure:
-    return Failure(
-        stage="lost",
-        message="the farm was closed before this candidate was measured",
-        architecture=wish.key.architecture,
-    )

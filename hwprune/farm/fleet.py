@@ -9,9 +9,9 @@ from hwprune.board import Board
 from hwprune.candidate import Candidate
 from hwprune.channels.base import BaseNetwork
 from hwprune.errors import BoardError
+from hwprune.farm.answers import Outcome
 from hwprune.farm.farm import Farm
 from hwprune.farm.kind import Nominal
-from hwprune.farm.session import Outcome
 from hwprune.farm.store import ReadingStore
 from hwprune.farm.table_farm import TableFarm
 from hwprune.futures import joined
@@ -23,7 +23,7 @@ Outcomes = Mapping[str, Outcome]
 class Fleet:
     """Farms by kind, in the order in which the boards are given.
 
-    `cluster.Cluster` must be started. Any number of threads may ask.
+    Any number of threads may ask.
     """
 
     def __init__(self, farms: Mapping[str, Farm | TableFarm]) -> None:
@@ -41,7 +41,7 @@ class Fleet:
         """A fleet whose farms are these boards, in their order."""
         kinds: dict[str, list[Board]] = {}
         for board in boards:
-            kinds.setdefault(board.kind or board.name, []).append(board)
+            kinds.setdefault(board.kind, []).append(board)
         farms: dict[str, Farm | TableFarm] = {}
         for kind, alike in kinds.items():
             tables = [board for board in alike if board.connection == "table"]

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from hwprune.board import Board
 from hwprune.errors import BoardError
-from hwprune_device import PROTOCOL
-from hwprune_device.frame import Frame
 from hwprune_device.owner import Previous
 
 
@@ -27,35 +24,10 @@ class Hello:
     """How this session's last supervisor on the board ended."""
     engines: tuple[str, ...] = ()
     """Runtimes whose engines can be taken away."""
+    missing: Mapping[str, str] = field(default_factory=dict)
+    """Why other runtimes cannot be used, by name."""
     clock_off_s: float = 0.0
     """How far the board's clock is ahead of ours; nothing depends on it."""
-
-
-def hello_of(board: Board, frame: Frame) -> Hello:
-    """What a board's first frame says.
-
-    Raises:
-        BoardError: it speaks another protocol, or lacks the runtime.
-    """
-    header = frame.header
-    if frame.kind != "hello" or header.get("protocol") != PROTOCOL:
-        raise board_error(
-            board, "speaks another protocol", f"{header.get('protocol')}; ours is {PROTOCOL}"
-        )
-    runtime = board.target.runtime
-    if runtime not in header["runtimes"]:
-        why = header["missing"].get(runtime, f"there is no runtime '{runtime}'")
-        raise board_error(board, f"cannot use its runtime '{runtime}'", why)
-    return Hello(
-        version=str(header["version"]),
-        python=str(header["python"]),
-        cores=tuple(header["cores"]),
-        runtimes=header["runtimes"],
-        fingerprint=header["fingerprint"],
-        previous=header["previous"],
-        engines=tuple(header["engines"]),
-        clock_off_s=float(header["clock_s"]) - time.time(),
-    )
 
 
 def board_error(board: Board, what: str, given: str) -> BoardError:

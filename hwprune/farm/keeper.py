@@ -3,59 +3,43 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from itertools import chain, repeat
 
+from hwprune.board import Board
 from hwprune.errors import BoardError
+from hwprune.farm.answers import Outcome
+from hwprune.farm.batch import Batch, Loss
 from hwprune.farm.board_record import BoardRecord
 from hwprune.farm.calibration import BATCHES, calm_ms, calm_readings, one_reading
 from hwprune.farm.canaries import Canary
-from hwprune.farm.hello import refuse_emulated
 from hwprune.farm.kind import Kind
-from hwprune.farm.link import BoardLink
-from hwprune.farm.session import Batch, Outcome
+from hwprune.farm.recovery import PATIENCE_S, Recovery
+from hwprune.farm.session import BoardSession
+from hwprune.farm.status import RETIRED
 from hwprune.farm.suspects import Suspects
 from hwprune.farm.waiting import TRIES, Wish
-from hwprune_device.owner import Previous
 from hwprune_device.reading import Failure, Reading
 
-PATIENCE_S = 1800.0
-"""When no board of a kind answers for this long, whoever waits is told."""
 _LOSSES = 4
 """A candidate with which boards went away this often, for reasons unknown, is given up as lost."""
-_PAUSES_S = (1.0, 2.0, 5.0, 10.0, 30.0)
-"""Between attempts to reach a board; the last one again and again."""
+_CLOSE_S = 15.0
+"""What a batch that is on the board is waited for when the farm closes."""
 
 
 class Keeper:
     """Serves one board from the kind's queue, in a thread of its own, until the farm closes."""
 
-    def __init__(self, link: BoardLink, kind: Kind, *, patience_s: float = PATIENCE_S) -> None:
-        self.link = link
-        self.name = link.board.name
+    def __init__(self, board: Board, kind: Kind, *, patience_s: float = PATIENCE_S) -> None:
+        self.session = BoardSession(board)
+        self.name = board.name
         self._kind = kind
-        self._patience_s = patience_s
         self._closed = threading.Event()
         self._thread: threading.Thread | None = None
-        self._previous: Previous = "none"
         self.record = BoardRecord(self.name, kind.name)
-
-    def reach(self) -> str:
-        """Try once to start the board; its conditions key.
-
-        Raises:
-            BoardError: it does not answer, or must not be timed.
-        """
-        try:
-            hello, key = self.link.start()
-            refuse_emulated(self.link.board, hello)
-        except BoardError as error:
-            self.record.to("lost", " ".join(str(error).split()))
-            raise
-        self._previous = hello.previous
-        self.record.to("idle")
-        return key
+        self.recovery = Recovery(
+            self.session, kind, self.record, self._closed, patience_s=patience_s
+        )
 
     def serve(self, *, reached: bool) -> None:
         """Begin to work; a board that was not reached yet is waited for."""
@@ -63,11 +47,14 @@ class Keeper:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop; a batch that is on the board is waited for."""
+        """Stop; a batch that is on the board is waited for, though not for long."""
         self._closed.set()
-        self.link.close()
         if self._thread is not None:
+            self._thread.join(_CLOSE_S)
+            self.session.close()
             self._thread.join()
+        # Once more: the thread may just have reached its board again.
+        self.session.close()
         self.record.to("closed")
 
     def calibrate(self) -> Outcome:
@@ -85,7 +72,7 @@ class Keeper:
         return reading.at_nominal(kind.agree_on_nominal(nominal))
 
     def _run(self, reached: bool) -> None:
-        if not reached and not self._wait_for_board():
+        if not reached and not self.recovery.wait():
             return
         self._kind.answers(self.name, True)
         while wishes := self._kind.room.take(self._kind.batch_limit(), self._kind.answering):
@@ -93,8 +80,8 @@ class Keeper:
                 self._work(wishes)
             except Exception as error:
                 # Whoever waits must hear of it, whatever it is: a silent future stops a search.
-                self._fail(wishes, f"{type(error).__name__}: {error}")
-            if self.record.state == "unlike its kind":
+                self._kind.fail(wishes, f"{type(error).__name__}: {error}")
+            if self.record.state in RETIRED:
                 return
 
     def _work(self, wishes: Sequence[Wish]) -> None:
@@ -133,10 +120,10 @@ class Keeper:
         if outcome.stage == "lost":
             kind.room.put_back(wishes)
             self.record.words = outcome.message
-            self._wait_for_board()
+            self.recovery.wait()
         else:
             words = f"the unpruned network could not be measured: {outcome.message}"
-            self._fail(wishes, words)
+            kind.fail(wishes, words)
         return False
 
     def _take_base(self) -> Outcome:
@@ -145,13 +132,23 @@ class Keeper:
     def _measure(self, work: Sequence[tuple[str, Sequence[int]]], wanted: int = 0) -> Batch:
         """A batch on the board, written down; `wanted` of it was asked for."""
         with self.record.job(len(work)), self._kind.times.job(wanted) as entry:
-            batch = self.link.measure(self._kind.job(work, self.name))
+            batch = self._batch(work)
             entry.take(batch.timings)
+        self.recovery.nonsense += batch.loss is not None and batch.loss.nonsense
         self.record.note(batch.outcomes, batch.timings.get("wall_s", 0.0))
         for outcome in batch.outcomes[-1:]:
             if isinstance(outcome, Reading):
                 self._kind.seen_calm(self.name, outcome.conditions.get("base_off", 0.0))
         return batch
+
+    def _batch(self, work: Sequence[tuple[str, Sequence[int]]]) -> Batch:
+        """A batch on the board; where that cannot even be started, all of it is lost."""
+        base = self._kind.base
+        job = self._kind.job(base, work, self.name)
+        try:
+            return self.session.measure(job, base)
+        except BoardError as error:
+            return Batch.lost(job, Loss(message=str(error)), {})
 
     def _hear(self, canaries: Sequence[Canary], outcomes: Sequence[Outcome]) -> str:
         """What the canaries of a batch say against it, in words."""
@@ -205,7 +202,7 @@ class Keeper:
                 free.append(wish)
         self._kind.room.put_back(self._patient(free, batch))
         self.record.words = batch.loss.message
-        self._wait_for_board(Suspects(kind=self._kind, board=self.name, held=held))
+        self.recovery.wait(Suspects(kind=self._kind, board=self.name, held=held))
 
     def _keep(self, wishes: Sequence[Wish], outcomes: Sequence[Outcome]) -> None:
         """Write down what came of wishes."""
@@ -220,46 +217,8 @@ class Keeper:
             return list(wishes)
         for wish in wishes:
             wish.losses += 1
-        self._fail([w for w in wishes if w.losses >= _LOSSES], batch.loss.message)
+        self._kind.fail([w for w in wishes if w.losses >= _LOSSES], batch.loss.message)
         return [wish for wish in wishes if wish.losses < _LOSSES]
-
-    def _wait_for_board(self, suspects: Suspects | None = None) -> bool:
-        """Try to reach the board until it answers; False when it will not be worked with again."""
-        suspects = suspects or Suspects(kind=self._kind, board=self.name)
-        self.record.to("lost", self.record.words)
-        self._kind.answers(self.name, False)
-        for _ in self._attempts():
-            try:
-                key = self.reach()
-            except BoardError:
-                suspects.still_away()
-                self._give_up_waiting()
-                continue
-            if key != self._kind.conditions_key:
-                suspects.let_go()
-                self.record.to(
-                    "unlike its kind", "it came back with other hardware, clocks or runtime"
-                )
-                return False
-            suspects.judge(self._previous)
-            self.record.to("idle")
-            self._kind.answers(self.name, True)
-            return True
-        suspects.let_go()
-        return False
-
-    def _attempts(self) -> Iterator[None]:
-        """Moments to try again, further and further apart, until the farm closes."""
-        for pause_s in chain(_PAUSES_S, repeat(_PAUSES_S[-1])):
-            if self._closed.wait(pause_s):
-                return
-            yield
-
-    def _give_up_waiting(self) -> None:
-        """Tell those who wait when no board of this kind has answered for too long."""
-        if self._kind.deserted_s() > self._patience_s:
-            words = f"no board of kind '{self._kind.name}' answers: {self.record.words}"
-            self._fail(self._kind.room.empty(), words)
 
     def _quarantine(self) -> None:
         """Nothing is measured until the canaries read what is known of them again."""
@@ -270,7 +229,7 @@ class Keeper:
             kind.store.doubt(reading_id, "taken shortly before the canary was off")
             kind.room.join(key, candidate)
         self.record.watch.unguarded.clear()
-        for _ in self._attempts():
+        for _ in self.recovery.attempts():
             canaries = kind.canaries.all
             batch = self._measure([(c.key.architecture, c.candidate.widths) for c in canaries])
             self.record.to(
@@ -278,15 +237,10 @@ class Keeper:
             )
             if batch.loss is not None:
                 self.record.words = batch.loss.message
-                self._wait_for_board()
+                if not self.recovery.wait():
+                    return
             elif not self._hear(canaries, batch.outcomes):
                 self.record.to("idle")
                 kind.answers(self.name, True)
                 return
-            self._give_up_waiting()
-
-    def _fail(self, wishes: Sequence[Wish], message: str) -> None:
-        """Tell who waits that no reading will come; that says nothing about the networks."""
-        for wish in wishes:
-            failure = Failure(stage="lost", message=message, architecture=wish.key.architecture)
-            self._kind.room.answer(wish, failure)
+            self.recovery.give_up_waiting()

@@ -15,15 +15,15 @@ from hwprune.board import Board
 from hwprune.candidate import Candidate
 from hwprune.channels.base import BaseNetwork
 from hwprune.errors import BoardError
+from hwprune.farm.answers import Outcome
 from hwprune.farm.calibration import AGREE
 from hwprune.farm.canaries import Canaries, between_batches
 from hwprune.farm.reading_key import ReadingKey
-from hwprune.farm.session import Outcome
 from hwprune.farm.status import KindStatus
 from hwprune.farm.store import ReadingStore
 from hwprune.farm.store_rows import Cut
 from hwprune.farm.timetable import Timetable
-from hwprune.farm.waiting import WaitingRoom, Wish
+from hwprune.farm.waiting import WaitingRoom, Wish, lost
 from hwprune_device.conditions.gpu_presence import on_gpu
 from hwprune_device.job import CandidateJob, Job
 from hwprune_device.reading import Failure, Reading
@@ -56,13 +56,14 @@ class Kind:
         self._base: BaseNetwork | None = None
         self._calm: dict[str, float] = {}
         self._answering: set[str] = set()
+        self._at_hand = {board.name for board in boards}
         self._deserted_at: float | None = time.monotonic()
         self._lock = threading.Lock()
 
     @property
     def name(self) -> str:
         """The kind's name."""
-        return self.board.kind or self.board.name
+        return self.board.kind
 
     @property
     def base(self) -> BaseNetwork:
@@ -164,9 +165,9 @@ class Kind:
         if self._whose == "slowest":
             self.nominal_ms = max(self._calm.values())
 
-    def job(self, work: Sequence[tuple[str, Sequence[int]]], board: str) -> Job:
+    def job(self, base: BaseNetwork, work: Sequence[tuple[str, Sequence[int]]], board: str) -> Job:
         """A job for candidates given as architecture and widths; for none, of the base alone."""
-        base, protocol = self.base, self.board.protocol
+        protocol = self.board.protocol
         if protocol.between_batch_cv is None:
             squares, freedom = self.store.spread(self.conditions_key, self.target_key)
             target = self.board.target
@@ -215,6 +216,21 @@ class Kind:
         with self._lock:
             (self._answering.add if yes else self._answering.discard)(board)
             self._deserted_at = None if self._answering else self._deserted_at or time.monotonic()
+
+    def retire(self, board: str, words: str) -> None:
+        """Count on a board no more; when none is left, whoever waits is told why."""
+        self.answers(board, False)
+        with self._lock:
+            self._at_hand.discard(board)
+            if self._at_hand:
+                return
+        said = f"no board of kind '{self.name}' is left: {words}"
+        self.fail(self.room.close(said), said)
+
+    def fail(self, wishes: Sequence[Wish], message: str) -> None:
+        """Tell who waits that no reading will come; that says nothing about the networks."""
+        for wish in wishes:
+            self.room.answer(wish, lost(wish, message))
 
     @property
     def answering(self) -> int:

@@ -23,6 +23,11 @@ def board_resource(name: str) -> str:
     return f"{_PREFIX}{name}"
 
 
+def gateway_resource(name: str) -> str:
+    """The resource of a node that reaches the boards behind gateway `name`."""
+    return f"gateway:{name}"
+
+
 def node_boards() -> tuple[NodeBoard, ...]:
     """Boards among the living nodes of the cluster that this process has joined, by name."""
     import ray

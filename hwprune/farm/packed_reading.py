@@ -8,14 +8,13 @@ doubles; `unpack` gives back exactly what was packed.
 from __future__ import annotations
 
 import json
-import math
 import struct
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from hwprune_device.reading import Memory, Reading
+from hwprune_device.reading import Memory, Reading, fault_of
 
 _NAMES = tuple(f.name for f in fields(Reading) if f.name not in ("runs_ms", "base_ms"))
 _MEMORY = tuple(f.name for f in fields(Memory))
@@ -38,12 +37,10 @@ def text_of(reading: Reading) -> bytes:
     """All but the runs, as JSON.
 
     Raises:
-        ValueError: a number that is not finite, also among the runs, or something that JSON has
-            no form for.
+        ValueError: a number that cannot be, or something that JSON has no form for.
     """
-    # A sum is finite only where every part of it is.
-    if not math.isfinite(sum(reading.base_ms) + sum(map(sum, reading.runs_ms))):
-        raise ValueError("a run that took no finite time")
+    if fault := fault_of(reading):
+        raise ValueError(fault)
     told = {name: getattr(reading, name) for name in _NAMES}
     told["memory"] = {name: getattr(reading.memory, name) for name in _MEMORY}
     told["rounds"] = [len(runs) for runs in reading.runs_ms]
@@ -79,7 +76,10 @@ def unpack(packed: PackedReading, pattern: bytes) -> Reading:
         times, rest = _unpacked(packed.runs, sum(rounds))
         base, _ = _unpacked(rest, None)
         told["base_ms"], told["runs_ms"] = base, _in_rounds(times, rounds)
-        return Reading.from_json(told)
+        reading = Reading.from_json(told)
+        if fault := fault_of(reading):
+            raise ValueError(fault)
+        return reading
     except (zlib.error, struct.error, KeyError, TypeError) as error:
         raise ValueError(f"{type(error).__name__}: {error}") from None
 

@@ -1,77 +1,75 @@
-"""A session with one board: jobs in, outcomes out, over any connection and without Ray."""
+"""A session with one board: jobs in, outcomes out, over any connection."""
 
 from __future__ import annotations
 
+import threading
+import time
 import uuid
 import zlib
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 
 from hwprune.board import Board
 from hwprune.channels.base import BaseNetwork
 from hwprune.errors import BoardError
+from hwprune.farm.answers import (
+    AnswerError,
+    Outcome,
+    arrays_of,
+    at_work_of,
+    checked,
+    engine_of,
+    hello_of,
+    message_of,
+    outcome_of,
+    parts_of,
+    timings_of,
+)
+from hwprune.farm.batch import Batch, Loss
 from hwprune.farm.connections import connect
 from hwprune.farm.connections.connection import Connection, ConnectionLostError
-from hwprune.farm.hello import Hello, board_error, hello_of
-from hwprune_device.arrays import pack, unpack
+from hwprune.farm.hello import Hello, board_error
+from hwprune_device.arrays import pack
 from hwprune_device.conditions.fingerprint import conditions_key
 from hwprune_device.frame import Frame
 from hwprune_device.job import Job
 from hwprune_device.last_model import model_id
-from hwprune_device.reading import Failure, Reading
+from hwprune_device.reading import Failure
 from hwprune_device.runtimes import EngineFile, Part
+from hwprune_device.runtimes.registry import patience_s
 
-Outcome = Reading | Failure
-
+Answer = TypeVar("Answer")
 _HELLO_S = 60.0
 """A slow board may take this long to import its runtime."""
 _SILENCE_S = 60.0
 """A supervisor that is alive is heard every 5 s."""
+_RUN_S = 300.0
+"""Beside the patience of its runtime: what a board may take to run or profile a network."""
 _CLOCK_OFF_S = 60.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Loss:
-    """A board that went away while it measured."""
-
-    at_work: tuple[str, ...]
-    """Architectures that it last said it was working on; empty when that is not known."""
-    message: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Batch:
-    """Outcomes of a job in its order, and the seconds that went where."""
-
-    outcomes: tuple[Outcome, ...]
-    timings: Mapping[str, float]
-    loss: Loss | None = None
-    """Set when the board was lost on the way: what is open then failed with stage "lost"."""
 
 
 class BoardSession:
     """Speaks to one board; a supervisor that was lost is started again by the next call.
 
+    Several threads may ask; they wait for each other. Every supervisor that one session starts has
+    the same owner, so that what a cut link left on the board is ended by the next one.
+
     Args:
         board: to speak to.
         connection: another way than the board's profile says.
-        owner: a name for this session that stays the same when it is made anew, so that what an
-            earlier one left on the board is ended; empty for one of its own.
     """
 
-    def __init__(
-        self, board: Board, connection: Connection | None = None, *, owner: str = ""
-    ) -> None:
+    def __init__(self, board: Board, connection: Connection | None = None) -> None:
         self.board = board
-        arguments = ["--owner", owner or uuid.uuid4().hex]
+        arguments = ["--owner", uuid.uuid4().hex]
         arguments += ["--denormals", str(board.target.options.get("denormals", "zero"))]
         arguments += ["--runtime", board.target.runtime]
         self._connection = connection or connect(board, arguments)
+        self._asking = threading.RLock()
         self._hello: Hello | None = None
         self._placed: set[str] = set()
         self._last_model = ""
@@ -84,19 +82,21 @@ class BoardSession:
         Raises:
             BoardError: it does not answer, speaks another protocol, or lacks the runtime.
         """
-        if self._hello is None:
-            self._connection.open()
-            self._placed.clear()
-            self._last_model = ""
-            try:
-                frame = self._connection.receive(_HELLO_S)
-            except ConnectionLostError as error:
-                raise self._error("does not answer", str(error)) from error
-            self._hello = hello_of(self.board, frame)
-        return self._hello
+        with self._asking:
+            if self._hello is None:
+                self._connection.open()
+                self._placed.clear()
+                self._last_model = ""
+                try:
+                    frame = checked(self._connection.receive(_HELLO_S))
+                    self._hello = hello_of(self.board, frame)
+                except ConnectionLostError as error:
+                    self.close()
+                    raise self._error("does not answer as a board", str(error)) from error
+            return self._hello
 
     def close(self) -> None:
-        """End the supervisor."""
+        """End the supervisor, whatever it is at."""
         self._hello = None
         self._connection.close()
 
@@ -122,25 +122,23 @@ class BoardSession:
         Raises:
             BoardError: the board cannot be started.
         """
-        names = job.architectures
-        outcomes: dict[int, Outcome] = {}
-        timings: Counter[str] = Counter()
-        self._at_work = []
-        loss = None
-        try:
-            self._place(base)
-            for index, outcome in self._run(job, timings):
-                outcomes[index] = outcome
-        except ConnectionLostError as lost:
-            self.close()
-            at_work = tuple(names[index] for index in self._at_work if index not in outcomes)
-            loss = Loss(at_work=at_work, message=str(lost))
-        said = f"the board was lost while it measured: {loss.message if loss else ''}"
-        whole = tuple(
-            outcomes.get(index) or Failure(stage="lost", message=said, architecture=name)
-            for index, name in enumerate(names)
-        )
-        return Batch(outcomes=whole, timings=timings, loss=loss)
+        known: dict[int, Outcome] = {}
+        with self._asking:
+            self.open()
+            self._at_work = []
+            try:
+                self._place(base)
+                timings = self._run(job, known)
+            except (AnswerError, BoardError) as error:
+                self.close()
+                return Batch.lost(job, Loss(message=str(error), nonsense=True), known)
+            except ConnectionLostError as error:
+                self.close()
+                names = job.architectures
+                at_work = tuple(names[index] for index in self._at_work if index not in known)
+                return Batch.lost(job, Loss(at_work=at_work, message=str(error)), known)
+        outcomes = tuple(known[index] for index in range(len(job.architectures)))
+        return Batch(outcomes=outcomes, timings=timings)
 
     def run_network(self, model: bytes, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Run a network with its own weights: all its outputs, for one array an input (N first).
@@ -153,12 +151,7 @@ class BoardSession:
         """
         self.open()
         answer = self._ask_to_run("run", model, inputs)
-        if answer.kind != "outputs":
-            raise self._error("cannot run the network", str(answer.header.get("message", "")))
-        try:
-            return unpack(answer.header["arrays"], answer.body)
-        except (KeyError, TypeError, ValueError) as error:
-            raise self._error("gave outputs that cannot be read", str(error)) from error
+        return self._read(answer, "outputs", arrays_of, "cannot run the network")
 
     def engine(self, model: bytes, inputs: Sequence[np.ndarray]) -> EngineFile | None:
         """The engine that `run_network` runs on; None where the runtime makes none.
@@ -169,10 +162,7 @@ class BoardSession:
         if self.board.target.runtime not in self.open().engines:
             return None
         answer = self._ask_to_run("engine", model, inputs)
-        if answer.kind != "engine":
-            said = str(answer.header.get("message", ""))
-            raise self._error("cannot give the network's engine", said)
-        return _engine_of(answer)
+        return self._read(answer, "engine", engine_of, "cannot give the network's engine")
 
     def profile(self, base: BaseNetwork) -> tuple[Part, ...] | str:
         """What each kernel of a base network takes; in words why, where the board cannot tell.
@@ -180,19 +170,34 @@ class BoardSession:
         Raises:
             BoardError: the board does not answer, or cannot run the network.
         """
-        try:
-            self._place(base)
-            head = {"kind": "profile", "base_id": base.base_id}
-            self._connection.send({**head, "target": asdict(self.board.target)})
-            answer = self._answer()
-        except ConnectionLostError as error:
-            self.close()
-            raise self._error("was lost while it profiled a network", str(error)) from error
+        with self._asking:
+            try:
+                self._place(base)
+                head = {"kind": "profile", "base_id": base.base_id}
+                self._connection.send({**head, "target": asdict(self.board.target)})
+                answer = self._answer(self._run_until)
+            except ConnectionLostError as error:
+                self.close()
+                raise self._error("was lost while it profiled a network", str(error)) from error
         if answer.kind == "no_profile":
-            return str(answer.header["message"])
-        if answer.kind != "profile":
-            raise self._error("cannot profile the network", str(answer.header.get("message", "")))
-        return tuple(Part(**part) for part in answer.header["parts"])
+            return message_of(answer.header)
+        return self._read(answer, "profile", parts_of, "cannot profile the network")
+
+    def _read(
+        self, answer: Frame, wanted: str, read: Callable[[Frame], Answer], failed: str
+    ) -> Answer:
+        """What an answer of the `wanted` kind says.
+
+        Raises:
+            BoardError: it is of another kind, or says what cannot be.
+        """
+        if answer.kind != wanted:
+            raise self._error(failed, message_of(answer.header))
+        try:
+            return read(answer)
+        except AnswerError as error:
+            self.close()
+            raise self._error("gave what cannot be", str(error)) from error
 
     def _ask_to_run(self, kind: str, model: bytes, inputs: Sequence[np.ndarray]) -> Frame:
         """Send inputs, and before them the network, unless it is there; the board's answer."""
@@ -204,46 +209,46 @@ class BoardSession:
             "model_id": wanted,
             "arrays": told,
         }
-        try:
-            if self._last_model == wanted:
-                self._connection.send({**head, "model_bytes": 0}, body)
-                answer = self._answer()
-                if answer.kind != "unknown_model":
-                    return answer
-            self._connection.send({**head, "model_bytes": len(model)}, model + body)
-            self._last_model = wanted
-            return self._answer()
-        except ConnectionLostError as error:
-            self.close()
-            raise self._error("was lost while it ran a network", str(error)) from error
+        with self._asking:
+            try:
+                if self._last_model == wanted:
+                    self._connection.send({**head, "model_bytes": 0}, body)
+                    answer = self._answer(self._run_until)
+                    if answer.kind != "unknown_model":
+                        return answer
+                self._connection.send({**head, "model_bytes": len(model)}, model + body)
+                self._last_model = wanted
+                return self._answer(self._run_until)
+            except ConnectionLostError as error:
+                self.close()
+                raise self._error("was lost while it ran a network", str(error)) from error
 
-    def _run(self, job: Job, timings: Counter[str]) -> Iterator[tuple[int, Outcome]]:
-        """Send a job and yield its outcomes by index, as the board knows them."""
+    def _run(self, job: Job, known: dict[int, Outcome]) -> dict[str, float]:
+        """Send a job and take in its outcomes, by place; seconds by stage."""
         self._connection.send({"kind": "measure", "job": job.to_json()})
+        until = time.monotonic() + _limit_s(job)
         while True:
-            frame = self._answer()
-            header = frame.header
+            frame = self._answer(until)
             if frame.kind == "outcome":
-                yield int(header["index"]), self._outcome(header)
+                index, outcome = outcome_of(frame.header, job, known)
+                known[index] = self._as_ours(outcome)
             elif frame.kind == "at":
-                self._at_work = [int(index) for index in header["indices"]]
+                self._at_work = at_work_of(frame.header, job)
             elif frame.kind == "done":
-                timings.update(header["timings"])
-                return
+                return timings_of(frame.header, job, known)
             else:
-                raise self._error("refused a job", str(header.get("message", frame.kind)))
+                raise AnswerError(f"it refused a job: {message_of(frame.header)}")
 
-    def _outcome(self, header: Mapping[str, Any]) -> Outcome:
+    def _as_ours(self, outcome: Outcome) -> Outcome:
         """An outcome under our own clock and our own name of the board."""
-        if "reading" not in header:
-            return Failure.from_json(header["failure"])
-        reading = Reading.from_json(header["reading"])
+        if isinstance(outcome, Failure):
+            return outcome
         off_s = self._hello.clock_off_s if self._hello else 0.0
-        conditions = dict(reading.conditions)
+        conditions = dict(outcome.conditions)
         if abs(off_s) > _CLOCK_OFF_S:
             conditions["board_clock_off_s"] = round(off_s)
         taken_at = datetime.now(UTC).isoformat(timespec="seconds")
-        return replace(reading, taken_at=taken_at, board=self.board.name, conditions=conditions)
+        return replace(outcome, taken_at=taken_at, board=self.board.name, conditions=conditions)
 
     def _place(self, base: BaseNetwork) -> None:
         """See that the board has the base network; it is sent only where the board kept none."""
@@ -251,30 +256,38 @@ class BoardSession:
         if base.base_id in self._placed:
             return
         self._connection.send({"kind": "have", "base_id": base.base_id})
-        answer = self._answer()
+        until = time.monotonic() + _RUN_S
+        answer = self._answer(until)
         if answer.kind != "placed":
             head = {"kind": "place", "base_id": base.base_id, "plan": base.plan.to_json()}
             self._connection.send(head, zlib.compress(base.onnx, 1))
-            answer = self._answer()
+            answer = self._answer(until)
         if answer.kind != "placed":
-            raise self._error("refused the network", str(answer.header.get("message", "")))
+            raise self._error("refused the network", message_of(answer.header))
         self._placed.add(base.base_id)
 
-    def _answer(self) -> Frame:
-        """The next frame that is more than a sign of life."""
+    @property
+    def _run_until(self) -> float:
+        return time.monotonic() + _RUN_S + patience_s(self.board.target)
+
+    def _answer(self, until: float) -> Frame:
+        """The next frame that is more than a sign of life.
+
+        Raises:
+            ConnectionLostError: none came, or signs of life alone until that moment.
+        """
         while True:
             frame = self._connection.receive(_SILENCE_S)
             if frame.kind != "alive":
-                return frame
+                return checked(frame)
+            if time.monotonic() > until:
+                raise ConnectionLostError("the supervisor is alive and does not answer")
 
     def _error(self, what: str, given: str) -> BoardError:
         return board_error(self.board, what, given)
 
 
-def _engine_of(answer: Frame) -> EngineFile:
-    """An engine's files, which lie one after another in an answer."""
-    facts, files, at = answer.header["facts"], {}, 0
-    for name, size in facts["bytes"].items():
-        files[name] = bytes(answer.body[at : at + size])
-        at += size
-    return EngineFile(files=files, facts=facts)
+def _limit_s(job: Job) -> float:
+    """What a batch may take: every candidate may hang once; beyond that the supervisor does."""
+    each_s = job.protocol.timeout_s * 2 + patience_s(job.target)
+    return (len(job.candidates) + 2) * each_s + 4 * job.protocol.cap_s + _HELLO_S

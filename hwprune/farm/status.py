@@ -19,8 +19,10 @@ from hwprune.run_folder import write_json
 from hwprune.user_cache import user_cache
 
 BoardState = Literal[
-    "starting", "idle", "busy", "lost", "quarantined", "unlike its kind", "closed"
+    "starting", "idle", "busy", "lost", "quarantined", "unlike its kind", "not believed", "closed"
 ]
+RETIRED: tuple[BoardState, ...] = ("unlike its kind", "not believed")
+"""States of boards that a farm works with no more."""
 FRESH_S = 15.0
 """A running farm writes at least this often."""
 FORGOTTEN_AFTER_S = 7 * 86400.0

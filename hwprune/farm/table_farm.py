@@ -16,7 +16,7 @@ from hwprune.board import Board
 from hwprune.candidate import Candidate
 from hwprune.channels.base import BaseNetwork
 from hwprune.errors import BoardError, InputError
-from hwprune.farm.session import Outcome
+from hwprune.farm.answers import Outcome
 from hwprune.farm.status import BoardStatus, FarmStatus
 from hwprune.futures import done
 from hwprune.tables.model import TableModel
@@ -112,7 +112,7 @@ class TableFarm:
     def status(self) -> FarmStatus:
         """One board, which is never busy."""
         name = self._board.name
-        board = BoardStatus(name=name, kind=self._board.kind or name, state="idle")
+        board = BoardStatus(name=name, kind=self._board.kind, state="idle")
         return FarmStatus(
             farm=f"table-{name}",
             pid=0,

@@ -11,8 +11,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from hwprune.candidate import Candidate
+from hwprune.farm.answers import Outcome
 from hwprune.farm.reading_key import ReadingKey
-from hwprune.farm.session import Outcome
 from hwprune_device.reading import Failure
 
 _GATHER_S = 0.02
@@ -49,6 +49,7 @@ class WaitingRoom:
         self._open: dict[str, Wish] = {}
         self._changed = threading.Condition()
         self._closed = False
+        self._closed_for = ""
         self._takers = 0
 
     @property
@@ -77,7 +78,7 @@ class WaitingRoom:
         name = uuid.uuid4().hex if fresh else key.architecture
         with self._changed:
             if self._closed:
-                future.set_result(Failure(stage="lost", message="the farm is closed"))
+                future.set_result(Failure(stage="lost", message=self._closed_for))
                 return future
             wish = self._open.get(name)
             if wish is None:
@@ -150,10 +151,15 @@ class WaitingRoom:
             self._queue.clear()
             return wishes
 
-    def close(self) -> list[Wish]:
+    def close(self, why: str) -> list[Wish]:
         """Let nobody in or out any more; the wishes that are still open."""
         with self._changed:
-            self._closed = True
+            self._closed, self._closed_for = True, self._closed_for or why
             self._queue.clear()
             self._changed.notify_all()
             return list(self._open.values())
+
+
+def lost(wish: Wish, message: str) -> Failure:
+    """What is told to those who wait for a reading that will not come."""
+    return Failure(stage="lost", message=message, architecture=wish.key.architecture)

@@ -25,7 +25,7 @@ def as_asked(budget: Budget, board: Board) -> Board:
     limited = any(c.quantity == "energy_mj" for c in budget.constraints)
     if limited and protocol.energy_s <= 0:
         protocol = replace(protocol, energy_s=ENERGY_S)
-    clock = budget.clock_on(board.kind or board.name)
+    clock = budget.clock_on(board.kind)
     if clock:
         if not facts_of(target.runtime).has_device_clock:
             able = [name for name in runtime_names() if facts_of(name).has_device_clock]

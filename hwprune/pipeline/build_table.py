@@ -230,7 +230,7 @@ class _Builder:
     def _table(self, calm: Reading, steps: Sequence[Step]) -> Table:
         board = self._board
         table = Table(
-            board=board.kind or board.name,
+            board=board.kind,
             target=asdict(board.target),
             runtime_version=str(calm.target.get("version", "")),
             conditions_key=self._farm.conditions_key,
@@ -258,7 +258,7 @@ def _choices(base: BaseNetwork, wish: SearchWish) -> list[tuple[int, ...]]:
 
 
 def _check(base: BaseNetwork, boards: Sequence[Board]) -> None:
-    kinds = list(dict.fromkeys(board.kind or board.name for board in boards))
+    kinds = list(dict.fromkeys(board.kind for board in boards))
     if len(kinds) != 1:
         raise InputError(
             "a table is of one kind of board",

@@ -39,12 +39,7 @@ def _read_until_shown(
 
     More readings narrow the interval of a network that is on the edge of its budget.
     """
-    first = kind == bench.prepared.kinds[0]
-    budget = Budget(
-        constraints=tuple(
-            c for c in bench.budget.constraints if c.kind == kind or (first and not c.kind)
-        )
-    )
+    budget = Budget(constraints=bench.budget.of_kind(kind, bench.prepared.kinds))
     model, asked = bench.prepared.base.cost_model, bench.prepared.deployment.certificate_readings
     if kind in bench.prepared.tabled:
         asked = 1  # a table has nothing to add

@@ -56,7 +56,7 @@ def check(deployment: Deployment) -> None:
         )
     boards = [find_board(str(board)) for board in deployment.boards]
     if boards:
-        kinds = list(dict.fromkeys(b.kind or b.name for b in boards))
+        kinds = list(dict.fromkeys(b.kind for b in boards))
         for budget in deployment.budgets:
             budget.for_kinds(kinds)
     for board in boards:

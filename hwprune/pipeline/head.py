@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -45,7 +45,7 @@ class Head:
 
 
 def scorer_pool(prepared: Prepared, head: Head) -> WorkerPool:
-    """Workers that hold a scorer each: processes, one a core, or a thread of this one."""
+    """Workers that hold a scorer each: one a core, in the cluster, or a thread of this process."""
     cores = sorted(head.cores)
     count = prepared.deployment.search.scorers or len(cores)
     arguments = {
@@ -53,13 +53,13 @@ def scorer_pool(prepared: Prepared, head: Head) -> WorkerPool:
         "plan": prepared.base.plan.to_json(),
         "order": prepared.ranking.order,
     }
-    return _pool(
-        prepared,
-        "hwprune.network.scorer:make_scorer",
-        arguments,
-        [[cores[number % len(cores)]] for number in range(count)],
-        lambda: _local_scorer(prepared),
-    )
+    factory, wanted = "hwprune.network.scorer:make_scorer", _arguments(prepared, arguments)
+    if wanted is None:
+        return WorkerPool([LocalWorker(lambda: _local_scorer(prepared))])
+    if prepared.deployment.cluster:
+        return WorkerPool.of_cluster(factory, wanted, count)
+    shares = [[cores[number % len(cores)]] for number in range(count)]
+    return WorkerPool.of_processes(factory, wanted, shares)
 
 
 def finetuner_pool(prepared: Prepared, count: int, head: Head) -> WorkerPool:
@@ -70,35 +70,30 @@ def finetuner_pool(prepared: Prepared, count: int, head: Head) -> WorkerPool:
     cores = head.all_cores
     at_once = max(1, min(count, len(cores)))
     arguments = {"teacher": prepared.base.onnx, "recipe": asdict(prepared.deployment.finetune)}
-    return _pool(
-        prepared,
+    wanted = _arguments(prepared, arguments)
+    if wanted is None:
+        return WorkerPool([LocalWorker(lambda: _local_finetuner(prepared))])
+    return WorkerPool.of_processes(
         "hwprune.finetune.finetuner:make_finetuner",
-        arguments,
+        wanted,
         [cores[start::at_once] for start in range(at_once)],
-        lambda: _local_finetuner(prepared),
-        here=True,
+        # It goes on from its own files only when it is asked to.
+        attempts=1,
     )
 
 
-def _pool(
-    prepared: Prepared,
-    factory: str,
-    arguments: Mapping[str, Any],
-    shares: Sequence[Sequence[int]],
-    local: Callable[[], Work],
-    *,
-    here: bool = False,
-) -> WorkerPool:
+def _arguments(prepared: Prepared, own: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What a factory of another process is called with; None where that cannot make the task."""
     task = prepared.task
     if task.remake is None:
-        return WorkerPool([LocalWorker(local)])
+        return None
     remake = task.remake()
     also = {
         "task": {"factory": remake.factory, "arguments": dict(remake.arguments)},
         "kinds": task.output_kinds,
         "names": prepared.base.outputs,
     }
-    return WorkerPool.of_processes(factory, {**arguments, **also}, shares, here=here)
+    return {**own, **also}
 
 
 def _local_scorer(prepared: Prepared) -> Work:

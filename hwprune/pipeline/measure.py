@@ -1,4 +1,4 @@
-"""Measures networks on one board, without a run and without Ray."""
+"""Measures networks on one board, without a run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from hwprune.board import Board, find_board, this_machine
 from hwprune.budget import Constraint
 from hwprune.channels.base import BaseNetwork, make_base
 from hwprune.errors import BoardError, InputError
-from hwprune.farm.connections import refuse_indirect
 from hwprune.farm.hello import refuse_emulated
 from hwprune.farm.session import BoardSession
 from hwprune.report.interval import of_readings
@@ -163,9 +162,7 @@ def fit(board: Board, base: BaseNetwork, threads: int | None, batch: int | None)
 
     Raises:
         InputError: more threads than cores, or a batch that the network does not have.
-        BoardError: it cannot be reached from here.
     """
-    refuse_indirect(board)
     fixed = fixed_batch(base.onnx)
     if fixed and batch not in (None, fixed):
         raise InputError(

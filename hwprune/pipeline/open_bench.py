@@ -1,4 +1,4 @@
-"""Opens the workbench: Ray, boards and scorers are started, and ended with it."""
+"""Opens the workbench: boards and scorers are started, and ended with it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from hwprune.farm.cluster import Cluster
+from hwprune.cluster import joined
 from hwprune.farm.fleet import Fleet
 from hwprune.farm.store import ReadingStore
 from hwprune.pipeline.head import Head, scorer_pool
@@ -26,8 +26,7 @@ def open_bench(prepared: Prepared, folder: RunFolder) -> Iterator[Workbench]:
     """A workbench with the deployment's boards; all that was started is ended with it."""
     with ExitStack() as stack:
         head = stack.enter_context(Head(prepared.boards))
-        cluster = stack.enter_context(Cluster(prepared.deployment.cluster))
-        assert cluster is not None
+        stack.enter_context(joined(prepared.deployment.cluster))
         store = ReadingStore(store_path())
         stack.callback(store.close)
         fleet = Fleet.of_boards(

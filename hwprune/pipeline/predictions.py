@@ -55,12 +55,8 @@ def _row(
 
 def _off_pct(bench: Workbench, kind: str, evaluations: Sequence[Evaluation]) -> list[float]:
     """Predictions less readings of the kind's latency, in percent of readings."""
-    first = bench.prepared.kinds[0]
-    labels = {
-        c.label
-        for c in bench.budget.constraints
-        if c.quantity == "latency_ms" and (c.kind or first) == kind
-    }
+    constraints = bench.budget.of_kind(kind, bench.prepared.kinds)
+    labels = {c.label for c in constraints if c.quantity == "latency_ms"}
     return [
         100 * (e.predicted[label] / e.costs[label] - 1)
         for e in evaluations

@@ -48,17 +48,17 @@ class Prepared:
     @property
     def kinds(self) -> tuple[str, ...]:
         """The kinds of board, in the order of their profiles."""
-        return tuple(dict.fromkeys(board.kind or board.name for board in self.boards))
+        return tuple(dict.fromkeys(board.kind for board in self.boards))
 
     @property
     def tabled(self) -> frozenset[str]:
         """The kinds of which there is a latency table and no board."""
-        return frozenset(b.kind or b.name for b in self.boards if b.connection == "table")
+        return frozenset(b.kind for b in self.boards if b.connection == "table")
 
     @property
     def targets(self) -> dict[str, Target]:
         """How networks run, by kind; boards of one kind are alike in it."""
-        found = [(board.kind or board.name, board.target) for board in self.boards]
+        found = [(board.kind, board.target) for board in self.boards]
         return {kind: next(t for name, t in found if name == kind) for kind in self.kinds}
 
 

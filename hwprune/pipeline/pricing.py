@@ -134,7 +134,7 @@ def tables_for(
     """
     found: dict[str, Table] = {}
     for board in boards:
-        kind = board.kind or board.name
+        kind = board.kind
         if board.connection == "table":
             table: Table | None = read_table(Path(board.table))
             table = table if table is not None and is_of(table, base) else None
@@ -149,8 +149,8 @@ def tables_for(
             raise DeploymentError(
                 f"the latency table {file} fits no board of this deployment",
                 given=f"{table.own.name} on {table.board}, {dict(table.target)}",
-                possible="; ".join(f"{b.kind or b.name}, {b.target}" for b in boards),
+                possible="; ".join(f"{b.kind}, {b.target}" for b in boards),
                 next_step="hwprune table build makes one; or leave it out of search.tables",
             )
-        found[mine[0].kind or mine[0].name] = table
+        found[mine[0].kind] = table
     return found

@@ -78,7 +78,7 @@ def _refuse_other_board(table: Table, base: BaseNetwork, boards: Sequence[Board]
         if not fits(table, base, board):
             raise InputError(
                 "the table is of another board, or of networks that run otherwise",
-                given=f"{board.kind or board.name}, {board.target}",
+                given=f"{board.kind}, {board.target}",
                 possible=f"{table.board}, {dict(table.target)}",
                 next_step="name the table's own board with --board",
             )

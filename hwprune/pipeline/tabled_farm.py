@@ -7,10 +7,11 @@ from contextlib import ExitStack, contextmanager
 
 from hwprune.board import Board
 from hwprune.channels.base import BaseNetwork
-from hwprune.errors import BoardError, InputError
-from hwprune.farm.cluster import Cluster
+from hwprune.cluster import joined
+from hwprune.errors import BoardError
 from hwprune.farm.farm import Farm
 from hwprune.farm.store import ReadingStore
+from hwprune.pipeline.head import Head
 from hwprune.user_cache import store_path
 from hwprune_device.reading import Failure, Reading
 
@@ -28,11 +29,11 @@ def tabled_farm(
         InputError: a board is a latency table itself.
         BoardError: no board answers.
     """
-    _refuse_tables(boards)
     with ExitStack() as stack:
+        stack.enter_context(Head(boards))
         store = ReadingStore(store_path())
         stack.callback(store.close)
-        stack.enter_context(Cluster(cluster))
+        stack.enter_context(joined(cluster))
         farm = Farm(boards, store, what=what)
         stack.callback(farm.close)
         farm.start()
@@ -54,13 +55,3 @@ def placed(farm: Farm, base: BaseNetwork) -> Reading:
             next_step="hwprune doctor; what was measured is kept",
         )
     return outcome
-
-
-def _refuse_tables(boards: Sequence[Board]) -> None:
-    for board in boards:
-        if board.connection == "table":
-            raise InputError(
-                f"board '{board.name}' is a latency table: it measures nothing",
-                given=board.table,
-                next_step="name the board that it is of",
-            )

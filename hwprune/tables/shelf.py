@@ -49,7 +49,7 @@ def is_of(table: Table, base: BaseNetwork) -> bool:
 def fits(table: Table, base: BaseNetwork, board: Board) -> bool:
     """Whether a table is of this network, on boards of this kind as this one runs networks."""
     target = json.loads(json.dumps(asdict(board.target)))
-    kind = board.kind or board.name
+    kind = board.kind
     return is_of(table, base) and table.board == kind and dict(table.target) == target
 
 

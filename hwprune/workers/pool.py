@@ -6,9 +6,12 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from hwprune.progress import Silent
+from hwprune.workers.local_host import LocalHost
+from hwprune.workers.process_worker import ProcessWorker
 from hwprune.workers.worker import Worker
 from hwprune_device.reading import Failure
 
@@ -48,22 +51,30 @@ class WorkerPool:
         arguments: Mapping[str, Any],
         shares: Sequence[Sequence[int]],
         *,
-        here: bool = False,
+        attempts: int = 3,
     ) -> WorkerPool:
-        """One process for each share of the cores; see `ProcessWorker`.
+        """One process on this machine for each share of its cores; see `LocalHost`."""
+        return cls(
+            [
+                ProcessWorker(
+                    factory, partial(LocalHost, factory, arguments, share), attempts=attempts
+                )
+                for share in shares
+            ]
+        )
 
-        Args:
-            here: it works on this machine's files, so what it does is not done again by itself.
-        """
+    @classmethod
+    def of_cluster(cls, factory: str, arguments: Mapping[str, Any], count: int) -> WorkerPool:
+        """So many processes, of a thread each, in the Ray cluster that this process has joined."""
         import ray
 
-        from hwprune.workers.process import ProcessWorker
+        from hwprune.workers.ray_host import RayHost
 
         held = ray.put(dict(arguments))
-        # Our own small cluster has a CPU for each; in a user's, Ray may spread them.
-        cpus = 1 if not here and ray.cluster_resources().get("CPU", 0) > len(shares) else 0
-        more: dict[str, Any] = {"cpus": cpus, "here": here, "attempts": 1 if here else 3}
-        return cls([ProcessWorker(factory, held, share, **more) for share in shares])
+        # Where the cluster has a CPU for each, Ray spreads them.
+        cpus = 1 if ray.cluster_resources().get("CPU", 0) > count else 0
+        start = partial(RayHost, factory, held, cpus)
+        return cls([ProcessWorker(factory, start) for _ in range(count)])
 
     def submit(self, job: Job, *, rank: Callable[[], float] = _first_come) -> Future[Any]:
         """A future of what the job returns; of those that wait the lowest rank is next.

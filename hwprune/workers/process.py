@@ -1,4 +1,4 @@
-"""A worker in a process of its own, which is made when it is needed and again when it dies."""
+"""What runs in a process of its own: one object, called with item after item."""
 
 from __future__ import annotations
 
@@ -10,31 +10,33 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
+from multiprocessing.connection import Connection
 from typing import Any
 
-import ray
-from ray.exceptions import RayActorError
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-from hwprune import errors
 from hwprune.errors import HwpruneError
-from hwprune.progress import Progress
-from hwprune_device.reading import Failure
 
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+Event = tuple[str, Any]
+"""("begin" | "advance" | "skip" | "end", arguments) of progress, then one that is in `LAST`."""
+LAST = ("answer", "error", "failed")
+"""With the answer, the parts of a HwpruneError, or a traceback."""
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 class Process:
-    """What runs in the process: the object that the factory made, or why it made none."""
+    """The object that a factory made, or why it made none.
+
+    Args:
+        cores: what the process is pinned to; none leaves that to the system.
+        paths: where the head finds modules, so that the user's are found here too.
+    """
 
     def __init__(self, cores: Sequence[int], paths: Sequence[str]) -> None:
         # Before the factory's modules are imported: their thread pools are sized then.
-        for name in _THREAD_VARIABLES:
+        for name in THREAD_VARIABLES:
             os.environ[name] = str(max(1, len(cores)))
         if cores:
             with contextlib.suppress(OSError):
                 os.sched_setaffinity(0, cores)
-        # The user's modules are found as they are on the head.
         sys.path += [path for path in paths if path not in sys.path]
         self._work: Any = None
 
@@ -47,13 +49,9 @@ class Process:
             return traceback.format_exc(limit=-3)
         return ""
 
-    def call(self, item: Any) -> Iterator[tuple[str, Any]]:
-        """What the object says of its progress while it works, and at last its answer.
-
-        Yields ("begin" | "advance" | "skip" | "end", arguments), then one of ("answer", …),
-        ("error", parts of an HwpruneError) and ("failed", traceback).
-        """
-        said: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
+    def call(self, item: Any) -> Iterator[Event]:
+        """What the object says of its progress while it works, and at last its answer."""
+        said: queue.SimpleQueue[Event] = queue.SimpleQueue()
 
         def work() -> None:
             try:
@@ -69,7 +67,7 @@ class Process:
         while True:
             event = said.get()
             yield event
-            if event[0] in ("answer", "error", "failed"):
+            if event[0] in LAST:
                 thread.join()
                 return
 
@@ -77,7 +75,7 @@ class Process:
 class _Said:
     """Progress as events."""
 
-    def __init__(self, events: queue.SimpleQueue[tuple[str, Any]]) -> None:
+    def __init__(self, events: queue.SimpleQueue[Event]) -> None:
         self._events = events
 
     def begin(self, stage: str, total: int | None) -> None:
@@ -97,84 +95,22 @@ class _Said:
         self._events.put(("end", (note,)))
 
 
-class ProcessWorker:
-    """The head's end of one process, which is made when it is first needed and when it died.
+def serve(fd: int) -> None:
+    """Be the process at the other end of a pipe, until the head closes it or dies."""
+    head: Connection[Any, Any] = Connection(fd)
+    with contextlib.suppress(EOFError, ConnectionError):
+        cores, paths, factory, arguments = head.recv()
+        process = Process(cores, paths)
+        head.send(process.prepare(factory, arguments))
+        while True:
+            for event in process.call(head.recv()):
+                _send(head, event)
 
-    Args:
-        factory: "package.module:callable", called in the process with `arguments` by name.
-        arguments: a Ray object: plain data, numpy arrays, bytes.
-        cores: what it is pinned to, a thread each; none leaves that to the system.
-        here: on this node of the cluster, whose files it reads and writes.
-        attempts: how many processes an item is handed to, one after another dying on it.
-    """
 
-    def __init__(
-        self,
-        factory: str,
-        arguments: Any,
-        cores: Sequence[int],
-        *,
-        cpus: int = 0,
-        here: bool = False,
-        attempts: int = 3,
-    ) -> None:
-        self._attempts = attempts
-        self._factory = factory
-        self._arguments = arguments
-        self._cores = list(cores)
-        self._options: dict[str, Any] = {"num_cpus": cpus}
-        if here:
-            node = ray.get_runtime_context().get_node_id()
-            self._options["scheduling_strategy"] = NodeAffinitySchedulingStrategy(node, soft=False)
-        self._actor: Any = None
-
-    def call(self, item: Any, progress: Progress) -> Any:
-        """See `Worker.call`."""
-        died = ""
-        for _ in range(self._attempts):
-            try:
-                broken = self._start()
-                if broken:
-                    return Failure(stage="build", message=f"{self._factory}: {broken}")
-                return self._follow(item, progress)
-            except RayActorError as error:
-                died = str(error)
-                self._actor = None
-            except HwpruneError:
-                raise
-            except Exception as error:
-                # An item that cannot be sent, an answer that cannot be read, a cluster that left.
-                return Failure(stage="run", message=f"{type(error).__name__}: {error}")
-        return Failure(stage="lost", message=f"its process died {self._attempts} times: {died}")
-
-    def end(self) -> None:
-        """End the process."""
-        actor, self._actor = self._actor, None
-        if actor is not None and ray.is_initialized():
-            ray.kill(actor)
-
-    def _follow(self, item: Any, progress: Progress) -> Any:
-        for event in self._actor.call.options(num_returns="streaming").remote(item):
-            kind, said = ray.get(event)
-            if kind == "answer":
-                return said
-            if kind == "failed":
-                return Failure(stage="run", message=said)
-            if kind == "error":
-                name, happened, parts = said
-                raise getattr(errors, name, HwpruneError)(happened, **parts)
-            getattr(progress, kind)(*said)
-        return Failure(stage="run", message="the worker ended without an answer")
-
-    def _start(self) -> str:
-        """Have a process with its object; what went wrong, or nothing."""
-        if self._actor is not None:
-            return ""
-        paths = [os.getcwd(), *(path for path in sys.path if path)]
-        actor: Any = ray.remote(Process).options(**self._options).remote(self._cores, paths)
-        broken = str(ray.get(actor.prepare.remote(self._factory, self._arguments)))
-        if broken:
-            ray.kill(actor)
-        else:
-            self._actor = actor
-        return broken
+def _send(head: Connection[Any, Any], event: Event) -> None:
+    try:
+        head.send(event)
+    except (ConnectionError, OSError):
+        raise
+    except Exception:  # an answer that cannot be sent, of whatever kind
+        head.send(("failed", traceback.format_exc(limit=-3)))

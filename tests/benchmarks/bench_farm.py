@@ -31,10 +31,9 @@ from hwprune.board import this_machine
 from hwprune.candidate import Candidate
 from hwprune.channels.base import BaseNetwork, make_base
 from hwprune.evaluation import Evaluation, failed
-from hwprune.farm.cluster import Cluster
+from hwprune.farm.answers import Outcome
 from hwprune.farm.farm import Farm
 from hwprune.farm.reading_key import ReadingKey
-from hwprune.farm.session import Outcome
 from hwprune.farm.store import ReadingStore
 from hwprune.futures import joined
 from hwprune.search.evaluator import Evaluator
@@ -170,7 +169,7 @@ def main() -> None:
         import hwprune.search.policy_search  # noqa: F401
     print(f"{options.candidates} candidates of {JOB_S} s", flush=True)
     print("method       boards   wall s   times faster   boards busy   head s     best")
-    with Cluster(), tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder:
         for method in methods:
             first = None
             for boards in options.boards:

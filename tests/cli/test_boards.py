@@ -297,7 +297,7 @@ def test_a_board_of_a_cluster_is_not_mistaken_for_this_machine(folder, text, ver
     profiles(folder, node=text)
     done = CliRunner().invoke(app, [*verb, "node"])
     assert done.exit_code != 0
-    assert "reached through a Ray cluster" in " ".join((done.stdout + done.stderr).split())
+    assert "Ray cannot be joined" in " ".join((done.stdout + done.stderr).split())
 
 
 def test_a_node_of_a_cluster_is_added_unseen(folder):

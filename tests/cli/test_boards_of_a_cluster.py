@@ -1,4 +1,4 @@
-"""`hwprune boards list --cluster`: boards found as nodes of a real Ray cluster."""
+"""Boards that are nodes of a real Ray cluster: found by `boards list`, measured on, surveyed."""
 
 from __future__ import annotations
 
@@ -22,13 +22,16 @@ CODE = """
 import json, os, subprocess, sys
 from ray.cluster_utils import Cluster
 
-def listed(*words, **environment):
-    command = [sys.executable, "-m", "hwprune", "boards", "list", *words]
+def said(*words, **environment):
+    command = [sys.executable, "-m", "hwprune", *words]
     done = subprocess.run(
         command, capture_output=True, text=True, env={**os.environ, **environment}
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+def listed(*words, **environment):
+    return said("boards", "list", *words, **environment)
 
 cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
 for name in ("lab", "own", "stranger", "twin", "twin"):
@@ -38,6 +41,7 @@ found = {
     "rows": json.loads(listed("--cluster", address, "--json")),
     "auto": json.loads(listed("--json", "--cluster", RAY_ADDRESS=address)),
     "text": listed("--cluster", address, COLUMNS="160"),
+    "checked": json.loads(said("boards", "check", "lab", "--json", RAY_ADDRESS=address)),
 }
 cluster.remove_node(node)
 found["after"] = json.loads(listed("--cluster", address, "--json"))
@@ -96,6 +100,8 @@ def test_boards_of_a_cluster_are_listed_with_and_without_a_profile(place):
     assert lines["gone"].rstrip().endswith("no node")
     assert rows["lab"]["nodes"][0]["address"] in lines["lab"]
     assert "hwprune boards add NAME --ray" in found["text"]
+    (checked,) = found["checked"]["boards"]
+    assert checked["answers"] and checked["latency_ms"] > 0
     after = {row["name"]: len(row["nodes"]) for row in found["after"]["boards"]}
     assert after["twin"] == 1 and after["stranger"] == 1
 

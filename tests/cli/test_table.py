@@ -10,7 +10,6 @@ import pytest
 from typer.testing import CliRunner
 
 from hwprune.cli.app import app
-from hwprune.farm.cluster import Cluster
 from hwprune.tables.shelf import place_of
 from hwprune.tables.table_file import read_table, write_table
 from tests.tables import small_nets
@@ -41,8 +40,7 @@ def files(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HWPRUNE_STORE", str(folder / "store.sqlite"))
         patch.setenv("HWPRUNE_TABLES", str(folder / "shelf"))
-        with Cluster(""):
-            yield folder
+        yield folder
 
 
 @pytest.fixture(scope="module")

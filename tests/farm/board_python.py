@@ -9,6 +9,7 @@ runs what follows as the board's Python would, in trouble of the given kinds:
     drift=FILE      while FILE is there, cut networks run half as slow again
     year-off        the clock is a year ahead
     simulated       it sleeps for its readings, on cores of its own
+    liar            every latency is negative
     emulated        programs are told of another processor than the kernel knows
 """
 
@@ -115,6 +116,20 @@ def simulated() -> None:
     supervisor.BatchRun = SimulatedRun  # type: ignore[misc,assignment]
 
 
+def liar() -> None:
+    """A board whose answers cannot be."""
+    from hwprune_device.supervisor import Supervisor
+
+    send = Supervisor._send
+
+    def lie(self: Supervisor, header: Mapping[str, Any], body: bytes = b"") -> None:
+        if "reading" in header:
+            header = {**header, "reading": {**header["reading"], "latency_ms": -1.0}}
+        send(self, header, body)
+
+    Supervisor._send = lie  # type: ignore[method-assign]
+
+
 def emulated() -> None:
     """As under qemu-user, whose answer to "which machine?" is not the kernel's."""
     other = "x86_64" if platform.machine() == "aarch64" else "aarch64"
@@ -138,6 +153,7 @@ def main(words: list[str]) -> None:
         "drift": drift,
         "year-off": year_off,
         "emulated": emulated,
+        "liar": liar,
         "simulated": simulated,
     }
     for trouble in troubles:

@@ -211,7 +211,7 @@ def test_measure_refuses_it_in_words(tmp_path):
     assert "ms" not in done.stdout
 
 
-def test_a_farm_refuses_it(cluster, tmp_path):
+def test_a_farm_refuses_it(tmp_path):
     store = ReadingStore(tmp_path / "readings.sqlite")
     farm = Farm([BOARD], store)
     with pytest.raises(BoardError, match="is emulated"):

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import ray
 
+from hwprune.cluster import Cluster
 from hwprune.errors import BoardError
-from hwprune.farm.cluster import Cluster
 
 LISTENING = "0A"
 

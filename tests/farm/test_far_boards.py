@@ -16,8 +16,6 @@ from tests.farm.base import base_network
 from tests.farm.connections.conftest import spoilt_rig  # noqa: F401
 from tests.farm.test_faults import BOARD, SLOW, candidates, results, state_of, until
 
-pytestmark = pytest.mark.usefixtures("cluster")
-
 
 @pytest.fixture
 def far_farm(spoilt_rig, tmp_path):  # noqa: F811

@@ -1,15 +1,12 @@
-"""A real farm: Ray, an actor, a supervisor, a child for each batch."""
+"""A real farm: a supervisor, and a child for each batch."""
 
 from __future__ import annotations
 
-import os
-import signal
 import time
 from dataclasses import replace
 
 import numpy as np
 import pytest
-import ray
 
 from hwprune.board import this_machine
 from hwprune.candidate import Candidate
@@ -52,7 +49,7 @@ def store(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def farm(cluster, store):
+def farm(store):
     farm = Farm([BOARD], store)
     farm.start()
     farm.place(base_network())
@@ -141,15 +138,6 @@ def test_the_timetable_adds_up(farm):
     assert times["time"] > times["cut"] > 0
 
 
-def test_a_killed_actor_is_replaced_and_the_batch_done(farm):
-    pid = actor_pid(farm)
-    futures = farm.measure([Candidate(widths=(12, n, 12)) for n in range(1, 9)])
-    time.sleep(0.06)
-    os.kill(pid, signal.SIGKILL)
-    assert all(isinstance(outcome, Reading) for outcome in results(futures))
-    assert isinstance(results(farm.measure(candidates(13)))[0], Reading)
-
-
 def test_a_second_run_finds_the_calibration_and_the_readings(farm, store):
     (first,) = results(farm.measure(candidates(4)))
     second = Farm([BOARD], store)
@@ -164,7 +152,7 @@ def test_a_second_run_finds_the_calibration_and_the_readings(farm, store):
         second.close()
 
 
-def test_whoever_waits_when_the_farm_closes_gets_a_failure(cluster, tmp_path):
+def test_whoever_waits_when_the_farm_closes_gets_a_failure(tmp_path):
     store = ReadingStore(tmp_path / "s.sqlite")
     farm = Farm([BOARD], store)
     farm.start()
@@ -176,7 +164,7 @@ def test_whoever_waits_when_the_farm_closes_gets_a_failure(cluster, tmp_path):
     store.close()
 
 
-def test_boards_that_are_not_alike_are_not_one_kind(cluster, tmp_path):
+def test_boards_that_are_not_alike_are_not_one_kind(tmp_path):
     store = ReadingStore(tmp_path / "s.sqlite")
     other = replace(BOARD, name="other", target=replace(BOARD.target, batch=2))
     farm = Farm([BOARD, other], store)
@@ -186,13 +174,7 @@ def test_boards_that_are_not_alike_are_not_one_kind(cluster, tmp_path):
     store.close()
 
 
-def actor_pid(farm: Farm) -> int:
-    """Process of the farm's one actor."""
-    actor = farm._keepers[0].link._actor
-    return ray.get(actor.__ray_call__.remote(lambda self: os.getpid()))
-
-
-def test_an_emulated_board_is_refused_in_words(cluster, store, tmp_path):
+def test_an_emulated_board_is_refused_in_words(store, tmp_path):
     farm = Farm([replace(BOARD, python=board_python(tmp_path, "emulated"))], store)
     with pytest.raises(BoardError, match="its times say nothing about hardware"):
         farm.start()
@@ -200,7 +182,7 @@ def test_an_emulated_board_is_refused_in_words(cluster, store, tmp_path):
 
 
 @pytest.mark.heavy
-def test_a_farm_of_boards_that_run_torch(cluster, tmp_path):
+def test_a_farm_of_boards_that_run_torch(tmp_path):
     target = Target(runtime="torch", options={"device": "cpu"})
     store = ReadingStore(tmp_path / "readings.sqlite")
     farm = Farm([replace(BOARD, target=target)], store)

@@ -28,7 +28,6 @@ from tests.farm.board_python import KILLS, YEAR_S, board_python
 PROTOCOL = Protocol(rounds=5, max_rounds=5, precision_pct=50.0)
 BOARD = replace(this_machine(), protocol=PROTOCOL)
 SLOW = replace(PROTOCOL, rounds=10**6, max_rounds=10**6, cap_s=1.5)
-pytestmark = pytest.mark.usefixtures("cluster")
 
 
 @pytest.fixture
@@ -76,7 +75,8 @@ def until(true: Callable[[], bool], seconds: float = 60.0) -> None:
 
 def kill_supervisors(farm: Farm) -> None:
     """Kill what runs on the farm's boards, and the child of it."""
-    owners = {keeper.link._owner.encode() for keeper in farm._keepers}
+    connections = [keeper.session._connection for keeper in farm._keepers]
+    owners = {connection._arguments[1].encode() for connection in connections}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             words = (folder / "cmdline").read_bytes().split(b"\0")
@@ -245,19 +245,17 @@ def kept_in(store: ReadingStore, keys: Mapping[str, ReadingKey]) -> bool:
 
 HEAD = """
 import sys
-from hwprune.farm.cluster import Cluster
 from hwprune.farm.farm import Farm
 from hwprune.farm.store import ReadingStore
 from tests.farm.base import base_network
 from tests.farm.test_faults import BOARD, candidates
-with Cluster():
-    farm = Farm([BOARD], ReadingStore(sys.argv[1]))
-    farm.start()
-    farm.place(base_network())
-    for first in range(1, 16):
-        (future,) = farm.measure(candidates(first))
-        print(first, future.result().reading_id, flush=True)
-    farm.close()
+farm = Farm([BOARD], ReadingStore(sys.argv[1]))
+farm.start()
+farm.place(base_network())
+for first in range(1, 16):
+    (future,) = farm.measure(candidates(first))
+    print(first, future.result().reading_id, flush=True)
+farm.close()
 """
 
 
@@ -267,7 +265,6 @@ def head(store: Path) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         text=True,
         cwd=Path(__file__).parents[2],
-        env={k: v for k, v in os.environ.items() if not k.startswith("RAY_")},
     )
 
 

@@ -24,7 +24,7 @@ SLOW = replace(
 
 
 @pytest.fixture(scope="module")
-def fleet(cluster, tmp_path_factory):
+def fleet(tmp_path_factory):
     store = ReadingStore(tmp_path_factory.mktemp("fleet") / "s.sqlite")
     fleet = Fleet.of_boards([ONE, SLOW], store)
     fleet.start()

@@ -15,7 +15,7 @@ import json, time
 from dataclasses import replace
 from ray.cluster_utils import Cluster
 from hwprune.board import this_machine
-from hwprune.farm.cluster import Cluster as Joined
+from hwprune.cluster import Cluster as Joined
 from hwprune.farm.farm import Farm
 from hwprune.farm.store import ReadingStore
 from hwprune_device.reading import Reading

@@ -13,7 +13,6 @@ import pytest
 from hwprune.board import load_board
 from hwprune.candidate import Candidate
 from hwprune.errors import BoardError
-from hwprune.farm.cluster import Cluster
 from hwprune.farm.farm import Farm
 from hwprune.farm.store import ReadingStore
 from hwprune_device.reading import Failure, Reading
@@ -27,7 +26,7 @@ INPUTS = np.random.default_rng(0).standard_normal((3, 3, 16, 16)).astype(np.floa
 
 
 @pytest.fixture(scope="module")
-def farm(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
+def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
     folder = tmp_path_factory.mktemp("orin")
     options = 'latency = "device"\nbuild_timeout_s = 1'
     profile = jetson_profile(folder, options=options, protocol=QUICK, program=TROUBLED)

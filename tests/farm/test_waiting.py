@@ -95,7 +95,7 @@ def test_a_closed_room_hands_out_nothing_and_names_who_waits():
     room = WaitingRoom()
     join(room, 1, 2)
     (first, *_) = room.take(1)
-    assert {wish.candidate.widths for wish in room.close()} == {(1,), (2,)}
+    assert {wish.candidate.widths for wish in room.close("over")} == {(1,), (2,)}
     assert first.candidate.widths == (1,)
     assert room.take(16) == [] and room.closed
     (late,) = join(room, 3)

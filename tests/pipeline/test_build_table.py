@@ -13,7 +13,6 @@ from hwprune.board import this_machine
 from hwprune.channels.base import make_base
 from hwprune.cli.checks.board import tiny_network
 from hwprune.errors import BoardError, InputError
-from hwprune.farm.cluster import Cluster
 from hwprune.pipeline.build_table import TableWish, build_table
 from hwprune.pipeline.refresh_table import decided, refresh_table
 from hwprune.progress import Silent
@@ -41,9 +40,7 @@ def base():
 def own_store(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HWPRUNE_STORE", str(tmp_path_factory.mktemp("store") / "s.sqlite"))
-        # One Ray for all: starting it takes seconds.
-        with Cluster(""):
-            yield
+        yield
 
 
 def build(base, wish=WISH):

@@ -10,7 +10,6 @@ import torch
 
 from hwprune.data_wish import DataWish
 from hwprune.errors import DeliveryError, InputError
-from hwprune.farm.cluster import Cluster
 from hwprune.finetune.history import read_history
 from hwprune.finetune.trainer import train
 from hwprune.network.graph_module import to_module, to_onnx
@@ -25,12 +24,6 @@ from tests.pipeline.benches import make_bench
 
 SHORT = Recipe(epochs=2, batch_size=64, lr=0.03, bf16=False, distillation=0.5)
 DIGITS = DataWish(source="sklearn:digits", heldout=300, augment="shift")
-
-
-@pytest.fixture(scope="module")
-def cluster():
-    with Cluster() as cluster:
-        yield cluster
 
 
 class Heard(Silent):
@@ -63,7 +56,7 @@ def cuts(trained_digits):
     }
 
 
-def test_two_networks_are_tuned_as_this_process_would(cluster, cuts, trained_digits, tmp_path):
+def test_two_networks_are_tuned_as_this_process_would(cuts, trained_digits, tmp_path):
     bench, heard = bench_of(trained_digits, tmp_path), Heard()
     models = finetune_side_by_side(bench, cuts, heard)
     task, folder = bench.prepared.task, bench.folder.path / "finetune"
@@ -84,14 +77,13 @@ def test_two_networks_are_tuned_as_this_process_would(cluster, cuts, trained_dig
 
 
 @pytest.mark.heavy
-def test_an_error_in_a_process_is_the_same_error_here(cluster, cuts, trained_digits, tmp_path):
+def test_an_error_in_a_process_is_the_same_error_here(cuts, trained_digits, tmp_path):
     bench = bench_of(trained_digits, tmp_path, replace(SHORT, lr=1e9, distillation=0.0))
     with pytest.raises(InputError, match="the training loss is no longer a number"):
         finetune_side_by_side(bench, {"half": cuts["half"]}, Silent())
 
 
 def test_a_process_that_dies_is_an_error_that_names_its_log(
-    cluster,
     cuts,
     trained_digits,
     tmp_path,

@@ -1,13 +1,10 @@
-"""The Ray of a search alone is as the farm's: tests of both may share a process."""
+"""Searches by a policy share the tests' Ray; each would start one of its own."""
 
 from __future__ import annotations
 
 import pytest
 
-from hwprune.farm.cluster import _prepare_environment
-
 
 @pytest.fixture(scope="session", autouse=True)
-def ray_keeps_to_itself() -> None:
-    """Loopback and a token, which Ray reads once in a process."""
-    _prepare_environment()
+def ray_is_there(cluster: object) -> None:
+    """Before the first search."""

@@ -43,7 +43,7 @@ def table_of(
         replace(
             table,
             rows=tuple(rows),
-            board=board.kind or board.name,
+            board=board.kind,
             target=asdict(board.target),
         )
     )

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hwprune.board import Board
-from hwprune.errors import BoardError
+from hwprune.errors import BoardError, InputError
 from hwprune.farm.connections.connection import Connection, ConnectionLostError
 from hwprune.farm.connections.local import LocalConnection
 from hwprune.farm.connections.ssh import SshConnection
@@ -15,38 +15,29 @@ _SURVEY_S = 60.0
 """A slow board may take this long to look at itself."""
 
 
-def connect(board: Board, arguments: Sequence[str] = ()) -> Connection:
+def connect(board: Board, arguments: Sequence[str] = (), *, survey: bool = False) -> Connection:
     """The connection that a board's profile asks for, not yet open.
 
-    `arguments` are further words for the supervisor's command line. The actor of a "ray" board
-    runs on the board, so its supervisor is local.
-    """
-    if board.connection == "ssh":
-        return SshConnection(board, arguments)
-    return LocalConnection(board, arguments=arguments)
-
-
-def refuse_indirect(board: Board) -> None:
-    """See to it that nobody who speaks from here takes this machine for a board elsewhere.
+    Args:
+        arguments: further words for the supervisor's command line.
+        survey: one frame about the board instead of a supervisor.
 
     Raises:
-        BoardError: only an actor on a Ray node can speak to it.
+        InputError: the board is a latency table.
     """
     if board.connection == "table":
-        raise BoardError(
+        raise InputError(
             f"board '{board.name}' is a latency table, which measures nothing",
             given=f'table = "{board.table}"',
-            next_step="hwprune table show tells what it knows; a search can be run on it",
+            next_step="name the board that it is of; hwprune table show tells what it knows",
         )
-    if board.connection != "ray" and not board.gateway:
-        return
-    node = f"its gateway {board.gateway}" if board.gateway else "the node itself"
-    raise BoardError(
-        f"board '{board.name}' is reached through a Ray cluster, not from here",
-        given=f'gateway = "{board.gateway}"' if board.gateway else 'connection = "ray"',
-        possible="a deployment with [board] cluster, which sends an actor there",
-        next_step=f"or run this command on {node}, with a profile that reaches it from there",
-    )
+    if board.connection == "ray" or board.gateway:
+        from hwprune.farm.connections.ray import RayConnection
+
+        return RayConnection(board, arguments, survey=survey)
+    if board.connection == "ssh":
+        return SshConnection(board, arguments, survey=survey)
+    return LocalConnection(board, arguments=arguments, survey=survey)
 
 
 def survey(board: Board) -> Mapping[str, Any]:
@@ -55,12 +46,7 @@ def survey(board: Board) -> Mapping[str, Any]:
     Raises:
         BoardError: the board cannot be reached, or has no Python that can look.
     """
-    refuse_indirect(board)
-    connection: Connection = (
-        SshConnection(board, survey=True)
-        if board.connection == "ssh"
-        else LocalConnection(board, survey=True)
-    )
+    connection = connect(board, survey=True)
     try:
         connection.open()
         return dict(connection.receive(_SURVEY_S).header)

@@ -36,7 +36,6 @@ class PipeConnection:
             BoardError: its program cannot be started.
         """
         self.close()
-        self._prepare()
         command = self._command_line()
         try:
             self._process = self._last = self._start(command)
@@ -78,9 +77,6 @@ class PipeConnection:
     def last_words(self) -> str:
         """The last lines that the supervisor wrote to stderr."""
         return "\n".join(self._last.words) if self._last else ""
-
-    def _prepare(self) -> None:
-        """What must be done before a start."""
 
     def _command_line(self) -> list[str]:
         """The command that starts the supervisor."""

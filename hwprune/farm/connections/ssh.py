@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import shlex
 
+from hwprune.board import Board
 from hwprune.errors import BoardError
 from hwprune.farm.connections.failure import explain
 from hwprune.farm.connections.pipe import PipeConnection
-from hwprune.farm.connections.ssh_master import base_options, drop_dead_master
 
 
 class SshConnection(PipeConnection):
     """A supervisor at the other end of `ssh`, with the user's own config, keys and jump hosts."""
 
-    def _prepare(self) -> None:
-        drop_dead_master(self._board)
-
     def _command_line(self) -> list[str]:
-        return ["ssh", *base_options(self._board), "--", self._board.host, self._remote_command()]
+        return ["ssh", *_options(self._board), "--", self._board.host, self._remote_command()]
 
     def _remote_command(self) -> str:
         """One line for the login shell there, whichever it is."""
@@ -37,3 +34,13 @@ class SshConnection(PipeConnection):
             given=given,
             next_step="install OpenSSH's client here (on Debian: apt install openssh-client)",
         )
+
+
+def _options(board: Board) -> list[str]:
+    """ssh takes the first value that it meets, so the user's come before those of ours."""
+    ours = ["ConnectTimeout=10", "ServerAliveInterval=5", "ServerAliveCountMax=3"]
+    options = ["-T", "-o", "BatchMode=yes"]
+    for option in (*board.ssh_options, *ours):
+        # Whole words such as "-F/path/config" are ssh's own; the rest are values of -o.
+        options += [option] if option.startswith("-") else ["-o", option]
+    return options

@@ -18,6 +18,7 @@ from ray.rllib.env.single_agent_episode import SingleAgentEpisode
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from hwprune.candidate import Candidate
+from hwprune.cluster import Cluster
 from hwprune.evaluation import Evaluation
 from hwprune.form import Form
 from hwprune.search.evaluator import Evaluator
@@ -54,7 +55,9 @@ class Policy:
         )
         self._replays = is_off_policy(config)
         self._constraints = len(problem.constraints)
-        _start_ray()
+        # A run on a cluster has joined it already, and then that one is used.
+        self._cluster = Cluster()
+        self._cluster.start()
         register()
         random.seed(problem.seed)
         np.random.seed(problem.seed % 2**32)
@@ -71,6 +74,7 @@ class Policy:
         self._thread.shutdown()
         self._algorithm.stop()
         ray.kill(self._service)
+        self._cluster.stop()
 
     def play(self) -> list[Evaluation]:
         """One batch of candidates for the budget at hand: chosen, evaluated, learned from.
@@ -183,18 +187,6 @@ class Policy:
             excess = excess or [FAILED_EXCESS] * self._constraints
         reward = quality / self._evaluator.problem.base_quality - 1.0
         return Outcome(budget=self.budget, reward=reward, costs=np.array(excess))
-
-
-def _start_ray() -> None:
-    """A run has started one for its boards; a search alone, as in a benchmark, has none yet."""
-    if not ray.is_initialized():
-        ray.init(
-            include_dashboard=False,
-            log_to_driver=False,
-            num_cpus=1,
-            logging_level="ERROR",
-            _node_ip_address="127.0.0.1",
-        )
 
 
 def _start_service(name: str, view: View) -> Any:

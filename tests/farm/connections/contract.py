@@ -222,7 +222,7 @@ class ConnectionContract:
         await_end(pid)
         assert list((tmp_path / "home").rglob("*")) == []
 
-    def test_a_session_leaves_the_kept_network_and_empty_locks_alone(self, board, tmp_path):
+    def test_a_session_leaves_the_kept_network_alone(self, board, tmp_path):
         there = replace(board, python=wrapped_python(board, tmp_path), protocol=QUICK)
         base = base_network()
         work = replace(job([(8, 8, 8)]), base_id=base.base_id)

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from hwprune.board import Board
-from hwprune.farm.connections.ssh_master import base_options, end_master
 
 _ISLAND = Path(__file__).with_name("island.py")
 _START_S = 10.0
@@ -44,7 +43,6 @@ class SshRig:
         """`folder` is empty and takes keys, configuration and log."""
         self.folder = folder
         self.has_link = False
-        self._boards: list[Board] = []
         for key in ("host_key", "user_key", "other_key"):
             self._keygen(folder / key)
         known = f"* {(folder / 'host_key.pub').read_text()}"
@@ -62,7 +60,6 @@ class SshRig:
             ssh_options=(*options, *self.options),
             **{"host": self.host, "python": sys.executable, **fields},
         )
-        self._boards.append(board)
         return board
 
     @property
@@ -96,11 +93,9 @@ class SshRig:
         self._tell(f"delay {ms} {loss_pct}")
 
     def close(self) -> None:
-        """End the server, its sessions and the shared connections to it."""
+        """End the server and its sessions."""
         if self.has_link:
             self.mend()
-        for board in self._boards:
-            end_master(board)
         if self._process.stdin:
             self._process.stdin.close()
         else:
@@ -184,13 +179,6 @@ class SshRig:
         self._process.stdin.write(f"{line}\n".encode())
         self._process.stdin.flush()
         self._process.stdout.readline()
-
-
-def master_pid(board: Board) -> int:
-    """The process of the connection that this board's sessions share."""
-    words = ["ssh", "-O", "check", *base_options(board), "--", board.host]
-    done = subprocess.run(words, capture_output=True, text=True, check=True)
-    return int(done.stderr.split("pid=")[1].split(")")[0])
 
 
 def _free_port() -> int:

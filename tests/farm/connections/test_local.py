@@ -6,7 +6,7 @@ import signal
 import pytest
 
 from hwprune.board import Board
-from hwprune.errors import BoardError
+from hwprune.errors import BoardError, InputError
 from hwprune.farm.connections import connect
 from hwprune.farm.connections.connection import ConnectionLostError
 from hwprune.farm.connections.local import LocalConnection
@@ -33,8 +33,9 @@ class TestLocal(ConnectionContract):
         connection.close()
 
 
-def test_a_ray_board_is_local_to_its_actor():
-    assert isinstance(connect(Board(name="node", connection="ray")), LocalConnection)
+def test_a_latency_table_is_reached_by_nothing():
+    with pytest.raises(InputError, match="is a latency table, which measures nothing"):
+        connect(Board(name="t", connection="table", table="t.parquet"))
 
 
 def test_a_python_that_is_not_there_is_told_at_once():

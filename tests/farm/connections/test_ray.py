@@ -1,68 +1,68 @@
-"""A board that is itself a Ray node: its connection lives in an actor there."""
+"""A board that is itself a node of a Ray cluster, or hangs on one."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import os
+import signal
+import time
+from dataclasses import replace
 
 import pytest
 import ray
 
 from hwprune.board import Board
-from hwprune.farm.board_actor import actor_options
-from hwprune.farm.connections import connect
-from hwprune.farm.connections.connection import ConnectionLostError
-from hwprune_device.frame import Frame
-from tests.farm.conftest import NODE_BOARD
+from hwprune.candidate import Candidate
+from hwprune.errors import BoardError
+from hwprune.farm.connections import connect, survey
+from hwprune.farm.connections.ray import RayConnection
+from hwprune.farm.farm import Farm
+from hwprune.farm.store import ReadingStore
+from hwprune_device.reading import Reading
+from tests.conftest import NODE_BOARD
+from tests.farm.base import base_network
 from tests.farm.connections.contract import ConnectionContract
+from tests.farm.test_faults import SLOW
 
 
-class Held:
-    """In the actor: the connection, as the board's own actor holds it."""
-
-    def __init__(self, board: Board, arguments: Sequence[str]) -> None:
-        self._connection = connect(board, arguments)
-
-    def do(self, verb: str, *arguments: Any) -> Any:
-        return getattr(self._connection, verb)(*arguments)
-
-
-class ConnectionOnNode:
-    """The connection in the actor, as if it were here."""
-
-    def __init__(self, board: Board, arguments: Sequence[str]) -> None:
-        held = ray.remote(Held).options(**actor_options(board))
-        self._actor = held.remote(board, arguments)
-
-    def _do(self, verb: str, *arguments: Any) -> Any:
-        try:
-            return ray.get(self._actor.do.remote(verb, *arguments))
-        except ray.exceptions.RayTaskError as error:
-            raise (
-                error.cause if isinstance(error.cause, ConnectionLostError) else error
-            ) from None
-
-    def open(self) -> None:
-        self._do("open")
-
-    def send(self, header: Mapping[str, Any], body: bytes = b"") -> None:
-        self._do("send", header, body)
-
-    def receive(self, timeout_s: float) -> Frame:
-        return self._do("receive", timeout_s)
-
-    def close(self) -> None:
-        self._do("close")
-
-    def last_words(self) -> str:
-        return self._do("last_words")
+@pytest.fixture
+def board(cluster):
+    return Board(name=NODE_BOARD, connection="ray")
 
 
 class TestRay(ConnectionContract):
-    @staticmethod
-    def reach(board: Board, arguments: Sequence[str] = ()) -> ConnectionOnNode:
-        return ConnectionOnNode(board, arguments)
-
     @pytest.fixture
-    def board(self, cluster):
-        return Board(name=NODE_BOARD, connection="ray")
+    def board(self, board):
+        assert isinstance(connect(board), RayConnection)
+        return board
+
+
+def test_a_board_that_is_no_node_is_named_with_what_the_cluster_lacks(cluster, monkeypatch):
+    monkeypatch.setattr("hwprune.farm.connections.ray._START_S", 3.0)
+    with pytest.raises(BoardError, match="no node of the Ray cluster reaches board 'b'") as raised:
+        connect(Board(name="b", gateway="lab")).open()
+    assert "gateway:lab" in raised.value.given
+
+
+def test_a_python_that_is_not_on_the_node_is_told_at_once(board):
+    with pytest.raises(BoardError, match="set python in the board's profile"):
+        connect(replace(board, python="/nowhere/python3")).open()
+
+
+def test_a_node_is_surveyed_as_any_board_is(board):
+    assert survey(board)["python"]["new_enough"] is True
+
+
+def test_a_killed_actor_is_replaced_and_the_batch_done(board, tmp_path):
+    store = ReadingStore(tmp_path / "s.sqlite")
+    farm = Farm([replace(board, protocol=SLOW)], store)
+    farm.start()
+    farm.place(base_network())
+    assert isinstance(farm.calibrate(), Reading)
+    relay = farm._keepers[0].session._connection._relay
+    pid = ray.get(relay.__ray_call__.remote(lambda self: os.getpid()))
+    futures = farm.measure([Candidate(widths=(12, n, 12)) for n in range(1, 5)])
+    time.sleep(0.5)
+    os.kill(pid, signal.SIGKILL)
+    assert all(isinstance(future.result(120), Reading) for future in futures)
+    farm.close()
+    store.close()

@@ -12,8 +12,15 @@ from hwprune.errors import BoardError
 from hwprune.farm.connections import connect
 from hwprune.farm.connections.connection import ConnectionLostError
 from hwprune.farm.connections.ssh import SshConnection
-from hwprune.farm.connections.ssh_master import end_master
 from tests.farm.connections.contract import ConnectionContract, hello
+
+
+def test_the_users_options_come_before_those_of_ours():
+    board = Board(name="far", connection="ssh", host="h", ssh_options=("Port=2222", "-F/a/config"))
+    words = SshConnection(board)._command_line()
+    assert words[:4] == ["ssh", "-T", "-o", "BatchMode=yes"]
+    assert words.index("Port=2222") < words.index("ConnectTimeout=10")
+    assert words[words.index("-F/a/config") - 1] != "-o"
 
 
 class TestSsh(ConnectionContract):
@@ -33,7 +40,7 @@ def lost_words(board: Board) -> str:
 
 
 def test_a_key_that_is_not_accepted(rig):
-    board = rig.board("wrong-key", f"IdentityFile={rig.folder}/other_key", "ControlPath=none")
+    board = rig.board("wrong-key", f"IdentityFile={rig.folder}/other_key")
     options = [o for o in board.ssh_options if not o.endswith("/user_key")]
     words = lost_words(replace(board, ssh_options=tuple(options)))
     assert f"ssh-copy-id {rig.host}" in words and "Permission denied" in words
@@ -92,7 +99,6 @@ def test_a_jump_host_of_the_users_own_config(rig):
     connection = connect(board)
     assert hello(connection).header["pid"]
     connection.close()
-    end_master(board)
 
 
 @pytest.mark.parametrize("shell", ["sh", "bash", "dash", "zsh", "tcsh", "fish", "busybox"])

@@ -1,4 +1,4 @@
-"""The Ray cluster that boards and scorers live in: our own on this machine, or one to join."""
+"""A Ray cluster: one to join, whose nodes reach boards and score, or our own for RLlib."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import secrets
 import socket
 import sys
 import warnings
+from contextlib import AbstractContextManager, nullcontext
 
 from hwprune.errors import BoardError
 
@@ -103,6 +104,11 @@ class Cluster:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+def joined(address: str) -> AbstractContextManager[object]:
+    """Within it this process is in that cluster; nothing where the address is empty."""
+    return Cluster(address) if address else nullcontext()
 
 
 def _knock(address: str) -> None:

@@ -1,0 +1,113 @@
+"""Recovery: a board that was lost is tried again and again, until it answers or is given up."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from itertools import chain, repeat
+
+from hwprune.errors import BoardError
+from hwprune.farm.board_record import BoardRecord
+from hwprune.farm.hello import refuse_emulated
+from hwprune.farm.kind import Kind
+from hwprune.farm.session import BoardSession
+from hwprune.farm.status import BoardState
+from hwprune.farm.suspects import Suspects
+from hwprune_device.owner import Previous
+
+PATIENCE_S = 1800.0
+"""When no board of a kind answers for this long, whoever waits is told."""
+_PAUSES_S = (1.0, 2.0, 5.0, 10.0, 30.0)
+"""Between attempts to reach a board; the last one again and again."""
+_NONSENSE = 3
+"""A board that said what cannot be in this many batches is not believed again by this farm."""
+
+
+class Recovery:
+    """Brings one board back.
+
+    Args:
+        closed: set when the farm closes, which ends every attempt.
+        patience_s: how long candidates wait while no board of the kind answers.
+    """
+
+    def __init__(
+        self,
+        session: BoardSession,
+        kind: Kind,
+        record: BoardRecord,
+        closed: threading.Event,
+        *,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
+        self._session = session
+        self._kind = kind
+        self._record = record
+        self._closed = closed
+        self._patience_s = patience_s
+        self._previous: Previous = "none"
+        self.nonsense = 0
+        """Batches in which the board said what cannot be."""
+
+    def reach(self) -> str:
+        """Try once to start the board; its conditions key.
+
+        Raises:
+            BoardError: it does not answer, or must not be timed.
+        """
+        try:
+            hello = self._session.open()
+            refuse_emulated(self._session.board, hello)
+            key = self._session.conditions_key
+        except BoardError as error:
+            self._record.to("lost", " ".join(str(error).split()))
+            raise
+        self._previous = hello.previous
+        self._record.to("idle")
+        return key
+
+    def wait(self, suspects: Suspects | None = None) -> bool:
+        """Try to reach the board until it answers; False when it will not be worked with again."""
+        suspects = suspects or Suspects(kind=self._kind, board=self._record.name)
+        if self.nonsense >= _NONSENSE:
+            suspects.let_go()
+            return self._retire("not believed", f"its answers make no sense: {self._record.words}")
+        self._record.to("lost", self._record.words)
+        self._kind.answers(self._record.name, False)
+        for _ in self.attempts():
+            try:
+                key = self.reach()
+            except BoardError:
+                suspects.still_away()
+                self.give_up_waiting()
+                continue
+            if key != self._kind.conditions_key:
+                suspects.let_go()
+                words = "it came back with other hardware, clocks or runtime"
+                return self._retire("unlike its kind", words)
+            suspects.judge(self._previous)
+            self._record.to("idle")
+            self._kind.answers(self._record.name, True)
+            return True
+        suspects.let_go()
+        return False
+
+    def _retire(self, state: BoardState, words: str) -> bool:
+        """Work with the board no more, which is said by False."""
+        self._session.close()
+        self._record.to(state, words)
+        self._kind.retire(self._record.name, words)
+        return False
+
+    def attempts(self) -> Iterator[None]:
+        """Moments to try again, further and further apart, until the farm closes."""
+        for pause_s in chain(_PAUSES_S, repeat(_PAUSES_S[-1])):
+            if self._closed.wait(pause_s):
+                return
+            yield
+
+    def give_up_waiting(self) -> None:
+        """Tell those who wait when no board of this kind has answered for too long."""
+        if self._kind.deserted_s() > self._patience_s:
+            words = f"no board of kind '{self._kind.name}' answers: {self._record.words}"
+            self._kind.fail(self._kind.room.empty(), words)
