@@ -248,8 +248,8 @@ def _cores(wanted: object, *, threads: int, where: str) -> tuple[int, ...]:
         raise DeploymentError(
             f"{where}: cores cannot be used",
             given=repr(wanted),
-            possible=f'"last", "all", or a list such as [{allowed[-1]}]; '
-            f"this machine has cores 0 to {(os.cpu_count() or 1) - 1}",
+            possible=f'"last", "all", or a list that names each core once, such as '
+            f"[{allowed[-1]}]; this machine has cores 0 to {(os.cpu_count() or 1) - 1}",
         )
     return tuple(wanted)  # type: ignore[arg-type]
 
@@ -262,7 +262,7 @@ def _far_cores(wanted: object, *, where: str) -> tuple[int, ...]:
         raise DeploymentError(
             f"{where}: cores cannot be used",
             given=repr(wanted),
-            possible='"last", "all", or a list such as [2, 3]',
+            possible='"last", "all", or a list that names each core once, such as [2, 3]',
         )
     return tuple(wanted)  # type: ignore[arg-type]
 
@@ -272,4 +272,5 @@ def _is_list_of_cores(wanted: object) -> bool:
         isinstance(wanted, list | tuple)
         and len(wanted) > 0
         and all(type(core) is int and core >= 0 for core in wanted)
+        and len(set(wanted)) == len(wanted)
     )

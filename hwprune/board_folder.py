@@ -15,8 +15,13 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 def board_folders() -> tuple[Path, ...]:
     """Where boards are looked up by name: the project's own profiles, then the user's."""
-    config = Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser()
-    return (Path("profiles/boards"), config / "hwprune" / "boards")
+    project = Path("profiles/boards")
+    try:
+        config = Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser()
+    except RuntimeError:
+        # There is no HOME, and the account is none of those that the system knows.
+        return (project,)
+    return (project, config / "hwprune" / "boards")
 
 
 def is_path(named: str) -> bool:

@@ -54,6 +54,8 @@ def test_last_means_as_many_cores_as_threads():
         ({"connection": "telepathy"}, ["telepathy", "local"]),
         ({"cores": [4096]}, ["4096", "last"]),
         ({"cores": []}, ["cores cannot be used"]),
+        ({"cores": [0, 0]}, ["cores cannot be used", "[0, 0]", "each core once"]),
+        ({"connection": "ssh", "host": "h", "cores": [2, 3, 2]}, ["each core once"]),
         ({"cores": "first"}, ["first", "last", "all"]),
     ],
 )

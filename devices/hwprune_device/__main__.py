@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from collections.abc import Iterable
 
 # Before numpy: a thread pool in the supervisor would be inherited broken by every forked child.
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -16,17 +17,58 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
 
 
+NO_SUCH_CORES = 5
+"""How a supervisor leaves whose board lacks the cores that it was told to time on."""
+
+
+class CoresError(ValueError):
+    """The cores of a board's command line cannot be used."""
+
+
 def chosen_cores(wanted: str, threads: int, allowed: list[int]) -> tuple[int, ...]:
     """The cores that a board's words name: "last" (as many as threads), "all", or a list "0,1".
 
     A list may name cores outside `allowed`: a head that keeps off the board's cores hands that
     restriction down to this process, and only the kernel knows whether it can be lifted.
+
+    Raises:
+        CoresError: the words name no cores.
     """
     if wanted == "all":
         return tuple(sorted(allowed))
     if wanted == "last":
         return tuple(sorted(allowed)[-max(1, threads) :])
-    return tuple(int(core) for core in wanted.split(","))
+    try:
+        return tuple(dict.fromkeys(int(core) for core in wanted.split(",")))
+    except ValueError:
+        raise CoresError(
+            f"cores cannot be '{wanted}'; possible: last, all, or a list such as {allowed[-1]}"
+        ) from None
+
+
+def pin(cores: tuple[int, ...]) -> None:
+    """Run on these cores alone from here on.
+
+    Raises:
+        CoresError: the board lacks one of them, or keeps it from this process.
+    """
+    before = os.sched_getaffinity(0)
+    with contextlib.suppress(OSError, ValueError, OverflowError):
+        os.sched_setaffinity(0, cores)
+    # The kernel leaves out, without a word, what it does not have.
+    if os.sched_getaffinity(0) == set(cores):
+        return
+    from hwprune_device.conditions.sysfs import ROOT, read
+
+    online = read(ROOT / "sys/devices/system/cpu/online")
+    raise CoresError(
+        f"this process cannot be kept to the cores {_listed(cores)}; the board has cores "
+        f"{online}, of which this process may use {_listed(before)}"
+    )
+
+
+def _listed(cores: Iterable[int]) -> str:
+    return ",".join(map(str, sorted(cores)))
 
 
 def main(arguments: list[str]) -> int:
@@ -34,8 +76,12 @@ def main(arguments: list[str]) -> int:
     options = dict(zip(arguments[::2], arguments[1::2], strict=True))
     threads = int(options.get("--threads", "1"))
     allowed = sorted(os.sched_getaffinity(0))
-    cores = chosen_cores(options.get("--cores", "last"), threads, allowed)
-    os.sched_setaffinity(0, cores)
+    try:
+        cores = chosen_cores(options.get("--cores", "last"), threads, allowed)
+        pin(cores)
+    except CoresError as error:
+        print(f"{error}; set cores in the board's profile", file=sys.stderr)
+        return NO_SUCH_CORES
     incoming, outgoing = os.dup(0), os.dup(1)
     # Whatever a library prints goes to stderr from here on, so that it cannot tear a frame.
     os.dup2(2, 1)

@@ -16,7 +16,8 @@ from typing import Any
 
 HEADER_LIMIT = 64 * 2**20
 """Largest header in bytes; a cut plan of a deep network is about 1 MB."""
-BODY_LIMIT = 8 * 2**30
+BODY_LIMIT = 2 * 2**30
+"""Largest body in bytes; protobuf, and so a network in ONNX, ends there."""
 CHUNK = 1 << 20
 """Bytes that are read at once."""
 _HEADER_LENGTH = struct.Struct(">I")
@@ -126,7 +127,7 @@ def _front(header: Mapping[str, Any], body_size: int) -> bytes:
     """All of a frame that comes before its body."""
     try:
         text = json.dumps(header, allow_nan=False, separators=(",", ":")).encode()
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise FrameError(f"a frame's header cannot be written as JSON: {error}") from error
     _within(len(text), HEADER_LIMIT, "header")
     _within(body_size, BODY_LIMIT, "body")
@@ -135,12 +136,17 @@ def _front(header: Mapping[str, Any], body_size: int) -> bytes:
 
 def _parse(text: bytes) -> Mapping[str, Any]:
     try:
-        header = json.loads(text)
-    except ValueError as error:
+        header = json.loads(text, parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
         raise FrameError(f"a frame's header is no JSON: {text[:80]!r}") from error
     if not isinstance(header, dict):
         raise FrameError(f"a frame's header is no JSON object: {text[:80]!r}")
     return header
+
+
+def _refuse(word: str) -> Any:
+    """Python's parser takes NaN and Infinity, which are no JSON."""
+    raise ValueError(f"{word} is no JSON")
 
 
 def _within(size: int, limit: int, part: str, seen: bytes | bytearray = b"") -> None:

@@ -1,4 +1,4 @@
-"""A lease on cores and GPU: supervisors on the same ones take turns, batch by batch."""
+"""A lease on cores and GPU: an account's supervisors on the same ones take turns, by batches."""
 
 from __future__ import annotations
 
@@ -21,10 +21,13 @@ def lease(
     One lock file for each, always taken in the same order so that two holders cannot block each
     other for ever. The kernel frees a lock when its holder dies. `waiting` is called every few
     seconds with the seconds waited so far, so that the head knows the board is alive.
+
+    Raises:
+        NoLockFolderError: there is no place for the lock files.
     """
     start = time.monotonic()
     with ExitStack() as held:
-        for name in [*(f"core-{core}" for core in sorted(cores)), *(["gpu"] if gpu else [])]:
+        for name in [*(f"core-{core}" for core in sorted(set(cores))), *(["gpu"] if gpu else [])]:
             file, told = opened(held, name), start
             while not try_alone(file):
                 time.sleep(_POLL_S)

@@ -1,26 +1,87 @@
-"""Lock files that a user's processes on a machine share; the kernel frees a dead one's locks."""
+"""Lock files that an account's processes on a machine share; the kernel frees a dead one's locks.
+
+They lie in a folder of the account alone. In one that is open to all, a stranger could hold a lock
+for ever, or put a link in its place. So two accounts never wait for each other.
+"""
 
 from __future__ import annotations
 
 import fcntl
 import os
+import stat
 import tempfile
+from collections.abc import Iterator
 from contextlib import ExitStack
-from io import TextIOWrapper
 from pathlib import Path
 
+from hwprune_device.own_folder import opened_folder
 
-def opened(held: ExitStack, name: str) -> TextIOWrapper:
-    """The lock file of a name, until `held` is closed."""
-    folder = Path(tempfile.gettempdir()) / f"hwprune-leases-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    return held.enter_context((folder / f"{name}.lock").open("w"))
+_NO_SURPRISES = os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def try_alone(file: TextIOWrapper) -> bool:
+class NoLockFolderError(ValueError):
+    """No lock file can be kept where strangers cannot reach it."""
+
+
+def opened(held: ExitStack, name: str) -> int:
+    """A descriptor of the lock file of a name, until `held` is closed.
+
+    Raises:
+        NoLockFolderError: there is no place for it.
+    """
+    folder = _opened_folder()
+    try:
+        file = os.open(
+            f"{name}.lock", os.O_RDWR | os.O_CREAT | _NO_SURPRISES, 0o600, dir_fd=folder
+        )
+    except OSError as error:
+        where = os.readlink(f"/proc/self/fd/{folder}")
+        raise NoLockFolderError(f"{where}/{name}.lock: {error.strerror}") from error
+    finally:
+        os.close(folder)
+    held.callback(os.close, file)
+    state = os.fstat(file)
+    if not stat.S_ISREG(state.st_mode) or state.st_uid != os.getuid():
+        raise NoLockFolderError(f"{name}.lock is no file of this account")
+    return file
+
+
+def try_alone(file: int) -> bool:
     """Lock against everybody else, unless somebody holds it."""
     try:
-        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True
+
+
+def places() -> Iterator[Path]:
+    """Where the folder may lie, in the order in which they are tried.
+
+    What an environment variable names comes last, so that one account with two temporary folders
+    finds one folder.
+
+    Raises:
+        OSError: from the last, where there is no temporary folder.
+    """
+    session = Path(f"/run/user/{os.getuid()}")
+    if session.is_dir() and session.lstat().st_uid == os.getuid():
+        yield session
+    yield from (Path("/dev/shm"), Path("/tmp"))
+    yield Path(tempfile.gettempdir())
+
+
+def _opened_folder() -> int:
+    """The first folder that is this account's alone, made where it is not there yet."""
+    refused = {}
+    try:
+        for place in places():
+            folder = place / f"hwprune-leases-{os.getuid()}"
+            try:
+                return opened_folder(folder)
+            except OSError as error:
+                refused[folder] = error.strerror
+    except OSError as error:
+        refused[Path("the temporary folder")] = error.strerror
+    tried = "; ".join(f"{folder}: {why}" for folder, why in refused.items())
+    raise NoLockFolderError(f"no folder for lock files that is this account's alone: {tried}")

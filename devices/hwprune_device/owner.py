@@ -11,10 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from hwprune_device.own_folder import cache_without_home
+
 Previous = Literal["none", "running", "died", "rebooted"]
 """How an owner's last supervisor ended: in order or never there; still at work until now; without
 a word; or the board started anew since."""
 _FORGET_S = 7 * 86400.0
+_NOWHERE = Path(os.devnull)
+"""No folder can be made below a file, so nothing is kept."""
 _KILL_WAIT_S = 5.0
 
 
@@ -83,10 +87,17 @@ class Owner:
 
 
 def cache_folder(wanted: str = "") -> Path:
-    """Where this board keeps what need not be made again: `wanted`, or in the user's cache."""
-    if wanted:
-        return Path(wanted).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "hwprune-device"
+    """Where this board keeps what need not be made again: `wanted`, or in the user's cache.
+
+    An account without a home has it below the temporary folder, if it can be its own alone there.
+    """
+    try:
+        if wanted:
+            return Path(wanted).expanduser()
+        return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "hwprune-device"
+    except RuntimeError:
+        # There is no HOME, and the account is none of those that the system knows.
+        return (cache_without_home() or _NOWHERE) / "hwprune-device"
 
 
 def boot_id() -> str:

@@ -10,10 +10,9 @@ from __future__ import annotations
 import fcntl
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from io import TextIOWrapper
+from contextlib import ExitStack, contextmanager, suppress
 
-from hwprune_device.lock_file import opened, try_alone
+from hwprune_device.lock_file import NoLockFolderError, opened, try_alone
 
 PATIENCE_S = 2.0
 """A board waits no longer for work under way; one piece of it takes a fraction of a second."""
@@ -22,9 +21,13 @@ _POLL_S = 0.005
 
 @contextmanager
 def timing() -> Iterator[None]:
-    """Others on this machine rest meanwhile; what is under way is waited for."""
+    """Others on this machine rest meanwhile; what is under way is waited for.
+
+    Raises:
+        NoLockFolderError: there is no place for the lock files.
+    """
     with ExitStack() as held:
-        _lock(opened(held, "timing"), fcntl.LOCK_SH)
+        fcntl.flock(opened(held, "timing"), fcntl.LOCK_SH)
         with ExitStack() as asking:
             work, until = opened(asking, "work"), time.monotonic() + PATIENCE_S
             while not try_alone(work) and time.monotonic() < until:
@@ -36,16 +39,18 @@ def timing() -> Iterator[None]:
 def working() -> Iterator[None]:
     """One short piece of work, begun when no board on this machine times."""
     with ExitStack() as held:
-        work, timing_now = opened(held, "work"), opened(held, "timing")
-        while True:
-            _lock(work, fcntl.LOCK_SH)
-            if try_alone(timing_now):
-                _lock(timing_now, fcntl.LOCK_UN)
-                break
-            _lock(work, fcntl.LOCK_UN)
-            time.sleep(_POLL_S)
+        # Where no lock can be kept, no board of this account times either.
+        with suppress(NoLockFolderError):
+            _await_quiet(held)
         yield
 
 
-def _lock(file: TextIOWrapper, how: int) -> None:
-    fcntl.flock(file.fileno(), how)
+def _await_quiet(held: ExitStack) -> None:
+    work, timing_now = opened(held, "work"), opened(held, "timing")
+    while True:
+        fcntl.flock(work, fcntl.LOCK_SH)
+        if try_alone(timing_now):
+            fcntl.flock(timing_now, fcntl.LOCK_UN)
+            return
+        fcntl.flock(work, fcntl.LOCK_UN)
+        time.sleep(_POLL_S)

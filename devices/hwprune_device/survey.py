@@ -160,9 +160,15 @@ def _end_import(pid: int, pipe: int, deadline: float) -> dict:
 
 def _disks() -> dict:
     """Free MB where a board keeps things: the user's home, and the folder for temporary files."""
-    places = {"home": os.path.expanduser("~"), "tmp": tempfile.gettempdir()}
-    return {
-        name: shutil.disk_usage(place).free // 10**6
-        for name, place in places.items()
-        if os.path.isdir(place)
-    }
+    home = os.path.expanduser("~")
+    found: dict = {"home": _free_mb(home)} if os.path.isdir(home) else {}
+    try:
+        found["tmp"] = _free_mb(tempfile.gettempdir())
+    except OSError:
+        # None of the folders for temporary files can be written.
+        found["tmp"] = _UNAVAILABLE
+    return found
+
+
+def _free_mb(folder: str) -> int:
+    return shutil.disk_usage(folder).free // 10**6

@@ -11,6 +11,7 @@ from hwprune.cli.checks.check import Check
 from hwprune.cli.checks.mends import lacking
 from hwprune.cli.checks.remote import examine_board, findings
 from hwprune.errors import BoardError
+from hwprune_device.conditions.quota import STOPPED
 from hwprune_device.job import Target
 from tests.cli.boards_of_a_lab import NOW, PI, survey_of
 from tests.hwprune_device.recorded import jetson, raspberry_pi
@@ -154,3 +155,35 @@ def test_what_a_board_may_lack_hangs_on_what_runs_networks_there():
     assert "onnxruntime" in lacking("onnxrt") and "pip install" in lacking("onnxrt")
     assert lacking("ncnn").endswith("&& pip install --force-reinstall --no-deps pnnx")
     assert "pycuda" in lacking("trt") and "onnxruntime" not in lacking("trt")
+
+
+def test_an_onnx_runtime_is_told_with_what_it_reads_and_what_a_later_opset_needs(tmp_path):
+    packages = {"onnxruntime": {"imports": True, "version": "1.17.3"}}
+    found = check("onnxruntime", survey_of(raspberry_pi(tmp_path), packages=packages))
+    assert found.state == "ok"
+    assert found.found == (
+        "onnxruntime 1.17.3, for networks up to opset 20 (opset 21: 1.18 or newer)"
+    )
+
+
+def test_an_onnx_runtime_that_is_too_old_for_what_is_exported_here_fails(tmp_path):
+    packages = {"onnxruntime": {"imports": True, "version": "1.16.3"}}
+    found = check("onnxruntime", survey_of(raspberry_pi(tmp_path), packages=packages))
+    assert found.state == "fail"
+    assert "up to opset 19; networks that are exported here are of opset 20" in found.found
+    assert "needs onnxruntime 1.17 or newer" in found.found
+    assert "pip install --upgrade onnxruntime" in found.mend
+
+
+def test_a_quota_that_stopped_the_boards_processes_is_a_warning(tmp_path):
+    told = {"now": [], "since_boot": [], "counts": {STOPPED: 48}}
+    found = check("throttling", survey_of(raspberry_pi(tmp_path), throttling=told))
+    assert found.state == "warn" and "in 48 periods" in found.found
+    none = {"now": [], "since_boot": [], "counts": {STOPPED: 0}}
+    assert check("throttling", survey_of(raspberry_pi(tmp_path), throttling=none)).state == "ok"
+
+
+def test_a_temporary_folder_that_cannot_be_written_is_a_warning(tmp_path):
+    disks = {"home": 9000, "tmp": "unavailable"}
+    found = check("disk", survey_of(raspberry_pi(tmp_path), disk_free_mb=disks))
+    assert found.state == "warn" and "no temporary folder can be written" in found.found

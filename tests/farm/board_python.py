@@ -110,9 +110,11 @@ def simulated() -> None:
     import tempfile
 
     import hwprune_device.supervisor as supervisor
+    from hwprune_device import lock_file
     from tests.doubles.simulated_run import SimulatedRun
 
-    tempfile.tempdir = tempfile.mkdtemp()
+    own = Path(tempfile.mkdtemp())
+    lock_file.places = lambda: iter([own])
     supervisor.BatchRun = SimulatedRun  # type: ignore[misc,assignment]
 
 

@@ -16,11 +16,11 @@ PATTERN = text_of(reading(3.0, reading_id="pattern"))
 
 
 @given(
-    runs=st.lists(st.lists(TIMES, max_size=4).map(tuple), max_size=5).map(tuple),
-    base=st.lists(TIMES, max_size=5).map(tuple),
+    rounds=st.lists(st.tuples(TIMES, st.lists(TIMES, min_size=1, max_size=4)), min_size=1),
     words=st.text(),
 )
-def test_a_reading_comes_back_exactly(runs, base, words):
+def test_a_reading_comes_back_exactly(rounds, words):
+    base, runs = tuple(base for base, _ in rounds), tuple(tuple(runs) for _, runs in rounds)
     kept = reading(2.5, runs_ms=runs, base_ms=base, doubts=(words,), conditions={"of": [words]})
     assert unpack(pack(kept, text_of(kept), PATTERN), PATTERN) == kept
 
@@ -39,8 +39,8 @@ def test_what_all_readings_of_a_board_share_costs_next_to_nothing():
     assert len(pack(second, text_of(second), text_of(first)).body) < 100 < len(text_of(second))
 
 
-@pytest.mark.parametrize("bad", [math.nan, math.inf])
-def test_numbers_that_are_not_finite_are_refused(bad):
+@pytest.mark.parametrize("bad", [math.nan, math.inf, 0.0, -1.0])
+def test_numbers_that_cannot_be_are_refused(bad):
     for kept in (reading(ratio=bad), reading(base_ms=(bad,)), reading(runs_ms=((1.0, bad),))):
         with pytest.raises(ValueError):
             text_of(kept)

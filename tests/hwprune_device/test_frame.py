@@ -48,7 +48,12 @@ def test_text_on_the_stream_is_named_in_the_error():
         list(FrameDecoder().feed(b"WARNING: out of luck\n"))
 
 
-@pytest.mark.parametrize("text", [b"[1]", b"{", b"\xff\xfe"])
+NESTED = b'{"a":' + b"[" * 200_000 + b"]" * 200_000 + b"}"
+
+
+@pytest.mark.parametrize(
+    "text", [b"[1]", b"{", b"\xff\xfe", b'{"a":NaN}', b'{"a":-Infinity}', NESTED]
+)
 def test_a_header_that_is_no_json_object_is_an_error(text):
     stream = struct.pack(">I", len(text)) + text + struct.pack(">Q", 0)
     with pytest.raises(FrameError, match="header is no JSON"):
@@ -59,6 +64,20 @@ def test_a_header_that_is_no_json_object_is_an_error(text):
 def test_what_json_cannot_say_is_refused_before_it_is_sent(value):
     with pytest.raises(FrameError, match="cannot be written as JSON"):
         encode({"value": value})
+
+
+def test_a_header_that_is_nested_too_deep_is_refused_before_it_is_sent():
+    deep: list = []
+    for _ in range(100_000):
+        deep = [deep]
+    with pytest.raises(FrameError, match="cannot be written as JSON"):
+        encode({"value": deep})
+
+
+def test_a_body_over_the_limit_is_refused_at_its_length():
+    announced = struct.pack(">I", 2) + b"{}" + struct.pack(">Q", 2**31 + 1)
+    with pytest.raises(FrameError, match="body of 2147483649 bytes is over the limit"):
+        list(FrameDecoder().feed(announced))
 
 
 def test_a_body_larger_than_the_pipe_arrives_whole():

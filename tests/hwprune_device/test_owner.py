@@ -11,6 +11,14 @@ import time
 from pathlib import Path
 
 from hwprune_device.owner import Owner, start_of
+from tests.hwprune_device.strangers import NOBODY, UNKNOWN, needs_root, open_to_all, said_as
+
+IMPORTS = "from hwprune_device.owner import Owner, cache_folder"
+TAKES_OVER = """
+folder = cache_folder("")
+print(folder)
+print(Owner(name="a", folder=folder / "owners").take_over())
+"""
 
 
 def test_an_owner_that_was_never_here_has_no_previous(tmp_path):
@@ -88,3 +96,25 @@ def test_a_disk_that_is_full_ends_no_supervisor_and_no_wrong_note_is_left(tmp_pa
     monkeypatch.undo()
     (tmp_path / "file").touch()
     assert Owner(name="a", folder=tmp_path / "file" / "owners").take_over() == "none"
+
+
+@needs_root
+def test_an_account_without_a_home_keeps_things_in_a_folder_of_its_own():
+    with open_to_all() as place:
+        own = place / f"hwprune-cache-{UNKNOWN}"
+        said = said_as(UNKNOWN, TAKES_OVER, IMPORTS, TMPDIR=str(place))
+        assert said.split() == [str(own / "hwprune-device"), "none"]
+        assert own.stat().st_mode & 0o777 == 0o700
+        assert (own / "hwprune-device" / "owners" / "a.json").exists()
+        code = TAKES_OVER.replace('cache_folder("")', 'cache_folder("~/kept")')
+        assert said_as(UNKNOWN, code, IMPORTS, TMPDIR=str(place)).split()[1] == "died"
+
+
+@needs_root
+def test_it_keeps_nothing_where_a_stranger_made_that_folder():
+    with open_to_all() as place:
+        own = place / f"hwprune-cache-{UNKNOWN}"
+        said_as(NOBODY, f"os.mkdir({str(own)!r}); os.chmod({str(own)!r}, 0o777)")
+        said = said_as(UNKNOWN, TAKES_OVER, IMPORTS, TMPDIR=str(place))
+        assert said.split()[1] == "none"
+        assert list(own.iterdir()) == []

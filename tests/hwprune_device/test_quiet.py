@@ -11,22 +11,23 @@ from pathlib import Path
 
 import pytest
 
-from hwprune_device import quiet
+from hwprune_device import lock_file, quiet
 
 
 @pytest.fixture(autouse=True)
 def own_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.setattr("tempfile.tempdir", None)
+    monkeypatch.setattr(lock_file, "places", lambda: iter([tmp_path]))
 
 
 @pytest.fixture
-def another_process_times() -> Iterator[subprocess.Popen[str]]:
+def another_process_times(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
         [
             sys.executable,
             "-c",
-            "from hwprune_device import quiet\nwith quiet.timing(): print(1, flush=True); input()",
+            "from pathlib import Path; from hwprune_device import lock_file, quiet\n"
+            f"lock_file.places = lambda: iter([Path({str(tmp_path)!r})])\n"
+            "with quiet.timing(): print(1, flush=True); input()",
         ],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

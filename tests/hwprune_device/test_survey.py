@@ -15,6 +15,7 @@ from hwprune_device.conditions.sysfs import UNAVAILABLE
 from hwprune_device.frame import FrameDecoder
 from tests.hwprune_device.board import ROOT
 from tests.hwprune_device.recorded import jetson, program, raspberry_pi, write
+from tests.hwprune_device.strangers import needs_mounts, python_with_read_only
 
 USUAL = ("onnxruntime", "tensorrt")
 START = f"from hwprune_device.survey import main; main(*{USUAL})"
@@ -123,3 +124,9 @@ def test_an_empty_machine_is_unavailable_everywhere_and_breaks_nothing(tmp_path)
     assert found["memory_mb"] == dict.fromkeys(("ram", "available", "swap"), UNAVAILABLE)
     assert found["throttling"] == UNAVAILABLE
     assert found["thermal_zones"] == []
+
+
+@needs_mounts
+def test_a_temporary_folder_that_cannot_be_written_is_told(tmp_path):
+    found = look(python_with_read_only(tmp_path, "/tmp", "/var/tmp"))["disk_free_mb"]
+    assert found["home"] > 0 and found["tmp"] == UNAVAILABLE

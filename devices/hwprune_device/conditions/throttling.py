@@ -1,7 +1,8 @@
 """Throttling: whether the board slows itself down, now or since it was started, and why.
 
 Raspberry Pi: the firmware's flags. x86: counters of thermal throttling. NVIDIA Jetson: counters of
-over-current events. Everywhere: cooling devices of the kernel that hold a clock down.
+over-current events. Everywhere: cooling devices of the kernel that hold a clock down, and the CPU
+quota of a container or service.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hwprune_device.conditions.quota import quota_counts
 from hwprune_device.conditions.sysfs import ROOT, UNAVAILABLE, number, numbered, read, said
 
 # Bits of the Raspberry Pi firmware's GET_THROTTLED, as `vcgencmd get_throttled` shows them.
@@ -32,7 +34,8 @@ class Throttling:
     """What the board tells of its own slowing down."""
 
     told: bool
-    """False when the board has no way to tell, so that an empty `now` means nothing."""
+    """False when the board has no way to tell, so that an empty `now` means nothing. A quota may
+    be counted all the same."""
     now: tuple[str, ...] = ()
     """What holds at this moment, in words."""
     since_boot: tuple[str, ...] = ()
@@ -48,7 +51,7 @@ class Throttling:
 
     def to_json(self) -> dict[str, Any] | str:
         """Plain data for JSON; "unavailable" when the board does not tell."""
-        if not self.told:
+        if not self.told and not self.counts:
             return UNAVAILABLE
         return {
             "now": list(self.now),
@@ -74,7 +77,7 @@ def throttling(cores: Sequence[int], root: Path = ROOT) -> Throttling:
         told=flags is not None or held is not None or bool(counts),
         now=(*now, *(held or ())),
         since_boot=since,
-        counts=counts,
+        counts={**counts, **quota_counts(root)},
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -9,12 +10,29 @@ from pathlib import Path
 
 
 def scratch(model_bytes: int) -> tempfile.TemporaryDirectory[str]:
-    """A folder for files that live for a moment: in memory where there is room, else on disk."""
-    shared = Path("/dev/shm")
-    roomy = shared.is_dir() and shutil.disk_usage(shared).free > 4 * model_bytes + 2**24
-    place = shared if roomy else Path(tempfile.gettempdir())
-    _clear_up(place)
-    return tempfile.TemporaryDirectory(prefix=f"{_prefix()}{os.getpid()}-", dir=place)
+    """A folder for files that live for a moment: in memory where there is room, else on disk.
+
+    Raises:
+        OSError: no place for it can be written.
+    """
+    refused = {}
+    for place in _places(4 * model_bytes + 2**24):
+        try:
+            _clear_up(place)
+            return tempfile.TemporaryDirectory(prefix=f"{_prefix()}{os.getpid()}-", dir=place)
+        except OSError as error:
+            refused[place] = error.strerror
+    tried = "; ".join(f"{place}: {why}" for place, why in refused.items())
+    raise OSError(f"no temporary folder can be written: {tried}")
+
+
+def _places(room: int) -> list[Path]:
+    """Memory first where it has so many bytes left, and last where it has not."""
+    memory, disk = Path("/dev/shm"), []
+    with contextlib.suppress(OSError):
+        disk = [Path(tempfile.gettempdir())]
+    roomy = memory.is_dir() and shutil.disk_usage(memory).free > room
+    return [memory, *disk] if roomy else [*disk, memory]
 
 
 def _clear_up(place: Path) -> None:

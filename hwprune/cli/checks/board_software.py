@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from hwprune.board_profile import table
 from hwprune.cli.checks.check import Check
-from hwprune.cli.checks.mends import install
+from hwprune.cli.checks.mends import install, there
 from hwprune_device.runtimes import facts_of
+from hwprune_device.runtimes.onnxrt.versions import least_version, newest_opset
 
 if TYPE_CHECKING:
     from hwprune.board import Board
 
 Survey = Mapping[str, Any]
+OUR_OPSET = 20
+"""Of networks that torch's exporter writes; a file of the user's may be of a later one."""
 
 
 def python(survey: Survey) -> Check:
@@ -39,6 +42,22 @@ def software(board: Board, survey: Survey) -> Iterator[Check]:
 def _package(board: Board, survey: Survey, name: str) -> Check:
     found = table(table(survey, "packages"), name)
     if found.get("imports"):
-        return Check(name=name, state="ok", found=f"{name} {found.get('version', '')}".strip())
+        version = str(found.get("version", ""))
+        if name == "onnxruntime" and (newest := newest_opset(version)) is not None:
+            return _onnxruntime(board, survey, version, newest)
+        return Check(name=name, state="ok", found=f"{name} {version}".strip())
     said = str(found.get("error", "not told"))
     return Check(name=name, state="fail", found=said, mend=install(board, survey, name, said))
+
+
+def _onnxruntime(board: Board, survey: Survey, version: str, newest: int) -> Check:
+    """What a version of ONNX Runtime reads; one that is too old for our own exports fails."""
+    found = f"onnxruntime {version}, for networks up to opset {newest}"
+    if newest >= OUR_OPSET:
+        later = f"{found} (opset {newest + 1}: {least_version(newest + 1)})"
+        return Check(name="onnxruntime", state="ok", found=later)
+    python = str(table(survey, "python").get("executable", "python3"))
+    needed = f"; networks that are exported here are of opset {OUR_OPSET}"
+    needed += f", which needs onnxruntime {least_version(OUR_OPSET)}"
+    upgrade = there(board, f"{python} -m pip install --upgrade onnxruntime")
+    return Check(name="onnxruntime", state="fail", found=found + needed, mend=upgrade)

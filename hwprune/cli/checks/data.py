@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from pathlib import Path
 
 from hwprune.cli.checks.check import Check
@@ -35,7 +36,7 @@ def torchvision_data(root: Path | None = None) -> Check:
             found=f"{type(error).__name__}: {error}",
             mend="install the torchvision that belongs to your torch",
         )
-    folder = root or Path("~/.cache/hwprune/data").expanduser()
+    folder = root or Path(os.path.expanduser("~/.cache/hwprune/data"))
     if (folder / CIFAR10).is_dir():
         return Check(
             name="torchvision", state="ok", found=f"torchvision {version}; CIFAR-10 in {folder}"

@@ -11,6 +11,7 @@ from hwprune.cli.checks.board_software import Survey, python, software
 from hwprune.cli.checks.check import Check
 from hwprune.cli.checks.mends import PERFORMANCE, SWAP, there
 from hwprune_device.conditions.gpu_presence import on_gpu
+from hwprune_device.conditions.quota import STOPPED
 
 if TYPE_CHECKING:
     from hwprune.board import Board
@@ -183,6 +184,15 @@ def _thermal(survey: Survey) -> Check:
 
 def _throttling(survey: Survey) -> Check:
     told = table(survey, "throttling")
+    stopped = table(told, "counts").get(STOPPED, 0)
+    if stopped:
+        return Check(
+            name="throttling",
+            state="warn",
+            found=f"a CPU quota stopped its processes in {stopped} periods since it is in force",
+            mend="give the container or service there more of the processor, or no quota "
+            "(docker --cpus, CPUQuota of systemd)",
+        )
     seen = list(dict.fromkeys([*told.get("now", ()), *told.get("since_boot", ())]))
     if not seen:
         words = "none since it was started" if told else "not told by the board"
@@ -211,8 +221,16 @@ def _memory(board: Board, survey: Survey) -> Check:
 
 
 def _disk(survey: Survey) -> Check:
-    free = {k: v for k, v in table(survey, "disk_free_mb").items() if isinstance(v, int)}
+    told = table(survey, "disk_free_mb")
+    free = {k: v for k, v in told.items() if isinstance(v, int)}
     found = ", ".join(f"{name} {left} MB free" for name, left in free.items())
+    if told.get("tmp") == UNAVAILABLE:
+        return Check(
+            name="disk",
+            state="warn",
+            found="; ".join(filter(None, [found, "no temporary folder can be written"])),
+            mend="make /tmp writable for its account, or set TMPDIR to a folder that is",
+        )
     if all(left >= LEAST_DISK_MB for left in free.values()):
         return Check(name="disk", state="ok", found=found or "not told by the board")
     return Check(

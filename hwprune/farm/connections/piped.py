@@ -8,20 +8,20 @@ import queue
 import subprocess
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import IO
 
 from hwprune.farm.connections.connection import ConnectionLostError
+from hwprune.farm.connections.failure import ended_before_python, silent_before_python
+from hwprune.farm.connections.last_words import LastWords
 from hwprune_device.frame import CHUNK, Frame, FrameDecoder, FrameError, encode
 
 PING_S = 20.0
 """A supervisor that hears nothing for much longer than this takes its head for gone."""
-_LAST_WORDS = 20
 _END_WAIT_S = 5.0
 _BUSY_WAIT_S = 1.0
 _NOISE_LIMIT = 1 << 20
-_LINE_LIMIT = 500
+_WORDS_AT_ONCE = 1 << 16
 
 
 class PipedProcess:
@@ -40,11 +40,15 @@ class PipedProcess:
         Raises:
             OSError: the program cannot be started.
         """
-        self.words: deque[str] = deque(maxlen=_LAST_WORDS)
+        self._said = LastWords()
+        self.words = self._said.lines
         self.exit_code: int | None = None
         """Known once `receive` has found its end, and after `end`."""
         self._package = package
         self._marker = marker
+        self._began = False
+        # Only there does a login shell with start-up files stand before the board's Python.
+        self._by_ssh = os.path.basename(command[0]) == "ssh"
         self._frames: queue.Queue[Frame | str] = queue.Queue()
         self._heard_at = time.monotonic()
         self._writing = threading.Lock()
@@ -95,8 +99,7 @@ class PipedProcess:
                 until = self._heard_at + timeout_s
                 if until > time.monotonic():
                     continue
-                silent = f"the supervisor was silent for {timeout_s:g} s"
-                raise ConnectionLostError(silent) from None
+                raise ConnectionLostError(self._silent(timeout_s)) from None
         if isinstance(item, str):
             self._frames.put(item)  # whoever asks again hears the same
             raise ConnectionLostError(item)
@@ -120,6 +123,10 @@ class PipedProcess:
         # A stranger may have inherited the streams; then their readers close them later.
         self._reader.join(_BUSY_WAIT_S)
         self._listener.join(_BUSY_WAIT_S)
+
+    def _silent(self, timeout_s: float) -> str:
+        silent = f"the supervisor was silent for {timeout_s:g} s"
+        return silent if self._began or not self._by_ssh else silent_before_python(silent)
 
     def _write(self, data: bytes) -> None:
         if self._stdin.closed:
@@ -156,24 +163,30 @@ class PipedProcess:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.exit_code = self._process.wait(_BUSY_WAIT_S)
         self._listener.join(_BUSY_WAIT_S)
+        if self._by_ssh and not self._began:
+            end = ended_before_python(end, self.exit_code, "\n".join(self.words))
         self._frames.put(end)
 
     def _skip_noise(self, fd: int) -> None:
         """Read up to the marker; what a login shell printed before it goes to the words."""
         seen = bytearray()
-        while not seen.endswith(self._marker):
+        while not (began := seen.endswith(self._marker)) and len(seen) <= _NOISE_LIMIT:
             # Byte by byte: what comes after the marker belongs to the frames.
             byte = os.read(fd, 1)
-            seen += byte
-            if not byte or len(seen) > _NOISE_LIMIT:
+            if not byte:
                 break
-        noise = bytes(seen).removesuffix(self._marker).decode(errors="replace")
-        self.words.extend(line[:_LINE_LIMIT] for line in noise.splitlines() if line.strip())
+            seen += byte
+        self._began = began
+        noise = LastWords()
+        noise.feed(bytes(seen).removesuffix(self._marker))
+        noise.finish()
+        self.words.extend(noise.lines)
 
     def _read_words(self, fd: int) -> None:
-        with open(fd, encoding="utf-8", errors="replace", closefd=False) as lines:
-            for line in lines:
-                self.words.append(line.rstrip()[:_LINE_LIMIT])
+        # By pieces: a line that does not end must not fill this machine's memory.
+        while chunk := os.read(fd, _WORDS_AT_ONCE):
+            self._said.feed(chunk)
+        self._said.finish()
 
 
 def _start(job: Callable[[int], None], stream: IO[bytes]) -> threading.Thread:

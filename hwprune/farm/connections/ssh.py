@@ -25,7 +25,11 @@ class SshConnection(PipeConnection):
 
     def _mend(self, words: str, exit_code: int | None) -> str:
         return explain(
-            words, exit_code, host=self._board.host, python=self._board.python or "python3"
+            words,
+            exit_code,
+            host=self._board.host,
+            python=self._board.python or "python3",
+            options=self._board.ssh_options,
         )
 
     def _cannot_start(self, given: str) -> BoardError:

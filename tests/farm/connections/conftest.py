@@ -7,12 +7,12 @@ import pytest
 from tests.farm.connections.ssh_rig import SshRig, why_no_rig
 
 
-def start_rig(folder) -> SshRig:
+def start_rig(folder, *server_lines: str) -> SshRig:
     """A rig, or a skip with the reason."""
     reason = why_no_rig()
     if reason:
         pytest.skip(f"no ssh server can be started here: {reason}")
-    return SshRig(folder)
+    return SshRig(folder, *server_lines)
 
 
 @pytest.fixture(scope="session")

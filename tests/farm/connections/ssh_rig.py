@@ -39,9 +39,14 @@ class SshRig:
     (`has_link`); otherwise it listens on loopback.
     """
 
-    def __init__(self, folder: Path) -> None:
-        """`folder` is empty and takes keys, configuration and log."""
+    def __init__(self, folder: Path, *server_lines: str) -> None:
+        """`folder` is empty and takes keys, configuration and log.
+
+        Args:
+            server_lines: what the server's configuration says besides.
+        """
         self.folder = folder
+        self._server_lines = server_lines
         self.has_link = False
         for key in ("host_key", "user_key", "other_key"):
             self._keygen(folder / key)
@@ -156,6 +161,7 @@ class SshRig:
             "PasswordAuthentication no",
             "KbdInteractiveAuthentication no",
             "MaxStartups 100",
+            *self._server_lines,
         ]
         config = self.folder / "sshd_config"
         config.write_text("\n".join(lines) + "\n")

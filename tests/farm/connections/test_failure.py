@@ -2,11 +2,17 @@ from __future__ import annotations
 
 import pytest
 
-from hwprune.farm.connections.failure import explain, missing_module
+from hwprune.farm.connections.failure import ended_before_python, explain, missing_module
 
 CHANGED = """@@@@@@@@@@@@@@@@@@@@@@@@@@@@
 @    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @
 Host key verification failed."""
+CHANGED_AT_A_PORT = """@    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @
+Offending ED25519 key in /home/me/.ssh/known_hosts:3
+Host key for [10.0.0.7]:2222 has changed and you have requested strict checking.
+Host key verification failed."""
+BY_JUMP = """kex_exchange_identification: Connection closed by remote host
+Connection closed by UNKNOWN port 65535"""
 
 
 @pytest.mark.parametrize(
@@ -35,6 +41,87 @@ Host key verification failed."""
 )
 def test_what_ssh_says_becomes_what_to_do(stderr, mend):
     assert mend in explain(stderr, 255, host="pi@nano.lan")
+
+
+@pytest.mark.parametrize(
+    "options", [("Port=2222",), ("port 2222",), ("-p2222",), ("-oPort=2222",), ("-F/x", "-p 2222")]
+)
+def test_advice_carries_the_port_of_the_profile(options):
+    unknown = explain("Host key verification failed.", 255, host="pi@nano", options=options)
+    assert "run `ssh -p 2222 pi@nano` once by hand" in unknown
+    changed = explain(CHANGED, 255, host="pi@nano", options=options)
+    assert "`ssh-keygen -R '[nano]:2222'` and run `ssh -p 2222 pi@nano`" in changed
+    denied = explain("pi@nano: Permission denied (publickey).", 255, host="nano", options=options)
+    assert "run `ssh-copy-id -p 2222 nano`" in denied
+
+
+def test_the_usual_port_is_not_spelled_out():
+    words = explain(CHANGED, 255, host="pi@nano", options=("Port=22", "User=pi"))
+    assert "`ssh-keygen -R nano` and run `ssh pi@nano`" in words
+
+
+def test_a_changed_key_is_forgotten_under_the_name_that_ssh_looked_for():
+    words = explain(CHANGED_AT_A_PORT, 255, host="nano-by-config")
+    assert "`ssh-keygen -R '[10.0.0.7]:2222'` and run `ssh nano-by-config`" in words
+    elsewhere = CHANGED_AT_A_PORT.replace("/home/me/.ssh/known_hosts", "/lab/known hosts")
+    assert "-R '[10.0.0.7]:2222' -f '/lab/known hosts'" in explain(elsewhere, 255, host="n")
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ("me@gate: Permission denied (publickey).", "run `ssh-copy-id me@gate`"),
+        ("ssh: connect to host gate port 22: Connection refused", "gate is there, but no ssh"),
+        ("ssh: Could not resolve hostname gate: Name or service", "the name of gate is unknown"),
+        ("Host key verification failed.", "the host key of JUMPHOST is not known yet"),
+        (CHANGED_AT_A_PORT, "ssh-keygen -R '[10.0.0.7]:2222'"),
+        ("what?", "it gave no reason that is known"),
+    ],
+)
+def test_a_jump_hosts_refusal_is_not_the_boards(said, words):
+    found = explain(f"{said}\n{BY_JUMP}", 255, host="pi@nano", options=("Port=2222",))
+    assert "the jump host on the way to pi@nano failed, not the board" in found
+    assert words in found and "-p 2222" not in found
+
+
+def test_a_jump_host_that_does_not_lead_to_the_board_says_why():
+    said = "channel 0: open failed: connect failed: Connection refused\nstdio forwarding failed"
+    found = explain(f"{said}\n{BY_JUMP}", 255, host="pi@nano")
+    assert "the jump host does not lead to pi@nano (connect failed: Connection refused)" in found
+
+
+@pytest.mark.parametrize(
+    "stderr",
+    [
+        "zipimport.ZipImportError: bad local file header: '/proc/self/fd/3'",
+        "ModuleNotFoundError: No module named 'hwprune_device'",
+    ],
+)
+def test_a_package_that_came_torn_was_read_by_a_start_up_file(stderr):
+    words = explain(stderr, 1, host="h")
+    assert "a start-up file of the account there" in words and "read a part" in words
+
+
+@pytest.mark.parametrize("exit_code", [0, 1, 7])
+def test_an_end_before_python_is_a_start_up_files(exit_code):
+    words = ended_before_python("the supervisor ended", exit_code, "Welcome")
+    assert words.startswith("the supervisor ended; a start-up file of the account there")
+    assert f"exit code {exit_code}" in words
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "stderr"),
+    [
+        (255, "Permission denied (publickey)."),
+        (127, "not found"),
+        (126, ""),
+        (None, ""),
+        (1, "Traceback (most recent call last):\nModuleNotFoundError: No module named 'numpy'"),
+        (3, "a board needs Python 3.10 or newer; this is Python 3.6.9"),
+    ],
+)
+def test_an_end_that_is_told_otherwise_is_not_laid_to_a_start_up_file(exit_code, stderr):
+    assert ended_before_python("it ended", exit_code, stderr) == "it ended"
 
 
 def test_a_python_that_is_missing_or_cannot_run_is_named():

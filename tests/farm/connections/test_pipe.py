@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 
+import psutil
 import pytest
 
 import hwprune_device
@@ -20,6 +21,11 @@ ECHO = """
 from hwprune_device.frame import read_frames, write_frame
 for frame in read_frames(0):
     write_frame(1, dict(frame.header), frame.body)
+"""
+FLOOD = """
+import os
+while True:
+    os.write(2, b"x" * 65536)
 """
 DRIP = """
 import os, time
@@ -125,3 +131,27 @@ def test_the_last_words_stay_after_the_end():
         connection.receive(10)
     connection.close()
     assert connection.last_words() == "no more"
+
+
+def test_a_board_that_writes_without_a_line_end_does_not_fill_the_heads_memory():
+    resident = psutil.Process().memory_info().rss
+    connection = program(FLOOD)
+    time.sleep(1.5)
+    assert psutil.Process().memory_info().rss - resident < 50e6
+    connection.close()
+    assert connection.last_words() == "x" * 500
+
+
+def test_what_a_board_says_cannot_act_on_a_terminal():
+    connection = program("import sys; sys.exit('\\x1b[2J gone')")
+    with pytest.raises(ConnectionLostError, match="\ufffd\\[2J gone"):
+        connection.receive(10)
+    connection.close()
+
+
+def test_cores_that_the_board_lacks_are_told_with_those_it_has():
+    connection = LocalConnection(Board(name="b", cores=(99999,)))
+    connection.open()
+    with pytest.raises(ConnectionLostError, match="cores 99999; the board has cores 0"):
+        connection.receive(30)
+    connection.close()

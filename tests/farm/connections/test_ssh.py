@@ -12,7 +12,9 @@ from hwprune.errors import BoardError
 from hwprune.farm.connections import connect
 from hwprune.farm.connections.connection import ConnectionLostError
 from hwprune.farm.connections.ssh import SshConnection
+from tests.farm.connections.conftest import start_rig
 from tests.farm.connections.contract import ConnectionContract, hello
+from tests.farm.connections.ssh_rig import SshRig
 
 
 def test_the_users_options_come_before_those_of_ours():
@@ -99,6 +101,54 @@ def test_a_jump_host_of_the_users_own_config(rig):
     connection = connect(board)
     assert hello(connection).header["pid"]
     connection.close()
+
+
+@pytest.fixture
+def port_rig(tmp_path, monkeypatch):
+    """A rig on loopback, at a port that is not ssh's own."""
+    monkeypatch.setattr(SshRig, "_start_island", lambda self: None)
+    rig = start_rig(tmp_path)
+    yield rig
+    rig.close()
+
+
+def test_a_changed_host_key_at_another_port_is_forgotten_with_its_port(port_rig):
+    other = port_rig.folder / "other_hosts"
+    key = (port_rig.folder / "other_key.pub").read_text()
+    other.write_text(f"[127.0.0.1]:{port_rig.port} {key}")
+    words = lost_words(port_rig.board("changed", f"UserKnownHostsFile={other}"))
+    assert f"ssh-keygen -R '[127.0.0.1]:{port_rig.port}' -f {other}" in words
+
+
+def jump_words(rig: SshRig, jump: str) -> str:
+    """What is told of a board behind a jump host, of which `jump` is the ssh configuration."""
+    common = "\n".join(f"  {option.replace('=', ' ', 1)}" for option in rig.options[1:])
+    config = rig.folder / "jump_config"
+    config.write_text(
+        f"Host jump\n  HostName {rig.address}\n{jump}\n"
+        f"Host far\n  HostName 127.0.0.1\n  ProxyJump jump\nHost *\n{common}\n"
+    )
+    board = replace(rig.board("far", host="far"), ssh_options=(f"-F{config}",))
+    return lost_words(board)
+
+
+def test_a_jump_host_that_does_not_accept_our_key_is_named(rig):
+    words = jump_words(rig, "  User nobody-here")
+    assert "the jump host on the way to far failed, not the board" in words
+    assert f"ssh-copy-id nobody-here@{rig.address}" in words
+
+
+def test_a_jump_host_whose_key_nobody_has_seen_is_told_as_such(rig):
+    words = jump_words(rig, "  UserKnownHostsFile /dev/null")
+    assert "the jump host on the way to far failed" in words
+    assert "host key of JUMPHOST is not known" in words
+
+
+def test_a_jump_host_that_refuses_to_forward_is_told_with_its_reason(tmp_path):
+    rig = start_rig(tmp_path, "AllowTcpForwarding no")
+    words = jump_words(rig, "")
+    rig.close()
+    assert "the jump host does not lead to far (administratively prohibited" in words
 
 
 @pytest.mark.parametrize("shell", ["sh", "bash", "dash", "zsh", "tcsh", "fish", "busybox"])

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from hwprune_device.runtimes.scratch import scratch
 from tests.hwprune_device.board import ROOT
+from tests.hwprune_device.strangers import needs_mounts, python_with_read_only
 
 CODE = """
 import sys
@@ -42,3 +43,23 @@ def test_what_a_killed_process_left_is_deleted_and_what_a_living_one_uses_is_not
     assert not Path(own).exists()
     pair[1].communicate()
     assert not living.exists()
+
+
+def scratch_where_read_only(folder: Path, *places: str) -> str:
+    done = subprocess.run(
+        [python_with_read_only(folder, *places), "-c", CODE],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "devices")},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
+    return done.stdout + done.stderr
+
+
+@needs_mounts
+def test_without_a_disk_it_lies_in_memory_and_without_either_the_error_names_both(tmp_path):
+    assert scratch_where_read_only(tmp_path, "/tmp", "/var/tmp").startswith("/dev/shm/hwprune-")
+    said = scratch_where_read_only(tmp_path, "/tmp", "/var/tmp", "/dev/shm")
+    assert said.rstrip().endswith(
+        "no temporary folder can be written: /dev/shm: Read-only file system"
+    )

@@ -97,7 +97,7 @@ class OnnxRuntime:
         """Every output of the network; one of fixed batch runs as often as needed."""
         wanted = target or Target(options={"denormals": self._denormals})
         with library.memory_errors():
-            ready = library.prepared(model, wanted)
+            ready = library.prepared(model, wanted, self._denormals)
             session = library.open_session(ready, *library.settings(wanted, self._denormals))
             infer = partial(library.infer, session)
             return in_batches(infer, inputs, library.interface_of(session))
@@ -125,7 +125,7 @@ class OnnxNetwork:
         self, model: bytes, target: Target, free: Mapping[str, int], *, denormals: str
     ) -> None:
         options, providers = library.settings(target, denormals)
-        model = library.prepared(model, target)
+        model = library.prepared(model, target, denormals)
         for name, size in free.items():
             options.add_free_dimension_override_by_name(name, size)
         self._provider = providers[0][0]

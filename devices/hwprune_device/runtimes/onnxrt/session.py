@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ import onnxruntime as ort
 from hwprune_device.job import Target
 from hwprune_device.runtimes.inputs import input_values
 from hwprune_device.runtimes.interface import Entry, Interface
-from hwprune_device.runtimes.onnxrt import precision
+from hwprune_device.runtimes.one_node import one_node
+from hwprune_device.runtimes.onnxrt import precision, versions
 from hwprune_device.runtimes.onnxrt.options import ONNXRT, provider_key
 from hwprune_device.runtimes.onnxrt.profile import CPU
 
@@ -48,11 +50,12 @@ def about() -> dict[str, Any]:
     }
 
 
-def prepared(model: bytes, target: Target) -> bytes:
-    """The network in the target's precision."""
+def prepared(model: bytes, target: Target, denormals: str) -> bytes:
+    """The network in the target's precision, and in a file format that this library reads."""
     provider = ONNXRT.of(target)["provider"]
     precision.settle_tf32(provider, target.precision)
-    return precision.graph_in(model, provider, target.precision)
+    graph = precision.graph_in(model, provider, target.precision)
+    return versions.lowered(graph, _newest_format(denormals))
 
 
 def settings(target: Target, denormals: str) -> tuple[ort.SessionOptions, list[Provider]]:
@@ -92,10 +95,15 @@ def open_session(
     """A session that runs on the first of the providers.
 
     Raises:
-        ValueError: ONNX Runtime left that provider out.
+        ValueError: ONNX Runtime left that provider out, or is too old for the network's opset.
     """
-    # Without this its Python side builds a CPU session when the wanted one fails.
-    session = ort.InferenceSession(model, options, providers=providers, enable_fallback=0)
+    try:
+        # Without this its Python side builds a CPU session when the wanted one fails.
+        session = ort.InferenceSession(model, options, providers=providers, enable_fallback=0)
+    except Exception as error:
+        if words := versions.refused_opset(str(error)):
+            raise ValueError(words) from error
+        raise
     wanted, used = providers[0][0], session.get_providers()
     if used[0] != wanted:
         raise ValueError(
@@ -157,6 +165,18 @@ def memory_errors() -> Iterator[None]:
         if any(text in str(error) for text in _OUT_OF_MEMORY):
             raise MemoryError(str(error)) from error
         raise
+
+
+@cache
+def _newest_format(denormals: str) -> int | None:
+    """The newest version of ONNX's file format that this library reads; None: it does not say."""
+    # The first session of a process decides on denormals, even one that cannot be built.
+    wanted = settings(Target(options={"denormals": denormals}), denormals)
+    try:
+        open_session(one_node() + versions.NO_FORMAT, *wanted)
+    except Exception as error:
+        return versions.newest_format(str(error))
+    return None
 
 
 def _providers(wanted: Mapping[str, Any], target: Target) -> list[Provider]:
