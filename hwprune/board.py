@@ -10,6 +10,8 @@ from typing import Any
 
 from hwprune.board_folder import THIS_MACHINE, find_profile, is_path, no_such_board
 from hwprune.errors import DeploymentError
+from hwprune.file_name import checked_name
+from hwprune.number import Amount
 from hwprune_device.job import Protocol, Target
 from hwprune_device.runtimes.option_error import OptionError
 from hwprune_device.runtimes.registry import known_facts, normal_options, runtime_names
@@ -44,7 +46,7 @@ class Board:
     """The board's own Python; empty: python3 there, or locally the one that runs hwprune."""
     cache: str = ""
     """Folder on the board for what need not be sent again; empty: ~/.cache/hwprune-device."""
-    cache_mb: float | None = None
+    cache_mb: Amount | None = None
     """What the networks kept there may take; 0: none are kept; None: the board's default."""
     cores: tuple[int, ...] = ()
     """Cores that networks are timed on, and nothing of ours besides; empty: as many as threads,
@@ -150,8 +152,8 @@ def parse_board(data: Mapping[str, Any], *, name: str) -> Board:
         "facts": data.get("facts", {}),
     }
     board = validate(Board, rest, where=where)
+    checked_name(board.name, what=f"{where}: the name")
     _check_connection(board, where)
-    _check_cache(board, where)
     return board
 
 
@@ -175,17 +177,8 @@ def _check_connection(board: Board, where: str) -> None:
         raise DeploymentError(f"{where}: host cannot be used", given=board.host)
 
 
-def _check_cache(board: Board, where: str) -> None:
-    if board.cache_mb is not None and not 0 <= board.cache_mb < float("inf"):
-        raise DeploymentError(
-            f"{where}: cache_mb cannot be used",
-            given=str(board.cache_mb),
-            possible="MB of disk on the board, 0 for none",
-        )
-
-
 def _check(target: Target, protocol: Protocol, where: str) -> None:
-    """Refuse values that have the right type and still make no sense."""
+    """Refuse what hangs on more than one value."""
     if target.runtime not in runtime_names():
         raise DeploymentError(
             f"{where} [target]: unknown runtime",
@@ -199,25 +192,6 @@ def _check(target: Target, protocol: Protocol, where: str) -> None:
             f"{where} [target]: runtime {target.runtime} takes no such batch",
             given=f"batch = {target.batch}",
             possible=f"{largest}" if largest == 1 else f"1 to {largest}",
-        )
-    least = {
-        "[target] threads": target.threads,
-        "[target] batch": target.batch,
-        "[protocol] rounds": protocol.rounds,
-        "[protocol] base_every": protocol.base_every,
-        "[protocol] warmup_runs": protocol.warmup_runs,
-        "[protocol] timeout_s": protocol.timeout_s,
-    }
-    for key, value in least.items():
-        if value < 1:
-            raise DeploymentError(f"{where} {key} must be 1 or more", given=str(value))
-    if protocol.energy_s < 0:
-        raise DeploymentError(
-            f"{where} [protocol] energy_s must be 0 or more", given=str(protocol.energy_s)
-        )
-    if protocol.gate_s < 0:
-        raise DeploymentError(
-            f"{where} [protocol] gate_s must be 0 or more", given=str(protocol.gate_s)
         )
     if protocol.max_rounds < protocol.rounds:
         raise DeploymentError(

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 
 from hwprune.errors import DeploymentError
+from hwprune.file_name import checked_name
 
 THIS_MACHINE = "this-machine"
 """The board that is known everywhere, with a profile or without."""
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 def board_folders() -> tuple[Path, ...]:
@@ -65,13 +64,7 @@ def board_path(name: str, folder: Path) -> Path:
     Raises:
         DeploymentError: no file may be called like that.
     """
-    if not _NAME.fullmatch(name):
-        raise DeploymentError(
-            "a board cannot have this name",
-            given=repr(name),
-            possible="letters, digits, dots, dashes and underscores, such as lab-pi-2",
-        )
-    return folder / f"{name}.toml"
+    return folder / f"{checked_name(name, what='the name of a board')}.toml"
 
 
 def _folders(folder: Path | None) -> tuple[Path, ...]:

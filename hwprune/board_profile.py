@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
@@ -9,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from hwprune.board import Board
+from hwprune.plain_text import plain_text
+from hwprune.survey import UNAVAILABLE, Survey
 from hwprune.toml_file import to_toml
+from hwprune.whole_file import write_whole
 from hwprune_device.job import Target
 from hwprune_device.runtimes import facts_of, runtime_names
 
-UNAVAILABLE = "unavailable"
-Survey = Mapping[str, Any]
 _REVISION = re.compile(r"\s+rev(ision)?\.?\s*[\d.]+$", re.IGNORECASE)
 
 
@@ -23,7 +25,7 @@ def profile_text(board: Board, survey: Survey | None, looked_at: date) -> str:
 
     Args:
         board: its name, how it is reached, its kind; what is empty is left out.
-        survey: what was seen there, as `hwprune.farm.connections.survey` tells it.
+        survey: what was seen there, as `hwprune.survey.told` gives it.
         looked_at: the day of the survey.
     """
     lines = [
@@ -49,7 +51,7 @@ def write_profile(path: Path, text: str) -> None:
         OSError: the folder cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    write_whole(path, text)
 
 
 def likely_kind(survey: Survey | None) -> str:
@@ -75,8 +77,18 @@ def likely_target(survey: Survey | None) -> Target:
 
 def facts(survey: Survey, looked_at: date) -> dict[str, Any]:
     """What a reader wants to know of a board, flat; what it did not tell is left out."""
-    found = {"looked_at": looked_at.isoformat(), **dict(_facts(survey))}
-    return {key: value for key, value in found.items() if value not in (None, UNAVAILABLE, [], "")}
+    found = {key: _told(value) for key, value in _facts(survey)}
+    told = {key: value for key, value in found.items() if value not in (None, [])}
+    return {"looked_at": looked_at.isoformat(), **told}
+
+
+def _told(value: Any) -> Any:
+    """What a board said, as a profile can hold it; None where it tells nothing."""
+    if isinstance(value, list | tuple):
+        return [told for item in value if (told := _told(item)) is not None]
+    if isinstance(value, bool | int | float):
+        return None if value != value or value in (math.inf, -math.inf) else value
+    return None if value in (None, UNAVAILABLE, "") else plain_text(str(value))
 
 
 def _facts(survey: Survey) -> Iterator[tuple[str, Any]]:
@@ -96,7 +108,7 @@ def _facts(survey: Survey) -> Iterator[tuple[str, Any]]:
     yield "power_mode", table(survey, "power_mode").get("words")
     yield "gpu", survey.get("gpu")
     yield "gpu_driver", table(survey, "gpu_driver").get("driver")
-    yield "thermal_zones", [str(zone.get("zone")) for zone in items(survey, "thermal_zones")]
+    yield "thermal_zones", [zone.get("zone") for zone in items(survey, "thermal_zones")]
     yield "python", python.get("version")
     yield "runtimes", list(_packages(survey))
     if survey.get("emulated") is True:
@@ -117,14 +129,13 @@ def items(survey: Survey, topic: str) -> Sequence[Any]:
 
 def _packages(survey: Survey) -> Iterator[str]:
     for name, found in table(survey, "packages").items():
-        if isinstance(found, Mapping) and found.get("imports"):
+        if found.get("imports"):
             yield f"{name} {found.get('version', '')}".strip()
 
 
 def _cluster(cluster: Mapping[str, Any]) -> str:
     """ "cores 4-7, 2400 MHz, capacity 1024"."""
-    cores = cluster.get("cores", [])
-    parts = [f"cores {', '.join(map(str, cores))}"]
+    parts = [f"cores {', '.join(map(str, cluster.get('cores', [])))}"]
     if (most := cluster.get("max_mhz", UNAVAILABLE)) != UNAVAILABLE:
         parts.append(f"{most} MHz")
     if (capacity := cluster.get("capacity", UNAVAILABLE)) != UNAVAILABLE:
@@ -150,8 +161,7 @@ def _connection_lines(board: Board) -> Iterator[str]:
 
 def _core_lines(survey: Survey | None) -> Iterator[str]:
     """The last core, unless that is a slow one of a board with fast and slow cores."""
-    groups = items(survey or {}, "clusters")
-    cores = [list(group.get("cores", [])) for group in groups]
+    cores = [cluster.get("cores", []) for cluster in items(survey or {}, "clusters")]
     fastest = cores[0] if cores else []
     if len(cores) > 1 and fastest and max(fastest) < max(map(max, filter(None, cores))):
         yield f"cores = {to_toml([max(fastest)])}              # the last of the fastest cores"

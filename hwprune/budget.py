@@ -12,6 +12,8 @@ from hwprune_device.runtimes import facts_of, runtime_names
 
 QUANTITIES = ("latency_ms", "memory_mb", "energy_mj", "params", "macs")
 _COUNTED = ("params", "macs")
+LARGEST = 1e18
+"""No limit is beyond: that many multiplications no network has."""
 CLOCKS = ("host", "transfers", "device")
 """Latencies of a GPU: until the result is there; with copies from and to the host; of the GPU's
 work alone."""
@@ -237,14 +239,18 @@ def parse_constraint(
     match = _LIMIT.match(str(limit))
     number = float(match.group(1)) if match else 0.0
     unit = (match.group(2) or "").lower() if match else ""
-    if not match or number <= 0 or unit not in ("", "%", quantity.rpartition("_")[2]):
+    if (
+        not match
+        or not 0 < number <= LARGEST
+        or unit not in ("", "%", quantity.rpartition("_")[2])
+    ):
         raise DeploymentError(
             f"the budget's {quantity} has a limit that cannot be read",
             given=repr(limit),
             possible='a share of the unpruned network such as "50 %", or a positive number'
             + _EXAMPLES.get(quantity, ""),
         )
-    if not 0 < quantile < 1:
+    if not isinstance(quantile, float) or not 0 < quantile < 1:
         raise DeploymentError(
             f"the quantile of {quantity} must lie between 0 and 1", given=str(quantile)
         )

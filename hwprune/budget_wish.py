@@ -8,7 +8,8 @@ from typing import Any
 
 from hwprune.budget import QUANTITIES, Budget, Constraint, parse_constraint
 from hwprune.errors import DeploymentError
-from hwprune.run_folder import RUN_FOLDERS, folder_name
+from hwprune.file_name import file_name
+from hwprune.run_folder import RUN_NAMES
 
 
 def parse_budgets(data: Any, *, where: str = "budget") -> tuple[Budget, ...]:
@@ -27,17 +28,19 @@ def parse_budgets(data: Any, *, where: str = "budget") -> tuple[Budget, ...]:
         )
     found = []
     for number, entry in enumerate(data, 1):
-        limits = {key: limit for key, limit in dict(entry).items() if key != "name"}
+        if not isinstance(entry, Mapping):
+            raise DeploymentError(f"{where} {number} is no table of limits", given=repr(entry))
+        limits = {key: limit for key, limit in entry.items() if key != "name"}
         budget = parse_budget(limits, where=f"{where} {number}")
         usual = ", ".join(str(limit) for limit in limits.values())
         found.append(replace(budget, name=str(entry.get("name", usual))))
     names = [budget.name for budget in found]
-    places = {folder_name(name) for name in names}
-    taken = sorted(places & set(RUN_FOLDERS))
+    places = {file_name(name) for name in names}
+    taken = sorted(places & set(RUN_NAMES))
     if taken:
         raise DeploymentError(
             f"{where}: a budget cannot be called '{taken[0]}'",
-            given="a run keeps something else in a folder of that name",
+            given="a run keeps something else under that name",
         )
     if len(places) < len(names):
         raise DeploymentError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from hwprune.number import Count, Number, Positive, Seed
 from hwprune.toml_file import FORBID_UNKNOWN
 
 
@@ -17,23 +18,23 @@ class DataWish:
     """`sklearn:digits`, `torchvision:CIFAR10`, `imagefolder:PATH` or `package.module:function`."""
     root: str = "~/.cache/hwprune/data"
     """Folder of downloaded data."""
-    heldout: int = 1000
+    heldout: Count = 1000
     """Training items set aside to score candidates; the test set is touched once, at the end."""
-    final_heldout: int = 0
+    final_heldout: Count = 0
     """Training items set aside to compare the finalists; 0: `heldout` again."""
-    calibration: int = 0
+    calibration: Count = 0
     """Training items that re-calibrate BatchNorm in a cut network; 0: 250, fewer where large."""
-    mean: tuple[float, ...] = ()
+    mean: tuple[Number, ...] = ()
     """By channel, for values in 0..1; `std` alike. Empty: of the training items where these are
     bytes; numbers of your own are taken as prepared."""
-    std: tuple[float, ...] = ()
+    std: tuple[Number, ...] = ()
     augment: str = "none"
     """Of tensors in memory: none, crop-flip, shift."""
-    size: tuple[int, ...] = ()
+    size: tuple[Positive, ...] = ()
     """Height and width that streamed images are brought to; empty: as their transforms say."""
     transforms: str = ""
     """`torchvision:resnet18:IMAGENET1K_V1`: images are prepared as these weights want it; empty:
     the network's own weights, where it is torchvision's."""
-    workers: int = 2
+    workers: Count = 2
     """Processes that read and decode streamed items."""
-    seed: int = 0
+    seed: Seed = 0

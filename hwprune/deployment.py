@@ -13,7 +13,9 @@ from hwprune.budget import Budget
 from hwprune.budget_wish import parse_budgets, refuse_others
 from hwprune.data_wish import DataWish
 from hwprune.errors import DeploymentError
+from hwprune.file_name import file_name
 from hwprune.floor import parse_floor
+from hwprune.number import Amount, Positive
 from hwprune.recipe import Recipe
 from hwprune.search_wish import SearchWish
 from hwprune.task_wish import TaskWish
@@ -31,7 +33,7 @@ class NetworkWish:
     """A .safetensors or .pth file; empty: trained first, unless the source has weights."""
     trained: bool = False
     """The source gives a network that already has its weights, so nothing is trained first."""
-    input: tuple[int, ...] = ()
+    input: tuple[Positive, ...] = ()
     """Input shape N C H W; empty: taken from the data."""
 
 
@@ -55,7 +57,7 @@ class Deployment:
     certificate_readings: int = 5
     """Fresh readings behind the certificate."""
     cluster: str = ""
-    """Address of the Ray cluster to join, "auto" for the one that runs here; empty: our own."""
+    """Address of the Ray cluster to join, "auto" for the one that runs here; empty: none."""
     nominal: Literal["typical", "slowest"] = "typical"
     """Whose latency counts where a kind has more boards than one."""
     tolerance: float | None = None
@@ -74,21 +76,11 @@ def load_deployment(path: Path, overrides: Sequence[str] = ()) -> Deployment:
     Raises:
         DeploymentError: the file is missing, is no TOML, or says something that cannot be.
     """
-    from hwprune.toml_file import read_toml
+    from hwprune.toml_file import overridden, read_toml
 
     data = read_toml(path, what="deployment")
-    return parse_deployment(overridden(data, overrides), name=path.stem, folder=path.parent)
-
-
-def overridden(data: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
-    """Plain data with `section.key=value` of each override put in.
-
-    Raises:
-        DeploymentError: an override cannot be read.
-    """
-    for override in overrides:
-        _override(data, override)
-    return data
+    name = file_name(path.stem)
+    return parse_deployment(overridden(data, overrides), name=name, folder=path.parent)
 
 
 def parse_deployment(data: Mapping[str, Any], *, name: str, folder: Path) -> Deployment:
@@ -115,8 +107,7 @@ def parse_deployment(data: Mapping[str, Any], *, name: str, folder: Path) -> Dep
     network = validate(NetworkWish, wish["network"], where=f"{name} [network]")
     network = _with_paths(network, folder)
     boards, nominal = _boards(wish["board"], folder, where=f"{name} [board]")
-    delivery = wish.get("delivery", {})
-    refuse_others(delivery, ("certificate_readings", "tolerance"), where=f"{name} [delivery]")
+    delivery = validate(_Delivery, wish.get("delivery", {}), where=f"{name} [delivery]")
     return Deployment(
         name=name,
         network=network,
@@ -127,17 +118,28 @@ def parse_deployment(data: Mapping[str, Any], *, name: str, folder: Path) -> Dep
         nominal=nominal,
         budgets=parse_budgets(wish["budget"], where=f"{name} [budget]"),
         search=validate(SearchWish, wish.get("search", {}), where=f"{name} [search]"),
-        training=validate(
-            Recipe,
-            {"epochs": 30, "lr": 0.1, **wish.get("training", {})},
-            where=f"{name} [training]",
-        ),
-        finetune=validate(
-            Recipe, {"distillation": 0.5, **wish.get("finetune", {})}, where=f"{name} [finetune]"
-        ),
-        certificate_readings=int(delivery.get("certificate_readings", 5)),
-        tolerance=float(delivery["tolerance"]) if "tolerance" in delivery else None,
+        training=_recipe(wish, "training", {"epochs": 30, "lr": 0.1}, where=name),
+        finetune=_recipe(wish, "finetune", {"distillation": 0.5}, where=name),
+        certificate_readings=delivery.certificate_readings,
+        tolerance=delivery.tolerance,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Delivery:
+    """What [delivery] says."""
+
+    certificate_readings: Positive = 5
+    tolerance: Amount | None = None
+
+
+def _recipe(wish: Mapping[str, Any], section: str, usual: Mapping[str, Any], where: str) -> Recipe:
+    """A recipe from its section, and what is usual where it says nothing."""
+    from hwprune.toml_file import validate
+
+    told = wish.get(section, {})
+    whole = {**usual, **told} if isinstance(told, Mapping) else told
+    return validate(Recipe, whole, where=f"{where} [{section}]")
 
 
 def _boards(
@@ -233,23 +235,3 @@ def _with_paths(network: NetworkWish, folder: Path) -> NetworkWish:
 def _resolve(path: str, folder: Path) -> Path:
     expanded = Path(os.path.expandvars(path)).expanduser()
     return expanded if expanded.is_absolute() else (folder / expanded).resolve()
-
-
-def _override(data: dict[str, Any], override: str) -> None:
-    from hwprune.toml_file import parse_value
-
-    key, separator, text = override.partition("=")
-    parts = key.strip().split(".")
-    if not separator or len(parts) < 2 or not all(parts):
-        raise DeploymentError(
-            "an override cannot be read", given=override, possible="section.key=value"
-        )
-    table = data
-    for part in parts[:-1]:
-        inner = table.setdefault(part, {})
-        if not isinstance(inner, dict):
-            raise DeploymentError(
-                f"an override goes through '{part}', which is no table", given=override
-            )
-        table = inner
-    table[parts[-1]] = parse_value(text.strip())

@@ -66,15 +66,6 @@ class Evaluation:
         """Plain data for JSON."""
         return asdict(self)
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Evaluation:
-        """The inverse of `to_json`."""
-        fields = dict(data)
-        fields["candidate"] = Candidate(widths=tuple(fields["candidate"]["widths"]))
-        if fields["failure"] is not None:
-            fields["failure"] = Failure.from_json(fields["failure"])
-        return cls(**fields)
-
 
 def label_under(budget: str, plain: str) -> str:
     """A constraint's label, unique over all budgets; of the only budget the plain one."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -17,6 +18,7 @@ BLOCKS = (8, 16)
 class Peak:
     """A maximum over moments; what is held at each of them is a sum over groups."""
 
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"arbitrary_types_allowed": True}
     fixed: np.ndarray
     """What no cut changes, [moments]."""
     per_unit: np.ndarray

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from hwprune.layer import ChannelCount, channels
 class Products:
     """A sum over parts of a number times the channels of two axes."""
 
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"arbitrary_types_allowed": True}
     times: np.ndarray
     """[parts]."""
     first: Sequence[ChannelCount]

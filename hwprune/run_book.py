@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from hwprune.errors import RunFolderError
+from hwprune.stored import as_noun, said
 
 FILE = "run.sqlite"
 
@@ -34,11 +35,9 @@ class RunBook:
     """Steps by name, scores by part and widths, in SQLite; safe to use from several threads."""
 
     def __init__(self, folder: Path) -> None:
-        self._lock = threading.Lock()
+        self._lock, self._file = threading.Lock(), folder / FILE
         try:
-            self._db = sqlite3.connect(
-                folder / FILE, check_same_thread=False, isolation_level=None
-            )
+            self._db = sqlite3.connect(self._file, check_same_thread=False, isolation_level=None)
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = NORMAL")
             self._db.execute(
@@ -50,17 +49,20 @@ class RunBook:
                 " value REAL NOT NULL, share REAL NOT NULL, items BLOB, others TEXT NOT NULL,"
                 " of_shares TEXT NOT NULL, PRIMARY KEY (part, widths)) STRICT"
             )
-        except sqlite3.Error as error:
-            raise RunFolderError(
-                f"the run book {folder / FILE} cannot be opened",
-                given=str(error),
-                next_step="start a new run with --out",
-            ) from None
+        except (sqlite3.Error, ValueError) as error:  # its words may be no UTF-8
+            raise self._damaged(said(error)) from None
 
-    def step(self, name: str) -> Any | None:
-        """What came out of a finished step, or None."""
+    def step(self, name: str, kind: Any) -> Any:
+        """What came out of a finished step, as the type `kind`; or None.
+
+        Raises:
+            RunFolderError: something else came out, or the file is damaged.
+        """
         rows = self._ask("SELECT outcome FROM step WHERE name = ?", name)
-        return json.loads(rows[0][0]) if rows else None
+        try:
+            return as_noun(kind, json.loads(rows[0][0])) if rows else None
+        except (ValueError, RecursionError) as error:
+            raise self._damaged(f"step '{name}': {said(error)}") from None
 
     def steps(self) -> list[str]:
         """Names of the finished steps, in the order they were finished."""
@@ -83,13 +85,16 @@ class RunBook:
         if not rows:
             return None
         value, share, items, others, of_shares = rows[0]
-        return KnownScore(
-            value=value,
-            share=share,
-            items=None if items is None else np.frombuffer(items, np.float32),
-            others=json.loads(others),
-            of_shares={float(k): v for k, v in json.loads(of_shares).items()},
-        )
+        try:
+            return KnownScore(
+                value=value,
+                share=share,
+                items=None if items is None else np.frombuffer(items, np.float32),
+                others=as_noun(dict[str, float], json.loads(others)),
+                of_shares=as_noun(dict[float, float], json.loads(of_shares)),
+            )
+        except (ValueError, RecursionError) as error:
+            raise self._damaged(f"a score: {said(error)}") from None
 
     def keep_score(self, part: str, widths: Sequence[int], score: KnownScore) -> None:
         """Keep a score."""
@@ -111,4 +116,14 @@ class RunBook:
 
     def _ask(self, query: str, *values: Any) -> list[Any]:
         with self._lock:
-            return self._db.execute(query, values).fetchall()
+            try:
+                return self._db.execute(query, values).fetchall()
+            except (sqlite3.Error, ValueError) as error:
+                raise self._damaged(said(error)) from None
+
+    def _damaged(self, why: str) -> RunFolderError:
+        return RunFolderError(
+            f"the run book {self._file} cannot be used",
+            given=why,
+            next_step="start a new run with --out",
+        )

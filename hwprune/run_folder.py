@@ -15,21 +15,36 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
-import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from hwprune.errors import RunFolderError
+from hwprune.file_name import file_name
 from hwprune.run_book import RunBook
+from hwprune.stored import read_stored
+from hwprune.whole_file import write_json
 
 FORMAT = 3
 """1: steps in steps.json, accuracies in scores.sqlite. 2: one budget a run."""
 
 
-RUN_FOLDERS = ("base", "search", "training", "finetune")
-"""Names of folders inside a run's, which no budget may have."""
+RUN_NAMES = (
+    *("base", "search", "training", "finetune"),
+    *("deployment.json", "run.sqlite", "run.sqlite-wal", "run.sqlite-shm"),
+    *("model.onnx", "weights.safetensors", "architecture.json"),
+    *("result.json", "certificate.json", "report.html", "front.json"),
+)
+"""Names inside a run folder, which no budget may have."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Begun:
+    """What deployment.json says."""
+
+    format: int = 0
+    wish: dict[str, Any]
 
 
 class RunFolder:
@@ -47,7 +62,7 @@ class RunFolder:
         """What belongs to one of several budgets: a folder inside, with steps of its own."""
         if not name:
             return self
-        inner = self.folder(folder_name(name))
+        inner = self.folder(file_name(name))
         return RunFolder(inner, self._lock, self.book, f"{name}: ")
 
     @classmethod
@@ -101,28 +116,29 @@ class RunFolder:
         if not file.exists():
             write_json(file, {"format": FORMAT, "wish": now})
             return
-        then = _read(file)
-        if then.get("format", 0) != FORMAT:
-            newer = then.get("format", 0) > FORMAT
+        then = read_stored(
+            file, _Begun, what="the wish of a run", next_step="start a new run with --out"
+        )
+        if then.format != FORMAT:
+            newer = then.format > FORMAT
             raise RunFolderError(
                 f"{self.path} was written by {'a newer' if newer else 'an older'} hwprune",
-                given=f"format {then.get('format')}",
+                given=f"format {then.format}",
                 possible=f"format {FORMAT}",
                 next_step="upgrade hwprune" if newer else "start anew with --out",
             )
-        differ = [k for k in sorted({*then["wish"], *now}) if then["wish"].get(k) != now.get(k)]
+        wish = then.wish
+        differ = [k for k in sorted({*wish, *now}) if wish.get(k) != now.get(k)]
         if differ:
             raise RunFolderError(
                 f"the deployment changed since the run in {self.path} began",
-                given="; ".join(f"{k}: {then['wish'].get(k)} → {now.get(k)}" for k in differ)[
-                    :600
-                ],
+                given="; ".join(f"{k}: {wish.get(k)} → {now.get(k)}" for k in differ)[:600],
                 next_step="undo the change to resume, or start anew with --out",
             )
 
-    def step(self, name: str) -> Any | None:
-        """What came out of a finished step, or None."""
-        return self.book.step(self._prefix + name)
+    def step(self, name: str, kind: Any) -> Any:
+        """What came out of a finished step, or None; see `RunBook.step`."""
+        return self.book.step(self._prefix + name, kind)
 
     def finish(self, name: str, outcome: Any) -> Any:
         """Record a step as finished with an outcome that JSON can hold; gives the outcome back."""
@@ -161,32 +177,3 @@ def _runs(root: Path, name: str) -> list[int]:
         elif tail[0] == "-" and tail[1:].isdigit():
             numbers.append(int(tail[1:]))
     return numbers
-
-
-def folder_name(name: str) -> str:
-    """A name as a folder's: `30 %` is `30`."""
-    return re.sub(r"[^\w.]+", "-", name).strip("-.") or "budget"
-
-
-def write_json(file: Path, data: Any) -> None:
-    """Write a JSON file so that a kill leaves either the old content or the new, never half."""
-    draft = file.with_name(f".{file.name}.{os.getpid()}")
-    with draft.open("w", encoding="utf-8") as stream:
-        json.dump(data, stream, indent=1, ensure_ascii=False, sort_keys=False)
-        stream.flush()
-        os.fsync(stream.fileno())
-    draft.replace(file)
-
-
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise RunFolderError(
-            f"{file} cannot be read", given=str(error), next_step="start a new run with --out"
-        ) from None
-    if not isinstance(content, dict):
-        raise RunFolderError(f"{file} is not what a run writes", next_step="start anew with --out")
-    return content

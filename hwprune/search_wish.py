@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
+from hwprune.number import Amount, Count, Positive, Seed, Share
 from hwprune.toml_file import FORBID_UNKNOWN
 from hwprune.width_limit import WidthLimit
 
@@ -16,10 +17,10 @@ class SearchWish:
     """How the search goes."""
 
     __pydantic_config__: ClassVar[dict[str, str]] = FORBID_UNKNOWN
-    evaluations: int = 0
+    evaluations: Count = 0
     """Candidates each method may score and measure; 0: chosen from the groups and from what a
     candidate takes, and a method that learns ends when more do not pay."""
-    minutes: float = 0.0
+    minutes: Amount = 0.0
     """After which no method begins another candidate; 0: as long as it takes."""
     methods: tuple[str, ...] = ("model", "uniform")
     compare: bool = False
@@ -27,9 +28,9 @@ class SearchWish:
     algorithm: str = "ppo-lagrange"
     """That the policy learns by: ppo-lagrange, sac-lagrange, or `package.module:function` that
     gives an AlgorithmConfig of RLlib."""
-    runners: int = 0
+    runners: Count = 0
     """Ray actors that play the policy's episodes, on any node of the cluster; 0: this process."""
-    learners: int = 0
+    learners: Count = 0
     """Ray actors that the policy learns in; 0: this process."""
     cost: Literal["measured", "hybrid"] = "measured"
     """Whether every candidate is measured, or only those that a latency table does not know to be
@@ -45,13 +46,13 @@ class SearchWish:
     sensitive: Literal["off", "rank", "protect"] = "off"
     """Layers with many low-rank feature maps: left to the search, their width set by the share of
     high-rank maps, or left whole."""
-    sensitive_threshold: float = 0.25
+    sensitive_threshold: Share = 0.25
     """A layer is sensitive if more than this share of its feature maps are of low rank."""
-    low_rank: float = 0.5
+    low_rank: Share = 0.5
     """A feature map is of low rank if its mean rank is below this share of min(H, W)."""
-    multiple_of: int = 4
+    multiple_of: Positive = 4
     """Widths offered are multiples of this: most CPUs and GPUs gain nothing in between."""
-    min_keep: float = 0.125
+    min_keep: Share = 0.125
     """Smallest share of a group that may stay."""
     branches: bool = False
     """Whether branches of residual sums may go as a whole, at a width of 0; not those of groups
@@ -60,11 +61,11 @@ class SearchWish:
     """Layers, by name pattern, whose channels are never cut."""
     limits: dict[str, WidthLimit] = field(default_factory=dict)
     """By name pattern, what differs there: min_width, min_keep, multiple_of."""
-    finalists: int = 5
+    finalists: Positive = 5
     """The best so many of each method are scored again on more items, measured afresh and tuned
     for a few steps; of the uniform cuts the best one."""
-    seed: int = 0
-    scorers: int = 0
+    seed: Seed = 0
+    scorers: Count = 0
     """Processes that score candidates; 0: one for each core the board does not use."""
 
     @property

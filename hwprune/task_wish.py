@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from hwprune.number import Count, Number, Positive
 from hwprune.toml_file import FORBID_UNKNOWN
 
 KINDS = ("classification", "multilabel", "regression", "segmentation", "imitation")
@@ -36,13 +37,13 @@ class TaskWish:
     at_least: str | float = ""
     """Floor of the delivered network's score on the test part: a number, or a share of the
     unpruned network's such as "98 %"."""
-    calibration: int = 0
+    calibration: Count = 0
     """Items that re-calibrate BatchNorm; 0: as the data or the task says,
     else 250, fewer where they are large."""
-    size: tuple[int, ...] = ()
+    size: tuple[Positive, ...] = ()
     """Of image files: height and width; empty: the network's."""
-    mean: tuple[float, ...] = ()
+    mean: tuple[Number, ...] = ()
     """Of image files, by channel, for values in 0..1, or one for all; `std` alike."""
-    std: tuple[float, ...] = ()
+    std: tuple[Number, ...] = ()
     layout: Literal["", "NCHW", "NHWC"] = ""
     """Of image files; empty: seen from the network's input."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 import tomllib
 
 from hwprune.errors import DeploymentError
+from hwprune.plain_text import plain_text
+from hwprune.stored import finite, said
 
 Noun = TypeVar("Noun")
 FORBID_UNKNOWN = {"extra": "forbid"}
@@ -32,13 +34,15 @@ def read_toml(path: Path, *, what: str) -> dict[str, Any]:
             next_step=f"name an existing {what} file; profiles/ in the project has examples",
         ) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise DeploymentError(f"the {what} file {path} cannot be read", given=str(error)) from None
+        raise DeploymentError(
+            f"the {what} file {path} cannot be read", given=said(error)
+        ) from None
     try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        return _plain(tomllib.loads(text, parse_float=finite))
+    except (ValueError, RecursionError) as error:
         raise DeploymentError(
             f"the {what} file {path} is not valid TOML",
-            given=str(error),
+            given=said(error),
             next_step="mend that line",
         ) from None
 
@@ -46,9 +50,47 @@ def read_toml(path: Path, *, what: str) -> dict[str, Any]:
 def parse_value(text: str) -> Any:
     """A TOML value; other text is taken as a string, so quotes may be left out in a shell."""
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        return _plain(tomllib.loads(f"value = {text}", parse_float=finite)["value"])
+    except (ValueError, RecursionError):
         return text
+
+
+def overridden(data: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """Plain data with `section.key=value` of each override put in.
+
+    Raises:
+        DeploymentError: an override cannot be read.
+    """
+    for override in overrides:
+        _override(data, override)
+    return data
+
+
+def _override(data: dict[str, Any], override: str) -> None:
+    key, separator, text = override.partition("=")
+    parts = key.strip().split(".")
+    if not separator or len(parts) < 2 or not all(parts):
+        raise DeploymentError(
+            "an override cannot be read", given=override, possible="section.key=value"
+        )
+    table = data
+    for part in parts[:-1]:
+        inner = table.setdefault(part, {})
+        if not isinstance(inner, dict):
+            raise DeploymentError(
+                f"an override goes through '{part}', which is no table", given=override
+            )
+        table = inner
+    table[parts[-1]] = parse_value(text.strip())
+
+
+def _plain(value: Any) -> Any:
+    """The same without control characters: names of files have none, and terminals act on them."""
+    if isinstance(value, str):
+        return plain_text(value)
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return {_plain(k): _plain(v) for k, v in value.items()} if isinstance(value, dict) else value
 
 
 def to_toml(value: object) -> str:
@@ -95,7 +137,7 @@ def validate(noun: type[Noun], data: Any, *, where: str) -> Noun:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"]) or "?"
-        given = "nothing" if first["type"] == "missing" else repr(first.get("input"))
+        given = "nothing" if first["type"] == "missing" else repr(first.get("input"))[:200]
         raise DeploymentError(
             f"{where}: {key}: {first['msg'].lower()}", given=given, possible=", ".join(names)
         ) from None

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import ClassVar
 
+from hwprune.number import Positive, Share
 from hwprune_device.plan import ChannelGroup
 
 
@@ -16,11 +17,11 @@ class WidthLimit:
     """What differs for the groups of one name pattern."""
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
-    min_width: int = 1
+    min_width: Positive = 1
     """Fewest channels of the layer that may stay."""
-    min_keep: float | None = None
+    min_keep: Share | None = None
     """Smallest share that may stay; None: as for all groups."""
-    multiple_of: int | None = None
+    multiple_of: Positive | None = None
     """Channels offered are multiples of this; None: as for all groups."""
 
 

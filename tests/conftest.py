@@ -26,6 +26,7 @@ RAY_IN_A_PROCESS_OF_ITS_OWN = (
 )
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in its own
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Where tests run in several processes (pytest-xdist): a file in one, all of Ray in one.
 

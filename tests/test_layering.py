@@ -59,6 +59,7 @@ BOARD_ROOMS = {
         "memory",
         "output_structure",
         "owner",
+        "range",
         "reading",
     }
     | {"resident"},

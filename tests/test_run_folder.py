@@ -14,11 +14,11 @@ from hwprune.run_folder import RunFolder, latest, next_free
 
 def test_a_finished_step_is_there_after_reopening(tmp_path):
     folder = RunFolder.open(tmp_path / "run", {"a": 1}, resume=False)
-    assert folder.step("trace") is None
+    assert folder.step("trace", dict) is None
     folder.finish("trace", {"groups": (1, 2)})
     folder.close()
     again = RunFolder.open(tmp_path / "run", {"a": 1}, resume=True)
-    assert again.step("trace") == {"groups": [1, 2]}
+    assert again.step("trace", dict) == {"groups": [1, 2]}
 
 
 def test_a_run_is_not_overwritten_and_not_resumed_from_nothing(tmp_path):
@@ -96,5 +96,5 @@ def test_steps_are_kept_one_by_one(tmp_path):
     for number in range(300):
         folder.finish(f"reading {number}", {"runs": list(range(50))})
     assert folder.book.steps()[-1] == "reading 299"
-    assert folder.step("reading 7") == {"runs": list(range(50))}
+    assert folder.step("reading 7", dict) == {"runs": list(range(50))}
     folder.close()

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Annotated, Any
+
+from hwprune_device.range import Range
+
+Seconds = Annotated[float, Range(low=0, high=1e6)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -12,9 +16,9 @@ class Target:
     """How a network runs: everything that selects its latency apart from its structure."""
 
     runtime: str = "onnxrt"
-    threads: int = 1
+    threads: Annotated[int, Range(low=1, high=1024)] = 1
     precision: str = "fp32"
-    batch: int = 1
+    batch: Annotated[int, Range(low=1, high=65536)] = 1
     options: Mapping[str, Any] = field(default_factory=dict)
     """Further options of the runtime, by its own names."""
 
@@ -23,28 +27,28 @@ class Target:
 class Protocol:
     """How a batch is timed, in interleaved rounds; for the defaults see devices/measuring.md."""
 
-    rounds: int = 20
-    max_rounds: int = 40
-    precision_pct: float = 2.0
+    rounds: Annotated[int, Range(low=1, high=10**6)] = 20
+    max_rounds: Annotated[int, Range(low=1, high=10**6)] = 40
+    precision_pct: Annotated[float, Range(low=0, high=1e6)] = 2.0
     """Stop early at `rounds` once the interval of the ratio is this narrow, else go on."""
-    warmup_runs: int = 3
-    short_ms: float = 5.0
+    warmup_runs: Annotated[int, Range(low=1, high=10**6)] = 3
+    short_ms: Annotated[float, Range(low=0, high=1e6)] = 5.0
     """Below this a visit is 1 discarded and 3 timed runs, above it 1 timed run."""
-    base_every: int = 3
+    base_every: Annotated[int, Range(low=1, high=1000)] = 3
     """The base network runs after every so many candidates."""
-    timeout_s: float = 60.0
+    timeout_s: Annotated[float, Range(low=1, high=1e6)] = 60.0
     """A child that takes longer than this plus three times its expectation is killed."""
-    memory_limit_mb: float | None = None
+    memory_limit_mb: Annotated[float, Range(low=1, high=1e9)] | None = None
     """What a child may take beyond what it starts with: addresses, beside CUDA what it holds; None
     for no limit."""
-    cap_s: float = 60.0
+    cap_s: Seconds = 60.0
     """A batch starts no further round after this long."""
-    energy_s: float = 0.0
+    energy_s: Seconds = 0.0
     """Run each network this long without a pause to read its energy, where a sensor exists; 0: do
     not."""
-    gate_s: float = 60.0
+    gate_s: Seconds = 60.0
     """A batch waits for a hot or throttled board this long at most; 0 for not at all."""
-    between_batch_cv: float | None = None
+    between_batch_cv: Annotated[float, Range(low=0, high=10)] | None = None
     """Spread of the ratio between batches on this board; None for a class default."""
     cv_source: str = "the board's profile"
     """Where `between_batch_cv` is from, in words."""

@@ -131,11 +131,11 @@ def fault_of(reading: Reading) -> str:
     memory = reading.memory
     above = {
         name: getattr(reading, name)
-        for name in ("latency_ms", "low_ms", "high_ms", "ratio", "base_nominal_ms", "wall_ms")
+        for name in ("latency_ms", "high_ms", "ratio", "base_nominal_ms", "wall_ms")
     }
     least = {
         name: getattr(reading, name)
-        for name in ("device_ms", "cpu_ms", "build_s", "model_mb", "energy_mj")
+        for name in ("low_ms", "device_ms", "cpu_ms", "build_s", "model_mb", "energy_mj")
     } | {f"memory.{name}": getattr(memory, name) for name in Memory.__slots__}
     for name, value in above.items():
         if not 0 < value < _LONGEST_MS:

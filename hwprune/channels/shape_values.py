@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -47,10 +48,25 @@ def _value(
     compute = _COMPUTE.get(node.op_type)
     if compute is None or not all(name in known for name in node.input if name):
         return None
+    inputs = [known[name] for name in node.input if name]
     try:
-        return compute([known[name] for name in node.input if name], attributes)
-    except (IndexError, ValueError, TypeError, KeyError):
+        return compute(inputs, attributes) if _size(node, inputs, attributes) <= _MOST else None
+    except (IndexError, ValueError, TypeError, KeyError, OverflowError):
         return None
+
+
+def _size(node: onnx.NodeProto, inputs: list[np.ndarray], attributes: Attributes) -> int:
+    """Elements of what a node gives, at most; known before it is computed."""
+    if node.op_type == "ConstantOfShape":
+        return math.prod(inputs[0].reshape(-1).tolist())
+    if node.op_type == "Range":
+        return len(range(*(int(v.reshape(-1)[0]) for v in inputs)))
+    if node.op_type == "Gather":
+        data, places = inputs
+        return places.size * data.size // max(1, data.shape[int(attributes.get("axis", 0))])
+    if node.op_type in _BROADCASTS:
+        return math.prod(np.broadcast_shapes(*(v.shape for v in inputs)))
+    return sum(v.size for v in inputs)
 
 
 def _slice(inputs: list[np.ndarray], attributes: Attributes) -> np.ndarray:
@@ -96,11 +112,10 @@ def _cast(inputs: list[np.ndarray], attributes: Attributes) -> np.ndarray:
 def _filled(inputs: list[np.ndarray], attributes: Attributes) -> np.ndarray:
     value = attributes.get("value")
     number = numpy_helper.to_array(value) if value is not None else np.zeros(1, np.float32)
-    if np.prod(inputs[0], dtype=int) > _MOST:
-        raise ValueError("too large for a list of sizes")
     return np.full(inputs[0].tolist(), number.reshape(-1)[0])
 
 
+_BROADCASTS = ("Add", "Div", "Equal", "Mul", "Sub", "Where")
 _COMPUTE: dict[str, Compute] = {
     "Add": lambda x, _: np.asarray(x[0] + x[1]),
     "Cast": _cast,

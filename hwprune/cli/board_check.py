@@ -97,15 +97,15 @@ def _show(results: list[dict[str, Any]]) -> None:
     console = output()
     for result in results:
         if not result["answers"]:
-            console.print("[bold red]fail[/]  ", end="")
-            console.print(f"{result['name']}: {result['error']}", markup=False, soft_wrap=True)
+            console.print("fail  ", style="bold red", end="")
+            console.print(f"{result['name']}: {result['error']}", soft_wrap=True)
             continue
-        state = "[yellow]warn[/]" if result["doubts"] else "[green]ok[/]  "
-        console.print(f"{state}  ", end="")
+        state, style = ("warn", "yellow") if result["doubts"] else ("ok", "green")
+        console.print(f"{state:<4}  ", style=style, end="")
         span = figures.spread_ms(result["low_ms"], result["high_ms"])
         text = (
             f"{result['name']}: a tiny network takes {figures.ms(result['latency_ms'])} ({span})"
         )
-        console.print(text, markup=False, soft_wrap=True)
+        console.print(text, soft_wrap=True)
         for doubt in result["doubts"]:
-            console.print(f"      it doubts this: {doubt}", markup=False, soft_wrap=True)
+            console.print(f"      it doubts this: {doubt}", soft_wrap=True)

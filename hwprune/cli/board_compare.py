@@ -166,7 +166,7 @@ def _show(result: dict[str, Any]) -> None:
     console.print(grid)
     for name, doubts in result["doubts"].items():
         for doubt in doubts:
-            console.print(f"{name} doubts: {doubt}", style="yellow", markup=False, soft_wrap=True)
+            console.print(f"{name} doubts: {doubt}", style="yellow", soft_wrap=True)
     if len(result["kinds"]) > 1:
         console.print(f"these are boards of different kinds: {', '.join(result['kinds'])}")
     within = f"within {result['agree_within_pct']:g} %"
@@ -177,5 +177,4 @@ def _show(result: dict[str, Any]) -> None:
     )
     console.print(
         f"slowest: {result['slowest']}, {result['slowest_times_fastest']:.3f} times the fastest",
-        markup=False,
     )

@@ -43,13 +43,14 @@ def show(name: Name, folder: Folder = None, as_json: Json = False) -> None:
     from hwprune.board import find_board
     from hwprune.cli.board_row import reached, runs
     from hwprune.cli.screen import output, print_json
+    from hwprune.report.console import headed
 
     board = find_board(name, folder)
     if as_json:
         print_json(asdict(board))
         return
     console = output()
-    console.print(f"[bold]{board.name}[/], a board of kind {board.kind}")
+    console.print(headed(board.name, f", a board of kind {board.kind}"))
     target = board.target
     rows = {
         "reached by": reached(board),
@@ -60,15 +61,14 @@ def show(name: Name, folder: Folder = None, as_json: Json = False) -> None:
     }
     for heading, lines in (("", rows), ("facts", board.facts)):
         if heading and lines:
-            console.print(f"\n[bold]{heading}[/]")
+            console.print(f"\n{heading}", style="bold")
         for key, value in lines.items():
             text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-            console.print(f"{key:<15}{text}", markup=False, soft_wrap=True)
+            console.print(f"{key:<15}{text}", soft_wrap=True)
 
 
 def _show_list(rows: Sequence[dict[str, Any]], place: Path, cluster: str) -> None:
     from rich.table import Table
-    from rich.text import Text
 
     from hwprune.cli.board_nodes import words
     from hwprune.cli.board_row import NO_PROFILE
@@ -77,8 +77,8 @@ def _show_list(rows: Sequence[dict[str, Any]], place: Path, cluster: str) -> Non
     console = output()
     if not rows:
         also = ", and the cluster's nodes are none" if cluster else ""
-        console.print(f"no boards in {place}{also}", markup=False, soft_wrap=True)
-        console.print("add one: hwprune boards add NAME --ssh USER@HOST", markup=False)
+        console.print(f"no boards in {place}{also}", soft_wrap=True)
+        console.print("add one: hwprune boards add NAME --ssh USER@HOST")
         return
     grid = Table(box=None, header_style="bold", pad_edge=False)
     for heading in ("board", "kind", "reached by", "runs", *(["cluster"] if cluster else [])):
@@ -86,8 +86,7 @@ def _show_list(rows: Sequence[dict[str, Any]], place: Path, cluster: str) -> Non
     for row in rows:
         way = row.get("error") or row["reached"]
         cells = [row["name"], row.get("kind", ""), way, row.get("runs", "")]
-        # What a node says of itself is text, not markup.
-        grid.add_row(*map(Text, [*cells, *([words(row)] if cluster else [])]))
+        grid.add_row(*cells, *([words(row)] if cluster else []))
     console.print(grid)
     if any(row.get("reached") == NO_PROFILE for row in rows):
-        console.print("write a profile: hwprune boards add NAME --ray --unseen", markup=False)
+        console.print("write a profile: hwprune boards add NAME --ray --unseen")

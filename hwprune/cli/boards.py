@@ -137,7 +137,7 @@ def remove(
     if as_json:
         print_json({"removed": str(path)})
     else:
-        output().print(f"removed {path}", markup=False)
+        output().print(f"removed {path}")
 
 
 def _usual_precision(runtime: str) -> str:
@@ -188,10 +188,11 @@ def _look(board: Board) -> dict[str, Any]:
     from hwprune.errors import BoardError
     from hwprune.farm.connections import survey
     from hwprune.report.progress import watched
+    from hwprune.survey import told
 
     try:
         with watched(f"look at {board.name}"):
-            return dict(survey(board))
+            return told(survey(board))
     except BoardError as error:
         again = "--unseen writes the profile without a look"
         error.next_step = f"{error.next_step}; {again}" if error.next_step else again
@@ -227,13 +228,13 @@ def _show_added(board: Board, path: Path, seen: dict[str, Any] | None) -> None:
     from hwprune.cli.screen import output
 
     console = output()
-    console.print(f"wrote {path}", markup=False, soft_wrap=True)
+    console.print(f"wrote {path}", soft_wrap=True)
     if seen is None:
-        console.print(f"nobody has looked at it yet: hwprune doctor {board.name}", markup=False)
+        console.print(f"nobody has looked at it yet: hwprune doctor {board.name}")
         return
     for found in findings(board, seen):
         if found.state != "ok":
             text = f"{found.state:<4}  {found.name}: {found.found}"
-            console.print(text, markup=False, soft_wrap=True)
-            console.print(f"      → {found.mend}", markup=False, soft_wrap=True)
-    console.print(f"next: hwprune boards check {board.name}", markup=False)
+            console.print(text, soft_wrap=True)
+            console.print(f"      → {found.mend}", soft_wrap=True)
+    console.print(f"next: hwprune boards check {board.name}")

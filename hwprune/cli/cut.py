@@ -176,15 +176,15 @@ def _show(outcome: CutOutcome) -> None:
     console.print(table)
     for layer in facts["never_cut"]:
         if layer["reason"] != "network output":
-            console.print(f"never cut  {layer['layer']}: {layer['reason']}", markup=False)
+            console.print(f"never cut  {layer['layer']}: {layer['reason']}")
     if facts["macs_uncounted"]:
         layers = short_list(facts["macs_uncounted"], 3)
-        console.print(f"note       MACs without those of {layers}: sizes unknown", markup=False)
+        console.print(f"note       MACs without those of {layers}: sizes unknown")
     outputs = [x["layer"] for x in facts["never_cut"] if x["reason"] == "network output"]
-    console.print(f"whole      {short_list(outputs, 3)}: network output", markup=False)
-    console.print(f"tried      {outcome.gate.summary}", markup=False)
+    console.print(f"whole      {short_list(outputs, 3)}: network output")
+    console.print(f"tried      {outcome.gate.summary}")
     for name, reason in outcome.gate.left_whole.items():
-        console.print(f"left whole {name}: {reason}", markup=False)
+        console.print(f"left whole {name}: {reason}")
     if not outcome.recalibrated:
         console.print("note       BatchNorm keeps the uncut statistics; --data re-calibrates it")
-    console.print(f"\nnetwork    {outcome.folder}/model.onnx, weights.safetensors", markup=False)
+    console.print(f"\nnetwork    {outcome.folder}/model.onnx, weights.safetensors")

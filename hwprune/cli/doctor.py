@@ -39,15 +39,15 @@ def doctor(board: Name = "", as_json: Json = False) -> None:
     for check in _examine_board(board) if board else examine():
         found.append(check)
         if not as_json:
-            console.print(f"[{STYLES[check.state]}]{check.state:<4}[/]  ", end="")
-            console.print(f"{check.name:<15} {check.found}", markup=False, soft_wrap=True)
+            console.print(f"{check.state:<4}  ", style=STYLES[check.state], end="")
+            console.print(f"{check.name:<15} {check.found}", soft_wrap=True)
             if check.mend:
-                console.print(f"{'':<22}→ {check.mend}", markup=False, soft_wrap=True)
+                console.print(f"{'':<22}→ {check.mend}", soft_wrap=True)
     failed = [check.name for check in found if check.state == "fail"]
     if as_json:
         print_json({"healthy": not failed, "checks": [asdict(check) for check in found]})
     else:
-        console.print(_summary(found, f"board {board}" if board else ""), markup=False)
+        console.print(_summary(found, f"board {board}" if board else ""))
     if failed:
         raise typer.Exit(1)
 

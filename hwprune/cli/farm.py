@@ -113,7 +113,7 @@ def _serve(watch: Watch, host: str, port: int) -> None:
 
     with FarmPage(watch.look, host=host, port=port) as page:
         if not page.local:
-            messages().print(_open_to_others(page), style="yellow", markup=False)
+            messages().print(_open_to_others(page), style="yellow")
         with contextlib.suppress(KeyboardInterrupt):
             print(f"the farm's page: {page.url}   (Ctrl-C ends it)", flush=True)
             page.serve_forever()
@@ -145,12 +145,12 @@ def _nothing() -> str:
 
 
 def _unknown(name: str) -> InputError:
-    from hwprune.cli.farm_table import plain_text
+    from hwprune.cli.farm_table import shown
     from hwprune.errors import InputError
     from hwprune.farm.status import read_statuses
 
     known = read_statuses()
-    there = ", ".join(plain_text(farm.farm).plain for farm in known if farm.alive)
+    there = ", ".join(shown(farm.farm).plain for farm in known if farm.alive)
     if any(farm.farm == name for farm in known):
         return InputError(
             f"the farm '{name}' does not run any more",

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hwprune.farm.status import BoardStatus, FarmStatus
+from hwprune.plain_text import plain_text
 from hwprune.report.figures import ABSENT, percent
 
 _STATES = {
@@ -38,9 +39,9 @@ def farm_tables(
     return Group(*(part for farm in farms for part in _farm(farm, now, width >= _ROOMY)))
 
 
-def plain_text(text: str) -> Text:
-    """What a board or a file says, without what would steer a terminal."""
-    return Text("".join(c if c.isprintable() else "·" for c in text.replace("\n", " ")))
+def shown(text: str) -> Text:
+    """What a board or a file says, on one line and without what would steer a terminal."""
+    return Text(plain_text(text).replace("\n", " "))
 
 
 def age(seconds: float) -> str:
@@ -55,12 +56,12 @@ def age(seconds: float) -> str:
 def _farm(farm: FarmStatus, now: float, roomy: bool) -> Iterator[RenderableType]:
     yield _headline(farm, now)
     for words in farm.warnings:
-        yield Text("! ", style="bold yellow") + plain_text(words)
+        yield Text("! ", style="bold yellow") + shown(words)
     yield ""
     yield _boards(farm, now, roomy) if farm.boards else Text("no boards yet", style="dim")
     for board in farm.boards:
         if board.words:
-            yield Text("  ") + _state(board, farm) + plain_text(f"  {board.name}: {board.words}")
+            yield Text("  ") + _state(board, farm) + shown(f"  {board.name}: {board.words}")
     yield ""
     if farm.kinds:
         yield _kinds(farm)
@@ -80,7 +81,7 @@ def _boards(farm: FarmStatus, now: float, roomy: bool) -> Table:
         table.add_column(name, justify="right", no_wrap=True)
     for board in farm.boards:
         table.add_row(
-            plain_text(board.name),
+            shown(board.name),
             _one_line(board.kind),
             _state(board, farm),
             _one_line(board.job or ABSENT),
@@ -113,7 +114,7 @@ def _kinds(farm: FarmStatus) -> Table:
 
 
 def _headline(farm: FarmStatus, now: float) -> Text:
-    line = Text("farm ", style="bold") + plain_text(farm.farm)
+    line = Text("farm ", style="bold") + shown(farm.farm)
     if farm.alive:
         line.append(f"  running for {age(now - farm.started_at)}", style="not bold green")
     else:
@@ -121,15 +122,15 @@ def _headline(farm: FarmStatus, now: float) -> Text:
         word, style = ("ended", "not bold") if farm.closed else ("gone since", "bold red")
         line.append(f"  {word} {moment}, {age(now - farm.written_at)} ago", style=style)
     line.append(f"  process {farm.pid}", style="not bold dim")
-    return line.append("\n").append_text(plain_text(farm.what))
+    return line.append("\n").append_text(shown(farm.what))
 
 
 def _state(board: BoardStatus, farm: FarmStatus) -> Text:
     if not farm.alive and board.state != "closed":
         # Nobody knows what the board does since its farm is gone.
-        return Text("was ", style="dim") + plain_text(board.state)
+        return Text("was ", style="dim") + shown(board.state)
     sign, style = _STATES.get(board.state, ("?", "bold yellow"))
-    return Text(f"{sign} {plain_text(board.state)}", style=style)
+    return Text(f"{sign} {shown(board.state)}", style=style)
 
 
 def _canary(board: BoardStatus, now: float | None) -> str:
@@ -144,6 +145,6 @@ def _canary(board: BoardStatus, now: float | None) -> str:
 
 def _one_line(text: str) -> Text:
     """Text that is cut where it has no room, rather than folded over many lines."""
-    line = plain_text(text)
+    line = shown(text)
     line.no_wrap, line.overflow = True, "ellipsis"
     return line

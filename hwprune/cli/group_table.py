@@ -108,28 +108,25 @@ def print_frozen(base: BaseNetwork, record: GateRecord | None, console: Console)
     if not base.plan.frozen:
         return
     tried = record.left_whole if record else {}
-    console.print("[bold]never cut[/]")
+    console.print("never cut", style="bold")
     for layer, reason in base.plan.frozen:
-        console.print(f"  {layer}: {tried.get(layer, reason)}", markup=False)
+        console.print(f"  {layer}: {tried.get(layer, reason)}")
 
 
 def print_totals(base: BaseNetwork, console: Console) -> None:
     """The whole network, and how much of it can be cut."""
     from hwprune.cli.screen import short_list
+    from hwprune.report.console import headed
     from hwprune.report.figures import count, percent
 
     data = facts(base)
     shape = "x".join(str(size) for size in data["input_shape"])
-    console.print(
-        f"[bold]total[/] for one input of {shape}: {count(data['macs'])} MACs, "
-        f"{count(data['params'])} parameters"
-    )
+    sums = f"{count(data['macs'])} MACs, {count(data['params'])} parameters"
+    console.print(headed("total", f" for one input of {shape}: {sums}"))
     if data["exporter"]:
-        console.print(f"traced by {data['exporter']}", markup=False)
+        console.print(f"traced by {data['exporter']}")
     if data["macs_uncounted"]:
         layers = short_list(data["macs_uncounted"], 3)
-        console.print(f"MACs without those of {layers}, whose sizes are not known", markup=False)
-    console.print(
-        f"[bold]can be cut[/]: up to {percent(data['macs_share_cuttable'], 1)} of the MACs, "
-        f"{percent(data['params_share_cuttable'], 1)} of the parameters"
-    )
+        console.print(f"MACs without those of {layers}, whose sizes are not known")
+    macs, params = (percent(data[f"{kind}_share_cuttable"], 1) for kind in ("macs", "params"))
+    console.print(headed("can be cut", f": up to {macs} of the MACs, {params} of the parameters"))

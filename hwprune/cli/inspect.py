@@ -95,6 +95,7 @@ def inspect(
     from hwprune.cli.layer_table import on_board, print_layers
     from hwprune.cli.screen import output, print_json
     from hwprune.network.graph_source import load_graph
+    from hwprune.report.console import headed
 
     _refuse_unheard(board, sensitivity=sensitivity, timed=threads is not None or batch is not None)
     if sensitivity:
@@ -122,7 +123,7 @@ def inspect(
     if found is not None:
         print_layers(found, model, console)
     said = record.summary if record else "not yet; --try cuts every group and compares"
-    console.print(f"[bold]tried[/]: {said}")
+    console.print(headed("tried", f": {said}"))
 
 
 def _refuse_unheard(board: str, *, sensitivity: bool, timed: bool) -> None:

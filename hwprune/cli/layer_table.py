@@ -107,20 +107,19 @@ def group_facts(found: OnBoard) -> list[dict[str, Any]]:
 
 def print_layers(found: OnBoard, model: str, console: Console) -> None:
     """The layers in the network's order, and what is known of the figures."""
+    from hwprune.report.console import headed
     from hwprune.report.figures import ms, spread_ms
 
     reading, times = found.reading, found.times
     if times is not None:
         console.print(_grid(times, f"{model} on {found.board.name}"))
     interval = spread_ms(reading.low_ms, reading.high_ms)
-    console.print(
-        f"[bold]on {found.board.name}[/]: {ms(reading.latency_ms)} undisturbed "
-        f"(95 % interval {interval})"
-    )
+    said = f": {ms(reading.latency_ms)} undisturbed (95 % interval {interval})"
+    console.print(headed(f"on {found.board.name}", said))
     for line in _said(found):
-        console.print(line, markup=False)
+        console.print(line)
     for doubt in reading.doubts:
-        console.print(f"doubt: {doubt}", style="yellow", markup=False)
+        console.print(f"doubt: {doubt}", style="yellow")
 
 
 def _said(found: OnBoard) -> list[str]:
@@ -160,7 +159,6 @@ def _said(found: OnBoard) -> list[str]:
 
 def _grid(times: LayerTimes, title: str) -> Grid:
     from rich import box
-    from rich.markup import escape
     from rich.table import Table as Grid
 
     from hwprune.report.figures import percent, plain
@@ -173,7 +171,7 @@ def _grid(times: LayerTimes, title: str) -> Grid:
     least, dear = costs[min(ROWS, len(costs)) - 1], costs[min(3, len(costs)) - 1]
     shown = [time for time in times.layers if time.ms >= least][:ROWS]
     for time in shown:
-        name = escape(time.layer) or "other"
+        name = time.layer or "other"
         style = "bold" if time.ms >= dear else ""
         share = percent(time.ms / times.whole_ms, 1)
         grid.add_row(name, time.op, plain(time.ms), share, style=style)

@@ -69,18 +69,18 @@ def measure(
 def _show(measured: Measured, base: BaseNetwork, model: str) -> None:
     from hwprune.cli.reading_rows import reading_rows
     from hwprune.cli.screen import output
+    from hwprune.report.console import headed
 
     readings, board = measured.readings, measured.board
     data, target = measured.to_json(), board.target
     shape = "x".join(str(size) for size in (target.batch, *base.input_shape[1:]))
     console = output()
-    console.print(
-        f"[bold]{Path(model).name}[/] on {board.name}: {_runs(readings[-1])}, input {shape}"
-    )
+    runs = f" on {board.name}: {_runs(readings[-1])}, input {shape}"
+    console.print(headed(Path(model).name, runs))
     for name, text in reading_rows(data, readings):
-        console.print(f"{name:<14}{text}", markup=False, soft_wrap=True)
+        console.print(f"{name:<14}{text}", soft_wrap=True)
     for doubt in data["doubts"]:
-        console.print(f"{'doubt':<14}{doubt}", style="yellow", markup=False, soft_wrap=True)
+        console.print(f"{'doubt':<14}{doubt}", style="yellow", soft_wrap=True)
 
 
 def _runs(reading: Reading) -> str:

@@ -224,10 +224,10 @@ def _show_front(front: Front, folder: Path, *, as_json: bool) -> None:
     console.print(front_table(front))
     for entry in front.entries:
         if entry.result is None:
-            console.print(f"{entry.budget}: {entry.failed}", style="red", markup=False)
+            console.print(f"{entry.budget}: {entry.failed}", style="red")
             continue
         for doubt in entry.result.doubts:
-            console.print(f"doubt     {entry.budget}: {doubt}", style="yellow", markup=False)
+            console.print(f"doubt     {entry.budget}: {doubt}", style="yellow")
     console.print(f"\nnetworks  {folder}/NAME/model.onnx, each with its report and certificate")
     console.print(f"report    {folder / 'report.html'}")
 
@@ -248,12 +248,10 @@ def _show(result: Result, folder: Path, *, as_json: bool) -> None:
     if result.floor is not None:
         console.print(floor_text(result))
     for prediction in result.predictions:
-        console.print(f"table     {prediction.words}", markup=False, soft_wrap=True)
+        console.print(f"table     {prediction.words}", soft_wrap=True)
     for doubt in dict.fromkeys((*result.doubts, *result.certificate.doubts)):
-        console.print(f"doubt     {doubt}", style="yellow", markup=False)
+        console.print(f"doubt     {doubt}", style="yellow")
     console.print(f"\nnetwork   {folder}/model.onnx, weights.safetensors, architecture.json")
     for engine in result.engines:
-        console.print(
-            f"engine    {folder}/{', '.join(engine.files)}, for {engine.made_for}", markup=False
-        )
+        console.print(f"engine    {folder}/{', '.join(engine.files)}, for {engine.made_for}")
     console.print(f"report    {folder / 'report.html'}")

@@ -85,7 +85,7 @@ def export(
     with _opened(store) as found:
         count = FORMS[wanted](entries(found, setting), out)
         damaged = found.unreadable
-    output().print(f"{count} readings in {out}{_passed_over(damaged)}", markup=False)
+    output().print(f"{count} readings in {out}{_passed_over(damaged)}")
 
 
 @readings.command()
@@ -115,7 +115,7 @@ def prune(
         if yes:
             delete(found, ids)
     said = "were deleted" if yes else "would be deleted; add --yes"
-    output().print(f"{len(ids)} readings {said}", markup=False)
+    output().print(f"{len(ids)} readings {said}")
 
 
 @readings.command()
@@ -133,7 +133,7 @@ def merge(
     with _opened(other) as source, _opened(store, new=True) as target:
         added = bring(target, source)
         damaged = source.unreadable
-    output().print(f"{added} readings added to {target.path}{_passed_over(damaged)}", markup=False)
+    output().print(f"{added} readings added to {target.path}{_passed_over(damaged)}")
 
 
 @contextmanager
@@ -166,7 +166,7 @@ def _show(rows: list[SettingSummary], path: Path, total: int, damaged: int) -> N
     from hwprune.cli.screen import output
 
     console = output()
-    console.print(f"{total} readings in {path}{_passed_over(damaged)}", markup=False)
+    console.print(f"{total} readings in {path}{_passed_over(damaged)}")
     if not rows:
         return
     grid = Table(box=None, header_style="bold", pad_edge=False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -30,14 +32,15 @@ def report(run: Run, as_json: Json = False) -> None:
     _require_result(folder)
     result = read_result(folder / "result.json")
     target = folder / "report.html"
-    write_report(result, target)
-    if as_json:
-        print_json(table_json(result) | {"report": str(target)})
-        return
-    console = output()
-    console.print(closing_table(result))
-    console.print(findings_text(result.certificate))
-    console.print(f"\nreport    {target}")
+    with _contradictions_in_words(folder):
+        write_report(result, target)
+        if as_json:
+            print_json(table_json(result) | {"report": str(target)})
+            return
+        console = output()
+        console.print(closing_table(result))
+        console.print(findings_text(result.certificate))
+        console.print(f"\nreport    {target}")
 
 
 def _report_front(folder: Path, *, as_json: bool) -> None:
@@ -49,16 +52,39 @@ def _report_front(folder: Path, *, as_json: bool) -> None:
 
     front = read_front(folder)
     target = folder / "report.html"
-    for entry in front.entries:
-        if entry.result is not None:
-            write_report(entry.result, folder / entry.folder / "report.html")
-    write_front(front, target)
-    if as_json:
-        print_json(front_json(front) | {"report": str(target)})
-        return
-    console = output()
-    console.print(front_table(front))
-    console.print(f"\nreport    {target}")
+    with _contradictions_in_words(folder):
+        for entry in front.entries:
+            if entry.result is not None:
+                write_report(entry.result, folder / entry.folder / "report.html")
+        write_front(front, target)
+        if as_json:
+            print_json(front_json(front) | {"report": str(target)})
+            return
+        console = output()
+        console.print(front_table(front))
+        console.print(f"\nreport    {target}")
+
+
+@contextmanager
+def _contradictions_in_words(folder: Path) -> Iterator[None]:
+    """Say what no run can have written, such as an interval with one end.
+
+    Raises:
+        RunFolderError: something of the right type made no sense.
+    """
+    from hwprune.errors import HwpruneError, RunFolderError
+    from hwprune.stored import said
+
+    try:
+        yield
+    except (HwpruneError, OSError, typer.Exit):
+        raise
+    except Exception as error:  # numbers that contradict each other fail wherever they are drawn
+        raise RunFolderError(
+            f"the result in {folder} contradicts itself, so no report can be made of it",
+            given=f"{type(error).__name__}: {said(error)}",
+            next_step="read it with the hwprune that wrote it, or start the run anew",
+        ) from error
 
 
 def _require_result(folder: Path) -> None:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
+from hwprune.plain_text import plain_text
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -18,14 +20,14 @@ UNREAD = 141
 
 def output() -> Console:
     """The console of results. Without a terminal it is as wide as its content needs."""
-    from rich.console import Console
+    from hwprune.report.console import PlainConsole
 
-    class Results(Console):
+    class Results(PlainConsole):
         def on_broken_pipe(self) -> None:
             """rich would end with 1, which means a fault here."""
             end_unread()
 
-    return Results(highlight=False, width=None if sys.stdout.isatty() else 120)
+    return Results(width=None if sys.stdout.isatty() else 120)
 
 
 def end_unread() -> NoReturn:
@@ -36,7 +38,7 @@ def end_unread() -> NoReturn:
 
 def print_json(data: Any) -> None:
     """A machine-readable result on stdout, and nothing else there."""
-    sys.stdout.write(json.dumps(data, indent=1, ensure_ascii=False) + "\n")
+    sys.stdout.write(plain_text(json.dumps(data, indent=1, ensure_ascii=False)) + "\n")
 
 
 def short_list(names: tuple[str, ...] | list[str], room: int = 2) -> str:

@@ -170,14 +170,14 @@ def sensitivity_facts(found: Sensitivity, reading: Reading) -> dict[str, Any]:
 
 def print_sensitivity(found: Sensitivity, reading: Reading, console: Console, model: str) -> None:
     """The table of layers, and what becomes of the groups that are sensitive."""
+    from hwprune.report.console import headed
+
     facts = sensitivity_facts(found, reading)
     console.print(_table(facts["layers"], found, model))
     groups = facts["sensitive_groups"]
-    console.print(f"[bold]sensitive groups[/] ({reading}): {len(groups)}")
+    console.print(headed("sensitive groups", f" ({reading}): {len(groups)}"))
     for group in groups:
-        console.print(
-            f"  {group['group']}: keeps {group['kept']} of {group['channels']}", markup=False
-        )
+        console.print(f"  {group['group']}: keeps {group['kept']} of {group['channels']}")
     console.print("layers that residual connections tie are one group and judged together")
 
 

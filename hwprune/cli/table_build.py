@@ -120,13 +120,12 @@ def _show(built: Built, place: Path) -> None:
             f"{len(built.failures)} candidates gave no reading, the first at '{first.stage}': "
             f"{first.message}",
             style="yellow",
-            markup=False,
         )
     if not built.complete:
         console.print(
             "the minutes were over before all was measured; build again to go on", style="yellow"
         )
-    console.print(f"written to {place}", markup=False, soft_wrap=True)
+    console.print(f"written to {place}", soft_wrap=True)
 
 
 def _facts(built: Built, place: Path) -> dict[str, object]:

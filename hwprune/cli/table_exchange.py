@@ -53,9 +53,7 @@ def export(
             {"files": files, "entries": written.entries, "left_out": list(written.left_out)}
         )
         return
-    output().print(
-        f"{written.entries} entries in {' and '.join(files)}", markup=False, soft_wrap=True
-    )
+    output().print(f"{written.entries} entries in {' and '.join(files)}", soft_wrap=True)
     _print_left_out(written.left_out)
 
 
@@ -92,7 +90,7 @@ def import_(
         )
         return
     said = "" if predicts else "; rows alone: it cannot predict other widths"
-    output().print(f"{len(table.rows)} rows in {out}{said}", markup=False, soft_wrap=True)
+    output().print(f"{len(table.rows)} rows in {out}{said}", soft_wrap=True)
     _print_left_out(left_out)
 
 
@@ -104,6 +102,6 @@ def _print_left_out(left_out: tuple[str, ...]) -> None:
     console = output()
     console.print(f"left out: {len(left_out)}", style="yellow")
     for reason in left_out[:SHOWN]:
-        console.print(f"  {reason}", markup=False, soft_wrap=True)
+        console.print(f"  {reason}", soft_wrap=True)
     if len(left_out) > SHOWN:
         console.print(f"  and {len(left_out) - SHOWN} more; --json tells all")

@@ -54,7 +54,7 @@ def show(
     console.print()
     _print_groups(staircases(model), console)
     if html is not None:
-        console.print(f"\npage      {html}", markup=False, soft_wrap=True)
+        console.print(f"\npage      {html}", soft_wrap=True)
 
 
 def _facts(model: TableModel) -> dict[str, Any]:
@@ -108,7 +108,6 @@ def _with_rows(table: Table, file: Path) -> Table:
 
 
 def _layers(shares: Shares) -> Any:
-    from rich.markup import escape
     from rich.table import Table as Grid
 
     grid = Grid(box=None, header_style="bold", pad_edge=False)
@@ -117,7 +116,7 @@ def _layers(shares: Shares) -> Any:
         grid.add_column(heading, justify="right")
     for layer in shares.layers:
         grid.add_row(
-            escape(layer.name),
+            layer.name,
             str(layer.inputs),
             str(layer.outputs),
             f"{layer.ms:.4f}",
@@ -130,7 +129,6 @@ def _layers(shares: Shares) -> Any:
 
 
 def _print_groups(groups: list[Staircase], console: Console) -> None:
-    from rich.markup import escape
     from rich.table import Table as Grid
 
     from hwprune.report.figures import change
@@ -143,7 +141,7 @@ def _print_groups(groups: list[Staircase], console: Console) -> None:
     for stair in groups:
         widths = " ".join(map(str, stair.offered)) + (" *" if stair.shares_axis else "")
         least = f"{change(stair.at(stair.read[0]), stair.at(stair.widths[-1]))} at {stair.read[0]}"
-        grid.add_row(escape(stair.name), str(stair.widths[-1]), least, widths)
+        grid.add_row(stair.name, str(stair.widths[-1]), least, widths)
     console.print(grid)
     if any(stair.shares_axis for stair in groups):
         console.print("* all of them: shares an axis with other groups, so steps hang on theirs")

@@ -41,12 +41,10 @@ def table_facts(table: Table) -> dict[str, Any]:
 
 def print_table(table: Table, console: Console) -> None:
     """What it is of, what was measured, and how far each source errs."""
-    from rich.markup import escape
+    from hwprune.report.console import headed
 
     facts = table_facts(table)
-    console.print(
-        f"[bold]{escape(table.own.name)}[/] on {escape(table.board)}: {escape(runs_on(table))}"
-    )
+    console.print(headed(table.own.name, f" on {table.board}: {runs_on(table)}"))
     rows = facts["rows"]
     console.print(
         f"measured: {rows['network']} candidates, {rows['block']} of {len(table.blocks)} "
@@ -54,7 +52,7 @@ def print_table(table: Table, console: Console) -> None:
         f"{facts['doubted']} rows doubted"
     )
     if table.begun_from:
-        console.print(f"begun from {table.begun_from}", markup=False)
+        console.print(f"begun from {table.begun_from}")
     if table.scale != 1:
         console.print(f"scaled by {table.scale:.3f}, as a refresh found")
     if not table.errors:

@@ -37,7 +37,7 @@ def lint(file: TableFile, as_json: Json = False) -> None:
     else:
         for finding in found:
             text = f"{finding.kind:<22}{finding.where}: {finding.words}"
-            output().print(text, markup=False, soft_wrap=True)
+            output().print(text, soft_wrap=True)
         output().print(f"{len(found)} findings")
     if found:
         raise typer.Exit(DOUBTFUL)
@@ -127,7 +127,7 @@ def merge(file: TableFile, other: Second, out: Out) -> None:
     found = merged(read_table(file), read_table(other))
     write_table(found, out)
     print_table(found, output())
-    output().print(f"written to {out}", markup=False, soft_wrap=True)
+    output().print(f"written to {out}", soft_wrap=True)
 
 
 def _show(found: Difference) -> None:
@@ -137,7 +137,7 @@ def _show(found: Difference) -> None:
 
     console = output()
     for name, first, second in found.facts:
-        console.print(f"{name:<12}{first or 'none'} → {second or 'none'}", markup=False)
+        console.print(f"{name:<12}{first or 'none'} → {second or 'none'}")
     grid = Grid(box=None, header_style="bold", pad_edge=False)
     for heading in ("network or block", "read twice", "moved", "5 % to 95 %", "beyond noise"):
         grid.add_column(heading, justify="left" if heading == "network or block" else "right")

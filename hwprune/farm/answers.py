@@ -7,7 +7,6 @@ import time
 import uuid
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
 from typing import Any, TypeVar
 
 import numpy as np
@@ -16,6 +15,7 @@ from hwprune.board import Board
 from hwprune.farm.connections.connection import ConnectionLostError
 from hwprune.farm.hello import Hello, board_error
 from hwprune.plain_text import plain_text
+from hwprune.stored import as_noun
 from hwprune_device import PROTOCOL
 from hwprune_device.arrays import unpack
 from hwprune_device.frame import Frame
@@ -189,23 +189,10 @@ def _check_conditions(conditions: Mapping[str, Any]) -> None:
 
 
 def _noun(noun: type[Noun], data: Any, where: str) -> Noun:
-    from pydantic import ValidationError
-
     try:
-        found: Noun = _adapter(noun).validate_python(data)  # type: ignore[arg-type]
-        return found
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(map(str, (where, *first["loc"])))
-        given = "nothing" if first["type"] == "missing" else f"{first.get('input')!r:.80}"
-        raise AnswerError(f"its answer has {field}: {given}; {first['msg'].lower()}") from None
-
-
-@cache
-def _adapter(noun: Any) -> Any:
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(noun)
+        return as_noun(noun, data)
+    except ValueError as error:
+        raise AnswerError(f"its answer has {where}.{error}") from None
 
 
 def _place(value: Any, field: str, job: Job) -> int:

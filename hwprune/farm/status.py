@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from hwprune.run_folder import write_json
+from hwprune.plain_text import plain_text
+from hwprune.stored import as_noun, plain_json
 from hwprune.user_cache import user_cache
+from hwprune.whole_file import write_whole
 
 BoardState = Literal[
     "starting", "idle", "busy", "lost", "quarantined", "unlike its kind", "not believed", "closed"
@@ -100,22 +100,6 @@ class FarmStatus:
         """Plain data for JSON."""
         return asdict(self) | {"alive": self.alive}
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> FarmStatus:
-        """The inverse of `to_json`; what a newer hwprune says beyond it is left out."""
-        known = _known(cls, data)
-        for moment in ("started_at", "written_at"):
-            known[moment] = float(data[moment])
-        known["boards"] = tuple(BoardStatus(**_known(BoardStatus, b)) for b in data["boards"])
-        known["kinds"] = tuple(KindStatus(**_known(KindStatus, k)) for k in data["kinds"])
-        known["warnings"] = tuple(map(str, data["warnings"]))
-        return cls(**known)
-
-
-def _known(noun: type, data: Mapping[str, Any]) -> dict[str, Any]:
-    names = {field.name for field in fields(noun)}
-    return {key: value for key, value in data.items() if key in names}
-
 
 def status_folder() -> Path:
     """Where the farms of this user on this machine write."""
@@ -126,7 +110,9 @@ def write_status(status: FarmStatus) -> None:
     """Replace the farm's file; a reader never sees half of it."""
     folder = status_folder()
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / f"{status.farm}.json", _writable(status.to_json()))
+    # Halves of surrogate pairs, in the name of a file for example, cannot be written.
+    text = plain_text(json.dumps(status.to_json(), ensure_ascii=False))
+    write_whole(folder / f"{status.farm}.json", text, durable=False)
 
 
 def read_statuses() -> list[FarmStatus]:
@@ -149,23 +135,6 @@ def forget_long_gone() -> None:
 def _read(path: Path) -> FarmStatus | None:
     """A farm's file; None when it is gone by now or is no such file."""
     try:
-        text = path.read_text(encoding="utf-8")
-        data = json.loads(text, parse_float=_finite, parse_constant=_finite)
-        return FarmStatus.from_json(data)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return as_noun(FarmStatus, plain_json(path.read_bytes()))
+    except (OSError, ValueError):
         return None
-
-
-def _writable(data: Any) -> Any:
-    """The same without halves of surrogate pairs: a board may say them, no file can hold them."""
-    if isinstance(data, str):
-        return data.encode("utf-8", "replace").decode("utf-8")
-    if isinstance(data, dict):
-        return {key: _writable(value) for key, value in data.items()}
-    return [_writable(item) for item in data] if isinstance(data, list | tuple) else data
-
-
-def _finite(text: str) -> float | None:
-    """A number; what is none, or endless, is absent: the page's JSON could not hold it."""
-    number = float(text)
-    return number if math.isfinite(number) else None

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +18,8 @@ from torch import nn
 from hwprune.errors import RunFolderError
 from hwprune.finetune.history import Epoch
 from hwprune.recipe import Recipe
+from hwprune.stored import as_noun, said
+from hwprune.whole_file import replacing
 
 FILE = "checkpoint.safetensors"
 _PARTS = ("weights", "momentum", "average")
@@ -56,11 +57,8 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
         for name, tensor in getattr(checkpoint, part).items()
     }
     epochs = json.dumps([asdict(epoch) for epoch in checkpoint.epochs])
-    half = folder / f"{FILE}.half"
-    save_file(tensors, half, metadata={"identity": checkpoint.identity, "epochs": epochs})
-    with half.open("rb") as file:
-        os.fsync(file.fileno())
-    os.replace(half, folder / FILE)
+    with replacing(folder / FILE) as part:
+        save_file(tensors, part, metadata={"identity": checkpoint.identity, "epochs": epochs})
 
 
 def load_checkpoint(folder: Path, identity: str) -> Checkpoint | None:
@@ -81,14 +79,15 @@ def load_checkpoint(folder: Path, identity: str) -> Checkpoint | None:
             for key in content.keys():  # noqa: SIM118, it is no mapping
                 part, _, name = key.partition("/")
                 parts[part][name] = content.get_tensor(key)
-        epochs = tuple(Epoch(**row) for row in json.loads(facts["epochs"]))
+        epochs = as_noun(tuple[Epoch, ...], json.loads(facts["epochs"]))
+        known = facts["identity"]
     except Exception as error:  # safetensors raises its own SafetensorError
         raise RunFolderError(
             f"the checkpoint {file} cannot be read",
-            given=f"{type(error).__name__}: {error}",
+            given=f"{type(error).__name__}: {said(error)}",
             next_step="remove it to train from the start",
         ) from None
-    if facts["identity"] != identity:
+    if known != identity:
         raise RunFolderError(
             f"the checkpoint {file} is of another training",
             possible="the same network, data and recipe as when it was written",

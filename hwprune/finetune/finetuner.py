@@ -18,6 +18,7 @@ from hwprune.recipe import Recipe
 from hwprune.task.agreement import completed
 from hwprune.task.scoring import score_of
 from hwprune.task.task import Remake, Task
+from hwprune.whole_file import write_whole
 
 RESULT = "model.onnx"
 LOG = "worker.log"
@@ -68,9 +69,7 @@ class Finetuner:
             stage="fine-tune",
         )
         trained = to_onnx(module, network)
-        half = folder / f"{RESULT}.half"
-        half.write_bytes(trained)
-        os.replace(half, folder / RESULT)
+        write_whole(folder / RESULT, trained)
         return trained
 
     def _briefly(self, network: bytes, steps: int) -> float:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from hwprune.errors import RunFolderError
+from hwprune.stored import as_noun, said
+from hwprune.whole_file import write_whole
 
 FILE = "history.jsonl"
 
@@ -28,14 +31,24 @@ class Epoch:
 
 def write_history(folder: Path, epochs: Sequence[Epoch]) -> None:
     """Write all epochs so far."""
-    half = folder / f"{FILE}.half"
-    half.write_text("".join(json.dumps(asdict(epoch)) + "\n" for epoch in epochs))
-    os.replace(half, folder / FILE)
+    write_whole(folder / FILE, "".join(json.dumps(asdict(epoch)) + "\n" for epoch in epochs))
 
 
 def read_history(folder: Path) -> tuple[Epoch, ...]:
-    """The epochs of a training; empty where none was finished."""
+    """The epochs of a training; empty where none was finished.
+
+    Raises:
+        RunFolderError: the file is damaged.
+    """
     file = folder / FILE
     if not file.is_file():
         return ()
-    return tuple(Epoch(**json.loads(line)) for line in file.read_text().splitlines())
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+        return tuple(as_noun(Epoch, json.loads(line)) for line in lines)
+    except (OSError, ValueError, RecursionError) as error:
+        raise RunFolderError(
+            f"the history of a training {file} cannot be read",
+            given=said(error),
+            next_step="start a new run with --out",
+        ) from None

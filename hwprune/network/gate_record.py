@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from hwprune.channels.base import BaseNetwork
-from hwprune.run_folder import write_json
+from hwprune.stored import as_noun, plain_json
 from hwprune.user_cache import user_cache
+from hwprune.whole_file import write_json
 
 VERSION = 3
 """Of the gate's checks: a record of another version is not read."""
@@ -54,12 +55,6 @@ class GateRecord:
         """Plain data for JSON."""
         return asdict(self)
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> GateRecord:
-        """The inverse of `to_json`."""
-        names = {key: tuple(data[key]) for key in ("failed", "unjudged")}
-        return cls(**{**data, **names})
-
 
 class GateRecords:
     """Records by structure, in a folder: weights make no difference to a plan."""
@@ -70,8 +65,8 @@ class GateRecords:
     def get(self, base: BaseNetwork, ignore: Sequence[str]) -> GateRecord | None:
         """The record of this structure and plan; None where there is none, or a damaged one."""
         try:
-            return GateRecord.from_json(json.loads(self._file(base, ignore).read_text()))
-        except (OSError, ValueError, KeyError, TypeError):
+            return as_noun(GateRecord, plain_json(self._file(base, ignore).read_bytes()))
+        except (OSError, ValueError):
             return None
 
     def put(self, base: BaseNetwork, ignore: Sequence[str], record: GateRecord) -> None:

@@ -15,13 +15,16 @@ from onnx import version_converter
 from hwprune.channels.canonical import canonical
 from hwprune.channels.lists import write_lists
 from hwprune.errors import NetworkError
+from hwprune.network.folding_limit import FoldingLimit
 from hwprune.network.free_batch import with_free_batch
 from hwprune.network.input_shapes import Shapes, set_shapes
 from hwprune.network.kernels import ROLES, with_kernels
 from hwprune.network.layer_norms import with_layer_norms
 from hwprune.network.simplify import simplified
+from hwprune.stored import as_noun
+from hwprune_device.output_structure import OUTPUTS_KEY, recorded_structure
 from hwprune_device.subgraphs import rename_reads
-from hwprune_device.values import BUFFERS_KEY, is_weight, metadata
+from hwprune_device.values import BUFFERS_KEY, SHARED_KEY, is_weight, metadata
 
 OLDEST = 13
 """Opset from which axes and sizes are inputs everywhere, as the analysis reads them."""
@@ -68,6 +71,7 @@ def imported(proto: onnx.ModelProto, shapes: Shapes = ()) -> bytes:
         NetworkError: shapes do not fit, or an operator cannot be converted.
     """
     _drop_weight_inputs(proto)
+    _drop_wrong_notes(proto)
     set_shapes(proto, shapes)
     write_lists(proto.graph)
     for node in proto.graph.node:
@@ -98,6 +102,21 @@ def _drop_weight_inputs(proto: onnx.ModelProto) -> None:
     proto.ir_version = max(proto.ir_version, _WEIGHTS_APART)
 
 
+def _drop_wrong_notes(proto: onnx.ModelProto) -> None:
+    """Notes under keys of ours that we cannot have written are taken out, in place."""
+    notes = metadata(proto)
+    try:
+        as_noun(list[list[str]], json.loads(notes.get(SHARED_KEY, "[]")))
+    except (ValueError, RecursionError):
+        del notes[SHARED_KEY]
+    try:
+        recorded_structure(proto)
+    except (ArithmeticError, LookupError, TypeError, ValueError, RecursionError):
+        del notes[OUTPUTS_KEY]
+    del proto.metadata_props[:]
+    onnx.helper.set_model_props(proto, notes)
+
+
 def _without_allowzero(proto: onnx.ModelProto) -> onnx.ModelProto:
     """The model, in place, without an attribute that the simplification adds at any opset."""
     opset = next((o.version for o in proto.opset_import if o.domain in ("", "ai.onnx")), 0)
@@ -109,8 +128,8 @@ def _without_allowzero(proto: onnx.ModelProto) -> onnx.ModelProto:
     return proto
 
 
-def _simplified(proto: onnx.ModelProto, weights: set[str]) -> onnx.ModelProto:
-    return _without_allowzero(ir.to_proto(simplified(ir.from_proto(proto), weights)))
+def _simplified(proto: onnx.ModelProto, weights: set[str], limit: FoldingLimit) -> onnx.ModelProto:
+    return _without_allowzero(ir.to_proto(simplified(ir.from_proto(proto), weights, limit)))
 
 
 def _worked_out(proto: onnx.ModelProto) -> onnx.ModelProto:
@@ -118,11 +137,12 @@ def _worked_out(proto: onnx.ModelProto) -> onnx.ModelProto:
     floats = [tensor for tensor in proto.graph.initializer if is_weight(tensor)]
     # A number alone is no layer's weight, but may be the step of a grid.
     weights = {tensor.name for tensor in floats if math.prod(tensor.dims) > 1}
-    proto = canonical(_simplified(proto, weights))
+    limit = FoldingLimit()
+    proto = canonical(_simplified(proto, weights, limit))
     known = {tensor.name for tensor in proto.graph.initializer} - weights
     if any(node.input and known.issuperset(node.input) for node in proto.graph.node):
         # Sizes that the canonical form wrote out are what a detector's grid is made of.
-        proto = canonical(_simplified(proto, weights))
+        proto = canonical(_simplified(proto, weights, limit))
     return proto
 
 

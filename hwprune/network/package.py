@@ -24,9 +24,11 @@ from torch import nn
 from hwprune.channels.architecture import architecture_hash
 from hwprune.channels.base import BaseNetwork
 from hwprune.errors import NetworkError
+from hwprune.file_name import file_name
 from hwprune.network.graph_json import graph_from_json, graph_to_json
 from hwprune.network.graph_module import users_module
-from hwprune.run_folder import folder_name
+from hwprune.stored import plain_json, said
+from hwprune.whole_file import replacing, write_whole
 from hwprune_device.values import is_weight
 
 FORMAT = "hwprune-network"
@@ -72,9 +74,10 @@ def save_package(
         ],
         **graph_to_json(proto),
     }
-    (folder / _ARCHITECTURE).write_text(_readable(document), encoding="utf-8")
-    save_file(_weights(proto), folder / _WEIGHTS)
-    (folder / _MODEL).write_bytes(model)
+    write_whole(folder / _ARCHITECTURE, _readable(document))
+    with replacing(folder / _WEIGHTS) as part:
+        save_file(_weights(proto), part)
+    write_whole(folder / _MODEL, model)
 
 
 def load_package(folder: Path | str, *, budget: str = "") -> nn.Module:
@@ -88,7 +91,7 @@ def load_package(folder: Path | str, *, budget: str = "") -> nn.Module:
             no network was delivered for the budget.
     """
     run = Path(folder)
-    place = run / folder_name(budget) if budget else run
+    place = run / file_name(budget) if budget else run
     if not (place / _ARCHITECTURE).exists():
         of_budgets = sorted(path.parent.name for path in run.glob(f"*/{_ARCHITECTURE}"))
         if of_budgets:
@@ -108,6 +111,29 @@ def read_package(folder: Path) -> bytes:
     """
     document = _document(folder)
     weights = _load_weights(folder)
+    try:
+        model = _put_together(document, weights, folder)
+        found = architecture_hash(model)
+    except NetworkError:
+        raise
+    except Exception as error:  # protobuf and numpy have many ways to say no
+        raise NetworkError(
+            f"{folder / _ARCHITECTURE} describes no graph",
+            given=f"{type(error).__name__}: {said(error)}",
+            next_step="deliver the network again",
+        ) from None
+    if found != document.get("architecture"):
+        raise NetworkError(
+            f"{folder / _ARCHITECTURE} was changed by hand: its structure is not the one it names",
+            given=f"architecture {found[:12]}…",
+            possible=f"architecture {str(document.get('architecture'))[:12]}…",
+        )
+    return model
+
+
+def _put_together(
+    document: Mapping[str, Any], weights: Mapping[str, torch.Tensor], folder: Path
+) -> bytes:
     proto = graph_from_json(document)
     for name, entry in document["weights"].items():
         tensor = weights.get(name)
@@ -118,23 +144,16 @@ def read_package(folder: Path) -> bytes:
                 possible=f"shape {tuple(entry['shape'])}",
             )
         proto.graph.initializer.append(_tensor_proto(name, entry["type"], tensor))
-    model = bytes(proto.SerializeToString())
-    if architecture_hash(model) != document["architecture"]:
-        raise NetworkError(
-            f"{folder / _ARCHITECTURE} was changed by hand: its structure is not the one it names",
-            given=f"architecture {architecture_hash(model)[:12]}…",
-            possible=f"architecture {document['architecture'][:12]}…",
-        )
-    return model
+    return bytes(proto.SerializeToString())
 
 
 def _document(folder: Path) -> dict[str, Any]:
     path = folder / _ARCHITECTURE
     try:
-        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        document = plain_json(path.read_bytes())
     except (OSError, ValueError) as error:
         raise NetworkError(
-            f"no network can be read from {folder}: {error}",
+            f"no network can be read from {folder}: {said(error)}",
             possible=f"a folder with {_ARCHITECTURE} and {_WEIGHTS}",
         ) from error
     if not isinstance(document, dict) or document.get("format") != FORMAT:

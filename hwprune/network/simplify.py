@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import onnx_ir as ir
@@ -17,10 +17,9 @@ from onnxscript.rewriter.rules.common import (
     _materialize_reshape_shape,
 )
 
+from hwprune.network.folding_limit import EACH, FoldingLimit
 from hwprune_device.values import QUANTIZES
 
-_LARGEST = 2**26
-"""Numbers in the largest constant that is worked out, 256 MB; larger ones stay computed."""
 # Left out on purpose: BatchNorm folding, zero-bias removal and x*1, x+0 depend on values, so two
 # exports of one structure could differ; Conv+Pad and Clip fusion hide what a cut has to patch.
 _RULES = (
@@ -54,7 +53,9 @@ _QUICK_RULES = [
 ]
 
 
-def simplified(model: ir.Model, weights: Collection[str]) -> ir.Model:
+def simplified(
+    model: ir.Model, weights: Collection[str], limit: FoldingLimit | None = None
+) -> ir.Model:
     """The model with computed shapes and constants worked out and what is unused gone.
 
     The clean-up depends on structure alone, never on a weight's value, so that two networks of one
@@ -63,19 +64,23 @@ def simplified(model: ir.Model, weights: Collection[str]) -> ir.Model:
     Args:
         model: changed in place.
         weights: initializers that stay themselves, whatever is done to them.
+        limit: how much may be worked out, of the model as it was.
     """
-    for step in _passes(weights):
+    opsets = dict(model.opset_imports)
+    for step in _passes(weights, opsets, limit or FoldingLimit()):
         model = step(model).model
     return model
 
 
-def _passes(weights: Collection[str]) -> list[Any]:
+def _passes(weights: Collection[str], opsets: Mapping[str, int], limit: FoldingLimit) -> list[Any]:
     def fold(node: ir.Node) -> bool | None:
         if node.op_type == "Shape":
             return None  # a weight's shape may be computed with
         if node.op_type in QUANTIZES:
             return False  # what is stored as integers runs as integers
         if any(v is not None and v.name in weights for v in node.inputs):
+            return False
+        if not limit.allows(node, opsets.get(node.domain, 0)):
             return False
         # Masks grow from filled tensors, which are left alone by default to save space.
         return True if node.op_type == "ConstantOfShape" else None
@@ -87,8 +92,8 @@ def _passes(weights: Collection[str]) -> list[Any]:
             [
                 _constant_folding.FoldConstantsPass(
                     shape_inference=True,
-                    input_size_limit=_LARGEST,
-                    output_size_limit=_LARGEST,
+                    input_size_limit=EACH,
+                    output_size_limit=EACH,
                     should_fold=fold,
                 ),
                 RewritePass(_QUICK_RULES),

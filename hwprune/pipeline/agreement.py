@@ -77,7 +77,7 @@ def with_scores(
     for board in agreement.boards:
         if board.precision != "fp32":
             step = f"test score in {board.precision} on {board.kind}"
-            told = bench.folder.step(step) or bench.folder.finish(
+            told = bench.folder.step(step, dict[str, float]) or bench.folder.finish(
                 step, _scores(bench, board.kind, model, forms[board.kind])
             )
             board = replace(board, **told)

@@ -79,9 +79,9 @@ def fresh(
 
 
 def _fresh_one(bench: Workbench, step: str, candidate: Candidate, kind: str) -> Reading | Failure:
-    kept = bench.folder.step(step)
+    kept: Reading | Failure | None = bench.folder.step(step, Reading | Failure)
     if kept is not None:
-        return Reading.from_json(kept) if "reading_id" in kept else Failure.from_json(kept)
+        return kept
     outcome = bench.fleet.farms[kind].remeasure(candidate, 1)[0]
     if isinstance(outcome, Failure) and outcome.stage == "lost":
         raise boards_gone(outcome)

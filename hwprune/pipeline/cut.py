@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from hwprune.channels.base import BaseNetwork
 from hwprune.errors import InputError, NetworkError
 from hwprune.progress import Progress
+from hwprune.stored import plain_json, said
 from hwprune.width_limit import WidthLimit, group_choices
 
 if TYPE_CHECKING:
@@ -166,9 +167,9 @@ def _widths(wish: CutWish, base: BaseNetwork) -> tuple[int, ...]:
 
 def _widths_from(file: Path, base: BaseNetwork) -> tuple[int, ...]:
     try:
-        wished = json.loads(file.read_text())
+        wished = plain_json(file.read_bytes())
     except (OSError, ValueError) as error:
-        raise InputError(f"no widths can be read from {file}", given=str(error)) from None
+        raise InputError(f"no widths can be read from {file}", given=said(error)) from None
     known = {group.name: group.width for group in base.plan.groups}
     if not isinstance(wished, dict):
         raise InputError(
@@ -183,7 +184,7 @@ def _widths_from(file: Path, base: BaseNetwork) -> tuple[int, ...]:
                 next_step="hwprune inspect lists the groups",
             )
         least = 0 if name in removable else 1
-        if not isinstance(width, int) or not least <= width <= known[name]:
+        if type(width) is not int or not least <= width <= known[name]:
             raise InputError(
                 f"{file}: the width of '{name}' cannot be",
                 given=str(width),

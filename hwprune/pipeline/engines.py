@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
 from hwprune.errors import DeliveryError
+from hwprune.file_name import file_name
 from hwprune.pipeline.board_form import BoardForm
 from hwprune.pipeline.workbench import Workbench
 from hwprune.report.rows import EngineRow
-from hwprune.run_folder import write_json
+from hwprune.stored import as_noun, said
+from hwprune.whole_file import write_json, write_whole
 from hwprune_device.reading import Reading
 from hwprune_device.runtimes import EngineFile
 
@@ -33,11 +35,11 @@ def deliver_engines(bench: Workbench, forms: Mapping[str, BoardForm]) -> tuple[E
     for kind, form in forms.items():
         found = bench.fleet.farms[kind].engine(form.model, form.inputs)
         if found is not None:
-            stem = f"model-{_plain(kind)}" if len(forms) > 1 else "model"
+            stem = f"model-{file_name(kind)}" if len(forms) > 1 else "model"
             rows.append(_write(bench.folder.path / stem, kind, *found))
     quantised = next((f.model for f in forms.values() if f.in_int8), None)
     if quantised is not None:
-        (bench.folder.path / INT8_MODEL).write_bytes(quantised)
+        write_whole(bench.folder.path / INT8_MODEL, quantised)
     return tuple(rows)
 
 
@@ -66,35 +68,56 @@ def engine_doubts(
 
 def _write(stem: Path, kind: str, board: str, engine: EngineFile) -> EngineRow:
     """All files of an engine; half an engine must not be taken for one."""
-    facts = engine.facts
     size = sum(map(len, engine.files.values()))
-    if engine.sha256 != facts["sha256"]:
+    try:
+        facts = as_noun(_Facts, engine.facts)
+    except ValueError as error:
+        raise DeliveryError(
+            f"board {board} does not tell what its engine is",
+            given=said(error),
+            next_step="go on with --resume",
+        ) from None
+    if engine.sha256 != facts.sha256:
         raise DeliveryError(
             "the engine that a board gave was damaged on its way",
-            given=f"{size} of {sum(facts['bytes'].values())} bytes from board {board}",
+            given=f"{size} of {sum(facts.bytes.values())} bytes from board {board}",
             next_step="go on with --resume",
         )
     paths = [stem.with_name(f"{stem.name}.{name}") for name in engine.files]
     for path, data in zip(paths, engine.files.values(), strict=True):
-        part = path.with_name(f".{path.name}.part")
-        part.write_bytes(data)
-        part.replace(path)
-    told = {"kind": kind, "board": board, **facts}
+        write_whole(path, data)
+    told = {"kind": kind, "board": board, **engine.facts}
     write_json(paths[0].with_name(paths[0].name + ".json"), told)
     return EngineRow(
         kind=kind,
         files=tuple(path.name for path in paths),
-        made_for=str(facts["made_for"]),
-        precision=str(facts["precision"]),
-        batch=int(facts["batch"]),
+        made_for=facts.made_for,
+        precision=facts.precision,
+        batch=facts.batch,
         size_mb=size / 1e6,
-        sha256=str(facts["sha256"]),
-        device_ms=None if facts["device_ms"] is None else float(facts["device_ms"]),
-        build_s=float(facts["build"]["seconds"]),
-        fell_back=tuple(facts["build"]["fell_back"]),
+        sha256=facts.sha256,
+        device_ms=facts.device_ms,
+        build_s=facts.build.seconds,
+        fell_back=facts.build.fell_back,
     )
 
 
-def _plain(kind: str) -> str:
-    """A kind's name as part of a file's."""
-    return re.sub(r"[^\w.-]+", "-", kind)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Build:
+    """How a board built an engine."""
+
+    seconds: float
+    fell_back: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Facts:
+    """What a board must tell of an engine."""
+
+    made_for: str
+    precision: str
+    batch: int
+    sha256: str
+    bytes: Mapping[str, int]
+    device_ms: float | None
+    build: _Build

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -175,8 +175,8 @@ def _row(
     test = test_score(bench, name, bench.prepared.base.onnx if name == UNPRUNED else shared)
     return NetworkRow(
         name=name,
-        score_test=test["value"],
-        others_test=test["others"],
+        score_test=test.value,
+        others_test=test.others,
         score_heldout_before_finetune=None if isinstance(heldout, Failure) else heldout.value,
         latency_ms=timed.value if timed else (first.latency_ms if first else None),
         low_ms=timed.low if timed else (first.low_ms if first else None),
@@ -189,19 +189,27 @@ def _row(
     )
 
 
-def test_score(bench: Workbench, name: str, onnx: bytes) -> dict[str, Any]:
-    """The score on the test part, `value` and `others`; computed once in a run."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _TestScore:
+    """What is kept of a score on the test part."""
+
+    value: float
+    others: Mapping[str, float]
+
+
+def test_score(bench: Workbench, name: str, onnx: bytes) -> _TestScore:
+    """The score on the test part; computed once in a run."""
     from hwprune.network.execution import EXACT
     from hwprune.network.graph_module import to_module
     from hwprune.task.scoring import score_of
 
     step = f"test score {name}"
-    known: dict[str, Any] | None = bench.folder.step(step)
+    known: _TestScore | None = bench.folder.step(step, _TestScore)
     if known is None:
         run = EXACT.run(EXACT.place(to_module(onnx)))
         found = score_of(bench.prepared.task, run, "test")
-        known = {"value": found.value, "others": dict(found.others)}
-        bench.folder.finish(step, known)
+        known = _TestScore(value=found.value, others=dict(found.others))
+        bench.folder.finish(step, asdict(known))
     return known
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -207,11 +207,8 @@ def _noun(noun: type[Any], given: Any, where: str, **usual: Any) -> Any:
     """A noun as it is given, or made of its keys and what is usual beside them."""
     from hwprune.toml_file import validate
 
-    return (
-        given
-        if isinstance(given, noun)
-        else validate(noun, usual | dict(given or {}), where=where)
-    )
+    told = asdict(given) if isinstance(given, noun) else usual | dict(given or {})
+    return validate(noun, told, where=where)
 
 
 def _fingerprint(model: nn.Module) -> str:

@@ -23,6 +23,7 @@ from hwprune.tables.staircase import worth_offering
 from hwprune.tables.table_file import SUFFIX, read_table, write_table
 from hwprune.task.agreement import completed, output_kinds
 from hwprune.task.task import Task
+from hwprune.whole_file import write_whole
 from hwprune.width_limit import group_choices, matches
 from hwprune_device.job import Target
 
@@ -126,7 +127,7 @@ def _tables(
     """The run's own copies of tables that fit, so that a resumed run goes on with the same."""
     from hwprune.pipeline.pricing import tables_for
 
-    kept = folder.step("tables")
+    kept = folder.step("tables", dict[str, str])
     if kept is None:
         kept = {}
         wish = supplies.deployment.search
@@ -138,7 +139,7 @@ def _tables(
             kept[kind] = f"table-{len(kept) + 1}{SUFFIX}"
             write_table(table, folder.folder("base") / kept[kind])
         folder.finish("tables", kept)
-    return {kind: folder.folder("base") / name for kind, name in kept.items()}
+    return {kind: folder.folder("base") / Path(name).name for kind, name in kept.items()}
 
 
 def _with_score(task: Task, base: BaseNetwork) -> Task:
@@ -198,6 +199,13 @@ def _removable(deployment: Deployment, base: BaseNetwork) -> tuple[int, ...]:
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Traced:
+    """What is kept of the trace beside the network."""
+
+    ignore: tuple[str, ...]
+
+
 def _base(supplies: Supplies, folder: RunFolder, progress: Progress) -> BaseNetwork:
     """The unpruned network, traced once and kept in the run folder."""
     from hwprune.network.gate import trusted_base
@@ -205,9 +213,9 @@ def _base(supplies: Supplies, folder: RunFolder, progress: Progress) -> BaseNetw
     from hwprune.network.trace import trace
 
     file = folder.folder("base") / "model.onnx"
-    done = folder.step("trace")
+    done = folder.step("trace", _Traced)
     if done is not None and file.exists():
-        return make_base(file.read_bytes(), ignore=tuple(done["ignore"]))
+        return make_base(file.read_bytes(), ignore=done.ignore)
     module = supplies.module
     if module is None and supplies.onnx is None:
         module = cuttable_part(load_network_of(supplies.deployment.network, supplies.task))
@@ -223,7 +231,7 @@ def _base(supplies: Supplies, folder: RunFolder, progress: Progress) -> BaseNetw
         records=user_records(),
     )
     _refuse_fixed_batch(base)
-    file.write_bytes(base.onnx)
+    write_whole(file, base.onnx)
     found = {"ignore": list(ignore), "architecture": base.architecture, "gate": record.to_json()}
     folder.finish("trace", found)
     left = f", {len(ignore)} left whole" if ignore else ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 import sys
 import time
@@ -12,13 +11,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from hwprune.deployment import Deployment, load_deployment, overridden, parse_deployment
+from hwprune.deployment import Deployment, load_deployment, parse_deployment
 from hwprune.errors import BudgetError, DeliveryError, HwpruneError, InputError
+from hwprune.file_name import file_name
 from hwprune.pipeline.supplies import Given, Supplies
 from hwprune.progress import Progress
 from hwprune.report.front import Front, FrontEntry
 from hwprune.report.result import Result
-from hwprune.run_folder import RunFolder, folder_name, latest, next_free, write_json
+from hwprune.run_folder import RunFolder, latest, next_free
+from hwprune.toml_file import overridden
+from hwprune.whole_file import write_json
 
 if TYPE_CHECKING:
     from hwprune.pipeline.searched import Searched
@@ -50,8 +52,8 @@ def run_deployment(
     if wish is None:
         deployment = load_deployment(path, overrides)
     else:
-        name = re.sub(r"[^\w.-]+", "-", path.stem)
-        deployment = parse_deployment(overridden(wish, overrides), name=name, folder=Path())
+        told = overridden(wish, overrides)
+        deployment = parse_deployment(told, name=file_name(path.stem), folder=Path())
     where = out or (latest if resume else next_free)(RUNS, deployment.name)
     command = shlex.join(["hwprune", *sys.argv[1:]])
     return run(deployment, where, resume=resume, progress=progress, command=command), where
@@ -79,7 +81,7 @@ def run(
         progress.end(words)
     folder = RunFolder.open(where, wish_of(deployment), resume=resume)
     try:
-        begun = folder.step("begun") or folder.finish(
+        begun = folder.step("begun", dict[str, str]) or folder.finish(
             "begun", {"at": datetime.now(UTC).isoformat(timespec="seconds"), "command": command}
         )
         front = _carry_out(supplies, folder, progress, begun)
@@ -157,7 +159,7 @@ def _entry(name: str, error: HwpruneError) -> FrontEntry:
     said = f"{error.happened}: {error.given}" if error.given else error.happened
     return FrontEntry(
         budget=name,
-        folder=folder_name(name),
+        folder=file_name(name),
         result=None,
         failed=said,
         exit_code=error.exit_code,
@@ -195,7 +197,7 @@ class StepClock:
 
     def __init__(self, folder: RunFolder) -> None:
         self._folder = folder
-        self.seconds: dict[str, float] = dict(folder.step("seconds") or {})
+        self.seconds: dict[str, float] = folder.step("seconds", dict[str, float]) or {}
 
     def timed(self, name: str, work: Callable[[], Outcome]) -> Outcome:
         """Do `work` and add its time to the step's, also when it is interrupted."""

@@ -22,7 +22,9 @@ class SearchClock:
 
     def __init__(self, bench: Workbench) -> None:
         self._bench = bench
-        self._spent: dict[str, Sums] = dict(bench.folder.step(STEP) or {})
+        self._spent: dict[str, Sums] = dict(
+            bench.folder.step(STEP, dict[str, dict[str, float]]) or {}
+        )
 
     @contextmanager
     def around(self, method: str, evaluator: Evaluator) -> Iterator[None]:

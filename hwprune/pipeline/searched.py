@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from hwprune.budget import Constraint
 from hwprune.channels.base import BaseNetwork
 from hwprune.errors import InputError
 from hwprune.evaluation import Evaluation
+from hwprune.file_name import file_name
 from hwprune.form import Form, Joined
 from hwprune.pipeline.search_clock import ON_BOARD, SearchClock
 from hwprune.pipeline.workbench import Workbench
 from hwprune.progress import Progress
-from hwprune.run_folder import folder_name
 from hwprune.search.evaluator import Evaluator
 from hwprune.search.methods import JOINT, METHODS
 from hwprune.search.problem import PolicyWish, SearchProblem
@@ -59,6 +59,15 @@ class Searched:
     def under(self, budget: str) -> list[Search]:
         """The searches that a budget was part of."""
         return [search for search in self.searches if search.budget in ("", budget)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Kept:
+    """What the run folder keeps of a search."""
+
+    evaluations: tuple[Evaluation, ...]
+    history: tuple[dict[str, Any], ...]
+    ended: str
 
 
 def search(bench: Workbench, progress: Progress) -> Searched:
@@ -128,7 +137,7 @@ def _allowance(bench: Workbench) -> int:
     asked = bench.prepared.deployment.search.evaluations
     if asked:
         return asked
-    kept = bench.folder.step("allowance")
+    kept = bench.folder.step("allowance", int)
     if kept is None:
         groups = sum(len(g.choices) > 1 for g in bench.prepared.space.groups)
         spent = bench.spent()
@@ -154,15 +163,15 @@ def _search(
 ) -> Search:
     """One method's search, or what it left when it was carried out before."""
     name = f"{method} for {budget}" if budget else method
-    told = bench.folder.step(f"search {name}") or _run_method(
-        bench, problem, method, name, progress, clock
-    )
+    told: _Kept | None = bench.folder.step(f"search {name}", _Kept)
+    if told is None:
+        told = _run_method(bench, problem, method, name, progress, clock)
     return Search(
         method=method,
         budget=budget,
-        evaluations=tuple(Evaluation.from_json(e) for e in told["evaluations"]),
-        history=tuple(told["history"]),
-        ended=told["ended"],
+        evaluations=told.evaluations,
+        history=told.history,
+        ended=told.ended,
         seconds=clock.seconds.get(name, 0.0),
     )
 
@@ -174,13 +183,13 @@ def _run_method(
     name: str,
     progress: Progress,
     clock: SearchClock,
-) -> dict[str, Any]:
+) -> _Kept:
     minutes = bench.prepared.deployment.search.minutes
     if minutes:
         left_s = 60 * minutes - clock.seconds.get(name, 0.0)
         problem = replace(problem, until_s=time.monotonic() + left_s)
     evaluator = Evaluator(
-        problem, method, progress, bench.folder.folder(f"search/{folder_name(name)}")
+        problem, method, progress, bench.folder.folder(f"search/{file_name(name)}")
     )
     bench.scoring.start_race(tuple(bench.budgets))
     progress.begin(f"search: {name}", problem.evaluations)
@@ -188,13 +197,10 @@ def _run_method(
         METHODS[method](evaluator)
     found = evaluator.note
     progress.end(f"{found}; {evaluator.ended}" if evaluator.ended else found)
-    return dict(
-        bench.folder.finish(
-            f"search {name}",
-            {
-                "evaluations": [e.to_json() for e in evaluator.evaluations],
-                "history": evaluator.history,
-                "ended": evaluator.ended,
-            },
-        )
+    kept = _Kept(
+        evaluations=tuple(evaluator.evaluations),
+        history=tuple(evaluator.history),
+        ended=evaluator.ended,
     )
+    bench.folder.finish(f"search {name}", asdict(kept))
+    return kept

@@ -27,7 +27,7 @@ def tuned_scores(
     if prepared.task.train is not None or len(candidates) < 2:
         return {}
     steps = {c: f"tuned {prepared.base.architecture_of(c.widths)[:16]}" for c in candidates}
-    known = {c: bench.folder.step(step) for c, step in steps.items()}
+    known = {c: bench.folder.step(step, float | None) for c, step in steps.items()}
     missing = [c for c, score in known.items() if score is None]
     if missing:
         progress.begin("tune the finalists shortly", len(missing))

@@ -91,8 +91,10 @@ class Workbench:
         kept = {}
         for kind, reading in found.items():
             step = f"unpruned on {kind}"
-            data = self.folder.step(step) or self.folder.finish(step, reading.to_json())
-            kept[kind] = Reading.from_json(data)
+            known: Reading | None = self.folder.step(step, Reading)
+            if known is None:
+                self.folder.finish(step, reading.to_json())
+            kept[kind] = known or reading
         return kept
 
     def _smallest(self) -> Footprint:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from hwprune.metric import Metric
 
@@ -87,9 +86,3 @@ class Agreement:
 
     def _errors(self) -> list[float]:
         return [e for e in (self.onnx_error, self.board_error) if e is not None]
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Agreement:
-        """From the plain data of `dataclasses.asdict`, also of results without boards."""
-        boards = tuple(BoardAgreement(**board) for board in data.get("boards", ()))
-        return cls(**{**data, "boards": boards})

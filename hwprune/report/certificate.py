@@ -51,12 +51,6 @@ class Finding:
         """Plain data for JSON, with what follows from the constraint for other readers."""
         return asdict(self) | {"label": self.label, "limit": self.limit}
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Finding:
-        """The inverse of `to_json`."""
-        fields = {key: value for key, value in data.items() if key not in ("label", "limit")}
-        return cls(**{**fields, "constraint": Constraint(**data["constraint"])})
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Certificate:
@@ -102,18 +96,9 @@ class Certificate:
         return "PASS" if self.passed else "NOT SHOWN"
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data for JSON."""
+        """Plain data for JSON; `passed` and what findings add is for other readers."""
         findings = [finding.to_json() for finding in self.findings]
         return asdict(self) | {"passed": self.passed, "findings": findings}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Certificate:
-        """The inverse of `to_json`; `passed` is worked out again, not believed."""
-        fields = {key: value for key, value in data.items() if key != "passed"}
-        fields["findings"] = tuple(map(Finding.from_json, fields["findings"]))
-        fields["commands"] = tuple(fields["commands"])
-        fields["doubts"] = tuple(fields["doubts"])
-        return cls(**fields)
 
 
 def decide(limit: float, interval: Interval | None) -> Status:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from hwprune.errors import RunFolderError
 from hwprune.report.result import Result, read_result
-from hwprune.run_folder import write_json
+from hwprune.stored import read_stored
+from hwprune.whole_file import write_json
 
 FILE = "front.json"
 FORMAT = 1
@@ -72,23 +70,45 @@ def read_front(run: Path) -> Front:
     Raises:
         RunFolderError: it cannot be read, or was written by another hwprune.
     """
-    try:
-        data: Mapping[str, Any] = json.loads((run / FILE).read_text(encoding="utf-8"))
-        if data["format"] != FORMAT:
-            raise ValueError(f"format {data['format']}")
-        rows = data["budgets"]
-        name = str(data["name"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    file = run / FILE
+    front = read_stored(file, _Stored, what="the front", next_step="start the run anew")
+    folders = [entry.folder for entry in front.budgets]
+    strange = [f for f in folders if f in ("", "..") or Path(f).name != f]
+    if front.format != FORMAT or strange or all(entry.failed for entry in front.budgets):
         raise RunFolderError(
-            f"{run / FILE} cannot be read", given=str(error), possible=f"format {FORMAT}"
-        ) from error
+            f"{file} is not what a run writes",
+            given=f"format {front.format}, folders {', '.join(folders)}",
+            possible=f"format {FORMAT}, a folder inside {run} for each budget, one with a result",
+        )
     return Front(
-        name=name,
+        name=front.name,
         entries=tuple(
             FrontEntry(
-                **row,
-                result=None if row["failed"] else read_result(run / row["folder"] / "result.json"),
+                budget=entry.budget,
+                folder=entry.folder,
+                result=None if entry.failed else read_result(run / entry.folder / "result.json"),
+                failed=entry.failed,
+                exit_code=entry.exit_code,
             )
-            for row in rows
+            for entry in front.budgets
         ),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _StoredEntry:
+    """A budget in front.json."""
+
+    budget: str
+    folder: str
+    failed: str
+    exit_code: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Stored:
+    """What front.json holds."""
+
+    format: int
+    name: str
+    budgets: tuple[_StoredEntry, ...]

@@ -9,12 +9,14 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from hwprune.plain_text import plain_text
 from hwprune.report import figures
 from hwprune.report.certificate import Finding
 from hwprune.report.charts import bullet, candidates, curves, readings, widths
 from hwprune.report.result import Result
 from hwprune.report.rows import NetworkRow
 from hwprune.report.table import verdict_of
+from hwprune.whole_file import write_whole
 
 TITLES = {"unpruned": "unpruned", "uniform": "uniform cut", "hwprune": "hwprune"}
 SIGNS = {"PASS": "✓", "FAIL": "✗", "NOT SHOWN": "?", "NOT MEASURED": "?"}
@@ -63,10 +65,8 @@ def write_report(result: Result, path: Path) -> None:
 
 
 def write_page(html: str, path: Path) -> None:
-    """Write a page; an interrupted write leaves the old one."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(html, encoding="utf-8")
-    part.replace(path)
+    """Write a page without control characters; an interrupted write leaves the old one."""
+    write_whole(path, plain_text(html))
 
 
 def headline(result: Result) -> str:

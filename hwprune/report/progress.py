@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
+from hwprune.plain_text import plain_text
 from hwprune.report.figures import seconds
 from hwprune.report.pace import Pace
 
@@ -81,7 +82,7 @@ class LineProgress:
         self._say("  ".join(part for part in (state, eta, note) if part))
 
     def _say(self, text: str) -> None:
-        print(text, file=self._stream, flush=True)
+        print(plain_text(text), file=self._stream, flush=True)
 
 
 class BarProgress:
@@ -91,7 +92,7 @@ class BarProgress:
         from rich import progress as bars
 
         self._bars = bars.Progress(
-            bars.TextColumn("[bold]{task.description}"),
+            bars.TextColumn("{task.description}", style="bold", markup=False),
             bars.BarColumn(bar_width=24),
             bars.MofNCompleteColumn(),
             bars.TextColumn("{task.fields[eta]}"),
@@ -111,7 +112,7 @@ class BarProgress:
             if self._task is not None:
                 self.end()
             self._stage, self._pace = stage, Pace(total)
-            self._task = self._bars.add_task(_escape(stage), total=total, note="", eta="")
+            self._task = self._bars.add_task(stage, total=total, note="", eta="")
             self._bars.start()
 
     def advance(self, count: int = 1, note: str = "") -> None:
@@ -139,15 +140,14 @@ class BarProgress:
         with self._lock:
             if self._task is None:
                 return
+            from rich.text import Text
+
             self._bars.remove_task(self._task)
             self._bars.stop()
             self._task = None
-            took = seconds(self._pace.took_s)
-            said = f"  {_escape(note)}" if note else ""
-            self._bars.console.print(
-                f"[green]✓[/] [bold]{_escape(self._stage)}[/] [dim]{took}[/]{said}",
-                highlight=False,
-            )
+            took = (seconds(self._pace.took_s), "dim")
+            parts = (("✓", "green"), " ", (self._stage, "bold"), " ", took)
+            self._bars.console.print(Text.assemble(*parts, f"  {note}" if note else ""))
 
     def close(self) -> None:
         """Take the bar off the screen, also after an error or Ctrl-C."""
@@ -156,9 +156,9 @@ class BarProgress:
 
 def messages() -> Console:
     """The console of progress and errors."""
-    from rich.console import Console
+    from hwprune.report.console import PlainConsole
 
-    return Console(stderr=True, highlight=False, soft_wrap=True)
+    return PlainConsole(stderr=True, soft_wrap=True)
 
 
 @contextmanager
@@ -190,8 +190,3 @@ def watched(stage: str, total: int | None = None) -> Iterator[Progress]:
         progress.begin(stage, total)
         yield progress
         progress.end()
-
-
-def _escape(text: str) -> str:
-    """Square brackets in a note are text, not rich's markup."""
-    return text.replace("[", "\\[")

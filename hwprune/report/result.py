@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,10 @@ from hwprune.report.rows import (
     NetworkRow,
     PolicyStep,
     PredictionRow,
+    engine_as_now,
 )
+from hwprune.stored import as_noun, read_stored, said
+from hwprune.whole_file import write_whole
 from hwprune_device.reading import Reading
 
 NOT_SHOWN = 7
@@ -31,6 +34,8 @@ BELOW_FLOOR = 8
 """The budget is kept, but the delivered network's score is below the floor that was asked for."""
 RESULT_FORMAT = 2
 """Version of result.json; 1 knew accuracies alone, and a reader refuses any other than its own."""
+_LATER = frozenset(("engines", "predictions"))
+"""What the first results of this version did not have yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,18 +157,27 @@ class Result:
                 possible=f"format {RESULT_FORMAT}",
                 next_step="read it with the hwprune that wrote it, or start the run anew",
             )
+        told = {key: value for key, value in data.items() if key != "format"}
+        names = {f.name for f in fields(cls)}
+        missing, unknown = names - _LATER - told.keys(), told.keys() - names
+        engines = told.get("engines")
+        if isinstance(engines, list):
+            told["engines"] = [engine_as_now(row) for row in engines]
         try:
-            return cls(**_fields(data))
-        except (KeyError, TypeError, AttributeError) as error:
+            if missing or unknown:
+                strange = "is missing" if missing else "is not known"
+                raise ValueError(f"{min(missing or unknown)} {strange}")
+            return as_noun(cls, told)
+        except ValueError as error:
             raise RunFolderError(
-                "the result is incomplete or was changed by hand", given=repr(error)
-            ) from error
+                "the result is incomplete or was changed by hand",
+                given=said(error),
+                next_step="go on with the run: hwprune prune DEPLOYMENT.toml --resume",
+            ) from None
 
     def save(self, path: Path) -> None:
         """Write result.json; an interrupted write leaves the old file."""
-        part = path.with_name(path.name + ".part")
-        part.write_text(json.dumps(self.to_json(), indent=1, allow_nan=False), encoding="utf-8")
-        part.replace(path)
+        write_whole(path, json.dumps(self.to_json(), indent=1, allow_nan=False))
 
 
 def read_result(path: Path) -> Result:
@@ -172,43 +186,6 @@ def read_result(path: Path) -> Result:
     Raises:
         RunFolderError: no such file, no JSON, an unknown format, or missing parts.
     """
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RunFolderError("the result cannot be read", given=str(error)) from error
-    except ValueError as error:
-        raise RunFolderError("the result is not JSON", given=f"{path}: {error}") from error
-    if not isinstance(data, dict):
-        raise RunFolderError("the result is not a JSON object", given=str(path))
+    next_step = "name the folder of a run that is finished, or start the run anew"
+    data = read_stored(path, dict[str, Any], what="the result", next_step=next_step)
     return Result.from_json(data)
-
-
-def _fields(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Result's fields with every noun made again from its plain data."""
-    fields = {key: value for key, value in data.items() if key != "format"}
-    summary = dict(data["deployment"])
-    fields["deployment"] = DeploymentSummary(
-        **summary | {"budget": tuple(summary["budget"]), "methods": tuple(summary["methods"])}
-    )
-    fields["metric"] = Metric(**data["metric"])
-    fields["floor"] = FloorFinding(**data["floor"]) if data["floor"] is not None else None
-    fields["certificate"] = Certificate.from_json(data["certificate"])
-    fields["rows"] = tuple(
-        NetworkRow(**row | {"widths": tuple(row["widths"])}) for row in data["rows"]
-    )
-    fields["methods"] = tuple(MethodRow(**row) for row in data["methods"])
-    fields["groups"] = tuple(GroupRow(**row) for row in data["groups"])
-    fields["evaluations"] = tuple(Evaluation.from_json(row) for row in data["evaluations"])
-    fields["policy"] = tuple(PolicyStep(**row) for row in data["policy"])
-    fields["finetune"] = tuple(FinetuneEpoch(**row) for row in data["finetune"])
-    fields["final_readings"] = tuple(
-        FinalReading(network=row["network"], reading=Reading.from_json(row["reading"]))
-        for row in data["final_readings"]
-    )
-    fields["timings"] = Timings(**data["timings"])
-    agreement = data["agreement"]
-    fields["agreement"] = Agreement.from_json(agreement) if agreement is not None else None
-    fields["engines"] = tuple(EngineRow.from_json(row) for row in data.get("engines", ()))
-    fields["predictions"] = tuple(PredictionRow(**row) for row in data.get("predictions", ()))
-    fields["doubts"], fields["commands"] = tuple(data["doubts"]), tuple(data["commands"])
-    return fields

@@ -58,14 +58,13 @@ class EngineRow:
     fell_back: tuple[str, ...] = ()
     """Layers that run on the GPU because the DLA cannot."""
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> EngineRow:
-        """Read one back, also of before there were runtimes with several files."""
-        row = dict(data)
-        if "file" in row:
-            row["files"] = (row.pop("file"),)
-            row["made_for"] = f"{row.pop('gpu')} and TensorRT {row.pop('tensorrt')} alone"
-        return cls(**row | {name: tuple(row[name]) for name in ("files", "fell_back")})
+
+def engine_as_now(row: Any) -> Any:
+    """An EngineRow's plain data, also of before there were runtimes with several files."""
+    if not isinstance(row, Mapping) or "file" not in row:
+        return row
+    alone = f"{row.get('gpu')} and TensorRT {row.get('tensorrt')} alone"
+    return {**row, "files": [row["file"]], "made_for": alone}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,12 +6,13 @@ from io import StringIO
 from typing import Any
 
 from rich import box
-from rich.console import Console, JustifyMethod
+from rich.console import JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
 from hwprune.report import figures
 from hwprune.report.certificate import Certificate
+from hwprune.report.console import PlainConsole
 from hwprune.report.front import Front
 from hwprune.report.result import Result
 from hwprune.report.rows import NetworkRow
@@ -156,7 +157,7 @@ def floor_text(result: Result) -> Text:
 def plain_table(result: Result, width: int = 120) -> str:
     """The table and the findings as plain text, without colours."""
     out = StringIO()
-    console = Console(file=out, width=width, color_system=None, force_terminal=False)
+    console = PlainConsole(file=out, width=width, color_system=None, force_terminal=False)
     console.print(closing_table(result))
     console.print(findings_text(result.certificate))
     if result.floor is not None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hwprune.run_folder import write_json
+from hwprune.file_name import file_name
+from hwprune.stored import plain_json
+from hwprune.whole_file import write_json
 
 if TYPE_CHECKING:
     from hwprune.channels.base import BaseNetwork
@@ -20,13 +21,13 @@ def cache_file(
     """Where it lies; other weights, another plan, other data or another seed lie elsewhere."""
     content = "" if task is None else task.identity
     key = hashlib.sha256(f"{base.base_id} {name} {seed} {content}".encode()).hexdigest()
-    return folder / f"{kind}-{name}-{key[:16]}.json"
+    return folder / f"{kind}-{file_name(name)}-{key[:16]}.json"
 
 
 def read_cache(file: Path) -> Any:
     """Plain data; None where there is none, or what is there is damaged."""
     try:
-        return json.loads(file.read_text())
+        return plain_json(file.read_bytes())
     except (OSError, ValueError):
         return None
 

@@ -10,6 +10,7 @@ import torch
 
 from hwprune.saliency.observation import channel_means
 from hwprune.saliency.registry import Subject
+from hwprune.stored import as_noun
 from hwprune_device.plan import Span
 
 IMAGES = 256
@@ -44,15 +45,29 @@ class LayerRanks:
         }
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> LayerRanks:
-        """The inverse of `to_json`."""
-        height, width = data["size"]
+    def from_json(cls, data: Any) -> LayerRanks:
+        """The inverse of `to_json`.
+
+        Raises:
+            ValueError: it is something else.
+        """
+        kept = as_noun(_Kept, data)
         return cls(
-            layer=data["layer"],
-            size=(height, width),
-            spans=tuple(Span(group=g, start=s, count=c, repeat=r) for g, s, c, r in data["spans"]),
-            ranks=np.array(data["ranks"], np.float64),
+            layer=kept.layer,
+            size=kept.size,
+            spans=tuple(Span(group=g, start=s, count=c, repeat=r) for g, s, c, r in kept.spans),
+            ranks=np.array(kept.ranks, np.float64),
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Kept:
+    """What the cache holds of a layer's ranks."""
+
+    layer: str
+    size: tuple[int, int]
+    spans: tuple[tuple[int, int, int, int], ...]
+    ranks: tuple[float, ...]
 
 
 def feature_ranks(subject: Subject) -> list[LayerRanks]:

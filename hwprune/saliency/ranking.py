@@ -14,6 +14,7 @@ from hwprune.progress import Progress, Silent
 from hwprune.saliency.cache import cache_file, read_cache, write_cache
 from hwprune.saliency.criteria import find_criterion
 from hwprune.saliency.registry import Subject
+from hwprune.stored import as_noun
 
 if TYPE_CHECKING:
     from torch import nn
@@ -72,13 +73,30 @@ class Ranking:
         }
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Ranking:
-        """The inverse of `to_json`."""
+    def from_json(cls, data: Any) -> Ranking:
+        """The inverse of `to_json`.
+
+        Raises:
+            ValueError: it is something else.
+        """
+        kept = as_noun(_Kept, data)
+        for units, values in zip(kept.order, kept.scores, strict=True):
+            if sorted(units) != list(range(len(values))):
+                raise ValueError("an order that does not name each unit once")
         return cls(
-            criterion=data["criterion"],
-            order=tuple(np.array(units, np.int64) for units in data["order"]),
-            scores=tuple(np.array(values, np.float64) for values in data["scores"]),
+            criterion=kept.criterion,
+            order=tuple(np.array(units, np.int64) for units in kept.order),
+            scores=tuple(np.array(values, np.float64) for values in kept.scores),
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Kept:
+    """What the cache holds of a ranking."""
+
+    criterion: str
+    order: tuple[tuple[int, ...], ...]
+    scores: tuple[tuple[float, ...], ...]
 
 
 def rank(
@@ -142,7 +160,6 @@ def _read(file: Path, widths: Sequence[int]) -> Ranking | None:
     """A cached ranking; None where there is none, or what is there is damaged."""
     try:
         known = Ranking.from_json(read_cache(file))
-    except (ValueError, KeyError, TypeError):
+    except ValueError:
         return None
-    fits = tuple(len(set(units.tolist())) for units in known.order) == tuple(widths)
-    return known if fits else None
+    return known if tuple(map(len, known.order)) == tuple(widths) else None

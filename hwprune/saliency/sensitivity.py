@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from hwprune.saliency.cache import cache_file, read_cache, write_cache
 from hwprune.saliency.feature_rank import LayerRanks, feature_ranks
 from hwprune.saliency.output_axes import GroupScores
 from hwprune.saliency.registry import Subject
+from hwprune.stored import as_noun
 
 if TYPE_CHECKING:
     from torch import nn
@@ -147,6 +148,6 @@ def sense(
 
 def _read(file: Path) -> list[LayerRanks] | None:
     try:
-        return [LayerRanks.from_json(row) for row in read_cache(file)]
-    except (ValueError, KeyError, TypeError):
+        return [LayerRanks.from_json(row) for row in as_noun(list[Any], read_cache(file))]
+    except ValueError:
         return None

@@ -171,8 +171,8 @@ def latencies_of(rows: Sequence[TableRow]) -> np.ndarray:
 def runs_on(table: Table) -> str:
     """What ran the networks: "onnxrt 1.23.0, fp32, 1 thread"."""
     target = table.target
-    count = int(target.get("threads", 1))
+    count = target.get("threads", 1)
     return (
         f"{target.get('runtime', '?')} {table.runtime_version}, {target.get('precision', '?')}, "
-        f"{count} thread{'s' if count > 1 else ''}"
+        f"{count} thread{'s' if count != 1 else ''}"
     )

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 from hwprune.errors import InputError
-from hwprune.tables.table import Role, Table, TableRow
+from hwprune.stored import as_noun, said
+from hwprune.tables.table import Table, TableRow
 from hwprune.tables.table_header import (
     UNITS,
     contradiction,
@@ -23,6 +23,7 @@ from hwprune.tables.table_header import (
     read_header,
     table_of,
 )
+from hwprune.whole_file import replacing
 
 if TYPE_CHECKING:
     import pyarrow
@@ -45,11 +46,10 @@ def write_table(table: Table, path: Path) -> None:
     content = pyarrow.Table.from_pylist([_row(table, row) for row in table.rows], _schema())
     header = json.dumps(header_of(table), allow_nan=False)
     content = content.replace_schema_metadata({KEY: header.encode()})
-    beside = path.with_name(f".{path.name}.new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        pyarrow.parquet.write_table(content, beside, compression="zstd")
-        beside.replace(path)
+        with replacing(path) as part:
+            pyarrow.parquet.write_table(content, part, compression="zstd")
     except OSError as error:
         raise InputError(f"the table cannot be written to {path}", given=str(error)) from None
 
@@ -75,9 +75,9 @@ def read_table(path: Path) -> Table:
         raise _damaged(path, str(error)) from None
     table = _headed(path, content.schema)
     try:
-        rows = tuple(_read_row(row) for row in _rows_of(content))
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise _damaged(path, f"{type(error).__name__}: {error}") from None
+        rows = as_noun(tuple[TableRow, ...], _rows_of(content))
+    except ValueError as error:
+        raise _damaged(path, said(error)) from None
     wrong = next(filter(None, (misfit(table, row) for row in rows)), "")
     if wrong:
         raise _damaged(path, wrong)
@@ -105,9 +105,9 @@ def _headed(path: Path, schema: pyarrow.Schema) -> Table:
     header = read_header(path, (schema.metadata or {}).get(KEY, b""))
     try:
         table = table_of(header)
-        wrong = contradiction(table)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise _damaged(path, f"{type(error).__name__}: {error}") from None
+    except ValueError as error:
+        raise _damaged(path, said(error)) from None
+    wrong = contradiction(table)
     if wrong:
         raise _damaged(path, wrong)
     return table
@@ -143,24 +143,18 @@ def _rows_of(content: pyarrow.Table) -> list[dict[str, Any]]:
     names = [f.name for f in fields(TableRow)]
     missing = [name for name in names if name not in content.column_names]
     if missing:
-        raise KeyError(f"column {missing[0]}")
+        raise ValueError(f"column {missing[0]} is missing")
     return list(content.select(names).to_pylist())
-
-
-def _read_row(row: Mapping[str, Any]) -> TableRow:
-    return TableRow(**{**row, "widths": tuple(row["widths"])})
 
 
 def misfit(table: Table, row: TableRow) -> str:
     """Why a row cannot be one of this table; empty where it can."""
-    if not (isinstance(row.network, int) and 0 <= row.network < len(table.networks)):
+    if not 0 <= row.network < len(table.networks):
         return f"a row of network {row.network}, of {len(table.networks)}"
     full = table.networks[row.network].full
     fits = len(row.widths) == len(full)
     if not fits or any(not 1 <= w <= most for w, most in zip(row.widths, full, strict=True)):
         return f"a row of widths {list(row.widths)}, of groups of {list(full)}"
-    if row.role not in get_args(Role) or not isinstance(row.doubts, str):
-        return f"a row of role {row.role}, with doubts {row.doubts!r}"
     # The interval of a reading with a wide spread reaches down to 0.
     low = row.low_ms == 0 or is_time(row.low_ms)
     if not (low and all(map(is_time, (row.latency_ms, row.high_ms, row.p95_ms)))):

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from hwprune.errors import InputError
-from hwprune.layer import ChannelCount, Layer
-from hwprune.operation import Operation
+from hwprune.layer import ChannelCount
 from hwprune.peak import Peak
 from hwprune.products import Products
-from hwprune.tables.table import Table, TableError, TableNetwork
+from hwprune.stored import as_noun, plain_json
+from hwprune.tables.table import Table, TableNetwork
 
 FORM = "hwprune latency table"
 VERSION = 1
@@ -37,9 +36,9 @@ def read_header(path: Path, text: str | bytes) -> dict[str, Any]:
         InputError: it is none, of a newer form, or in other units.
     """
     try:
-        header = json.loads(text)
-        form, version = header["form"], int(header["version"])
-    except (KeyError, TypeError, ValueError):
+        header = as_noun(dict[str, Any], plain_json(text))
+        form, version = as_noun(tuple[str, int], (header.get("form"), header.get("version")))
+    except ValueError:
         raise InputError(
             f"{path} is no latency table",
             given="no header of hwprune's",
@@ -58,7 +57,7 @@ def read_header(path: Path, text: str | bytes) -> dict[str, Any]:
             given=str(header.get("units")),
             possible=str(UNITS),
         )
-    return dict(header)
+    return header
 
 
 def contradiction(table: Table) -> str:
@@ -70,15 +69,17 @@ def contradiction(table: Table) -> str:
         groups = {group for count in counts for group, _ in count.per_unit}
         for group in sorted(groups - set(range(len(network.groups)))):
             return f"{network.name}: a layer of group {group}, of {len(network.groups)}"
-    if not is_time(table.scale):
-        return f"scale {table.scale}"
-    texts = {f.name: getattr(table, f.name) for f in fields(Table) if f.type == "str"}
-    return next((f"{n} {text}" for n, text in texts.items() if not isinstance(text, str)), "")
+        if any(width < 1 for width in network.full):
+            return f"{network.name}: groups of widths {list(network.full)}"
+        peak = network.peak
+        if peak is not None and peak.per_unit.shape != (len(peak.fixed), len(network.groups)):
+            return f"{network.name}: a peak of {len(peak.fixed)} moments and other groups"
+    return "" if is_time(table.scale) else f"scale {table.scale}"
 
 
-def is_time(value: object) -> bool:
+def is_time(value: float) -> bool:
     """Whether a number is one that a time can be."""
-    return isinstance(value, float | int) and math.isfinite(value) and value > 0
+    return math.isfinite(value) and value > 0
 
 
 def header_of(table: Table) -> dict[str, Any]:
@@ -98,17 +99,15 @@ def header_of(table: Table) -> dict[str, Any]:
 
 
 def table_of(header: Mapping[str, Any]) -> Table:
-    """A table without rows, of `header_of`."""
-    memory = header["memory_error"]
-    # What a file of an older hwprune does not tell has a default, or it is no table.
-    plain = {name: header[name] for name in _PLAIN if name in header and name != "memory_error"}
-    return Table(
-        **plain,
-        errors={source: TableError(**error) for source, error in header["errors"].items()},
-        memory_error=None if memory is None else TableError(**memory),
-        networks=tuple(_read_network(network) for network in header["networks"]),
-        rows=(),
-    )
+    """A table without rows, of `header_of`.
+
+    Raises:
+        ValueError: a part of it is of another type, or missing.
+    """
+    plain = as_noun(list[dict[str, Any]], header.get("networks"))
+    networks = [_with_forms(network) for network in plain]
+    told = {name: header[name] for name in (*_PLAIN, "errors") if name in header}
+    return as_noun(Table, {**told, "networks": networks, "rows": ()})
 
 
 def _network(network: TableNetwork) -> dict[str, Any]:
@@ -129,44 +128,38 @@ def _network(network: TableNetwork) -> dict[str, Any]:
     }
 
 
-def _read_network(data: Mapping[str, Any]) -> TableNetwork:
-    peak, weights = data.get("peak"), data.get("weights")
-    return TableNetwork(
-        **{
-            **data,
-            "inputs": tuple(tuple(shape) for shape in data["inputs"]),
-            "groups": tuple((name, int(width)) for name, width in data["groups"]),
-            "layers": tuple(_layer(layer) for layer in data["layers"]),
-            "peak": peak
-            and Peak(fixed=np.array(peak["fixed"]), per_unit=np.array(peak["per_unit"])),
-            "weights": weights
-            and Products(
-                times=np.array(weights["times"], float),
-                first=[_count(count) for count in weights["first"]],
-                second=[_count(count) for count in weights["second"]],
-            ),
-        }
-    )
+def _with_forms(network: Mapping[str, Any]) -> dict[str, Any]:
+    """A network's plain data, with arrays in its forms."""
+    peak, weights = network.get("peak"), network.get("weights")
+    return {
+        **network,
+        "peak": None if peak is None else _peak(as_noun(_Peak, peak)),
+        "weights": None if weights is None else _products(as_noun(_Weights, weights)),
+    }
 
 
-def _layer(data: Mapping[str, Any]) -> Layer:
-    applied = data.get("operation")
-    return Layer(
-        **{
-            **data,
-            "outputs": _count(data["outputs"]),
-            "inputs": _count(data["inputs"]),
-            "operation": applied and _operation(applied),
-        }
-    )
+def _peak(kept: _Peak) -> Peak:
+    return Peak(fixed=np.array(kept.fixed), per_unit=np.array(kept.per_unit))
 
 
-def _operation(data: Mapping[str, Any]) -> Operation:
-    facts: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
-    return Operation(**facts)
+def _products(kept: _Weights) -> Products:
+    if not len(kept.times) == len(kept.first) == len(kept.second):
+        raise ValueError("weights of axes without a partner")
+    return Products(times=np.array(kept.times, float), first=kept.first, second=kept.second)
 
 
-def _count(data: Mapping[str, Any]) -> ChannelCount:
-    return ChannelCount(
-        fixed=data["fixed"], per_unit=tuple((group, units) for group, units in data["per_unit"])
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Peak:
+    """A `Peak` as a file holds it."""
+
+    fixed: list[float]
+    per_unit: list[list[float]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Weights:
+    """`Products` as a file holds them."""
+
+    times: list[float]
+    first: list[ChannelCount]
+    second: list[ChannelCount]

@@ -1,8 +1,8 @@
 """How busy a farm keeps its boards, and how its wall time falls with their number.
 
-Simulated boards of 0.3 s a candidate, each a real supervisor behind a real Ray actor; only the
-timing itself is slept. Candidates are asked for as a search with enough in flight would, or by
-search methods themselves, whose qualities are then there at once:
+Simulated boards of 0.3 s a candidate, each a real supervisor; only the timing itself is slept.
+Candidates are asked for as a search with enough in flight would, or by search methods themselves,
+whose qualities are then there at once:
 
     python -m tests.benchmarks.bench_farm [--boards 1 2 4 8] [--candidates 256]
     python -m tests.benchmarks.bench_farm --search random,policy [--candidates 128]
@@ -10,7 +10,8 @@ search methods themselves, whose qualities are then there at once:
 
 Every row begins with an empty store, or one that holds so many readings of other networks. "head
 s" is how long a method was not waiting for an answer: what it needs for itself, and what no number
-of boards makes shorter.
+of boards makes shorter. "head MB" is what this process holds after the row, beyond what it held
+before the first.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import psutil
 
 from hwprune.board import this_machine
 from hwprune.candidate import Candidate
@@ -59,6 +61,7 @@ class Row:
     busy_share: float
     head_s: float = 0.0
     best: float | None = None
+    head_mb: float = 0.0
 
 
 @contextmanager
@@ -151,7 +154,12 @@ def run(
         else:
             row = search(farm, method, problem, count, boards)
         busy = farm.timings()["busy"] - before
-    return replace(row, busy_share=busy / boards / row.wall_s)
+    return replace(row, busy_share=busy / boards / row.wall_s, head_mb=held_mb())
+
+
+def held_mb() -> float:
+    """Memory of this process, in MB."""
+    return float(psutil.Process().memory_info().rss) / 1e6
 
 
 def main() -> None:
@@ -168,22 +176,24 @@ def main() -> None:
         # Not a part of any row: a process imports it once.
         import hwprune.search.policy_search  # noqa: F401
     print(f"{options.candidates} candidates of {JOB_S} s", flush=True)
-    print("method       boards   wall s   times faster   boards busy   head s     best")
+    print("method       boards   wall s   times faster   boards busy   head MB   head s     best")
     with tempfile.TemporaryDirectory() as folder:
         for method in methods:
-            first = None
+            first, held = None, held_mb()
             for boards in options.boards:
                 place = Path(folder) / f"{method}-{boards}"
                 row = run(
                     method, boards, options.candidates, place, options.in_flight, options.kept
                 )
                 first = first or row.wall_s
+                row = replace(row, head_mb=row.head_mb - held)
                 _print(method, boards, row, first / row.wall_s)
 
 
 def _print(method: str | None, boards: int, row: Row, faster: float) -> None:
     name = method or ""
     line = f"{name:12s} {boards:6d} {row.wall_s:8.1f} {faster:14.2f} {row.busy_share:13.1%}"
+    line += f" {row.head_mb:9.1f}"
     if method:
         best = "none" if row.best is None else f"{row.best:.2%}"
         line += f" {row.head_s:8.1f} {best:>8s}"

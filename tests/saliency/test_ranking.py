@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from hwprune.network.scorer import Scorer
 from hwprune.saliency.criteria import CRITERIA
 from hwprune.saliency.ranking import Ranking, rank
 from hwprune.saliency.registry import Criterion
+from tests.damaged import EXAMPLES, check_on, damaged_data
 from tests.digits import digits
 
 
@@ -134,3 +136,16 @@ def test_scores_of_another_criterion_take_over_the_groups_they_are_given_for():
     assert mixed.criterion == "l1, hrank"
     assert [order.tolist() for order in mixed.order] == [[0, 2, 1], [0, 1]]
     assert ranking.with_scores("hrank", {}) is ranking
+
+
+@EXAMPLES
+def test_a_cache_of_anything_is_read_or_passed_over(examples):
+    whole = ranking_of([[3.0, 1.0, 2.0], [4.0, 5.0]]).to_json()
+
+    def check(data):
+        with suppress(ValueError):
+            known = Ranking.from_json(data)
+            for units, scores in zip(known.order, known.scores, strict=True):
+                assert sorted(units) == list(range(len(scores)))
+
+    check_on(damaged_data(whole), check, examples=examples)

@@ -161,7 +161,7 @@ def test_a_missing_column_is_named(file, column):
         ("latency_ms", None, "latency"),
         ("p95_ms", float("nan"), "latency"),
         ("low_ms", -1.0, "latency"),
-        ("low_ms", None, "latency"),
+        ("low_ms", None, "low_ms"),
         ("memory_mb", float("nan"), "memory"),
         ("memory_mb", -1.0, "memory"),
         ("role", "guess", "guess"),

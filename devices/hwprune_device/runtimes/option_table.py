@@ -11,27 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hwprune_device.job import Target
+from hwprune_device.range import Range
 from hwprune_device.runtimes.option_error import OptionError
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Range:
-    """Numbers that an option may have."""
-
-    low: float
-    high: float
-    whole: bool = False
-    """Whole numbers alone."""
-
-    def has(self, value: Any) -> bool:
-        """Whether a value is one of them."""
-        number = isinstance(value, int if self.whole else int | float)
-        return number and not isinstance(value, bool) and self.low <= value <= self.high
-
-    @property
-    def words(self) -> str:
-        """What to say to a user."""
-        return f"a {'whole ' if self.whole else ''}number from {self.low:g} to {self.high:g}"
 
 
 def nothing_excluded(whole: Mapping[str, Any], threads: int, precision: str) -> None:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from hwprune.board_profile import table
 from hwprune.cli.checks.check import Check
 from hwprune.cli.checks.mends import install, there
+from hwprune.survey import Survey
 from hwprune_device.runtimes import facts_of
 from hwprune_device.runtimes.onnxrt.versions import least_version, newest_opset
 
 if TYPE_CHECKING:
     from hwprune.board import Board
 
-Survey = Mapping[str, Any]
 OUR_OPSET = 20
 """Of networks that torch's exporter writes; a file of the user's may be of a later one."""
 

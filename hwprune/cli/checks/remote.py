@@ -6,10 +6,11 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from hwprune.board_profile import UNAVAILABLE, items, table
-from hwprune.cli.checks.board_software import Survey, python, software
+from hwprune.board_profile import items, table
+from hwprune.cli.checks.board_software import python, software
 from hwprune.cli.checks.check import Check
 from hwprune.cli.checks.mends import PERFORMANCE, SWAP, there
+from hwprune.survey import UNAVAILABLE, Survey, told
 from hwprune_device.conditions.gpu_presence import on_gpu
 from hwprune_device.conditions.quota import STOPPED
 
@@ -37,7 +38,7 @@ def examine_board(board: Board) -> Iterator[Check]:
         )
         return
     try:
-        seen = survey(board)
+        seen = told(survey(board))
     except BoardError as error:
         yield Check(
             name="reached",
@@ -183,8 +184,8 @@ def _thermal(survey: Survey) -> Check:
 
 
 def _throttling(survey: Survey) -> Check:
-    told = table(survey, "throttling")
-    stopped = table(told, "counts").get(STOPPED, 0)
+    topic = table(survey, "throttling")
+    stopped = table(topic, "counts").get(STOPPED, 0)
     if stopped:
         return Check(
             name="throttling",
@@ -193,9 +194,9 @@ def _throttling(survey: Survey) -> Check:
             mend="give the container or service there more of the processor, or no quota "
             "(docker --cpus, CPUQuota of systemd)",
         )
-    seen = list(dict.fromkeys([*told.get("now", ()), *told.get("since_boot", ())]))
+    seen = list(dict.fromkeys([*topic.get("now", ()), *topic.get("since_boot", ())]))
     if not seen:
-        words = "none since it was started" if told else "not told by the board"
+        words = "none since it was started" if topic else "not told by the board"
         return Check(name="throttling", state="ok", found=words)
     low = any("under-voltage" in words for words in seen)
     return Check(

@@ -13,6 +13,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,20 @@ from hwprune.search.model_search import BATCH, STALE, first_candidates, start_ba
 from hwprune.search.policy.policy import Policy, quiet
 from hwprune.search.problem import SearchProblem
 from hwprune.search.proposer import Proposer
+from hwprune.stored import as_noun, said
+from hwprune.whole_file import replacing
 
 FILE = "policy.safetensors"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Told:
+    """What is kept beside the weights."""
+
+    asked: list[list[int]]
+    proposed_by: list[str]
+    history: list[dict[str, Any]]
+    multipliers: dict[str, dict[str, list[float | None]]]
 
 
 def search(evaluator: Evaluator) -> None:
@@ -105,9 +118,8 @@ def _save(evaluator: Evaluator, policy: Policy) -> None:
         "multipliers": state["multipliers"],
     }
     arrays = {"/".join(path): array for path, array in _leaves(state["weights"])}
-    part = evaluator.folder / (FILE + ".part")
-    save_file(arrays, part, metadata={"hwprune": json.dumps(told)})
-    part.replace(evaluator.folder / FILE)
+    with replacing(evaluator.folder / FILE) as part:
+        save_file(arrays, part, metadata={"hwprune": json.dumps(told)})
 
 
 def _load(folder: Path | None) -> dict[str, Any] | None:
@@ -115,7 +127,7 @@ def _load(folder: Path | None) -> dict[str, Any] | None:
         return None
     try:
         with safe_open(folder / FILE, framework="numpy") as opened:
-            told: dict[str, Any] = json.loads(opened.metadata()["hwprune"])
+            told = as_noun(_Told, json.loads(opened.metadata()["hwprune"]))
             weights: dict[str, Any] = {}
             for name in opened.keys():  # noqa: SIM118, it is no dict
                 *inner, last = name.split("/")
@@ -123,11 +135,11 @@ def _load(folder: Path | None) -> dict[str, Any] | None:
                 for key in inner:
                     table = table.setdefault(key, {})
                 table[last] = opened.get_tensor(name)
-        return told | {"weights": weights}
+        return asdict(told) | {"weights": weights}
     except Exception as error:  # safetensors has errors of its own, and files break in many ways
         raise RunFolderError(
             "what a policy learned so far cannot be read",
-            given=f"{folder / FILE}: {error}",
+            given=f"{folder / FILE}: {said(error)}",
             next_step="delete the file; evaluations are kept elsewhere, only the policy restarts",
         ) from error
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from hwprune.errors import InputError
+from hwprune.stored import as_noun, said
 from hwprune.tables.exports.csv_rows import MEASURED, TARGET, header_beside
 from hwprune.tables.imports.rows_alone import network_alone, rows_alone, text_of
 from hwprune.tables.table import Table, TableNetwork, TableRow
 from hwprune.tables.table_file import misfit
-from hwprune.tables.table_header import read_header, table_of
+from hwprune.tables.table_header import contradiction, read_header, table_of
 
 
 def read_csv(path: Path, board: str = "") -> tuple[Table, tuple[str, ...]]:
@@ -23,7 +23,10 @@ def read_csv(path: Path, board: str = "") -> tuple[Table, tuple[str, ...]]:
     Raises:
         InputError: a column is missing, or a row is wrong.
     """
-    lines = list(csv.DictReader(io.StringIO(text_of(path))))
+    try:
+        lines = list(csv.DictReader(io.StringIO(text_of(path))))
+    except csv.Error as error:
+        raise InputError(f"{path} is no CSV", given=said(error)) from None
     if not lines:
         raise InputError(f"{path} holds no rows", next_step="hwprune table export writes them")
     rows = [_csv_row(path, number, line) for number, line in enumerate(lines, start=2)]
@@ -31,19 +34,7 @@ def read_csv(path: Path, board: str = "") -> tuple[Table, tuple[str, ...]]:
     if beside.exists():
         table = replace(_headed(beside), rows=tuple(rows))
     else:
-        told: dict[int, Mapping[str, str]] = {}
-        for row, line in zip(rows, lines, strict=True):
-            told.setdefault(row.network, line)
-        if 0 not in told or sorted(told) != list(range(len(told))):
-            told = {0: {}, **told}
-        networks = [_csv_network(path, told.get(n, {})) for n in range(max(told) + 1)]
-        table = replace(
-            rows_alone(path, board or lines[0].get("board", ""), networks, rows),
-            target=_target(lines[0]),
-            runtime_version=lines[0].get("runtime_version", ""),
-            conditions_key=lines[0].get("conditions_key", ""),
-            scale=float(lines[0].get("scale") or 1.0),
-        )
+        table = _of_rows(path, board, lines, rows)
     for number, row in enumerate(rows, start=2):
         why = misfit(table, row)
         if why:
@@ -51,19 +42,40 @@ def read_csv(path: Path, board: str = "") -> tuple[Table, tuple[str, ...]]:
     return table, ()
 
 
+def _of_rows(
+    path: Path, board: str, lines: Sequence[Mapping[str, str]], rows: Sequence[TableRow]
+) -> Table:
+    """The table that the rows alone tell of."""
+    told: dict[int, Mapping[str, str]] = {}
+    for row, line in zip(rows, lines, strict=True):
+        told.setdefault(row.network, line)
+    if not 0 <= min(told) <= max(told) <= len(rows):
+        raise InputError(
+            f"{path} has rows of networks that it does not tell of",
+            given=f"networks {min(told)} to {max(told)} in {len(rows)} rows",
+        )
+    networks = [_csv_network(path, told.get(n, {})) for n in range(max(told) + 1)]
+    first = lines[0]
+    target = {**{name: first.get(name) or "" for name in TARGET}, "options": {}}
+    try:
+        sizes = as_noun(dict[str, int], {n: first.get(n) or 1 for n in ("threads", "batch")})
+        scale = as_noun(float, first.get("scale") or 1.0)
+    except ValueError as error:
+        raise InputError(f"line 2 of {path} is no row of a table", given=said(error)) from None
+    return replace(
+        rows_alone(path, board or first.get("board") or "", networks, rows),
+        target=target | sizes,
+        runtime_version=first.get("runtime_version") or "",
+        conditions_key=first.get("conditions_key") or "",
+        scale=scale,
+    )
+
+
 def _csv_row(path: Path, number: int, line: Mapping[str, str]) -> TableRow:
     try:
-        measured = {name: float(line[name]) if line[name] else None for name in MEASURED}
-        return TableRow(
-            network=int(line["network"]),
-            role=line["role"],  # type: ignore[arg-type]
-            widths=tuple(int(width) for width in line["widths"].split()),
-            runs=int(line["runs"]),
-            doubts=line["doubts"],
-            taken_at=line["taken_at"],
-            **measured,  # type: ignore[arg-type]
-        )
-    except (KeyError, TypeError, ValueError) as error:
+        measured = {name: line[name] or None for name in MEASURED}
+        return as_noun(TableRow, {**line, **measured, "widths": line["widths"].split()})
+    except (AttributeError, KeyError, ValueError) as error:
         raise InputError(
             f"line {number} of {path} is no row of a table",
             given=f"{type(error).__name__}: {error}",
@@ -88,7 +100,7 @@ def _csv_network(path: Path, line: Mapping[str, str]) -> TableNetwork:
             count=int(line["met"]),
             copies=int(line["copies"]),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"{path} does not tell of a network that its rows are of",
             given=f"{type(error).__name__}: {error}",
@@ -96,20 +108,16 @@ def _csv_network(path: Path, line: Mapping[str, str]) -> TableNetwork:
         ) from None
 
 
-def _target(line: Mapping[str, str]) -> dict[str, Any]:
-    found: dict[str, Any] = {name: line.get(name, "") for name in TARGET}
-    for name in ("threads", "batch"):
-        found[name] = int(found[name] or 1)
-    return {**found, "options": {}}
-
-
 def _headed(beside: Path) -> Table:
     header = read_header(beside, text_of(beside))
     try:
-        return table_of(header)
-    except (KeyError, TypeError, ValueError) as error:
+        table = table_of(header)
+        if wrong := contradiction(table):
+            raise ValueError(wrong)
+        return table
+    except ValueError as error:
         raise InputError(
             f"{beside} is damaged",
-            given=f"{type(error).__name__}: {error}",
+            given=said(error),
             next_step="move it away to import the rows alone",
         ) from None

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from hwprune.errors import InputError
+from hwprune.number import Amount, Number
+from hwprune.stored import as_noun, said
 from hwprune.tables.exports.ofa import TAIL
 from hwprune.tables.exports.ofa_key import OfaKey
 from hwprune.tables.imports.rows_alone import network_alone, rows_alone, text_of
 from hwprune.tables.table import Table, TableRow
+from hwprune_device.range import Range
 
 
 def read_ofa(path: Path, board: str = "") -> tuple[Table, tuple[str, ...]]:
@@ -23,8 +26,8 @@ def read_ofa(path: Path, board: str = "") -> tuple[Table, tuple[str, ...]]:
 
     try:
         content = yaml.load(text_of(path), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except yaml.YAMLError as error:
-        raise InputError(f"{path} is no YAML", given=" ".join(str(error).split())[:200]) from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise InputError(f"{path} is no YAML", given=said(error)) from None
     if not isinstance(content, dict) or not content:
         raise InputError(f"{path} is no latency table", possible="keys with {count, mean, std}")
     kinds: dict[OfaKey, list[tuple[OfaKey, TableRow]]] = {}
@@ -65,19 +68,25 @@ def read_ofa(path: Path, board: str = "") -> tuple[Table, tuple[str, ...]]:
 def _told(path: Path, key: str, value: Any) -> tuple[float, float, int]:
     """Mean and standard deviation in ms, and runs, of an entry."""
     try:
-        mean = float(value["mean"])
-        variance = float(value.get("var", 0.0))
-        spread = float(value["std"]) if "std" in value else variance**0.5
-        count = int(value.get("count", 1))
-    except (TypeError, KeyError, ValueError, AttributeError):
-        mean = -1.0
-    if not 0 <= mean < float("inf"):
+        entry = as_noun(_Entry, value)
+    except ValueError as error:
         raise InputError(
             f"an entry of {path} has no latency",
-            given=f"{key}: {value}"[:200],
+            given=f"{key}: {said(error)}"[:200],
             possible="{count, mean, std} in milliseconds, or var for std",
-        )
-    return mean, spread if spread > 0 else 0.0, max(1, count)
+        ) from None
+    spread = max(entry.var, 0.0) ** 0.5 if entry.std is None else entry.std
+    return entry.mean, spread if spread > 0 else 0.0, max(1, entry.count)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Entry:
+    """What once-for-all says of a block."""
+
+    mean: Amount
+    std: Number | None = None
+    var: Number = 0.0
+    count: Annotated[int, Range(low=-(10**9), high=10**9)] = 1
 
 
 def _ofa_row(key: OfaKey, mean: float, spread: float, count: int) -> TableRow:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from hwprune_device.range import Range
 from hwprune_device.runtimes.option_error import OptionError
-from hwprune_device.runtimes.option_table import OptionTable, Range
+from hwprune_device.runtimes.option_table import OptionTable
 
 
 def exclude(whole: Mapping[str, Any], threads: int, precision: str) -> None:
