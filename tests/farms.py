@@ -10,8 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from hwprune.farm.page import FarmPage
-from hwprune.farm.status import BoardStatus, FarmStatus, KindStatus, write_status
-from hwprune.farm.watch import Watch
+from hwprune.farm.status import BoardStatus, FarmStatus, FarmView, KindStatus, write_status
 
 HOSTILE = "<img src=x onerror=\"document.title='taken'\">"
 KIND = "Orin Nano"
@@ -99,7 +98,7 @@ def serving(
     look: Callable[[], Sequence[FarmStatus]] | None = None, host: str = "127.0.0.1"
 ) -> Iterator[FarmPage]:
     """The farm's page on a free port until the end of the block."""
-    with FarmPage(look or Watch().look, host=host, port=0) as page:
+    with FarmPage(look or FarmView().look, host=host, port=0) as page:
         thread = threading.Thread(target=page.serve_forever, args=(0.05,), daemon=True)
         thread.start()
         try:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import onnx
 
@@ -78,6 +79,19 @@ class BaseNetwork:
     def peak(self) -> Peak:
         """Peak activations of any candidate."""
         return count_peak(self.onnx, self.plan)
+
+    @property
+    def structure(self) -> dict[str, Any]:
+        """What candidates are made of, as plain data: inputs, groups, layers.
+
+        With a candidate's widths it tells every layer's kind, shapes and channels; see
+        `hwprune.layer.Layer`.
+        """
+        return {
+            "inputs": [{"name": e.name, "shape": e.shape, "dtype": e.dtype} for e in self.inputs],
+            "groups": [{"name": g.name, "width": g.width} for g in self.plan.groups],
+            "layers": [asdict(layer) for layer in self.cost_model.layers()],
+        }
 
     def architecture_of(self, widths: Sequence[int]) -> str:
         """Architecture hash of the candidate with these widths, without cutting it."""

@@ -13,8 +13,7 @@ import typer
 if TYPE_CHECKING:
     from hwprune.errors import InputError
     from hwprune.farm.page import FarmPage
-    from hwprune.farm.status import FarmStatus
-    from hwprune.farm.watch import Watch
+    from hwprune.farm.status import FarmStatus, FarmView
 
 REFRESH_S = 1.0
 
@@ -61,8 +60,7 @@ def status(
     """
     from hwprune.cli.screen import output, print_json
     from hwprune.errors import InputError
-    from hwprune.farm.status import forget_long_gone
-    from hwprune.farm.watch import Watch
+    from hwprune.farm.status import FarmView, forget_long_gone
 
     if web and (once or as_json):
         raise InputError(
@@ -70,7 +68,7 @@ def status(
             next_step="leave --web out, or the other; the page's own JSON is at /status.json",
         )
     forget_long_gone()
-    watch = Watch(name, gone=everything)
+    watch = FarmView(name, gone=everything)
     found = watch.look()
     if name and not found:
         raise _unknown(name)
@@ -89,7 +87,7 @@ def status(
         _live(watch)
 
 
-def _live(watch: Watch) -> None:
+def _live(watch: FarmView) -> None:
     """Redraw until Ctrl-C, which is the way out and no error, or until no farm runs."""
     from rich.live import Live
 
@@ -107,7 +105,7 @@ def _live(watch: Watch) -> None:
             live.update(farm_tables(found, console.width), refresh=True)
 
 
-def _serve(watch: Watch, host: str, port: int) -> None:
+def _serve(watch: FarmView, host: str, port: int) -> None:
     from hwprune.farm.page import FarmPage
     from hwprune.report.progress import messages
 

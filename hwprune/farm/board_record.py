@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from hwprune.farm.answers import Outcome
-from hwprune.farm.canary_watch import CanaryWatch
+from hwprune.farm.canaries import CanaryWatch
 from hwprune.farm.status import BoardState, BoardStatus
 from hwprune_device.reading import Failure, Reading
 
@@ -72,7 +72,7 @@ class BoardRecord:
             job=f"{self._job[0]} candidates, {now - self._job[1]:.0f} s" if self._job else "",
             temperature_c=self._temperature_c,
             canary_off_pct=self.watch.off_pct,
-            canary_at=self.watch.heard_at,
+            canary_at=self.watch.read_at,
             readings=self._readings,
             failures=self._failures,
             readings_per_hour=lately / min(1.0, age_s / _HOUR_S) if self._done else None,

@@ -27,6 +27,8 @@ _DUE_S = 60.0
 _PRIOR = 8
 """How many degrees of freedom the class default is worth against a board's own history."""
 _LEAST_CV = 0.004
+_ALARMS = 2
+"""One bad batch is taken again; two in a row are a board that has changed."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -44,12 +46,41 @@ class Canary:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Song:
+class CanaryReading:
     """What a canary's new reading says."""
 
     off_pct: float
     alarm: bool
     words: str = ""
+
+
+@dataclass(slots=True, kw_only=True)
+class CanaryWatch:
+    """One board's canaries."""
+
+    off_pct: float | None = None
+    """How far the last canary was off."""
+    read_at: float | None = None
+    """When, in seconds since the epoch."""
+    alarms: int = 0
+    """Canaries in a row that were off."""
+    unguarded: list[tuple[str, ReadingKey, Candidate]] = field(default_factory=list)
+    """Good readings of batches without a canary since the last that read right: id, key,
+    candidate."""
+
+    @property
+    def drifts(self) -> bool:
+        """Whether the board cannot be trusted for now."""
+        return self.alarms >= _ALARMS
+
+    def note(self, read: CanaryReading) -> None:
+        """Take in what a canary read."""
+        self.off_pct, self.read_at = read.off_pct, time.time()
+        if read.alarm:
+            self.alarms += 1
+        else:
+            self.alarms = 0
+            self.unguarded.clear()
 
 
 class Canaries:
@@ -87,7 +118,7 @@ class Canaries:
                 ratios = [reading.ratio for reading in earlier if not reading.doubts]
                 self._canaries.append(Canary(key=key, candidate=candidate, ratios=ratios))
 
-    def hear(self, canary: Canary, reading: Reading) -> Song:
+    def compare(self, canary: Canary, reading: Reading) -> CanaryReading:
         """Compare a canary's new reading with what is known, and learn from it if it fits."""
         sigma = (reading.high_ms - reading.low_ms) / 2 / 1.96 / reading.latency_ms
         with self._lock:
@@ -99,7 +130,7 @@ class Canaries:
         words = (
             f"a network that is known read {off_pct:+.1f} % off in the same batch" if alarm else ""
         )
-        return Song(off_pct=off_pct, alarm=alarm, words=words)
+        return CanaryReading(off_pct=off_pct, alarm=alarm, words=words)
 
 
 def between_batches(

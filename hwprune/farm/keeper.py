@@ -93,9 +93,7 @@ class Keeper:
         if not clean or not self._calibrated(clean):
             return
         names = {wish.key.architecture for wish in clean}
-        canaries = kind.canaries.pick(
-            len(clean), last_at=self.record.watch.heard_at, without=names
-        )
+        canaries = kind.canaries.pick(len(clean), last_at=self.record.watch.read_at, without=names)
         batch = self._measure(
             [(w.key.architecture, w.candidate.widths) for w in clean]
             + [(c.key.architecture, c.candidate.widths) for c in canaries],
@@ -104,8 +102,8 @@ class Keeper:
         if batch.loss is not None:
             self._lost(clean, batch)
             return
-        alarm = self._hear(canaries, batch.outcomes[len(clean) :])
-        self._sort(clean, batch.outcomes, alarm, heard=bool(canaries))
+        alarm = self._read_canaries(canaries, batch.outcomes[len(clean) :])
+        self._sort(clean, batch.outcomes, alarm, guarded=bool(canaries))
         if self.record.watch.drifts:
             self._quarantine()
 
@@ -150,20 +148,20 @@ class Keeper:
         except BoardError as error:
             return Batch.lost(job, Loss(message=str(error)), {})
 
-    def _hear(self, canaries: Sequence[Canary], outcomes: Sequence[Outcome]) -> str:
-        """What the canaries of a batch say against it, in words."""
+    def _read_canaries(self, canaries: Sequence[Canary], outcomes: Sequence[Outcome]) -> str:
+        """What the canaries of a batch say against it, in words; empty where they read right."""
         words = ""
         for canary, outcome in zip(canaries, outcomes, strict=True):
             if isinstance(outcome, Reading):
-                song = self._kind.canaries.hear(canary, outcome)
-                self.record.watch.heard(song)
-                words = words or song.words
-                if not song.alarm:
+                read = self._kind.canaries.compare(canary, outcome)
+                self.record.watch.note(read)
+                words = words or read.words
+                if not read.alarm:
                     self._kind.store.add(canary.key, outcome, self._kind.cut_of(canary.candidate))
         return words
 
     def _sort(
-        self, wishes: Sequence[Wish], outcomes: Sequence[Outcome], alarm: str, *, heard: bool
+        self, wishes: Sequence[Wish], outcomes: Sequence[Outcome], alarm: str, *, guarded: bool
     ) -> None:
         """Keep and answer what can be trusted; take again, once, what cannot."""
         again, told = [], []
@@ -181,7 +179,7 @@ class Keeper:
             if isinstance(outcome, Reading) and not doubted:
                 earlier = self._kind.store.readings(wish.key)
                 self._kind.canaries.learn(wish.key, wish.candidate, earlier)
-                if not heard:
+                if not guarded:
                     self.record.watch.unguarded.append(
                         (outcome.reading_id, wish.key, wish.candidate)
                     )
@@ -239,7 +237,7 @@ class Keeper:
                 self.record.words = batch.loss.message
                 if not self.recovery.wait():
                     return
-            elif not self._hear(canaries, batch.outcomes):
+            elif not self._read_canaries(canaries, batch.outcomes):
                 self.record.to("idle")
                 kind.answers(self.name, True)
                 return

@@ -29,7 +29,6 @@ from hwprune.farm.store_rows import (
     short,
     upgrade,
 )
-from hwprune.farm.structure import structure_of
 from hwprune_device.reading import Failure, Reading
 
 FAILURES_SERVED_AFTER = 2
@@ -72,7 +71,7 @@ class ReadingStore:
         """Keep a base network's structure, so that its candidates' readings mean something."""
         self.file.execute(
             "INSERT OR IGNORE INTO bases VALUES (?, ?, ?)",
-            (base.base_id, base.architecture, json.dumps(structure_of(base))),
+            (base.base_id, base.architecture, json.dumps(base.structure)),
         )
 
     def get(self, key: ReadingKey) -> Reading | None:

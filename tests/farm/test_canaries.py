@@ -34,17 +34,17 @@ def known(*ratios: float) -> Canaries:
 def test_a_canary_that_reads_as_before_is_learned_from():
     canaries = known(0.50, 0.51)
     (canary,) = canaries.all
-    song = canaries.hear(canary, at_ratio(0.509))
-    assert not song.alarm and abs(song.off_pct) < 1.0
+    read = canaries.compare(canary, at_ratio(0.509))
+    assert not read.alarm and abs(read.off_pct) < 1.0
     assert canary.ratios == [0.50, 0.51, 0.509]
 
 
 def test_a_canary_that_is_off_is_an_alarm_and_teaches_nothing():
     canaries = known(0.50, 0.51)
     (canary,) = canaries.all
-    song = canaries.hear(canary, at_ratio(0.60))
-    assert song.alarm and song.off_pct == pytest.approx(18.8, abs=0.1)
-    assert "+18.8 % off" in song.words
+    read = canaries.compare(canary, at_ratio(0.60))
+    assert read.alarm and read.off_pct == pytest.approx(18.8, abs=0.1)
+    assert "+18.8 % off" in read.words
     assert canary.ratios == [0.50, 0.51]
 
 
@@ -52,10 +52,10 @@ def test_a_wide_interval_forgives_and_three_per_cent_never_alarms():
     canaries = known(0.50)
     (canary,) = canaries.all
     wide = replace(at_ratio(0.55), low_ms=0.1, high_ms=9.9)
-    assert not canaries.hear(canary, wide).alarm
+    assert not canaries.compare(canary, wide).alarm
     narrow = at_ratio(0.51)
     narrow = replace(narrow, low_ms=narrow.latency_ms, high_ms=narrow.latency_ms)
-    assert not canaries.hear(canary, narrow).alarm
+    assert not canaries.compare(canary, narrow).alarm
 
 
 def test_batches_of_usual_size_have_one_canary_and_small_ones_when_it_is_due():

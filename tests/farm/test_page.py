@@ -14,8 +14,7 @@ import pytest
 
 from hwprune.errors import InputError
 from hwprune.farm.page import FarmPage
-from hwprune.farm.status import write_status
-from hwprune.farm.watch import Watch
+from hwprune.farm.status import FarmView, write_status
 from tests.farms import farm_status, gone, running, serving
 
 
@@ -130,14 +129,14 @@ def test_it_listens_on_loopback_unless_told_otherwise():
 
 def test_a_port_in_use_is_an_error_with_a_way_out():
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(InputError) as error:
-        FarmPage(Watch().look, port=taken.getsockname()[1])
+        FarmPage(FarmView().look, port=taken.getsockname()[1])
     assert "in use" in error.value.happened and "--port 0" in error.value.next_step
 
 
 @pytest.mark.parametrize("host", ["", "192.0.2.1", "no such host"])
 def test_a_host_that_is_not_this_machine_is_an_error(host):
     with pytest.raises(InputError, match="cannot be opened"):
-        FarmPage(Watch().look, host=host, port=0)
+        FarmPage(FarmView().look, host=host, port=0)
 
 
 def serve_by_verb(*arguments):

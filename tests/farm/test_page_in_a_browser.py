@@ -8,8 +8,7 @@ import subprocess
 
 import pytest
 
-from hwprune.farm.status import BoardStatus, write_status
-from hwprune.farm.watch import Watch
+from hwprune.farm.status import BoardStatus, FarmView, write_status
 from tests.farms import HOSTILE, KIND, farm_status, gone, running, serving
 
 CHROMIUM = shutil.which("chromium")
@@ -81,7 +80,7 @@ def test_a_browser_is_told_when_no_farm_runs(tmp_path):
 
 def test_a_farm_that_falls_silent_is_said_not_to_answer_any_more(tmp_path):
     write_status(gone())
-    with serving(Watch(gone=True).look) as page:
+    with serving(FarmView(gone=True).look) as page:
         html = drawn(dom(page, tmp_path))
     assert "The farm does not answer any more" in html and "✕ gone" in html
     assert "was busy" in html and "▶" not in html
