@@ -187,7 +187,7 @@ def test_a_damaged_run_book_answers_or_says_so(examples: int, tmp_path: Path) ->
 
     def check(content: bytes) -> None:
         for left in tmp_path.iterdir():
-            left.unlink()
+            left.unlink(missing_ok=True)
         file.write_bytes(content)
 
         def read() -> None:
