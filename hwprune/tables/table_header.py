@@ -26,6 +26,9 @@ UNITS = {
     "p95_ms": "ms",
     "memory_mb": "10^6 B",
 }
+_MOST_CHANNELS = 2**24
+_MOST_PLACES = 2**40
+"""Far beyond any network: what is more would only exhaust the memory."""
 _PLAIN = [f.name for f in fields(Table) if f.name not in ("networks", "rows", "errors")]
 
 
@@ -65,16 +68,32 @@ def contradiction(table: Table) -> str:
     if not table.networks:
         return "no network"
     for network in table.networks:
-        counts = [count for layer in network.layers for count in (layer.inputs, layer.outputs)]
-        groups = {group for count in counts for group, _ in count.per_unit}
-        for group in sorted(groups - set(range(len(network.groups)))):
-            return f"{network.name}: a layer of group {group}, of {len(network.groups)}"
-        if any(width < 1 for width in network.full):
-            return f"{network.name}: groups of widths {list(network.full)}"
-        peak = network.peak
-        if peak is not None and peak.per_unit.shape != (len(peak.fixed), len(network.groups)):
-            return f"{network.name}: a peak of {len(peak.fixed)} moments and other groups"
+        if why := _impossible(network):
+            return f"{network.name}: {why}"
     return "" if is_time(table.scale) else f"scale {table.scale}"
+
+
+def _impossible(network: TableNetwork) -> str:
+    """Why there is no such network; empty where there may be."""
+    if any(not 1 <= width <= _MOST_CHANNELS for width in network.full):
+        return f"groups of widths {list(network.full)}"
+    for layer in network.layers:
+        for count in (layer.inputs, layer.outputs):
+            for group, _ in count.per_unit:
+                if not 0 <= group < len(network.groups):
+                    return f"a layer of group {group}, of {len(network.groups)}"
+            each = [units * network.full[group] for group, units in count.per_unit]
+            if (
+                min(count.fixed, *each, 0) < 0
+                or not 1 <= count.fixed + sum(each) <= _MOST_CHANNELS
+            ):
+                return f"a layer of {count.fixed + sum(each)} channels"
+        if not (1 <= layer.positions <= _MOST_PLACES and 1 <= layer.kernel <= _MOST_CHANNELS):
+            return f"a layer of {layer.positions} positions and a kernel of {layer.kernel}"
+    peak = network.peak
+    if peak is not None and peak.per_unit.shape != (len(peak.fixed), len(network.groups)):
+        return f"a peak of {len(peak.fixed)} moments and other groups"
+    return ""
 
 
 def is_time(value: float) -> bool:
