@@ -21,7 +21,7 @@ from hwprune.network.input_shapes import Shapes, set_shapes
 from hwprune.network.kernels import ROLES, with_kernels
 from hwprune.network.layer_norms import with_layer_norms
 from hwprune.network.simplify import simplified
-from hwprune.stored import as_noun
+from hwprune.stored import as_noun, plain_json
 from hwprune_device.output_structure import OUTPUTS_KEY, recorded_structure
 from hwprune_device.subgraphs import rename_reads
 from hwprune_device.values import BUFFERS_KEY, SHARED_KEY, is_weight, metadata
@@ -105,10 +105,11 @@ def _drop_weight_inputs(proto: onnx.ModelProto) -> None:
 def _drop_wrong_notes(proto: onnx.ModelProto) -> None:
     """Notes under keys of ours that we cannot have written are taken out, in place."""
     notes = metadata(proto)
-    try:
-        as_noun(list[list[str]], json.loads(notes.get(SHARED_KEY, "[]")))
-    except (ValueError, RecursionError):
-        del notes[SHARED_KEY]
+    for key, kind in ((SHARED_KEY, list[list[str]]), (BUFFERS_KEY, list[str])):
+        try:
+            as_noun(kind, plain_json(notes.get(key, "[]")))
+        except ValueError:
+            del notes[key]
     try:
         recorded_structure(proto)
     except (ArithmeticError, LookupError, TypeError, ValueError, RecursionError):

@@ -27,9 +27,9 @@ from hwprune.errors import NetworkError
 from hwprune.file_name import file_name
 from hwprune.network.graph_json import graph_from_json, graph_to_json
 from hwprune.network.graph_module import users_module
-from hwprune.stored import plain_json, said
+from hwprune.stored import as_noun, plain_json, said
 from hwprune.whole_file import replacing, write_whole
-from hwprune_device.values import is_weight
+from hwprune_device.values import BUFFERS_KEY, is_weight, metadata
 
 FORMAT = "hwprune-network"
 VERSION = 1
@@ -135,6 +135,7 @@ def _put_together(
     document: Mapping[str, Any], weights: Mapping[str, torch.Tensor], folder: Path
 ) -> bytes:
     proto = graph_from_json(document)
+    as_noun(list[str], plain_json(metadata(proto).get(BUFFERS_KEY, "[]")))
     for name, entry in document["weights"].items():
         tensor = weights.get(name)
         if tensor is None or list(tensor.shape) != entry["shape"]:
