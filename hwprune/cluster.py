@@ -106,7 +106,7 @@ class Cluster:
         self.stop()
 
 
-def joined(address: str) -> AbstractContextManager[object]:
+def in_cluster(address: str) -> AbstractContextManager[object]:
     """Within it this process is in that cluster; nothing where the address is empty."""
     return Cluster(address) if address else nullcontext()
 

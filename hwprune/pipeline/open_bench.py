@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from hwprune.cluster import joined
+from hwprune.cluster import in_cluster
 from hwprune.farm.fleet import Fleet
 from hwprune.farm.store import ReadingStore
 from hwprune.pipeline.head import Head, scorer_pool
@@ -26,7 +26,7 @@ def open_bench(prepared: Prepared, folder: RunFolder) -> Iterator[Workbench]:
     """A workbench with the deployment's boards; all that was started is ended with it."""
     with ExitStack() as stack:
         head = stack.enter_context(Head(prepared.boards))
-        stack.enter_context(joined(prepared.deployment.cluster))
+        stack.enter_context(in_cluster(prepared.deployment.cluster))
         store = ReadingStore(store_path())
         stack.callback(store.close)
         fleet = Fleet.of_boards(

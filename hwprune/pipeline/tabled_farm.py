@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 
 from hwprune.board import Board
 from hwprune.channels.base import BaseNetwork
-from hwprune.cluster import joined
+from hwprune.cluster import in_cluster
 from hwprune.errors import BoardError
 from hwprune.farm.farm import Farm
 from hwprune.farm.store import ReadingStore
@@ -33,7 +33,7 @@ def tabled_farm(
         stack.enter_context(Head(boards))
         store = ReadingStore(store_path())
         stack.callback(store.close)
-        stack.enter_context(joined(cluster))
+        stack.enter_context(in_cluster(cluster))
         farm = Farm(boards, store, what=what)
         stack.callback(farm.close)
         farm.start()

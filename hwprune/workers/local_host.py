@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from multiprocessing import Pipe
 from typing import Any
 
-from hwprune.workers.process import LAST, THREAD_VARIABLES, Event
+from hwprune.workers.process import LAST, THREAD_VARIABLES, Event, head_paths
 from hwprune.workers.process_worker import ProcessDiedError
 
 _CODE = (
@@ -34,18 +34,18 @@ class LocalHost:
     def __init__(
         self, factory: str, arguments: Mapping[str, Any], cores: Sequence[int] = ()
     ) -> None:
-        paths = [os.getcwd(), *(path for path in sys.path if path)]
-        self._wanted = (list(cores), paths, factory, dict(arguments))
+        self._wanted = (list(cores), factory, dict(arguments))
         self._pipe, theirs = Pipe()
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115
         threads = dict.fromkeys(THREAD_VARIABLES, str(max(1, len(cores))))
         self._process = subprocess.Popen(
             # -P: a numpy.py in the current folder is not numpy.
-            [sys.executable, "-P", "-c", _CODE, str(theirs.fileno()), *paths],
+            [sys.executable, "-P", "-c", _CODE, str(theirs.fileno()), *head_paths()],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=self._errors,
+            # What comes over the pipe may import numpy, whose threads are numbered then.
             env={**os.environ, **threads},
             # Ctrl-C is the head's to handle; the process ends when its pipe does.
             start_new_session=True,

@@ -22,15 +22,20 @@ LAST = ("answer", "error", "failed")
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
+def head_paths() -> list[str]:
+    """Where this process finds modules, for one that is to find the user's too."""
+    return [os.getcwd(), *(path for path in sys.path if path)]
+
+
 class Process:
     """The object that a factory made, or why it made none.
 
     Args:
         cores: what the process is pinned to; none leaves that to the system.
-        paths: where the head finds modules, so that the user's are found here too.
+        paths: the head's, see `head_paths`, unless they are known here.
     """
 
-    def __init__(self, cores: Sequence[int], paths: Sequence[str]) -> None:
+    def __init__(self, cores: Sequence[int], paths: Sequence[str] = ()) -> None:
         # Before the factory's modules are imported: their thread pools are sized then.
         for name in THREAD_VARIABLES:
             os.environ[name] = str(max(1, len(cores)))
@@ -99,8 +104,8 @@ def serve(fd: int) -> None:
     """Be the process at the other end of a pipe, until the head closes it or dies."""
     head: Connection[Any, Any] = Connection(fd)
     with contextlib.suppress(EOFError, ConnectionError):
-        cores, paths, factory, arguments = head.recv()
-        process = Process(cores, paths)
+        cores, factory, arguments = head.recv()
+        process = Process(cores)
         head.send(process.prepare(factory, arguments))
         while True:
             for event in process.call(head.recv()):

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Iterator
 from typing import Any
 
 import ray
 from ray.exceptions import RayActorError
 
-from hwprune.workers.process import Event, Process
+from hwprune.workers.process import Event, Process, head_paths
 from hwprune.workers.process_worker import ProcessDiedError
 
 
@@ -25,8 +23,7 @@ class RayHost:
 
     def __init__(self, factory: str, arguments: Any, cpus: int) -> None:
         self._wanted = (factory, arguments)
-        paths = [os.getcwd(), *(path for path in sys.path if path)]
-        self._actor: Any = ray.remote(Process).options(num_cpus=cpus).remote([], paths)
+        self._actor: Any = ray.remote(Process).options(num_cpus=cpus).remote([], head_paths())
 
     def prepare(self) -> str:
         """See `Host.prepare`."""
