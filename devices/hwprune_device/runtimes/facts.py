@@ -30,6 +30,15 @@ def at_once(options: Options) -> float:
     return 0.0
 
 
+def any_opset(version: str) -> None:
+    """Of a runtime whose versions are not known to differ in the opsets that they read."""
+
+
+def any_version(opset: int) -> str:
+    """The same, asked the other way."""
+    return "any version"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuntimeFacts:
     """A runtime as profiles, the doctor and the farm need to know it."""
@@ -67,6 +76,11 @@ class RuntimeFacts:
     """`on_gpu(options, present=…)`: whether networks run on the GPU, if the board has one."""
     patience_s: Callable[[Options], float] = at_once
     """Seconds that building one network may take beyond `Protocol.timeout_s`."""
+
+    newest_opset: Callable[[str], int | None] = any_opset
+    """The newest opset that a version of its last package reads; None where that is not known."""
+    least_version: Callable[[int], str] = any_version
+    """In words the versions of that package that read an opset."""
 
     @property
     def name(self) -> str:

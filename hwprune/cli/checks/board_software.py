@@ -9,8 +9,7 @@ from hwprune.board_profile import table
 from hwprune.cli.checks.check import Check
 from hwprune.cli.checks.mends import install, there
 from hwprune.survey import Survey
-from hwprune_device.runtimes import facts_of
-from hwprune_device.runtimes.onnxrt.versions import least_version, newest_opset
+from hwprune_device.runtimes import RuntimeFacts, facts_of
 
 if TYPE_CHECKING:
     from hwprune.board import Board
@@ -35,29 +34,34 @@ def python(survey: Survey) -> Check:
 
 def software(board: Board, survey: Survey) -> Iterator[Check]:
     """What the board's runtime needs, one by one."""
-    for name in facts_of(board.target.runtime).packages:
-        yield _package(board, survey, name)
+    facts = facts_of(board.target.runtime)
+    for name in facts.packages:
+        yield _package(board, survey, name, facts)
 
 
-def _package(board: Board, survey: Survey, name: str) -> Check:
+def _package(board: Board, survey: Survey, name: str, facts: RuntimeFacts) -> Check:
     found = table(table(survey, "packages"), name)
     if found.get("imports"):
         version = str(found.get("version", ""))
-        if name == "onnxruntime" and (newest := newest_opset(version)) is not None:
-            return _onnxruntime(board, survey, version, newest)
+        newest = facts.newest_opset(version) if name == facts.packages[-1] else None
+        if newest is not None:
+            return _that_reads(newest, board, survey, f"{name} {version}", facts)
         return Check(name=name, state="ok", found=f"{name} {version}".strip())
     said = str(found.get("error", "not told"))
     return Check(name=name, state="fail", found=said, mend=install(board, survey, name, said))
 
 
-def _onnxruntime(board: Board, survey: Survey, version: str, newest: int) -> Check:
-    """What a version of ONNX Runtime reads; one that is too old for our own exports fails."""
-    found = f"onnxruntime {version}, for networks up to opset {newest}"
+def _that_reads(
+    newest: int, board: Board, survey: Survey, package: str, facts: RuntimeFacts
+) -> Check:
+    """A runtime's package that reads opsets up to `newest`; too few for our own exports fail."""
+    name = facts.packages[-1]
+    found = f"{package}, for networks up to opset {newest}"
     if newest >= OUR_OPSET:
-        later = f"{found} (opset {newest + 1}: {least_version(newest + 1)})"
-        return Check(name="onnxruntime", state="ok", found=later)
+        later = f"{found} (opset {newest + 1}: {facts.least_version(newest + 1)})"
+        return Check(name=name, state="ok", found=later)
     python = str(table(survey, "python").get("executable", "python3"))
     needed = f"; networks that are exported here are of opset {OUR_OPSET}"
-    needed += f", which needs onnxruntime {least_version(OUR_OPSET)}"
-    upgrade = there(board, f"{python} -m pip install --upgrade onnxruntime")
-    return Check(name="onnxruntime", state="fail", found=found + needed, mend=upgrade)
+    needed += f", which needs {name} {facts.least_version(OUR_OPSET)}"
+    upgrade = there(board, f"{python} -m pip install --upgrade {name}")
+    return Check(name=name, state="fail", found=found + needed, mend=upgrade)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hwprune_device.runtimes.facts import Options, RuntimeFacts
 from hwprune_device.runtimes.onnxrt.options import GPU_PROVIDERS, ONNXRT, provider_key
+from hwprune_device.runtimes.onnxrt.versions import least_version, newest_opset
 
 _ENGINE_S = 1800.0
 """As TensorRT's own: these providers build with it."""
@@ -25,5 +26,7 @@ FACTS = RuntimeFacts(
     packages=("numpy", "onnx", "onnxruntime"),
     pip_brings_all=True,
     on_gpu=_on_gpu,
+    newest_opset=newest_opset,
+    least_version=least_version,
     patience_s=lambda options: _ENGINE_S if _provider(options) in _ENGINES else 0.0,
 )

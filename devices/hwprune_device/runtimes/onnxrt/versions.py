@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 
-import onnx
-
 _NEWEST_OPSETS = {12: 17, 14: 18, 15: 19, 17: 20, 18: 21, 21: 22, 23: 23, 24: 25, 25: 26, 32: 28}
 """By the minor version of ONNX Runtime 1 that brought it. From 1.15 on each release was asked, the
 two before are from its release notes."""
@@ -70,4 +68,7 @@ def _format(model: bytes) -> int:
     # Parsing a large network for one number would take seconds.
     if model[:1] == _FORMAT_KEY and model[1:2] and model[1] < _ONE_BYTE:
         return model[1]
+    # Here, because the facts of a runtime are read without any package.
+    import onnx
+
     return int(onnx.load_model_from_string(model).ir_version)
