@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -14,6 +15,8 @@ from hwprune.plain_text import plain_text
 from hwprune.stored import finite, said
 
 Noun = TypeVar("Noun")
+_DOTTED = re.compile(r"""(?<![\w"'-])(?:[\w"'-]+\s*\.\s*){100}""")
+"""A key of so many parts; tomllib takes time with the square of them."""
 FORBID_UNKNOWN = {"extra": "forbid"}
 """pydantic's setting for the border: a key that nothing reads is an error, not a wish unheard."""
 
@@ -38,7 +41,7 @@ def read_toml(path: Path, *, what: str) -> dict[str, Any]:
             f"the {what} file {path} cannot be read", given=said(error)
         ) from None
     try:
-        return _plain(tomllib.loads(text, parse_float=finite))
+        return _plain(_parsed(text))
     except (ValueError, RecursionError) as error:
         raise DeploymentError(
             f"the {what} file {path} is not valid TOML",
@@ -50,9 +53,15 @@ def read_toml(path: Path, *, what: str) -> dict[str, Any]:
 def parse_value(text: str) -> Any:
     """A TOML value; other text is taken as a string, so quotes may be left out in a shell."""
     try:
-        return _plain(tomllib.loads(f"value = {text}", parse_float=finite)["value"])
+        return _plain(_parsed(f"value = {text}")["value"])
     except (ValueError, RecursionError):
         return text
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    if found := _DOTTED.search(text):
+        raise ValueError(f"a key of more than 100 parts: {found[0][:20]}...")
+    return tomllib.loads(text, parse_float=finite)
 
 
 def overridden(data: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:

@@ -19,6 +19,21 @@ settings.register_profile("hwprune", deadline=None, derandomize=bool(os.environ.
 settings.load_profile("hwprune")
 
 
+def _one_share_of_the_cores() -> None:
+    """Where tests run in several processes, no two use one core: some of them time networks."""
+    number = os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw")
+    if not number:
+        return
+    count = int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+    mine = sorted(os.sched_getaffinity(0))[int(number) :: count]
+    if mine:
+        os.sched_setaffinity(0, mine)
+        torch.set_num_threads(len(mine))
+
+
+_one_share_of_the_cores()
+
+
 RAY_IN_A_PROCESS_OF_ITS_OWN = (
     "test_gateways.py",
     "test_runners.py",

@@ -42,8 +42,8 @@ WISH = PROFILES / "deployments" / "quickstart.toml"
 DEEP_TOML = (
     "a = " + "[" * DEEP,
     "a = " + "{b = " * DEEP,
-    ".".join("a" * 3000) + " = 1",
-    "[" + ".".join("a" * 3000) + "]",
+    ".".join("a" * 200_000) + " = 1",
+    "[" + ".".join("a" * 200_000) + "]",
 )
 
 

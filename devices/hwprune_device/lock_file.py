@@ -58,16 +58,17 @@ def try_alone(file: int) -> bool:
 def places() -> Iterator[Path]:
     """Where the folder may lie, in the order in which they are tried.
 
-    What an environment variable names comes last, so that one account with two temporary folders
-    finds one folder.
+    First what every process of a machine has, so that they find one folder: the folder of a login
+    is there only while one lasts, and the last is what an environment variable names.
 
     Raises:
         OSError: from the last, where there is no temporary folder.
     """
+    yield Path("/dev/shm")
     session = Path(f"/run/user/{os.getuid()}")
     if session.is_dir() and session.lstat().st_uid == os.getuid():
         yield session
-    yield from (Path("/dev/shm"), Path("/tmp"))
+    yield Path("/tmp")
     yield Path(tempfile.gettempdir())
 
 

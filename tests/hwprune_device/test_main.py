@@ -35,8 +35,9 @@ def test_words_that_name_no_cores_are_named(wanted):
         chosen_cores(wanted, 1, [0, 1, 3])
 
 
-@pytest.mark.parametrize("wanted", [f"{ALLOWED[0]},99999", "5000", "-1", "9" * 30, "first"])
+@pytest.mark.parametrize("wanted", ["one it has,99999", "5000", "-1", "9" * 30, "first"])
 def test_cores_that_the_board_lacks_end_it_with_words(wanted):
+    wanted = wanted.replace("one it has", str(ALLOWED[0]))
     done = subprocess.run(
         [sys.executable, "-m", "hwprune_device", "--cores", wanted],
         stdin=subprocess.DEVNULL,
