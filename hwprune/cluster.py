@@ -9,9 +9,11 @@ import socket
 import sys
 import warnings
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 
 from hwprune.errors import BoardError
 
+_BOARD = "board:"
 _OBJECT_STORE_BYTES = 512 * 2**20
 _REACH_S = 10.0
 """Ray itself would try for a minute and more."""
@@ -149,3 +151,42 @@ def _start_local() -> None:
         logging_level=logging.ERROR,
         object_store_memory=_OBJECT_STORE_BYTES,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeBoard:
+    """A node of the cluster that says which board it is."""
+
+    name: str
+    address: str
+    """The node's, as Ray knows it."""
+    host: str
+    """What the node calls itself."""
+
+
+def board_resource(name: str) -> str:
+    """The resource of the node that is the board `name`, as in `ray start --resources`."""
+    return f"{_BOARD}{name}"
+
+
+def gateway_resource(name: str) -> str:
+    """The resource of a node that reaches the boards behind gateway `name`."""
+    return f"gateway:{name}"
+
+
+def node_boards() -> tuple[NodeBoard, ...]:
+    """Boards among the living nodes of the cluster that this process has joined, by name."""
+    import ray
+
+    found = [
+        NodeBoard(
+            name=resource.removeprefix(_BOARD),
+            address=str(node["NodeManagerAddress"]),
+            host=str(node["NodeManagerHostname"]),
+        )
+        for node in ray.nodes()
+        if node["Alive"]
+        for resource in node["Resources"]
+        if resource.startswith(_BOARD)
+    ]
+    return tuple(sorted(found, key=lambda board: (board.name, board.address)))

@@ -1,4 +1,4 @@
-"""The deployment: one wish, read from a TOML file."""
+"""The deployment: what is to be pruned, for which board and budget, read from a TOML file."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from typing import Any, ClassVar, Literal
 
 from hwprune.board_folder import THIS_MACHINE, find_profile, is_path, no_such_board
 from hwprune.budget import Budget
-from hwprune.budget_wish import parse_budgets, refuse_others
-from hwprune.data_wish import DataWish
+from hwprune.budget_settings import parse_budgets, refuse_others
+from hwprune.data_settings import DataSettings
 from hwprune.errors import DeploymentError
 from hwprune.file_name import file_name
 from hwprune.floor import parse_floor
 from hwprune.number import Amount, Positive
 from hwprune.recipe import Recipe
-from hwprune.search_wish import SearchWish
-from hwprune.task_wish import TaskWish
+from hwprune.search_settings import SearchSettings
+from hwprune.task_settings import TaskSettings
 from hwprune.toml_file import FORBID_UNKNOWN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NetworkWish:
+class NetworkSettings:
     """Where the network comes from."""
 
     __pydantic_config__: ClassVar[dict[str, str]] = FORBID_UNKNOWN
@@ -39,19 +39,19 @@ class NetworkWish:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:
-    """One wish, whole."""
+    """A whole deployment."""
 
     name: str
-    network: NetworkWish
-    task: TaskWish = field(default_factory=TaskWish)
-    data: DataWish | None = None
+    network: NetworkSettings
+    task: TaskSettings = field(default_factory=TaskSettings)
+    data: DataSettings | None = None
     """None where the task has inputs of its own."""
     boards: tuple[Path, ...]
     """Board profiles, or `this-machine`, which needs none. Those of one kind share the work; each
     kind has the budget to keep."""
     budgets: tuple[Budget, ...]
     """A network is delivered for each."""
-    search: SearchWish = field(default_factory=SearchWish)
+    search: SearchSettings = field(default_factory=SearchSettings)
     training: Recipe = field(default_factory=lambda: Recipe(epochs=30, lr=0.1))
     finetune: Recipe = field(default_factory=lambda: Recipe(distillation=0.5))
     certificate_readings: int = 5
@@ -91,12 +91,12 @@ def parse_deployment(data: Mapping[str, Any], *, name: str, folder: Path) -> Dep
     """
     from hwprune.toml_file import validate
 
-    wish = dict(data)
+    content = dict(data)
     needed = ("network", "task", "data", "board", "budget")
     sections = (*needed, "search", "training", "finetune", "delivery")
-    unknown = [key for key in wish if key not in sections]
-    missing = [key for key in ("network", "board", "budget") if key not in wish]
-    if "task" not in wish and "data" not in wish:
+    unknown = [key for key in content if key not in sections]
+    missing = [key for key in ("network", "board", "budget") if key not in content]
+    if "task" not in content and "data" not in content:
         missing.append("data] and no [task")
     if unknown or missing:
         raise DeploymentError(
@@ -104,22 +104,22 @@ def parse_deployment(data: Mapping[str, Any], *, name: str, folder: Path) -> Dep
             possible=", ".join(f"[{s}]" for s in sections),
             next_step="compare it with profiles/deployments/quickstart.toml",
         )
-    network = validate(NetworkWish, wish["network"], where=f"{name} [network]")
+    network = validate(NetworkSettings, content["network"], where=f"{name} [network]")
     network = _with_paths(network, folder)
-    boards, nominal = _boards(wish["board"], folder, where=f"{name} [board]")
-    delivery = validate(_Delivery, wish.get("delivery", {}), where=f"{name} [delivery]")
+    boards, nominal = _boards(content["board"], folder, where=f"{name} [board]")
+    delivery = validate(_Delivery, content.get("delivery", {}), where=f"{name} [delivery]")
     return Deployment(
         name=name,
         network=network,
-        task=_task(wish.get("task", {}), folder, where=f"{name} [task]"),
-        data=_data(wish["data"], folder, where=f"{name} [data]") if "data" in wish else None,
+        task=_task(content.get("task", {}), folder, where=f"{name} [task]"),
+        data=_data(content["data"], folder, where=f"{name} [data]") if "data" in content else None,
         boards=boards,
-        cluster=str(wish["board"].get("cluster", "")),
+        cluster=str(content["board"].get("cluster", "")),
         nominal=nominal,
-        budgets=parse_budgets(wish["budget"], where=f"{name} [budget]"),
-        search=validate(SearchWish, wish.get("search", {}), where=f"{name} [search]"),
-        training=_recipe(wish, "training", {"epochs": 30, "lr": 0.1}, where=name),
-        finetune=_recipe(wish, "finetune", {"distillation": 0.5}, where=name),
+        budgets=parse_budgets(content["budget"], where=f"{name} [budget]"),
+        search=validate(SearchSettings, content.get("search", {}), where=f"{name} [search]"),
+        training=_recipe(content, "training", {"epochs": 30, "lr": 0.1}, where=name),
+        finetune=_recipe(content, "finetune", {"distillation": 0.5}, where=name),
         certificate_readings=delivery.certificate_readings,
         tolerance=delivery.tolerance,
     )
@@ -133,11 +133,13 @@ class _Delivery:
     tolerance: Amount | None = None
 
 
-def _recipe(wish: Mapping[str, Any], section: str, usual: Mapping[str, Any], where: str) -> Recipe:
+def _recipe(
+    content: Mapping[str, Any], section: str, usual: Mapping[str, Any], where: str
+) -> Recipe:
     """A recipe from its section, and what is usual where it says nothing."""
     from hwprune.toml_file import validate
 
-    told = wish.get(section, {})
+    told = content.get(section, {})
     whole = {**usual, **told} if isinstance(told, Mapping) else told
     return validate(Recipe, whole, where=f"{where} [{section}]")
 
@@ -145,7 +147,7 @@ def _recipe(wish: Mapping[str, Any], section: str, usual: Mapping[str, Any], whe
 def _boards(
     data: Any, folder: Path, *, where: str
 ) -> tuple[tuple[Path, ...], Literal["typical", "slowest"]]:
-    """The board profiles of a wish, and whose latency counts."""
+    """The board profiles of a deployment, and whose latency counts."""
     if not isinstance(data, Mapping):
         raise DeploymentError(f"{where} must be a table of keys", given=repr(data))
     refuse_others(data, ("profile", "profiles", "latency_of", "cluster"), where=where)
@@ -183,7 +185,7 @@ def _profile(named: str, folder: Path) -> Path:
     raise no_such_board(named)
 
 
-def _task(data: Any, folder: Path, *, where: str) -> TaskWish:
+def _task(data: Any, folder: Path, *, where: str) -> TaskSettings:
     """The [task] section; names of files start at `folder`.
 
     Raises:
@@ -191,24 +193,24 @@ def _task(data: Any, folder: Path, *, where: str) -> TaskWish:
     """
     from hwprune.toml_file import validate
 
-    wish = validate(TaskWish, data, where=where)
-    parse_floor(wish.at_least)
+    settings = validate(TaskSettings, data, where=where)
+    parse_floor(settings.at_least)
     functions = ("source", "score", "train", "loss", "batches")
-    found: dict[str, Any] = {name: placed(getattr(wish, name), folder) for name in functions}
-    inputs = wish.inputs
+    found: dict[str, Any] = {name: placed(getattr(settings, name), folder) for name in functions}
+    inputs = settings.inputs
     if inputs and ":" not in inputs:
         inputs = str(_resolve(inputs, folder))
-    return replace(wish, **found, inputs=placed(inputs, folder))
+    return replace(settings, **found, inputs=placed(inputs, folder))
 
 
-def _data(data: Any, folder: Path, *, where: str) -> DataWish:
+def _data(data: Any, folder: Path, *, where: str) -> DataSettings:
     from hwprune.toml_file import validate
 
-    wish = validate(DataWish, data, where=where)
-    kind, colon, path = wish.source.partition(":")
+    settings = validate(DataSettings, data, where=where)
+    kind, colon, path = settings.source.partition(":")
     if kind == "imagefolder" and colon:
-        return replace(wish, source=f"{kind}:{_resolve(path, folder)}")
-    return replace(wish, source=placed(wish.source, folder))
+        return replace(settings, source=f"{kind}:{_resolve(path, folder)}")
+    return replace(settings, source=placed(settings.source, folder))
 
 
 def placed(source: str, folder: Path) -> str:
@@ -224,7 +226,7 @@ def placed(source: str, folder: Path) -> str:
     return f"{here if not beside.is_file() and here.is_file() else beside}{colon}{name}"
 
 
-def _with_paths(network: NetworkWish, folder: Path) -> NetworkWish:
+def _with_paths(network: NetworkSettings, folder: Path) -> NetworkSettings:
     weights = str(_resolve(network.weights, folder)) if network.weights else ""
     source = placed(network.source, folder)
     if source.endswith(".onnx"):

@@ -1,6 +1,6 @@
 """The run folder: what a run has finished, kept so that a kill loses only what was in flight.
 
-deployment.json   the wish, as the run took it
+deployment.json   the deployment's settings, as the run took them
 run.sqlite        each finished step and what came out of it; the score of every candidate
 base/             traced network, cut plan, saliency ranking
 search/           checkpoints and histories of the methods
@@ -16,7 +16,7 @@ from __future__ import annotations
 import fcntl
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
@@ -26,7 +26,7 @@ from hwprune.run_book import RunBook
 from hwprune.stored import read_stored
 from hwprune.whole_file import write_json
 
-FORMAT = 3
+FORMAT = 4
 """1: steps in steps.json, accuracies in scores.sqlite. 2: one budget a run."""
 
 
@@ -44,7 +44,8 @@ class _Begun:
     """What deployment.json says."""
 
     format: int = 0
-    wish: dict[str, Any]
+    settings: dict[str, Any] = field(default_factory=dict)
+    """Older formats have none."""
 
 
 class RunFolder:
@@ -66,7 +67,7 @@ class RunFolder:
         return RunFolder(inner, self._lock, self.book, f"{name}: ")
 
     @classmethod
-    def open(cls, path: Path, wish: Mapping[str, Any], *, resume: bool) -> RunFolder:
+    def open(cls, path: Path, settings: Mapping[str, Any], *, resume: bool) -> RunFolder:
         """Start a run in `path`, or go on with the one that is there.
 
         Raises:
@@ -103,21 +104,21 @@ class RunFolder:
             ) from None
         folder = cls(path, lock)
         try:
-            folder._agree_on(wish)
+            folder._agree_on(settings)
         except RunFolderError:
             folder.close()
             raise
         return folder
 
-    def _agree_on(self, wish: Mapping[str, Any]) -> None:
-        """Refuse to mix two wishes in one folder: their readings and scores would not compare."""
+    def _agree_on(self, settings: Mapping[str, Any]) -> None:
+        """Refuse to mix two deployments in one folder: their readings would not compare."""
         file = self.path / "deployment.json"
-        now = json.loads(json.dumps(dict(wish)))
+        now = json.loads(json.dumps(dict(settings)))
         if not file.exists():
-            write_json(file, {"format": FORMAT, "wish": now})
+            write_json(file, {"format": FORMAT, "settings": now})
             return
         then = read_stored(
-            file, _Begun, what="the wish of a run", next_step="start a new run with --out"
+            file, _Begun, what="the settings of a run", next_step="start a new run with --out"
         )
         if then.format != FORMAT:
             newer = then.format > FORMAT
@@ -127,12 +128,12 @@ class RunFolder:
                 possible=f"format {FORMAT}",
                 next_step="upgrade hwprune" if newer else "start anew with --out",
             )
-        wish = then.wish
-        differ = [k for k in sorted({*wish, *now}) if wish.get(k) != now.get(k)]
+        old = then.settings
+        differ = [k for k in sorted({*old, *now}) if old.get(k) != now.get(k)]
         if differ:
             raise RunFolderError(
                 f"the deployment changed since the run in {self.path} began",
-                given="; ".join(f"{k}: {wish.get(k)} → {now.get(k)}" for k in differ)[:600],
+                given="; ".join(f"{k}: {old.get(k)} → {now.get(k)}" for k in differ)[:600],
                 next_step="undo the change to resume, or start anew with --out",
             )
 

@@ -18,7 +18,7 @@ Noun = TypeVar("Noun")
 _DOTTED = re.compile(r"""(?<![\w"'-])(?:[\w"'-]+\s*\.\s*){100}""")
 """A key of so many parts; tomllib takes time with the square of them."""
 FORBID_UNKNOWN = {"extra": "forbid"}
-"""pydantic's setting for the border: a key that nothing reads is an error, not a wish unheard."""
+"""pydantic's setting for the border: a key that nothing reads is an error, and never ignored."""
 
 
 def read_toml(path: Path, *, what: str) -> dict[str, Any]:

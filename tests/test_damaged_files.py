@@ -1,4 +1,4 @@
-"""Whatever a profile, a wish or a run folder holds: what comes out is a result, or words."""
+"""Whatever a profile, a deployment or a run folder holds: what comes out is a result, or words."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from tests.test_board_profile import SURVEY
 
 PROFILES = Path(__file__).parents[1] / "profiles"
 PROFILE = PROFILES / "boards" / "raspberry-pi-4.toml"
-WISH = PROFILES / "deployments" / "quickstart.toml"
+SETTINGS = PROFILES / "deployments" / "quickstart.toml"
 DEEP_TOML = (
     "a = " + "[" * DEEP,
     "a = " + "{b = " * DEEP,
@@ -72,8 +72,8 @@ def test_a_profile_gives_a_board_or_words(examples: int) -> None:
 
 
 @EXAMPLES
-@pytest.mark.parametrize(("file", "load"), [(PROFILE, find_board), (WISH, load_deployment)])
-def test_the_text_of_a_profile_or_a_wish_gives_a_noun_or_words(
+@pytest.mark.parametrize(("file", "load"), [(PROFILE, find_board), (SETTINGS, load_deployment)])
+def test_the_text_of_a_profile_or_a_deployment_gives_a_noun_or_words(
     examples: int, file: Path, load: Callable[[Any], Any], tmp_path: Path
 ) -> None:
     here = tmp_path / file.name
@@ -87,8 +87,8 @@ def test_the_text_of_a_profile_or_a_wish_gives_a_noun_or_words(
 
 
 @EXAMPLES
-def test_a_wish_gives_a_deployment_or_words(examples: int) -> None:
-    whole = tomllib.loads(WISH.read_text()) | {
+def test_data_gives_a_deployment_or_words(examples: int) -> None:
+    whole = tomllib.loads(SETTINGS.read_text()) | {
         "delivery": {"certificate_readings": 3, "tolerance": 0.1},
         "budget": [
             {"latency_ms": "50 %", "name": "a"},
@@ -100,7 +100,7 @@ def test_a_wish_gives_a_deployment_or_words(examples: int) -> None:
     whole["search"] = {**whole.get("search", {}), "limits": {"conv*": {"min_keep": 0.5}}}
     check_on(
         damaged_data(whole).filter(lambda d: isinstance(d, dict)),
-        lambda data: worded(lambda: parse_deployment(data, name="w", folder=WISH.parent)),
+        lambda data: worded(lambda: parse_deployment(data, name="w", folder=SETTINGS.parent)),
         examples=examples,
     )
 
@@ -151,16 +151,16 @@ def test_text_with_control_characters_is_plain_once_it_is_read(tmp_path: Path) -
 
 @EXAMPLES
 def test_a_run_is_resumed_or_refused_in_words(examples: int, tmp_path: Path) -> None:
-    wish = {"name": "w", "budgets": [{"at_most": 0.5}]}
-    RunFolder.open(tmp_path, wish, resume=False).close()
+    settings = {"name": "w", "budgets": [{"at_most": 0.5}]}
+    RunFolder.open(tmp_path, settings, resume=False).close()
     file = tmp_path / "deployment.json"
 
     def check(content: bytes) -> None:
         file.write_bytes(content)
         with contextlib.suppress(RunFolderError):
-            RunFolder.open(tmp_path, wish, resume=True).close()
+            RunFolder.open(tmp_path, settings, resume=True).close()
 
-    check_on(damaged_json({"format": 3, "wish": wish}), check, examples=examples)
+    check_on(damaged_json({"format": 4, "settings": settings}), check, examples=examples)
 
 
 @EXAMPLES
@@ -223,6 +223,6 @@ def test_an_override_is_taken_or_refused_in_words(examples: int) -> None:
     texts = ANYTHING.map(str) | st.text() | st.sampled_from(["nan", "[" * 3000, "1e999"])
     check_on(
         texts,
-        lambda text: worded(lambda: load_deployment(WISH, [f"search.minutes={text}"])),
+        lambda text: worded(lambda: load_deployment(SETTINGS, [f"search.minutes={text}"])),
         examples=examples,
     )

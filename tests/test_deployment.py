@@ -23,7 +23,7 @@ latency_ms = "50 %"
 
 
 def written(folder: Path, text: str) -> Path:
-    path = folder / "wish.toml"
+    path = folder / "mine.toml"
     path.write_text(text)
     return path
 
@@ -65,7 +65,7 @@ def test_a_missing_file_names_its_neighbours(tmp_path):
     written(tmp_path, GOOD)
     with pytest.raises(DeploymentError) as raised:
         load_deployment(tmp_path / "wihs.toml")
-    assert "wish.toml" in str(raised.value)
+    assert "mine.toml" in str(raised.value)
 
 
 def test_overrides_change_single_keys(tmp_path):

@@ -29,7 +29,7 @@ def test_a_run_is_not_overwritten_and_not_resumed_from_nothing(tmp_path):
         RunFolder.open(tmp_path / "run", {}, resume=False)
 
 
-def test_a_changed_wish_is_refused_and_the_change_named(tmp_path):
+def test_a_changed_deployment_is_refused_and_the_change_named(tmp_path):
     RunFolder.open(tmp_path / "run", {"evaluations": 10}, resume=False).close()
     with pytest.raises(RunFolderError, match="evaluations: 10 → 20"):
         RunFolder.open(tmp_path / "run", {"evaluations": 20}, resume=True)
@@ -46,7 +46,7 @@ def test_two_processes_cannot_work_in_one_folder(tmp_path):
 def test_a_folder_of_a_newer_version_is_refused(tmp_path):
     run = tmp_path / "run"
     run.mkdir()
-    (run / "deployment.json").write_text(json.dumps({"format": 99, "wish": {}}))
+    (run / "deployment.json").write_text(json.dumps({"format": 99, "settings": {}}))
     with pytest.raises(RunFolderError, match="newer hwprune"):
         RunFolder.open(run, {}, resume=True)
 
@@ -68,7 +68,7 @@ def test_runs_of_one_name_are_numbered_and_the_newest_is_resumed(tmp_path):
 def test_a_folder_of_an_older_version_is_refused(tmp_path):
     run = tmp_path / "run"
     run.mkdir()
-    (run / "deployment.json").write_text(json.dumps({"format": 1, "wish": {}}))
+    (run / "deployment.json").write_text(json.dumps({"format": 1, "settings": {}}))
     with pytest.raises(RunFolderError, match="older hwprune"):
         RunFolder.open(run, {}, resume=True)
 

@@ -67,7 +67,7 @@ def _transposed(
         for size, stride, window, dilation in zip(sizes, strides, kernel, dilations, strict=True)
     ]
     rows = zip(whole, more, wished[-len(kernel) :], strict=True)
-    totals = [size + extra - wish for size, extra, wish in rows]
+    totals = [size + extra - target for size, extra, target in rows]
     return None if min(totals) < 0 else _ends(word, totals)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hwprune.cli.board_options import Folder, Json
+from hwprune.cli.options import Folder, Json
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hwprune.cli.board_nodes import Cluster
-from hwprune.cli.board_options import Folder, Json, Name
+from hwprune.cli.options import Folder, Json, Name
 
 
 def list_(folder: Folder = None, cluster: Cluster = "", as_json: Json = False) -> None:

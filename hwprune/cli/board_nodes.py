@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperCommand
 
 if TYPE_CHECKING:
-    from hwprune.farm.node_board import NodeBoard
+    from hwprune.cluster import NodeBoard
 
 OPTION = "--cluster"
 AUTO = "auto"
@@ -41,8 +41,7 @@ def find_nodes(address: str) -> tuple[NodeBoard, ...]:
     Raises:
         BoardError: it cannot be joined.
     """
-    from hwprune.cluster import Cluster
-    from hwprune.farm.node_board import node_boards
+    from hwprune.cluster import Cluster, node_boards
     from hwprune.report.progress import watched
 
     with watched("look at the cluster"), Cluster(address):

@@ -13,7 +13,7 @@ from hwprune.cli.board_check import check
 from hwprune.cli.board_compare import compare
 from hwprune.cli.board_list import list_, show
 from hwprune.cli.board_nodes import AddressMayBeLeftOut
-from hwprune.cli.board_options import Folder, Json, Name
+from hwprune.cli.options import Folder, Json, Name
 
 if TYPE_CHECKING:
     from hwprune.board import Board

@@ -101,15 +101,15 @@ def cut(
     """
     from hwprune.cli.inspect import parse_shapes
     from hwprune.cli.screen import print_json
-    from hwprune.data_wish import DataWish
+    from hwprune.data_settings import DataSettings
     from hwprune.pipeline import cut as cutting
     from hwprune.report.progress import shown
     from hwprune.task.load import load_task
-    from hwprune.task_wish import TaskWish
+    from hwprune.task_settings import TaskSettings
 
     with shown(quiet=quiet) as progress:
         outcome = cutting.cut(
-            cutting.CutWish(
+            cutting.CutSettings(
                 source=model,
                 out=out,
                 keep=keep,
@@ -120,7 +120,7 @@ def cut(
                 limits=dict(_limit(text) for text in limit or ()),
                 shapes=parse_shapes(input_),
                 weights=weights,
-                task=load_task(TaskWish(), DataWish(source=data, root=root)).task
+                task=load_task(TaskSettings(), DataSettings(source=data, root=root)).task
                 if data
                 else None,
                 samples=samples,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hwprune.cli.board_options import Size, Threads
+from hwprune.cli.options import Size, Threads
 from hwprune.cli.sensitivity import (
     LowRank,
     Mean,

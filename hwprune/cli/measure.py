@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hwprune.cli.board_options import Size, Threads
 from hwprune.cli.inspect import Input, Model, Weights
+from hwprune.cli.options import Size, Threads
 
 if TYPE_CHECKING:
     from hwprune.channels.base import BaseNetwork

@@ -17,7 +17,7 @@ What = Annotated[
     str,
     typer.Argument(
         metavar="DEPLOYMENT.toml|MODEL",
-        help="The wish; or a network alone, with --inputs or --data and a limit.",
+        help="A deployment file; or a network alone, with --inputs or --data and a limit.",
         show_default=False,
     ),
 ]
@@ -158,12 +158,12 @@ def prune(
 
     Example:  hwprune prune net.onnx --inputs 'frames/*.png' --latency '50 %'
     """
-    from hwprune.pipeline.wish import wish_of_model
+    from hwprune.pipeline.model_deployment import deployment_of_model
     from hwprune.report.front import Front
 
-    wish: dict[str, Any] | None = None
+    content: dict[str, Any] | None = None
     if not what.endswith(".toml"):
-        wish = wish_of_model(
+        content = deployment_of_model(
             what,
             inputs=inputs,
             data=data,
@@ -175,7 +175,7 @@ def prune(
         )
     overrides = _overrides(set_ or [], compare=compare, minutes=minutes)
     result, folder = _run(
-        Path(what), wish, quiet=quiet, resume=resume, out=out, overrides=overrides
+        Path(what), content, quiet=quiet, resume=resume, out=out, overrides=overrides
     )
     if isinstance(result, Front):
         _show_front(result, folder, as_json=as_json)
@@ -190,7 +190,7 @@ def _overrides(given: list[str], *, compare: bool, minutes: float) -> list[str]:
 
 
 def _run(
-    path: Path, wish: dict[str, Any] | None, *, quiet: bool, **how: Any
+    path: Path, content: dict[str, Any] | None, *, quiet: bool, **how: Any
 ) -> tuple[Result | Front, Path]:
     """The result and the run folder; Ctrl-C says how to go on."""
     from hwprune.cli.verbs import INTERRUPTED
@@ -199,7 +199,7 @@ def _run(
 
     try:
         with shown(quiet=quiet) as progress:
-            return run_deployment(path, wish, progress=progress, **how)
+            return run_deployment(path, content, progress=progress, **how)
     except KeyboardInterrupt:
         typer.echo(f"interrupted; resume with: {resume_command(sys.argv)}", err=True)
         raise typer.Exit(INTERRUPTED) from None

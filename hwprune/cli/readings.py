@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hwprune.cli.board_options import Json
+from hwprune.cli.options import Json
 
 if TYPE_CHECKING:
     from hwprune.farm.store import ReadingStore

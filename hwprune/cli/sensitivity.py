@@ -75,11 +75,11 @@ def read_task(options: SensitivityOptions) -> Task:
     Raises:
         InputError: no data is named, or it is not there, or mean and std do not fit it.
     """
-    from hwprune.data_wish import DataWish
+    from hwprune.data_settings import DataSettings
     from hwprune.errors import InputError
     from hwprune.task.data_source import POSSIBLE
     from hwprune.task.load import load_task
-    from hwprune.task_wish import TaskWish
+    from hwprune.task_settings import TaskSettings
 
     if not options.data:
         raise InputError(
@@ -87,7 +87,7 @@ def read_task(options: SensitivityOptions) -> Task:
             possible=POSSIBLE,
             next_step="hwprune inspect MODEL --sensitivity --data torchvision:CIFAR10",
         )
-    wish = DataWish(
+    settings = DataSettings(
         source=options.data,
         root=options.root,
         heldout=1,
@@ -95,7 +95,7 @@ def read_task(options: SensitivityOptions) -> Task:
         mean=_numbers("--mean", options.mean),
         std=_numbers("--std", options.std),
     )
-    return load_task(TaskWish(), wish).task
+    return load_task(TaskSettings(), settings).task
 
 
 def _numbers(option: str, text: str) -> tuple[float, ...]:

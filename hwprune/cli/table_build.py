@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hwprune.cli.board_options import Json
 from hwprune.cli.inspect import Input, Weights, parse_shapes
+from hwprune.cli.options import Json
 
 if TYPE_CHECKING:
     from hwprune.pipeline.build_table import Built
@@ -79,14 +79,14 @@ def build(
     from dataclasses import replace
 
     from hwprune.cli.screen import print_json
-    from hwprune.pipeline.build_table import TableWish, build_table
+    from hwprune.pipeline.build_table import TableSettings, build_table
     from hwprune.pipeline.tabled_network import tabled_network
     from hwprune.report.progress import shown
     from hwprune.tables.shelf import continued, place_of
     from hwprune.tables.table_file import read_table, write_table
 
     subject = tabled_network(model, tuple(board or ()), parse_shapes(input_), weights)
-    wish = TableWish(
+    settings = TableSettings(
         minutes=minutes,
         held_out=held_out,
         blocks=blocks,
@@ -97,7 +97,7 @@ def build(
     )
     with shown() as progress:
         built = build_table(
-            subject.base, subject.name, subject.boards, wish, progress, cluster=subject.cluster
+            subject.base, subject.name, subject.boards, settings, progress, cluster=subject.cluster
         )
     place = out or place_of(built.table)
     built = replace(built, table=continued(built.table, place))

@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hwprune.cli.board_options import Json
-from hwprune.cli.table_options import TableFile
+from hwprune.cli.options import Json, TableFile
 
 SHOWN = 5
 """Reasons that are printed; --json has all."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hwprune.cli.board_options import Json
+from hwprune.cli.options import Json
 
 if TYPE_CHECKING:
     from rich.console import Console

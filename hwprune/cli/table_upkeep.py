@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hwprune.cli.board_options import Json
 from hwprune.cli.inspect import Input, Weights, parse_shapes
-from hwprune.cli.table_options import TableFile
+from hwprune.cli.options import Json, TableFile
 
 if TYPE_CHECKING:
     from hwprune.tables.difference import Difference

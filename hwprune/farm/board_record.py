@@ -16,14 +16,14 @@ _HOUR_S = 3600.0
 
 
 class BoardRecord:
-    """Written by the board's keeper, read by anybody."""
+    """Written by the board's worker, read by anybody."""
 
     def __init__(self, name: str, kind: str) -> None:
         self.name = name
         self.state: BoardState = "starting"
         self.words = ""
         self.watch = CanaryWatch()
-        self._kind = kind
+        self._pool = kind
         self._job: tuple[int, float] | None = None
         self._temperature_c: float | None = None
         self._done: deque[tuple[float, int]] = deque()
@@ -66,7 +66,7 @@ class BoardRecord:
         lately = sum(count for _, count in self._done)
         return BoardStatus(
             name=self.name,
-            kind=self._kind,
+            kind=self._pool,
             state=self.state,
             words=self.words,
             job=f"{self._job[0]} candidates, {now - self._job[1]:.0f} s" if self._job else "",

@@ -18,8 +18,8 @@ from hwprune.candidate import Candidate
 from hwprune.channels.base import BaseNetwork
 from hwprune.errors import BoardError
 from hwprune.farm.answers import Outcome
-from hwprune.farm.keeper import Keeper
-from hwprune.farm.kind import Kind, Nominal
+from hwprune.farm.board_pool import BoardPool, Nominal
+from hwprune.farm.board_worker import BoardWorker
 from hwprune.farm.recovery import PATIENCE_S
 from hwprune.farm.session import BoardSession
 from hwprune.farm.status import FarmStatus, write_status
@@ -56,10 +56,10 @@ class Farm:
         what: str = "",
     ) -> None:
         self._store = store
-        self._kind = Kind(boards, store, nominal)
-        self._keepers = [Keeper(board, self._kind, patience_s=patience_s) for board in boards]
+        self._pool = BoardPool(boards, store, nominal)
+        self._workers = [BoardWorker(board, self._pool, patience_s=patience_s) for board in boards]
         self._what = what
-        self._name = f"{self._kind.name}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
+        self._name = f"{self._pool.name}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
         self._started_at = time.time()
         self._closed = threading.Event()
         self._writer: threading.Thread | None = None
@@ -68,17 +68,17 @@ class Farm:
     @property
     def boards(self) -> int:
         """How many there are."""
-        return len(self._keepers)
+        return len(self._workers)
 
     @property
     def conditions_key(self) -> str:
         """Under which conditions its readings are kept; empty before it was started."""
-        return self._kind.conditions_key
+        return self._pool.conditions_key
 
     @property
     def target_key(self) -> str:
         """The boards' target, as the store names it."""
-        return self._kind.target_key
+        return self._pool.target_key
 
     def start(self) -> None:
         """Start every board; one that does not answer is waited for while others work.
@@ -86,12 +86,12 @@ class Farm:
         Raises:
             BoardError: no board answers, or the boards are not alike.
         """
-        with ThreadPoolExecutor(len(self._keepers)) as pool:
-            attempts = [pool.submit(keeper.recovery.reach) for keeper in self._keepers]
+        with ThreadPoolExecutor(len(self._workers)) as threads:
+            attempts = [threads.submit(worker.recovery.reach) for worker in self._workers]
         errors = [e for a in attempts if (e := a.exception()) is not None]
         keys = {
-            keeper.name: attempt.result()
-            for keeper, attempt in zip(self._keepers, attempts, strict=True)
+            worker.name: attempt.result()
+            for worker, attempt in zip(self._workers, attempts, strict=True)
             if attempt.exception() is None
         }
         strange = next((e for e in errors if not isinstance(e, BoardError)), None)
@@ -105,15 +105,15 @@ class Farm:
                 next_step="give them different kinds in their profiles, and compare them with "
                 "`hwprune boards compare`",
             )
-        self._kind.conditions_key = next(iter(keys.values()))
-        for keeper in self._keepers:
-            keeper.serve(reached=keeper.name in keys)
+        self._pool.conditions_key = next(iter(keys.values()))
+        for worker in self._workers:
+            worker.serve(reached=worker.name in keys)
         self._writer = threading.Thread(target=self._write, daemon=True)
         self._writer.start()
 
     def place(self, base: BaseNetwork) -> None:
         """Choose the network whose candidates are measured from now on."""
-        self._kind.place(base)
+        self._pool.place(base)
 
     def calibrate(self) -> Outcome:
         """The unpruned network's reading, whose time every ratio is multiplied with.
@@ -123,16 +123,16 @@ class Farm:
         Failure when the boards are lost, or cannot run the network.
         """
         with self._calibrating:
-            answering = [k for k in self._keepers if k.record.state in ("idle", "busy")]
-            with ThreadPoolExecutor(max(1, len(answering))) as pool:
-                outcomes = list(pool.map(lambda keeper: keeper.calibrate(), answering))
+            answering = [w for w in self._workers if w.record.state in ("idle", "busy")]
+            with ThreadPoolExecutor(max(1, len(answering))) as threads:
+                outcomes = list(threads.map(lambda worker: worker.calibrate(), answering))
             good = [outcome for outcome in outcomes if isinstance(outcome, Reading)]
             if not good:
                 lost = Failure(stage="lost", message="no board answers")
                 return outcomes[0] if outcomes else lost
-            self._kind.settle_nominal()
-            assert self._kind.nominal_ms is not None
-            return good[0].at_nominal(self._kind.nominal_ms)
+            self._pool.settle_nominal()
+            assert self._pool.nominal_ms is not None
+            return good[0].at_nominal(self._pool.nominal_ms)
 
     @property
     def calm_ms(self) -> float | None:
@@ -140,7 +140,7 @@ class Farm:
 
         Below the nominal time where the boards were not calm when they were calibrated.
         """
-        return self._kind.calmest_ms
+        return self._pool.calmest_ms
 
     def measure(self, candidates: Sequence[Candidate]) -> list[Future[Outcome]]:
         """A future for each candidate; what the store knows is there at once."""
@@ -148,8 +148,8 @@ class Farm:
 
     def remeasure(self, candidate: Candidate, batches: int) -> list[Outcome]:
         """Fresh outcomes of one candidate, each from a process of its own; kept in the store."""
-        key = self._kind.key_of(candidate)
-        futures = [self._kind.room.join(key, candidate, fresh=True) for _ in range(batches)]
+        key = self._pool.key_of(candidate)
+        futures = [self._pool.queue.join(key, candidate, fresh=True) for _ in range(batches)]
         return [future.result() for future in futures]
 
     def run_network(self, model: bytes, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -185,18 +185,18 @@ class Farm:
             BoardError: none can; what the last one said.
         """
         said = BoardError("no board answers")
-        for keeper in self._keepers:
+        for worker in self._workers:
             # Twice: a supervisor that was lost while nothing was measured is started by the next.
             for _ in range(2):
                 try:
-                    return ask(keeper.session)
+                    return ask(worker.session)
                 except BoardError as error:
                     said = error
         raise said
 
     def timings(self) -> dict[str, float]:
         """Seconds by stage (send, cut, build, warm, time, idle), busy_share, and candidates."""
-        return self._kind.times.summary()
+        return self._pool.times.summary()
 
     def status(self) -> FarmStatus:
         """What every board does at this moment."""
@@ -211,8 +211,8 @@ class Farm:
             what=self._what,
             started_at=self._started_at,
             written_at=time.time(),
-            boards=tuple(keeper.record.status() for keeper in self._keepers),
-            kinds=(self._kind.status(),),
+            boards=tuple(worker.record.status() for worker in self._workers),
+            kinds=(self._pool.status(),),
             warnings=(warning,) if unwritten else (),
             closed=self._closed.is_set(),
         )
@@ -220,24 +220,24 @@ class Farm:
     @property
     def poisoned(self) -> tuple[str, ...]:
         """Architectures that are not sent any more because they took boards down."""
-        return tuple(self._kind.poisoned)
+        return tuple(self._pool.poisoned)
 
     def close(self) -> None:
         """End boards and threads; whoever still waits gets a failure of stage "lost"."""
-        self._kind.fail(self._kind.room.close(_CLOSED), _CLOSED)
-        for keeper in self._keepers:
-            keeper.close()
+        self._pool.fail(self._pool.queue.close(_CLOSED), _CLOSED)
+        for worker in self._workers:
+            worker.close()
         self._closed.set()
         if self._writer is not None:
             self._writer.join()
 
     def _ask(self, candidate: Candidate) -> Future[Outcome]:
-        key = self._kind.key_of(candidate)
-        self._kind.asked += 1
-        known = self._kind.known(key)
+        key = self._pool.key_of(candidate)
+        self._pool.asked += 1
+        known = self._pool.known(key)
         if known is None:
-            return self._kind.room.join(key, candidate)
-        self._kind.hits += 1
+            return self._pool.queue.join(key, candidate)
+        self._pool.hits += 1
         return done(known)
 
     def _write(self) -> None:

@@ -10,8 +10,8 @@ from hwprune.candidate import Candidate
 from hwprune.channels.base import BaseNetwork
 from hwprune.errors import BoardError
 from hwprune.farm.answers import Outcome
+from hwprune.farm.board_pool import Nominal
 from hwprune.farm.farm import Farm
-from hwprune.farm.kind import Nominal
 from hwprune.farm.store import ReadingStore
 from hwprune.farm.table_farm import TableFarm
 from hwprune.futures import joined

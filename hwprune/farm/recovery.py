@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from itertools import chain, repeat
 
 from hwprune.errors import BoardError
+from hwprune.farm.board_pool import BoardPool
 from hwprune.farm.board_record import BoardRecord
 from hwprune.farm.hello import refuse_emulated
-from hwprune.farm.kind import Kind
+from hwprune.farm.measure_queue import Request
 from hwprune.farm.session import BoardSession
 from hwprune.farm.status import BoardState
-from hwprune.farm.suspects import Suspects
 from hwprune_device.owner import Previous
 
 PATIENCE_S = 1800.0
@@ -21,6 +23,8 @@ _PAUSES_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 """Between attempts to reach a board; the last one again and again."""
 _NONSENSE = 3
 """A board that said what cannot be in this many batches is not believed again by this farm."""
+HOLD_S = 60.0
+"""A network that may have taken a board down waits this long for the verdict."""
 
 
 class Recovery:
@@ -34,14 +38,14 @@ class Recovery:
     def __init__(
         self,
         session: BoardSession,
-        kind: Kind,
+        pool: BoardPool,
         record: BoardRecord,
         closed: threading.Event,
         *,
         patience_s: float = PATIENCE_S,
     ) -> None:
         self._session = session
-        self._kind = kind
+        self._pool = pool
         self._record = record
         self._closed = closed
         self._patience_s = patience_s
@@ -68,12 +72,12 @@ class Recovery:
 
     def wait(self, suspects: Suspects | None = None) -> bool:
         """Try to reach the board until it answers; False when it will not be worked with again."""
-        suspects = suspects or Suspects(kind=self._kind, board=self._record.name)
+        suspects = suspects or Suspects(pool=self._pool, board=self._record.name)
         if self.nonsense >= _NONSENSE:
             suspects.let_go()
             return self._retire("not believed", f"its answers make no sense: {self._record.words}")
         self._record.to("lost", self._record.words)
-        self._kind.answers(self._record.name, False)
+        self._pool.answers(self._record.name, False)
         for _ in self.attempts():
             try:
                 key = self.reach()
@@ -81,13 +85,13 @@ class Recovery:
                 suspects.still_away()
                 self.give_up_waiting()
                 continue
-            if key != self._kind.conditions_key:
+            if key != self._pool.conditions_key:
                 suspects.let_go()
                 words = "it came back with other hardware, clocks or runtime"
                 return self._retire("unlike its kind", words)
             suspects.judge(self._previous)
             self._record.to("idle")
-            self._kind.answers(self._record.name, True)
+            self._pool.answers(self._record.name, True)
             return True
         suspects.let_go()
         return False
@@ -96,7 +100,7 @@ class Recovery:
         """Work with the board no more, which is said by False."""
         self._session.close()
         self._record.to(state, words)
-        self._kind.retire(self._record.name, words)
+        self._pool.retire(self._record.name, words)
         return False
 
     def attempts(self) -> Iterator[None]:
@@ -108,6 +112,47 @@ class Recovery:
 
     def give_up_waiting(self) -> None:
         """Tell those who wait when no board of this kind has answered for too long."""
-        if self._kind.deserted_s() > self._patience_s:
-            words = f"no board of kind '{self._kind.name}' answers: {self._record.words}"
-            self._kind.fail(self._kind.room.empty(), words)
+        if self._pool.deserted_s() > self._patience_s:
+            words = f"no board of kind '{self._pool.name}' answers: {self._record.words}"
+            self._pool.fail(self._pool.queue.empty(), words)
+
+
+@dataclass(slots=True, kw_only=True)
+class Suspects:
+    """The suspects of one loss. Whoever is let go waits for a board again, before all others.
+
+    A supervisor that died, or a machine that started anew, speaks against them; a link that was
+    cut does not. One alone gets a strike; several are measured alone from then on, which tells.
+    """
+
+    pool: BoardPool
+    board: str
+    held: list[Request] = field(default_factory=list)
+    _strikes: list[str] = field(default_factory=list)
+    _since: float = field(default_factory=time.monotonic)
+
+    def still_away(self) -> None:
+        """The board does not answer: after a while that speaks against them, for now."""
+        if time.monotonic() - self._since > HOLD_S:
+            self._strike("silent since")
+
+    def judge(self, previous: Previous) -> None:
+        """The board is back and has said how its last supervisor ended."""
+        if previous in ("died", "rebooted"):
+            self._strike(previous)
+        else:
+            for strike in self._strikes:
+                self.pool.store.acquit(strike)
+            self.let_go()
+
+    def let_go(self) -> None:
+        """Nothing was found against those that are still held."""
+        self.pool.queue.put_back(self.held)
+        self.held = []
+
+    def _strike(self, verdict: str) -> None:
+        for request in self.held:
+            if len(self.held) == 1:
+                self._strikes.append(self.pool.store.strike(request.key, self.board, verdict))
+            request.alone = True
+        self.let_go()

@@ -42,7 +42,7 @@ class Finetuner:
         self._teacher = teacher
         self._recipe = recipe
 
-    def __call__(self, wish: Mapping[str, Any], progress: Progress) -> bytes | float:
+    def __call__(self, request: Mapping[str, Any], progress: Progress) -> bytes | float:
         """Train the network `onnx` in `folder`, and give it back with its new weights.
 
         Called again after an interruption it goes on. Told a number of `steps`, it trains for so
@@ -51,9 +51,9 @@ class Finetuner:
         Raises:
             HwpruneError: see `trainer.train`.
         """
-        if "steps" in wish:
-            return self._briefly(wish["onnx"], int(wish["steps"]))
-        folder, network = Path(wish["folder"]), wish["onnx"]
+        if "steps" in request:
+            return self._briefly(request["onnx"], int(request["steps"]))
+        folder, network = Path(request["folder"]), request["onnx"]
         folder.mkdir(parents=True, exist_ok=True)
         if self._own_process:
             _print_into(folder / LOG)

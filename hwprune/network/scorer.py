@@ -57,17 +57,17 @@ class Scorer:
         self._calibration = batches_of(map(self.execution.inputs, calibration_of(task)))
         self._recent: OrderedDict[tuple[int, ...], Replay] = OrderedDict()
 
-    def __call__(self, wish: Mapping[str, Any], progress: object = None) -> dict[str, Any]:
+    def __call__(self, request: Mapping[str, Any], progress: object = None) -> dict[str, Any]:
         """The score of the candidate with `widths`, on a `share` of a `part`, as plain data.
 
         Asked for a larger share of a candidate it scored lately, it computes what is new alone.
         `seconds`: what it took.
         """
         began = time.perf_counter_ns()
-        run = self._run(tuple(int(width) for width in wish["widths"]))
+        run = self._run(tuple(int(width) for width in request["widths"]))
         run.rewind()
-        part: Part = wish.get("part", "heldout")
-        score = score_of(self._task, run, part, float(wish.get("share", 1.0)))
+        part: Part = request.get("part", "heldout")
+        score = score_of(self._task, run, part, float(request.get("share", 1.0)))
         return {
             "value": score.value,
             "others": dict(score.others),

@@ -17,7 +17,7 @@ from hwprune.farm.store_entries import of_base
 from hwprune.pipeline.table_entries import block_network, row_of, table_network
 from hwprune.pipeline.tabled_farm import placed, tabled_farm
 from hwprune.progress import Progress
-from hwprune.search_wish import SearchWish
+from hwprune.search_settings import SearchSettings
 from hwprune.tables.begun import begun_from, refuse_other
 from hwprune.tables.blocks import windows_of
 from hwprune.tables.model import judged
@@ -32,7 +32,7 @@ RUNS = 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TableWish:
+class TableSettings:
     """What a table is wanted for, and what it may cost."""
 
     minutes: float = 30.0
@@ -41,7 +41,7 @@ class TableWish:
     """Candidates that are measured only to tell how far the table errs."""
     blocks: bool = True
     """Measure blocks too; without them the table knows this network alone."""
-    widths: SearchWish = field(default_factory=SearchWish)
+    widths: SearchSettings = field(default_factory=SearchSettings)
     """Which widths are of interest."""
     seed: int = 0
     begin_from: Table | None = None
@@ -66,7 +66,7 @@ def build_table(
     base: BaseNetwork,
     name: str,
     boards: Sequence[Board],
-    wish: TableWish,
+    settings: TableSettings,
     progress: Progress,
     *,
     cluster: str = "",
@@ -86,10 +86,10 @@ def build_table(
             be cut.
     """
     _check(base, boards)
-    if wish.begin_from is not None:
-        refuse_other(wish.begin_from, base)
+    if settings.begin_from is not None:
+        refuse_other(settings.begin_from, base)
     with tabled_farm(boards, f"latency table of {name}", cluster) as (farm, store):
-        return _Builder(base, name, boards, wish, farm, store, progress).build()
+        return _Builder(base, name, boards, settings, farm, store, progress).build()
 
 
 class _Builder:
@@ -98,15 +98,15 @@ class _Builder:
         base: BaseNetwork,
         name: str,
         boards: Sequence[Board],
-        wish: TableWish,
+        settings: TableSettings,
         farm: Farm,
         store: ReadingStore,
         progress: Progress,
     ) -> None:
-        self._base, self._name, self._board, self._wish = base, name, boards[0], wish
+        self._base, self._name, self._board, self._settings = base, name, boards[0], settings
         self._farm, self._store, self._progress = farm, store, progress
-        begun = wish.begin_from
-        self._windows = windows_of(base) if wish.blocks and begun is None else []
+        begun = settings.begin_from
+        self._windows = windows_of(base) if settings.blocks and begun is None else []
         self._measured = [base, *(window.measured for window in self._windows)]
         self._copies = [1, *(window.copies for window in self._windows)]
         self._read: dict[tuple[int, Widths], tuple[Reading, Role]] = {}
@@ -117,7 +117,7 @@ class _Builder:
 
     def build(self) -> Built:
         """All steps, as far as the minutes reach."""
-        until = time.monotonic() + 60 * self._wish.minutes
+        until = time.monotonic() + 60 * self._settings.minutes
         steps = self._steps()
         self._progress.begin(f"measure {self._name}", None)
         calm = self._place(0)
@@ -157,11 +157,11 @@ class _Builder:
             self._progress.advance(len(found))
 
     def _steps(self) -> tuple[Step, ...]:
-        wish, ones = self._wish, (self._base, *(window.base for window in self._windows))
-        own, *blocks = [_choices(one, wish.widths) for one in ones]
-        if wish.begin_from is None:
-            return steps_of(own, blocks, held_out=wish.held_out, seed=wish.seed)
-        return few_steps_of(own, wish.readings, held_out=wish.held_out, seed=wish.seed)
+        settings, ones = self._settings, (self._base, *(window.base for window in self._windows))
+        own, *blocks = [_choices(one, settings.widths) for one in ones]
+        if settings.begin_from is None:
+            return steps_of(own, blocks, held_out=settings.held_out, seed=settings.seed)
+        return few_steps_of(own, settings.readings, held_out=settings.held_out, seed=settings.seed)
 
     def _seconds(self, step: Step, own_ms: float) -> float:
         """Board time that a step is expected to take, by multiply-accumulates."""
@@ -207,7 +207,7 @@ class _Builder:
         Blocks and the network are calibrated at different moments, and only in calm ones alike.
         """
         known = [(*key, *read) for key, read in self._read.items()]
-        if self._wish.begin_from is None:
+        if self._settings.begin_from is None:
             known += [(0, *read, "network") for read in self._known_before(steps)]
         for network, widths, reading, role in known:
             calm = self._calm.get(network, reading.base_nominal_ms)
@@ -245,13 +245,20 @@ class _Builder:
             ),
             rows=tuple(self._rows(steps)),
         )
-        return table if self._wish.begin_from is None else begun_from(self._wish.begin_from, table)
+        return (
+            table
+            if self._settings.begin_from is None
+            else begun_from(self._settings.begin_from, table)
+        )
 
 
-def _choices(base: BaseNetwork, wish: SearchWish) -> list[tuple[int, ...]]:
+def _choices(base: BaseNetwork, settings: SearchSettings) -> list[tuple[int, ...]]:
     return [
         group_choices(
-            group, multiple_of=wish.multiple_of, min_keep=wish.min_keep, limits=wish.limits
+            group,
+            multiple_of=settings.multiple_of,
+            min_keep=settings.min_keep,
+            limits=settings.limits,
         )
         for group in base.plan.groups
     ]

@@ -11,7 +11,7 @@ from hwprune.pipeline.asked_board import as_asked
 
 
 def check(deployment: Deployment) -> None:
-    """Refuse a wish that cannot be carried out, before a run folder is made.
+    """Refuse a deployment that cannot be carried out, before a run folder is made.
 
     Raises:
         InputError: an unknown name, or a file that is not there.

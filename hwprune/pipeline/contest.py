@@ -104,8 +104,8 @@ def _finals(bench: Workbench, evaluations: list[Evaluation], progress: Progress)
     A candidate at the very edge of the budget may not be shown to keep it, so each method's list
     is gone down until enough of its candidates are, or three times as many were tried.
     """
-    wish = bench.prepared.deployment.search
-    counts = {m: 1 if m == UNIFORM else wish.finalists for m in wish.searched}
+    settings = bench.prepared.deployment.search
+    counts = {m: 1 if m == UNIFORM else settings.finalists for m in settings.searched}
     progress.begin("read the finalists afresh", sum(counts.values()))
     known: dict[Candidate, Finalist] = {}
     for method, count in counts.items():

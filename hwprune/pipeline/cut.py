@@ -28,7 +28,7 @@ FORMAT = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CutWish:
+class CutSettings:
     """What to cut, and how far."""
 
     source: str
@@ -84,7 +84,7 @@ class CutOutcome:
         }
 
 
-def cut(wish: CutWish, progress: Progress) -> CutOutcome:
+def cut(settings: CutSettings, progress: Progress) -> CutOutcome:
     """Cut a network and write model.onnx, weights.safetensors, architecture.json and cut.json.
 
     Raises:
@@ -96,70 +96,76 @@ def cut(wish: CutWish, progress: Progress) -> CutOutcome:
     from hwprune.network.package import save_package
     from hwprune_device.cut import Cutter
 
-    _check(wish)
+    _check(settings)
     progress.begin("load and trace", None)
-    graph: GraphSource = load_graph(wish.source, shapes=wish.shapes, weights=wish.weights)
+    graph: GraphSource = load_graph(
+        settings.source, shapes=settings.shapes, weights=settings.weights
+    )
     progress.begin("try cuts of every group", None)
     base, _, gate = trusted_base(
-        graph.onnx, wish.ignore, module=graph.part, records=user_records()
+        graph.onnx, settings.ignore, module=graph.part, records=user_records()
     )
-    widths = _widths(wish, base)
-    task = _task(wish, base)
-    keep = _ranking(wish, base, task, progress).keep(widths)
+    widths = _widths(settings, base)
+    task = _task(settings, base)
+    keep = _ranking(settings, base, task, progress).keep(widths)
     progress.begin("cut", None)
     model = Cutter(base.onnx, base.plan).cut(keep)
     if task is not None:
         model = _recalibrated(model, task)
-    save_package(wish.out, model=model, widths=widths, keep=keep, base=base)
+    save_package(settings.out, model=model, widths=widths, keep=keep, base=base)
     outcome = CutOutcome(
         base=base,
         widths=widths,
         model=model,
         gate=gate,
         recalibrated=task is not None,
-        folder=wish.out,
+        folder=settings.out,
     )
-    (wish.out / REPORT).write_text(json.dumps(outcome.to_json(), indent=1) + "\n")
+    (settings.out / REPORT).write_text(json.dumps(outcome.to_json(), indent=1) + "\n")
     progress.end(f"{len(base.plan.groups)} groups")
     return outcome
 
 
-def _check(wish: CutWish) -> None:
+def _check(settings: CutSettings) -> None:
     """Refuse what is known to be wrong before anything is loaded."""
     from hwprune.saliency.criteria import find_criterion
 
-    if find_criterion(wish.saliency).needs_data and wish.task is None and not wish.samples:
+    if (
+        find_criterion(settings.saliency).needs_data
+        and settings.task is None
+        and not settings.samples
+    ):
         raise InputError(
-            f"the {wish.saliency} criterion looks at data, and none is given",
+            f"the {settings.saliency} criterion looks at data, and none is given",
             possible="--data SOURCE, --samples FILES, or a criterion of weights alone: l1",
         )
-    if (wish.keep is None) == (wish.widths is None):
+    if (settings.keep is None) == (settings.widths is None):
         raise InputError(
             "say how far to cut: by one share, or by a file of widths",
-            given=f"keep {wish.keep}, widths {wish.widths}",
+            given=f"keep {settings.keep}, widths {settings.widths}",
             next_step="hwprune cut MODEL --keep 0.5 --out DIR",
         )
-    if wish.keep is not None and not 0 < wish.keep <= 1:
-        raise InputError("keep is a share, above 0 and up to 1", given=str(wish.keep))
-    if wish.multiple_of < 1:
-        raise InputError("multiple-of is at least 1", given=str(wish.multiple_of))
-    if wish.out.exists() and (not wish.out.is_dir() or any(wish.out.iterdir())):
+    if settings.keep is not None and not 0 < settings.keep <= 1:
+        raise InputError("keep is a share, above 0 and up to 1", given=str(settings.keep))
+    if settings.multiple_of < 1:
+        raise InputError("multiple-of is at least 1", given=str(settings.multiple_of))
+    if settings.out.exists() and (not settings.out.is_dir() or any(settings.out.iterdir())):
         raise InputError(
-            f"{wish.out} holds something already", next_step="name an empty or a new folder"
+            f"{settings.out} holds something already", next_step="name an empty or a new folder"
         )
 
 
-def _widths(wish: CutWish, base: BaseNetwork) -> tuple[int, ...]:
+def _widths(settings: CutSettings, base: BaseNetwork) -> tuple[int, ...]:
     if not base.plan.groups:
         frozen = "; ".join(f"{name}: {reason}" for name, reason in base.plan.frozen[:5])
         raise NetworkError("no channel of this network may be cut", given=frozen)
-    if wish.widths is not None:
-        return _widths_from(wish.widths, base)
-    keep = wish.keep or 1.0
+    if settings.widths is not None:
+        return _widths_from(settings.widths, base)
+    keep = settings.keep or 1.0
     widths = []
     for group in base.plan.groups:
         choices = group_choices(
-            group, multiple_of=wish.multiple_of, min_keep=0.0, limits=wish.limits
+            group, multiple_of=settings.multiple_of, min_keep=0.0, limits=settings.limits
         )
         widths.append(min(choices, key=lambda w: (abs(w - keep * group.width), w)))
     return tuple(widths)
@@ -199,22 +205,24 @@ def _removable(base: BaseNetwork) -> frozenset[str]:
     return frozenset(base.plan.groups[group].name for group in trusted_branches(base))
 
 
-def _task(wish: CutWish, base: BaseNetwork) -> Task | None:
-    if not wish.samples:
-        return wish.task
+def _task(settings: CutSettings, base: BaseNetwork) -> Task | None:
+    if not settings.samples:
+        return settings.task
     from hwprune.task.files import FileInputs
     from hwprune.task.image_file import InputShape
     from hwprune.task.task import Task
 
     entries = [InputShape(name=e.name, shape=e.shape, dtype=e.dtype) for e in base.inputs]
-    files = FileInputs(wish.samples, entries, apart=False)
-    return Task(name=wish.samples, inputs=files.inputs, identity=files.content_hash)
+    files = FileInputs(settings.samples, entries, apart=False)
+    return Task(name=settings.samples, inputs=files.inputs, identity=files.content_hash)
 
 
-def _ranking(wish: CutWish, base: BaseNetwork, task: Task | None, progress: Progress) -> Ranking:
+def _ranking(
+    settings: CutSettings, base: BaseNetwork, task: Task | None, progress: Progress
+) -> Ranking:
     from hwprune.saliency.ranking import rank
 
-    return rank(base, task, wish.saliency, progress=progress)
+    return rank(base, task, settings.saliency, progress=progress)
 
 
 def _recalibrated(model: bytes, task: Task) -> bytes:

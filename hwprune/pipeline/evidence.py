@@ -220,7 +220,7 @@ def _summary(bench: Workbench, contest: Contest) -> DeploymentSummary:
         network=deployment.network.source,
         task=bench.prepared.task.name,
         board=", ".join(bench.prepared.kinds),
-        budget=bench.wish.words,
+        budget=bench.asked.words,
         methods=deployment.search.searched,
         evaluations=contest.allowance,
         seed=deployment.search.seed,

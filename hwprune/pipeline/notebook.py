@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 from hwprune.board import Board
 from hwprune.budget import Budget
-from hwprune.budget_wish import parse_budgets
-from hwprune.data_wish import DataWish
-from hwprune.deployment import Deployment, NetworkWish
+from hwprune.budget_settings import parse_budgets
+from hwprune.data_settings import DataSettings
+from hwprune.deployment import Deployment, NetworkSettings
 from hwprune.errors import DeploymentError
 from hwprune.floor import parse_floor
-from hwprune.pipeline.wish import IMITATION
+from hwprune.pipeline.model_deployment import IMITATION
 from hwprune.progress import Progress
 from hwprune.recipe import Recipe
 from hwprune.report.front import Front
 from hwprune.report.result import Result
-from hwprune.search_wish import SearchWish
-from hwprune.task_wish import TaskWish
+from hwprune.search_settings import SearchSettings
+from hwprune.task_settings import TaskSettings
 
 if TYPE_CHECKING:
     import torch
@@ -81,7 +81,7 @@ def prune(
     data: Data | str | Mapping[str, Any] | None = None,
     at_least: str | float = "",
     board: Board | Path | str | None = None,
-    search: SearchWish | Mapping[str, Any] | None = None,
+    search: SearchSettings | Mapping[str, Any] | None = None,
     finetune: Recipe | Mapping[str, Any] | None = None,
     out: Path | str = Path("runs/notebook"),
     resume: bool = False,
@@ -116,11 +116,11 @@ def prune(
     made = _task(task, data, inputs, functions, metric, example)
     deployment = Deployment(
         name=Path(out).name,
-        network=NetworkWish(source=_fingerprint(model), trained=True),
-        task=TaskWish(source=f"given: {made.identity}", at_least=at_least),
+        network=NetworkSettings(source=_fingerprint(model), trained=True),
+        task=TaskSettings(source=f"given: {made.identity}", at_least=at_least),
         boards=(Path(board),) if isinstance(board, str | Path) else (),
         budgets=_budgets(budget, budgets),
-        search=_noun(SearchWish, search, "search"),
+        search=_noun(SearchSettings, search, "search"),
         finetune=_noun(Recipe, finetune, "finetune", **_recipe(made)),
     )
     supplied = Given(module=model, example=example, task=made, board=_own(board))
@@ -195,8 +195,10 @@ def _task(
         raise DeploymentError("give a task or data, not both")
     if data is not None:
         source = {"source": data} if isinstance(data, str) else data
-        wish = validate(DataWish, source, where="data") if isinstance(source, Mapping) else source
-        task = load_task(TaskWish(), wish).task
+        settings = (
+            validate(DataSettings, source, where="data") if isinstance(source, Mapping) else source
+        )
+        task = load_task(TaskSettings(), settings).task
     own = {name: function for name, function in functions.items() if function is not None}
     if task is None or own or inputs is not None:
         task = task_of_functions(task, inputs, own, example, metric)

@@ -130,8 +130,8 @@ def _tables(
     kept = folder.step("tables", dict[str, str])
     if kept is None:
         kept = {}
-        wish = supplies.deployment.search
-        found = tables_for(wish.tables, base, supplies.boards)
+        settings = supplies.deployment.search
+        found = tables_for(settings.tables, base, supplies.boards)
         if found:
             progress.begin("latency tables", len(found))
         for kind, table in found.items():
@@ -163,12 +163,15 @@ def search_space(deployment: Deployment, base: BaseNetwork) -> SearchSpace:
     Raises:
         NetworkError: nothing may be cut.
     """
-    wish = deployment.search
+    settings = deployment.search
     removable = _removable(deployment, base)
     groups = []
     for number, group in enumerate(base.plan.groups):
         choices = group_choices(
-            group, multiple_of=wish.multiple_of, min_keep=wish.min_keep, limits=wish.limits
+            group,
+            multiple_of=settings.multiple_of,
+            min_keep=settings.min_keep,
+            limits=settings.limits,
         )
         if number in removable:
             choices = (0, *choices)
@@ -178,7 +181,7 @@ def search_space(deployment: Deployment, base: BaseNetwork) -> SearchSpace:
         frozen = "; ".join(f"{name}: {reason}" for name, reason in base.plan.frozen[:5])
         raise NetworkError(
             "no channel of this network may be cut",
-            given=frozen or f"ignore = {list(wish.ignore)}",
+            given=frozen or f"ignore = {list(settings.ignore)}",
             next_step="see `hwprune inspect` for each layer's reason",
         )
     return space

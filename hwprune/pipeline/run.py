@@ -1,4 +1,4 @@
-"""One run, from a wish to its evidence; each step is kept, so a run can be killed and resumed."""
+"""One run, from a deployment to its evidence; each step is kept, so it can be resumed."""
 
 from __future__ import annotations
 
@@ -32,27 +32,27 @@ RUNS = Path("runs")
 
 def run_deployment(
     path: Path,
-    wish: dict[str, Any] | None = None,
+    content: dict[str, Any] | None = None,
     *,
     resume: bool = False,
     out: Path | None = None,
     overrides: Sequence[str] = (),
     progress: Progress,
 ) -> tuple[Result | Front, Path]:
-    """Carry out a deployment file, or a `wish` in its place; gives result and run folder.
+    """Carry out a deployment file, or the `content` of one; gives result and run folder.
 
     Of several budgets each has a result, in the order of the deployment.
 
     Args:
-        wish: what a file would say, relative to the working folder; `path` names the run.
+        content: what a file would say, relative to the working folder; `path` names the run.
 
     Raises:
         HwpruneError: see errors.py; what was finished stays in the run folder.
     """
-    if wish is None:
+    if content is None:
         deployment = load_deployment(path, overrides)
     else:
-        told = overridden(wish, overrides)
+        told = overridden(content, overrides)
         deployment = parse_deployment(told, name=file_name(path.stem), folder=Path())
     where = out or (latest if resume else next_free)(RUNS, deployment.name)
     command = shlex.join(["hwprune", *sys.argv[1:]])
@@ -79,7 +79,7 @@ def run(
     for words in supplies.guessed:
         progress.begin("guessed", None)
         progress.end(words)
-    folder = RunFolder.open(where, wish_of(deployment), resume=resume)
+    folder = RunFolder.open(where, settings_of(deployment), resume=resume)
     try:
         begun = folder.step("begun", dict[str, str]) or folder.finish(
             "begun", {"at": datetime.now(UTC).isoformat(timespec="seconds"), "command": command}
@@ -137,7 +137,7 @@ def _delivered(
     name = bench.budget.name
     if name:
         progress.begin(f"budget {name}", None)
-        progress.end("; ".join(bench.wish.words))
+        progress.end("; ".join(bench.asked.words))
     try:
         result = _result(bench, searched, clock, begun, progress)
     except (BudgetError, DeliveryError, InputError) as error:
@@ -209,14 +209,14 @@ class StepClock:
             self._folder.finish("seconds", self.seconds)
 
 
-def wish_of(deployment: Deployment) -> dict[str, Any]:
-    """The wish as plain data: two runs mix only if it is the same.
+def settings_of(deployment: Deployment) -> dict[str, Any]:
+    """A deployment as plain data: two runs mix only if it is the same.
 
     How long a search may take is not part of it: a run that was stopped may be given more time.
     """
-    wish = asdict(deployment) | {"boards": [str(board) for board in deployment.boards]}
-    del wish["search"]["minutes"]
-    return wish
+    content = asdict(deployment) | {"boards": [str(board) for board in deployment.boards]}
+    del content["search"]["minutes"]
+    return content
 
 
 def _write_evidence(folder: Path, result: Result) -> None:

@@ -196,13 +196,13 @@ class _Way:
         while self._left and not self._enough():
             if self._is_over and not self._scoring.is_mean:
                 self._left = self._left[-1:]  # no share of it would do
-            wish = {
+            request = {
                 "widths": list(self._candidate.widths),
                 "part": self._part,
                 "share": self._left[0],
             }
             try:
-                answer: dict[str, Any] | Failure = worker.call(wish, Silent())
+                answer: dict[str, Any] | Failure = worker.call(request, Silent())
             except HwpruneError as error:
                 # A task that cannot score this candidate may score the next.
                 return Failure(stage="run", message=f"{error.happened}: {error.given}")

@@ -18,7 +18,7 @@ from hwprune.pipeline.workbench import Workbench
 from hwprune.progress import Progress
 from hwprune.search.evaluator import Evaluator
 from hwprune.search.methods import JOINT, METHODS
-from hwprune.search.problem import PolicyWish, SearchProblem
+from hwprune.search.problem import PolicySettings, SearchProblem
 
 LEAST, BY_GROUP = 60, 4
 """Evaluations that are chosen: so many, and so many for each group; on synthetic problems of 10
@@ -78,15 +78,15 @@ def search(bench: Workbench, progress: Progress) -> Searched:
     """
     clock = SearchClock(bench)
     problem = problem_of(bench)
-    wish = bench.prepared.deployment.search
-    unknown = [m for m in wish.searched if m not in METHODS]
+    settings = bench.prepared.deployment.search
+    unknown = [m for m in settings.searched if m not in METHODS]
     if unknown:
         raise InputError(
             f"there is no search method '{unknown[0]}'", possible=", ".join(sorted(METHODS))
         )
     searches = [
         _search(bench, problem.under(budget), method, budget, progress, clock)
-        for method in wish.searched
+        for method in settings.searched
         for budget in (("",) if method in JOINT else problem.budgets)
     ]
     return Searched(allowance=problem.evaluations, clock=clock, searches=tuple(searches))
@@ -95,7 +95,7 @@ def search(bench: Workbench, progress: Progress) -> Searched:
 def problem_of(bench: Workbench) -> SearchProblem:
     """The search problem that every method gets."""
     prepared = bench.prepared
-    wish = prepared.deployment.search
+    settings = prepared.deployment.search
     model = prepared.base.cost_model
     whole = max(1, model.macs(prepared.space.unpruned.widths))
     bench.refer_to_unpruned()
@@ -111,9 +111,11 @@ def problem_of(bench: Workbench) -> SearchProblem:
         evaluate=bench.evaluate,
         estimate=lambda widths: model.macs(widths) / whole,
         evaluations=_allowance(bench),
-        patient=wish.evaluations > 0,
-        policy=PolicyWish(algorithm=wish.algorithm, runners=wish.runners, learners=wish.learners),
-        seed=wish.seed,
+        patient=settings.evaluations > 0,
+        policy=PolicySettings(
+            algorithm=settings.algorithm, runners=settings.runners, learners=settings.learners
+        ),
+        seed=settings.seed,
         base_quality=bench.quality(bench.base_score),
         metric=prepared.task.metric,
         boards=bench.fleet.boards,

@@ -1,4 +1,4 @@
-"""Sensitive layers are taken out of the search's hands, where the wish asks for it."""
+"""Sensitive layers are taken out of the search's hands, where the settings ask for it."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from hwprune.errors import NetworkError
 from hwprune.progress import Progress
 from hwprune.saliency.ranking import Ranking
 from hwprune.saliency.sensitivity import sense
-from hwprune.search_wish import SearchWish
+from hwprune.search_settings import SearchSettings
 from hwprune.task.task import Task
 
 
 def set_apart(
-    wish: SearchWish,
+    settings: SearchSettings,
     base: BaseNetwork,
     task: Task,
     space: SearchSpace,
@@ -32,23 +32,23 @@ def set_apart(
     Raises:
         NetworkError: every group that may be cut is sensitive.
     """
-    if wish.sensitive == "off":
+    if settings.sensitive == "off":
         return space, ranking
     found = sense(
         base,
         task,
-        low_rank=wish.low_rank,
-        threshold=wish.sensitive_threshold,
+        low_rank=settings.low_rank,
+        threshold=settings.sensitive_threshold,
         cache=cache,
         progress=progress,
     )
-    space = SearchSpace(groups=found.fixed(space.groups, wish.sensitive))
+    space = SearchSpace(groups=found.fixed(space.groups, settings.sensitive))
     if space.size <= 1:
         raise NetworkError(
             "every layer is sensitive, so nothing is left to search",
-            given=f"search.sensitive_threshold = {wish.sensitive_threshold}",
+            given=f"search.sensitive_threshold = {settings.sensitive_threshold}",
             next_step="raise it; `hwprune inspect --sensitivity` shows each layer's share",
         )
-    if wish.sensitive == "rank":
+    if settings.sensitive == "rank":
         ranking = ranking.with_scores("hrank", found.sensitive_scores())
     return space, ranking

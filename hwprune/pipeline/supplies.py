@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from hwprune.board import Board, find_board
 from hwprune.channels.base import make_base
-from hwprune.deployment import Deployment, NetworkWish
+from hwprune.deployment import Deployment, NetworkSettings
 from hwprune.errors import NetworkError
 from hwprune.network.detector import cuttable_part, example_of_part
 from hwprune.pipeline.asked_board import as_asked
@@ -49,35 +49,35 @@ class Supplies:
     onnx: bytes | None
     """Of a network that is an ONNX file."""
     guessed: tuple[str, ...] = ()
-    """What the wish leaves open and was assumed, in words."""
+    """What the deployment leaves open and was assumed, in words."""
 
 
 def look_up(deployment: Deployment, given: Given, *, network: bool) -> Supplies:
-    """Find everything that the wish names, so that what is absent is said at once.
+    """Find everything that the deployment names, so that what is absent is said at once.
 
     Args:
         network: whether the network itself is needed; a resumed run has it in its folder.
 
     Raises:
-        InputError: the network, the task or a board is not what the wish says.
+        InputError: the network, the task or a board is not what the deployment says.
     """
-    wish = deployment.network
+    settings = deployment.network
     named = [given.board] if given.board else [find_board(str(b)) for b in deployment.boards]
-    onnx = _read_onnx(wish) if wish.source.endswith(".onnx") else None
+    onnx = _read_onnx(settings) if settings.source.endswith(".onnx") else None
     task, guessed = given.task, tuple[str, ...]()
     if task is None:
         loaded = load_task(
-            deployment.task, given.data or deployment.data, entries=_entries(wish, onnx)
+            deployment.task, given.data or deployment.data, entries=_entries(settings, onnx)
         )
         task, guessed = loaded.task, loaded.guessed
     module = given.module
     if module is None and onnx is None and network:
-        module = load_network_of(wish, task)
+        module = load_network_of(settings, task)
     example = given.example or example_of(task)
-    if wish.input and tuple(example[0].shape[1:]) != wish.input[1:]:
+    if settings.input and tuple(example[0].shape[1:]) != settings.input[1:]:
         raise NetworkError(
             "network.input does not fit the task's inputs",
-            given=f"network.input {list(wish.input)}, inputs {list(example[0].shape)}",
+            given=f"network.input {list(settings.input)}, inputs {list(example[0].shape)}",
             next_step="leave it out, or give inputs of that shape",
         )
     if module is not None:
@@ -123,28 +123,28 @@ def _module_of(module: nn.Module | None, onnx: bytes | None) -> nn.Module:
     return copy.deepcopy(module).cpu()
 
 
-def _read_onnx(wish: NetworkWish) -> bytes:
+def _read_onnx(settings: NetworkSettings) -> bytes:
     from hwprune.network.onnx_file import read_network
 
-    return read_network(Path(wish.source), [wish.input] if wish.input else [])
+    return read_network(Path(settings.source), [settings.input] if settings.input else [])
 
 
-def _entries(wish: NetworkWish, onnx: bytes | None) -> Sequence[InputShape]:
+def _entries(settings: NetworkSettings, onnx: bytes | None) -> Sequence[InputShape]:
     """What the network takes, where that is known before there are inputs."""
     if onnx is None:
-        return [InputShape(name="input", shape=wish.input)] if wish.input else []
+        return [InputShape(name="input", shape=settings.input)] if settings.input else []
     return [
         InputShape(name=entry.name, shape=entry.shape, dtype=entry.dtype)
         for entry in make_base(onnx).inputs
     ]
 
 
-def load_network_of(wish: NetworkWish, task: Task) -> nn.Module:
-    """The network that a wish names, made for the classes of a task."""
+def load_network_of(settings: NetworkSettings, task: Task) -> nn.Module:
+    """The network that the settings name, made for the classes of a task."""
     from hwprune.network.source import load_network
 
-    weights = Path(wish.weights) if wish.weights else None
-    return load_network(wish.source, weights=weights, num_classes=task.classes)
+    weights = Path(settings.weights) if settings.weights else None
+    return load_network(settings.source, weights=weights, num_classes=task.classes)
 
 
 def has_weights(deployment: Deployment) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 from hwprune.board import Board, find_board, this_machine
 from hwprune.channels.base import BaseNetwork, make_base
 from hwprune.network.input_shapes import Shapes
-from hwprune.search_wish import SearchWish
+from hwprune.search_settings import SearchSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +18,7 @@ class TabledNetwork:
     name: str
     base: BaseNetwork
     boards: tuple[Board, ...]
-    widths: SearchWish
+    widths: SearchSettings
     cluster: str = ""
 
 
@@ -43,7 +43,7 @@ def tabled_network(
         name=_name(model),
         base=make_base(graph.onnx),
         boards=tuple(find_board(board) for board in boards) or (this_machine(),),
-        widths=SearchWish(),
+        widths=SearchSettings(),
     )
 
 
@@ -54,11 +54,11 @@ def _of_deployment(path: Path, boards: tuple[str, ...]) -> TabledNetwork:
 
     deployment = load_deployment(path)
     supplies = look_up(deployment, Given(), network=False)
-    wish = deployment.network
+    settings = deployment.network
     graph = load_graph(
-        wish.source,
+        settings.source,
         shapes=tuple(tuple(values.shape) for values in supplies.example),
-        weights=Path(wish.weights) if wish.weights else None,
+        weights=Path(settings.weights) if settings.weights else None,
         num_classes=supplies.task.classes,
     )
     named = tuple(find_board(board) for board in boards)

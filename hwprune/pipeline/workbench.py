@@ -72,9 +72,9 @@ class Workbench:
         progress.begin("measure the unpruned and the smallest network", 2)
         space = self.prepared.space
         self.unpruned = self.footprint(space.unpruned, self._unpruned_readings())
-        wishes = self.prepared.deployment.budgets
-        wishes = tuple(wish.for_kinds(self.prepared.kinds) for wish in wishes)
-        self.budgets = {wish.name: wish.resolve(self.unpruned) for wish in wishes}
+        asked = self.prepared.deployment.budgets
+        asked = tuple(budget.for_kinds(self.prepared.kinds) for budget in asked)
+        self.budgets = {budget.name: budget.resolve(self.unpruned) for budget in asked}
         for budget in self.budgets.values():
             # A memory or an energy that a board does not tell ends the run here.
             budget.excess(self.unpruned)
@@ -129,10 +129,10 @@ class Workbench:
         return bench
 
     @property
-    def wish(self) -> Budget:
+    def asked(self) -> Budget:
         """The budget as it was asked for."""
-        asked = self.prepared.deployment.budgets
-        return next(wish for wish in asked if wish.name == self.budget.name)
+        budgets = self.prepared.deployment.budgets
+        return next(budget for budget in budgets if budget.name == self.budget.name)
 
     @property
     def limits(self) -> dict[str, Constraint]:

@@ -154,16 +154,16 @@ def _bullet(finding: Finding) -> Markup:
 
 
 def _asked(result: Result) -> dict[str, str]:
-    wish = result.deployment
+    deployment = result.deployment
     rows = {
-        "network": wish.network,
-        "task": wish.task,
-        "board": wish.board,
-        "budget": "; ".join(wish.budget),
-        "methods": ", ".join(wish.methods),
-        "evaluations": f"{wish.evaluations} at most",
-        "seed": str(wish.seed),
-        "deployment": wish.file,
+        "network": deployment.network,
+        "task": deployment.task,
+        "board": deployment.board,
+        "budget": "; ".join(deployment.budget),
+        "methods": ", ".join(deployment.methods),
+        "evaluations": f"{deployment.evaluations} at most",
+        "seed": str(deployment.seed),
+        "deployment": deployment.file,
     }
     return {key: value for key, value in rows.items() if value}
 

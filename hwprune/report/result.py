@@ -40,7 +40,7 @@ _LATER = frozenset(("engines", "predictions"))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeploymentSummary:
-    """The wish, in a few words each."""
+    """The deployment, in a few words each."""
 
     name: str
     network: str

@@ -27,7 +27,7 @@ ALGORITHMS = ("ppo-lagrange", "sac-lagrange")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PolicyWish:
+class PolicySettings:
     """How a policy is learned, where a method has one."""
 
     algorithm: str = "ppo-lagrange"
@@ -84,7 +84,7 @@ class SearchProblem:
     """What scores are, to write them down."""
     boards: int = 1
     """How many boards measure different candidates at the same time."""
-    policy: PolicyWish = field(default_factory=PolicyWish)
+    policy: PolicySettings = field(default_factory=PolicySettings)
     patient: bool = True
     """Whether all evaluations are used; if not, a method that learns ends when more do not pay."""
     until_s: float = math.inf

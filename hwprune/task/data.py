@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from hwprune.data_wish import DataWish
+from hwprune.data_settings import DataSettings
 from hwprune.errors import DataError
 from hwprune.task.augmentation import AUGMENTATIONS
 from hwprune.task.data_source import read_source
@@ -65,32 +65,32 @@ class Data:
 
 def load_data(source: str, **keys: Any) -> Data:
     """Read data and split it; `keys` are those of `[data]` in a deployment file."""
-    return read_data(DataWish(source=source, **keys))
+    return read_data(DataSettings(source=source, **keys))
 
 
-def read_data(wish: DataWish) -> Data:
-    """Read the data of a wish and split it.
+def read_data(settings: DataSettings) -> Data:
+    """Read the data that settings name and split it.
 
     Raises:
         DataError: the data is absent, has the wrong shape, or has too few items for the split.
     """
-    if wish.augment not in AUGMENTATIONS:
+    if settings.augment not in AUGMENTATIONS:
         possible = ", ".join(AUGMENTATIONS)
-        raise DataError("unknown augmentation", given=wish.augment, possible=possible)
-    whole, test, labels = read_source(wish)
-    order = stratified_order(labels, wish.seed)
-    aside = wish.heldout + wish.final_heldout
-    calibration = wish.calibration or CALIBRATION
-    if wish.heldout < 1 or calibration < 2 or len(order) - aside < calibration:
+        raise DataError("unknown augmentation", given=settings.augment, possible=possible)
+    whole, test, labels = read_source(settings)
+    order = stratified_order(labels, settings.seed)
+    aside = settings.heldout + settings.final_heldout
+    calibration = settings.calibration or CALIBRATION
+    if settings.heldout < 1 or calibration < 2 or len(order) - aside < calibration:
         raise DataError(
             f"{len(order)} training items are too few for this split",
-            given=f"heldout {wish.heldout}, final_heldout {wish.final_heldout}, "
+            given=f"heldout {settings.heldout}, final_heldout {settings.final_heldout}, "
             f"calibration {calibration}",
             possible="heldout ≥ 1, calibration ≥ 2, and calibration items left to train on",
         )
     train = whole.take(order[aside:])
-    heldout = whole.take(order[: wish.heldout])
-    final = whole.take(order[wish.heldout : aside]) if wish.final_heldout else heldout
+    heldout = whole.take(order[: settings.heldout])
+    final = whole.take(order[settings.heldout : aside]) if settings.final_heldout else heldout
     parts: dict[Part, Items] = {
         "train": train,
         "calibration": train,
@@ -99,31 +99,33 @@ def read_data(wish: DataWish) -> Data:
         "test": test,
     }
     if isinstance(train, Tensors):
-        found = _normalisation(train, wish)
-        parts = {n: replace(p, normalise=found, augment=wish.augment) for n, p in parts.items()}  # type: ignore[type-var]
-    elif wish.augment != "none" or (
-        (wish.mean or wish.std) and not wish.source.startswith("imagefolder:")
+        found = _normalisation(train, settings)
+        how: dict[str, Any] = {"normalise": found, "augment": settings.augment}
+        parts = {n: replace(p, **how) for n, p in parts.items()}  # type: ignore[type-var]
+    elif settings.augment != "none" or (
+        (settings.mean or settings.std) and not settings.source.startswith("imagefolder:")
     ):
         raise DataError(
             "a Dataset that is streamed prepares and augments its items itself",
-            given=f"augment {wish.augment}, mean {list(wish.mean)}, std {list(wish.std)}",
+            given=f"augment {settings.augment}, mean {list(settings.mean)}, "
+            f"std {list(settings.std)}",
             next_step="leave these keys out, and do it in the Dataset",
         )
     return Data(
-        name=wish.source,
+        name=settings.source,
         parts=parts,
-        content_hash=_content_hash(wish, parts),
+        content_hash=_content_hash(settings, parts),
         classes=None if labels.ndim != 1 or labels.is_floating_point() else int(labels.max()) + 1,
     )
 
 
-def _normalisation(train: Tensors, wish: DataWish) -> Normalisation:
+def _normalisation(train: Tensors, settings: DataSettings) -> Normalisation:
     """The mean and spread asked for, or those of the first input's channels.
 
     Numbers of the user's own that are no bytes are taken as prepared already.
     """
-    values, (mean, std) = train.inputs[0], (wish.mean, wish.std)
-    ours = wish.source.startswith(("sklearn:", "torchvision:"))
+    values, (mean, std) = train.inputs[0], (settings.mean, settings.std)
+    ours = settings.source.startswith(("sklearn:", "torchvision:"))
     prepared = values.dtype == torch.float32 and not ours and not mean and not std
     if prepared or values.ndim < 3 or values.dtype not in (torch.uint8, torch.float32):
         return Normalisation(mean=tuple(mean), std=tuple(std))
@@ -143,9 +145,9 @@ def _normalisation(train: Tensors, wish: DataWish) -> Normalisation:
     )
 
 
-def _content_hash(wish: DataWish, parts: Mapping[Part, Items]) -> str:
-    """Of every byte of tensors; of streamed items, of the wish and each part's first item."""
-    digest = hashlib.sha256(repr(wish).encode())
+def _content_hash(settings: DataSettings, parts: Mapping[Part, Items]) -> str:
+    """Of every byte of tensors; of streamed items, of the settings and each part's first item."""
+    digest = hashlib.sha256(repr(settings).encode())
     for name in ("train", "heldout", "final", "test"):
         items = parts[name]
         digest.update(f"{name} {len(items)}".encode())

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from hwprune.data_wish import DataWish
+from hwprune.data_settings import DataSettings
 from hwprune.errors import DataError
 from hwprune.task.items import Items, stratified_order
 from hwprune.task.streamed import Streamed, folder_of_images
@@ -31,8 +31,8 @@ Source = tuple[Items, Items, torch.Tensor]
 """Training items, test items, and the targets of the former as far as they are known, N …."""
 
 
-def read_source(wish: DataWish) -> Source:
-    """The items that a wish's `source` names.
+def read_source(settings: DataSettings) -> Source:
+    """The items that the settings' `source` names.
 
     A function takes nothing and returns (train, test), each a torch Dataset of (inputs, target)
     or a pair (inputs N …, targets N …); the inputs of a network of several are a tuple.
@@ -40,17 +40,17 @@ def read_source(wish: DataWish) -> Source:
     Raises:
         DataError: the source is unknown, or its files are neither there nor to be had.
     """
-    kind, _, name = wish.source.partition(":")
-    if wish.source == "sklearn:digits":
+    kind, _, name = settings.source.partition(":")
+    if settings.source == "sklearn:digits":
         return _with_targets(*_digits())
     if kind == "torchvision" and name in TORCHVISION:
-        return _with_targets(*_torchvision(name, wish.root))
+        return _with_targets(*_torchvision(name, settings.root))
     if kind == "imagefolder" and name:
-        train, test = folder_of_images(Path(name), wish)
+        train, test = folder_of_images(Path(name), settings)
         return train, test, train.known_targets()
     if not name or kind in ("sklearn", "torchvision"):
-        raise DataError("unknown data", given=wish.source, possible=POSSIBLE)
-    return _from_function(wish)
+        raise DataError("unknown data", given=settings.source, possible=POSSIBLE)
+    return _from_function(settings)
 
 
 def _with_targets(train: Tensors, test: Tensors) -> Source:
@@ -118,14 +118,14 @@ def _whole(data: Any, targets: Any) -> Tensors:
     )
 
 
-def _from_function(wish: DataWish) -> Source:
-    function = load_function(wish.source, DataError, what="data")
+def _from_function(settings: DataSettings) -> Source:
+    function = load_function(settings.source, DataError, what="data")
     parts = function()
     if not isinstance(parts, tuple | list) or len(parts) != 2:
         raise DataError(
-            f"{wish.source} must return two parts, train and test", given=type(parts).__name__
+            f"{settings.source} must return two parts, train and test", given=type(parts).__name__
         )
-    train, test = (_part(part, wish) for part in parts)
+    train, test = (_part(part, settings) for part in parts)
     held = _in_memory(train)
     looked_at_last = None if held is None else _in_memory(test)
     if held is not None and looked_at_last is not None:
@@ -134,7 +134,7 @@ def _from_function(wish: DataWish) -> Source:
     if isinstance(train, Tensors) or isinstance(test, Tensors):
         raise DataError(
             "one part is arrays, the other a Dataset that is too large for memory",
-            given=wish.source,
+            given=settings.source,
             possible="two Datasets of (inputs, target)",
         )
     return train, test, train.known_targets()
@@ -144,7 +144,7 @@ def _in_memory(items: Tensors | Streamed) -> Tensors | None:
     return items if isinstance(items, Tensors) else items.in_memory(IN_MEMORY_BYTES)
 
 
-def _part(part: Any, wish: DataWish) -> Tensors | Streamed:
+def _part(part: Any, settings: DataSettings) -> Tensors | Streamed:
     if isinstance(part, tuple) and len(part) == 2 and _is_arrays(part[0]):
         return as_tensors(*part)
     try:
@@ -152,11 +152,11 @@ def _part(part: Any, wish: DataWish) -> Tensors | Streamed:
         len(part)
     except (TypeError, ValueError, KeyError, IndexError, NotImplementedError) as error:
         raise DataError(
-            f"a part that {wish.source} returned cannot be read",
+            f"a part that {settings.source} returned cannot be read",
             given=f"{type(part).__name__}: {error}",
             possible="a Dataset of (inputs, target), or (inputs N …, targets N …)",
         ) from None
-    return Streamed(dataset=part, workers=wish.workers)
+    return Streamed(dataset=part, workers=settings.workers)
 
 
 def _is_arrays(inputs: Any) -> bool:

@@ -33,7 +33,7 @@ class FileInputs:
         pattern: such as `frames/*.png`.
         entries: what the network takes.
         apart: whether some inputs are set aside to score; else every part has all of them.
-        size, mean, std, layout: as in `TaskWish`.
+        size, mean, std, layout: as in `TaskSettings`.
 
     Raises:
         DataError: no files, too few, or files that do not fit the network.

@@ -11,7 +11,7 @@ from hwprune.metric import Metric
 from hwprune.task.items import Inputs
 from hwprune.task.load import of_function, remake_of
 from hwprune.task.task import Part, Task
-from hwprune.task_wish import TaskWish
+from hwprune.task_settings import TaskSettings
 from hwprune.user_code import name_of
 
 
@@ -61,7 +61,7 @@ def task_of_functions(
         **own,
         metric=metric,
         identity=f"{made.identity} {identity.hexdigest()}".strip(),
-        remake=remake_of(TaskWish(**names, **words)) if by_name else None,
+        remake=remake_of(TaskSettings(**names, **words)) if by_name else None,
     )
 
 

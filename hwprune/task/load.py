@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from hwprune.data_wish import DataWish
+from hwprune.data_settings import DataSettings
 from hwprune.errors import DataError, DeploymentError
 from hwprune.metric import Metric
 from hwprune.task.data import Data, read_data
@@ -21,7 +21,7 @@ from hwprune.task.items import first_items, inputs_of
 from hwprune.task.kinds import OF_DATA, arrays_of
 from hwprune.task.task import Part, Remake, Task
 from hwprune.task.tensors import Tensors
-from hwprune.task_wish import KINDS, TaskWish
+from hwprune.task_settings import KINDS, TaskSettings
 from hwprune.user_code import call_with, load_function
 
 FUNCTIONS = ("score", "inputs", "train", "loss", "batches")
@@ -37,15 +37,15 @@ class Loaded:
 
 
 def load_task(
-    wish: TaskWish,
-    data: DataWish | Data | None,
+    settings: TaskSettings,
+    data: DataSettings | Data | None,
     *,
     entries: Sequence[InputShape] = (),
 ) -> Loaded:
     """The task that a deployment describes.
 
     Args:
-        wish: its [task] section.
+        settings: its [task] section.
         data: its [data] section, or data at hand.
         entries: the network's inputs, where they are known; files need them.
 
@@ -53,43 +53,43 @@ def load_task(
         InputError: nothing says what the network takes, or something named is not there.
     """
     guessed: list[str] = []
-    if wish.source:
-        task = _of_source(wish.source)
+    if settings.source:
+        task = _of_source(settings.source)
     elif data is not None:
-        task = _of_data(wish, data, guessed)
+        task = _of_data(settings, data, guessed)
     else:
-        task = _of_inputs(wish, entries, guessed)
-    own: dict[str, Any] = _functions(wish)
+        task = _of_inputs(settings, entries, guessed)
+    own: dict[str, Any] = _functions(settings)
     own.pop("inputs", None)
-    metric = _metric(task, wish)
+    metric = _metric(task, settings)
     if own or metric != task.metric:
         # The kind alone would not make it again, and is not all that it is.
         task = replace(task, **own, metric=metric, remake=None)
-        task = replace(task, identity=f"{task.identity} {_identity(task, wish)}".strip())
+        task = replace(task, identity=f"{task.identity} {_identity(task, settings)}".strip())
     if "score" in own or "loss" in own:
         # Outputs are what these functions make of them.
         task = replace(task, check=None, output_kinds=())
     task = replace(
         task,
-        calibration=wish.calibration or task.calibration,
-        identity=task.identity or _identity(task, wish),
+        calibration=settings.calibration or task.calibration,
+        identity=task.identity or _identity(task, settings),
     )
     return Loaded(
-        task=replace(task, remake=task.remake or remake_of(wish, data, entries)),
+        task=replace(task, remake=task.remake or remake_of(settings, data, entries)),
         guessed=tuple(guessed),
     )
 
 
-def _metric(task: Task, wish: TaskWish) -> Metric:
-    """The task's, as far as the wish does not say otherwise.
+def _metric(task: Task, settings: TaskSettings) -> Metric:
+    """The task's, as far as the settings do not say otherwise.
 
-    A score function of the wish's own is not measured as the kind that it replaces.
+    A score function of the settings' own is not measured as the kind that it replaces.
     """
-    known = Metric(name="score") if wish.score and not wish.source else task.metric
+    known = Metric(name="score") if settings.score and not settings.source else task.metric
     return Metric(
-        name=wish.metric or known.name,
-        higher_is_better=known.higher_is_better and not wish.lower_is_better,
-        is_share=known.is_share and not wish.any_number,
+        name=settings.metric or known.name,
+        higher_is_better=known.higher_is_better and not settings.lower_is_better,
+        is_share=known.is_share and not settings.any_number,
     )
 
 
@@ -102,20 +102,22 @@ def _of_source(source: str) -> Task:
     )
 
 
-def _of_data(wish: TaskWish, data: DataWish | Data, guessed: list[str]) -> Task:
+def _of_data(settings: TaskSettings, data: DataSettings | Data, guessed: list[str]) -> Task:
     given = data if isinstance(data, Data) else read_data(data)
-    calibration = wish.calibration or (data.calibration if isinstance(data, DataWish) else 0)
-    if wish.kind == "imitation" or (not wish.kind and (wish.score or wish.loss)):
+    calibration = settings.calibration or (
+        data.calibration if isinstance(data, DataSettings) else 0
+    )
+    if settings.kind == "imitation" or (not settings.kind and (settings.score or settings.loss)):
         return Task(
-            name=wish.kind or given.name,
+            name=settings.kind or given.name,
             inputs=given.inputs,
             batches=given.pairs,
             calibration=calibration,
             classes=given.classes,
             identity=given.content_hash,
         )
-    kind = wish.kind or _kind(given.targets)
-    if not wish.kind and kind != "classification":
+    kind = settings.kind or _kind(given.targets)
+    if not settings.kind and kind != "classification":
         guessed.append(f'kind = "{kind}", from the targets ([task] kind)')
     if kind not in OF_DATA:
         raise DeploymentError(
@@ -139,32 +141,32 @@ def _kind(targets: Any) -> str:
     return {1: "classification", 2: "multilabel", 3: "segmentation"}.get(targets.ndim, "")
 
 
-def _of_inputs(wish: TaskWish, entries: Sequence[InputShape], guessed: list[str]) -> Task:
-    if not wish.inputs:
+def _of_inputs(settings: TaskSettings, entries: Sequence[InputShape], guessed: list[str]) -> Task:
+    if not settings.inputs:
         raise DeploymentError(
             "nothing says what the network takes",
             possible="[data], [task] source, or [task] inputs",
             next_step="name inputs: a function, or files such as 'frames/*.png'",
         )
-    if _is_function(wish.inputs):
-        function = load_function(wish.inputs, DeploymentError, what="inputs")
-        return of_function(function, name=wish.inputs)
+    if _is_function(settings.inputs):
+        function = load_function(settings.inputs, DeploymentError, what="inputs")
+        return of_function(function, name=settings.inputs)
     if not entries:
         raise DeploymentError(
             "the shape of the network's input is not known",
-            given=wish.inputs,
+            given=settings.inputs,
             next_step="say [network] input, such as [1, 3, 224, 224]",
         )
     files = FileInputs(
-        wish.inputs,
+        settings.inputs,
         entries,
-        size=wish.size,
-        mean=wish.mean,
-        std=wish.std,
-        layout=wish.layout,
+        size=settings.size,
+        mean=settings.mean,
+        std=settings.std,
+        layout=settings.layout,
     )
     guessed += files.guessed
-    told = hashlib.sha256(repr(wish).encode()).hexdigest()
+    told = hashlib.sha256(repr(settings).encode()).hexdigest()
     return Task(
         name="imitation",
         inputs=files.inputs,
@@ -208,11 +210,11 @@ def _dealt(batches: Callable[[], Iterable[Any]]) -> Callable[[Part, int], Iterab
     return inputs
 
 
-def _functions(wish: TaskWish) -> dict[str, Callable[..., Any]]:
+def _functions(settings: TaskSettings) -> dict[str, Callable[..., Any]]:
     return {
         name: load_function(source, DeploymentError, what=f"{name} function")
         for name in FUNCTIONS
-        if (source := getattr(wish, name)) and (name != "inputs" or _is_function(source))
+        if (source := getattr(settings, name)) and (name != "inputs" or _is_function(source))
     }
 
 
@@ -220,10 +222,10 @@ def _is_function(source: str) -> bool:
     return source.rpartition(":")[2].isidentifier() and ":" in source
 
 
-def _identity(task: Task, wish: TaskWish) -> str:
+def _identity(task: Task, settings: TaskSettings) -> str:
     """Of what is said of the task, the text of the user's files, and the first input."""
-    digest = hashlib.sha256(repr(wish).encode())
-    for source in (wish.source, *(getattr(wish, name) for name in FUNCTIONS)):
+    digest = hashlib.sha256(repr(settings).encode())
+    for source in (settings.source, *(getattr(settings, name) for name in FUNCTIONS)):
         place = Path(source.rpartition(":")[0])
         if source and place.suffix == ".py" and place.is_file():
             digest.update(place.read_bytes())
@@ -234,15 +236,15 @@ def _identity(task: Task, wish: TaskWish) -> str:
 
 
 def remake_of(
-    wish: TaskWish,
-    data: DataWish | Data | None = None,
+    settings: TaskSettings,
+    data: DataSettings | Data | None = None,
     entries: Sequence[InputShape] = (),
 ) -> Callable[[], Remake] | None:
-    """How another process makes the task of a wish; None where it cannot."""
+    """How another process makes the task of some settings; None where it cannot."""
     if isinstance(data, Data):
         return None
     arguments = {
-        "wish": asdict(wish),
+        "settings": asdict(settings),
         "data": None if data is None else asdict(data),
         "entries": [asdict(entry) for entry in entries],
     }
@@ -250,13 +252,13 @@ def remake_of(
 
 
 def made_again(
-    wish: Mapping[str, Any],
+    settings: Mapping[str, Any],
     data: Mapping[str, Any] | None,
     entries: Sequence[Mapping[str, Any]],
 ) -> Task:
-    """The task of a wish, from plain data."""
+    """The task of some settings, from plain data."""
     return load_task(
-        TaskWish(**wish),
-        None if data is None else DataWish(**data),
+        TaskSettings(**settings),
+        None if data is None else DataSettings(**data),
         entries=[InputShape(**entry) for entry in entries],
     ).task

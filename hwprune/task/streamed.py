@@ -13,7 +13,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Subset
 from torch.utils.data import default_collate as collate
 
-from hwprune.data_wish import DataWish
+from hwprune.data_settings import DataSettings
 from hwprune.errors import DataError
 from hwprune.task.items import Pair, as_inputs
 from hwprune.task.tensors import Tensors, as_tensors, plain_targets
@@ -121,7 +121,7 @@ class _Kept:
             yield pair
 
 
-def folder_of_images(path: Path, wish: DataWish) -> tuple[Streamed, Streamed]:
+def folder_of_images(path: Path, settings: DataSettings) -> tuple[Streamed, Streamed]:
     """`PATH/train/CLASS/*.jpg` and `PATH/val/CLASS/*.jpg` (or `test`), as weights want them.
 
     Raises:
@@ -131,7 +131,7 @@ def folder_of_images(path: Path, wish: DataWish) -> tuple[Streamed, Streamed]:
 
     path = path.expanduser()
     last = next((name for name in ("val", "test") if (path / name).is_dir()), "val")
-    eval_, training = _transforms(wish)
+    eval_, training = _transforms(settings)
     parts = []
     for name in ("train", last):
         try:
@@ -149,25 +149,25 @@ def folder_of_images(path: Path, wish: DataWish) -> tuple[Streamed, Streamed]:
             Streamed(
                 dataset=seen,
                 augmented=changed,
-                workers=wish.workers,
+                workers=settings.workers,
                 targets=torch.tensor(seen.targets),
             )
         )
     return parts[0], parts[1]
 
 
-def _transforms(wish: DataWish) -> tuple[Any, Any]:
+def _transforms(settings: DataSettings) -> tuple[Any, Any]:
     """How an image is prepared where it is as it is, and where it trains."""
     from torchvision.transforms import v2
 
-    preset = _preset(wish.transforms)
-    size = list(wish.size) or list(getattr(preset, "crop_size", [224]))
-    mean = list(wish.mean) or list(getattr(preset, "mean", IMAGENET[0]))
-    std = list(wish.std) or list(getattr(preset, "std", IMAGENET[1]))
+    preset = _preset(settings.transforms)
+    size = list(settings.size) or list(getattr(preset, "crop_size", [224]))
+    mean = list(settings.mean) or list(getattr(preset, "mean", IMAGENET[0]))
+    std = list(settings.std) or list(getattr(preset, "std", IMAGENET[1]))
     if len(size) == 1:
         size = size * 2
     last = [v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(mean, std)]
-    if preset is not None and not (wish.size or wish.mean or wish.std):
+    if preset is not None and not (settings.size or settings.mean or settings.std):
         plain = preset
     else:
         larger = round(max(size) * 256 / 224)

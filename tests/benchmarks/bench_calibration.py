@@ -69,10 +69,10 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[])
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    wish = load_deployment(asked.deployment, asked.set)
+    deployment = load_deployment(asked.deployment, asked.set)
     with tempfile.TemporaryDirectory() as scratch:
         folder = RunFolder.open(Path(scratch) / "base", {}, resume=False)
-        prepared = prepare(look_up(wish, Given(), network=True), folder, Silent())
+        prepared = prepare(look_up(deployment, Given(), network=True), folder, Silent())
         scores, seconds = table(prepared, asked.candidates)
     print(f"n = {asked.candidates} candidates, scores {scores.min():.3f} to {scores.max():.3f}")
     print("| items | a pass | s (CPU) | ratio | largest difference | ranks |")

@@ -75,18 +75,20 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="where runs are kept, to go on with them")
     parser.add_argument("--set", action="append", default=[])
     asked = parser.parse_args()
-    wish = load_deployment(asked.deployment, asked.set)
+    deployment = load_deployment(asked.deployment, asked.set)
     with tempfile.TemporaryDirectory() as scratch:
         place = asked.out or Path(scratch)
         base = RunFolder.open(place / "base", {}, resume=(place / "base").exists())
-        prepared = prepare(look_up(wish, Given(), network=True), base, Silent())
+        prepared = prepare(look_up(deployment, Given(), network=True), base, Silent())
         print("| seed | finalists | after the cut: old | new | delivered: old | new | s |")
         print("|---|---|---|---|---|---|---|", flush=True)
         differences = []
         for seed in range(asked.seeds):
-            wanted = replace(wish.search, methods=("model",), finalists=asked.finalists, seed=seed)
-            deployment = replace(wish, search=wanted, certificate_readings=2)
-            told, difference = one_seed(prepared, deployment, place / str(seed))
+            wanted = replace(
+                deployment.search, methods=("model",), finalists=asked.finalists, seed=seed
+            )
+            variant = replace(deployment, search=wanted, certificate_readings=2)
+            told, difference = one_seed(prepared, variant, place / str(seed))
             print(told, flush=True)
             differences.append(difference)
     found = np.array(differences)

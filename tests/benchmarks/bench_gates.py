@@ -34,7 +34,7 @@ from hwprune.search.methods import METHODS
 from hwprune.search.model import OVER, Model
 from hwprune.search.model_search import BATCH, first_candidates, start_batch
 from hwprune.search.policy.algorithms import CONFIGURATIONS
-from hwprune.search.problem import PolicyWish
+from hwprune.search.problem import PolicySettings
 from hwprune.search.proposer import Proposer
 from hwprune.search.random_search import drawn, target_estimate
 from hwprune.search.table import priced
@@ -127,8 +127,8 @@ def run_one(trial: Trial) -> tuple[float, str]:
     kind = HardProblem if trial.problem == "hard" else SyntheticProblem
     synthetic = kind(trial.groups, seed=trial.seed)
     method, search, algorithm = ROWS[trial.row]
-    wish = PolicyWish(algorithm=algorithm or "ppo-lagrange")
-    problem = replace(synthetic.search_problem(trial.evaluations), policy=wish)
+    settings = PolicySettings(algorithm=algorithm or "ppo-lagrange")
+    problem = replace(synthetic.search_problem(trial.evaluations), policy=settings)
     evaluator = Evaluator(problem, method)
     (search or METHODS[method])(evaluator)
     smallest = synthetic.space.smallest

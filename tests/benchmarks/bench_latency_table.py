@@ -19,7 +19,7 @@ from hwprune.board import Board, find_board, this_machine
 from hwprune.candidate import Candidate
 from hwprune.channels.base import BaseNetwork
 from hwprune.cli.inspect import parse_shapes
-from hwprune.pipeline.build_table import TableWish, build_table
+from hwprune.pipeline.build_table import TableSettings, build_table
 from hwprune.pipeline.tabled_farm import placed, tabled_farm
 from hwprune.pipeline.tabled_network import tabled_network
 from hwprune.report.progress import shown
@@ -69,7 +69,7 @@ def read(base: BaseNetwork, board: Board, count: int, seed: int) -> tuple[np.nda
     return np.array([w for w, _ in pairs]), np.array([ms for _, ms in pairs])
 
 
-def tabled(model: str, board: Board, asked: argparse.Namespace, **wish: object) -> Table:
+def tabled(model: str, board: Board, asked: argparse.Namespace, **settings: object) -> Table:
     """The table of a network, printed."""
     subject = tabled_network(model, (), parse_shapes(asked.input))
     with shown() as progress:
@@ -77,11 +77,11 @@ def tabled(model: str, board: Board, asked: argparse.Namespace, **wish: object) 
             subject.base,
             subject.name,
             [board],
-            TableWish(minutes=asked.minutes, seed=asked.seed, **wish),  # type: ignore[arg-type]
+            TableSettings(minutes=asked.minutes, seed=asked.seed, **settings),  # type: ignore[arg-type]
             progress,
         )
     table = built.table
-    words = f"{subject.name} from {wish['readings']}" if wish else subject.name
+    words = f"{subject.name} from {settings['readings']}" if settings else subject.name
     for source, error in table.errors.items():
         print(row(words, source, error, table.device_minutes), flush=True)
     if table.memory_error:

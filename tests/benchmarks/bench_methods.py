@@ -80,11 +80,11 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[])
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    wish = load_deployment(asked.deployment, asked.set)
+    deployment = load_deployment(asked.deployment, asked.set)
     with tempfile.TemporaryDirectory() as scratch:
         place = Path(scratch)
         base = RunFolder.open(place / "base", {}, resume=False)
-        prepared = prepare(look_up(wish, Given(), network=True), base, Silent())
+        prepared = prepare(look_up(deployment, Given(), network=True), base, Silent())
         board = FittedBoard(prepared, asked.results)
         print(
             f"board: {board.networks} networks, {board.error:.1%} of the unpruned one's time off"
@@ -95,9 +95,9 @@ def main() -> None:
         for seed in range(asked.seeds):
             for method in asked.methods:
                 wanted = replace(
-                    wish.search, methods=(method,), seed=seed, evaluations=asked.evaluations
+                    deployment.search, methods=(method,), seed=seed, evaluations=asked.evaluations
                 )
-                here = replace(prepared, deployment=replace(wish, search=wanted))
+                here = replace(prepared, deployment=replace(deployment, search=wanted))
                 best, final, number = one_search(here, board, place / f"{seed} {method}")
                 finals[method].append(final)
                 print(f"| {seed} | {method} | {best:.3f} | {final:.4f} | {number} |", flush=True)

@@ -308,10 +308,10 @@ def main() -> None:
         read(asked.read)
         return
     torch.set_num_threads(asked.threads)
-    wish = load_deployment(asked.deployment, asked.set)
+    deployment = load_deployment(asked.deployment, asked.set)
     with tempfile.TemporaryDirectory() as scratch:
         folder = RunFolder.open(asked.out.with_suffix(".run"), {}, resume=asked.out.exists())
-        prepared = prepare(look_up(wish, Given(), network=True), folder, Silent())
+        prepared = prepare(look_up(deployment, Given(), network=True), folder, Silent())
         prepared = replace(prepared, task=replace(prepared.task, bf16=False))
         study = Study(prepared)
         known = set()

@@ -82,22 +82,25 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[])
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    wish = load_deployment(asked.deployment, asked.set)
+    deployment = load_deployment(asked.deployment, asked.set)
     ratios, differences = [], []
     with tempfile.TemporaryDirectory() as scratch:
         place = Path(scratch)
         base = RunFolder.open(place / "base", {}, resume=False)
-        prepared = prepare(look_up(wish, Given(), network=True), base, Silent())
+        prepared = prepare(look_up(deployment, Given(), network=True), base, Silent())
         text = prepared.task.metric.text
         print("| seed | whole s | shares s | saved | scored on | found, whole | found, shares |")
         print("|---|---|---|---|---|---|---|")
         for seed in range(asked.seeds):
             wanted = replace(
-                wish.search, evaluations=asked.evaluations, methods=tuple(asked.methods), seed=seed
+                deployment.search,
+                evaluations=asked.evaluations,
+                methods=tuple(asked.methods),
+                seed=seed,
             )
-            deployment = replace(wish, search=wanted, certificate_readings=2)
+            variant = replace(deployment, search=wanted, certificate_readings=2)
             whole, part = (
-                search(prepared, deployment, place / f"{seed} {shares}", shares=shares)
+                search(prepared, variant, place / f"{seed} {shares}", shares=shares)
                 for shares in (False, True)
             )
             ratios.append(whole.seconds / part.seconds)

@@ -147,12 +147,12 @@ def test_ctrl_c_tells_how_to_resume(monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("hwprune.pipeline.run_deployment", interrupt)
-    typed = ["prune", "my wish.toml", "--out", "runs/a", "--set", "search.evaluations=40"]
+    typed = ["prune", "my deployment.toml", "--out", "runs/a", "--set", "search.evaluations=40"]
     monkeypatch.setattr("sys.argv", ["hwprune", *typed])
     done = CliRunner().invoke(app, typed)
     assert done.exit_code == 130
     assert (
-        "resume with: hwprune prune 'my wish.toml' --out runs/a "
+        "resume with: hwprune prune 'my deployment.toml' --out runs/a "
         "--set search.evaluations=40 --resume"
     ) in done.stderr
 

@@ -114,7 +114,7 @@ def test_what_runs_networks_and_how_precisely_is_written_down(folder, options, r
         (["pi", "--ssh", "-oProxyCommand=x"], "host cannot be used"),
     ],
 )
-def test_a_wish_that_makes_no_sense_is_refused(folder, arguments, said):
+def test_options_that_make_no_sense_are_refused(folder, arguments, said):
     done = boards("add", *arguments, "--unseen")
     assert done.exit_code == 2 and said in done.stderr
     assert not folder.exists()

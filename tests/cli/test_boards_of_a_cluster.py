@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from hwprune.cli.app import app
 from hwprune.cli.board_nodes import with_nodes
 from hwprune.cli.board_row import NO_PROFILE, profile_row
-from hwprune.farm.node_board import NodeBoard
+from hwprune.cluster import NodeBoard
 
 ROOT = Path(__file__).parents[2]
 NOBODY = "127.0.0.1:9"

@@ -115,7 +115,7 @@ def test_multiples_and_patterns_hold(tmp_path):
         (["--keep", "0.5", "--samples", "nothing.npy"], "no inputs are there"),
     ],
 )
-def test_wrong_wishes_are_exit_code_2_and_write_nothing(arguments, said, tmp_path):
+def test_wrong_settings_are_exit_code_2_and_write_nothing(arguments, said, tmp_path):
     done = _cut(*NETWORK, *arguments, "--out", str(tmp_path / "cut"))
     assert done.exit_code == 2
     assert said in done.stderr

@@ -20,8 +20,8 @@ def calls(monkeypatch):
     """Stands in for the pipeline, whose own tests run it for real; keeps what it was given."""
     given = {"result": make_result()}
 
-    def run_deployment(path, wish, **options):
-        given.update(path=path, wish=wish, **options)
+    def run_deployment(path, content, **options):
+        given.update(path=path, content=content, **options)
         options["progress"].begin("search", 10)
         options["progress"].end("best 89.5 %")
         return given["result"], Path("runs/half")
@@ -75,13 +75,13 @@ def test_a_score_below_its_floor_is_exit_code_8(calls):
     assert "accuracy 91.88 % is not at least 95.00 %" in done.stdout
 
 
-def test_a_network_and_inputs_are_a_wish_without_a_file(calls):
+def test_a_network_and_inputs_are_a_deployment_without_a_file(calls):
     typed = ["prune", "net.onnx", "--inputs", "f/*.png", "--latency", "50 %", "--board", "pi-5"]
     assert CliRunner().invoke(app, [*typed, "--mean", "0.5", "--at-least", "98 %"]).exit_code == 0
-    wish = calls["wish"]
-    assert wish["network"] == {"source": "net.onnx", "trained": True}
-    assert wish["task"] == {"inputs": "f/*.png", "mean": [0.5], "at_least": "98 %"}
-    assert wish["budget"] == {"latency_ms": "50 %"} and wish["board"] == {"profile": "pi-5"}
+    content = calls["content"]
+    assert content["network"] == {"source": "net.onnx", "trained": True}
+    assert content["task"] == {"inputs": "f/*.png", "mean": [0.5], "at_least": "98 %"}
+    assert content["budget"] == {"latency_ms": "50 %"} and content["board"] == {"profile": "pi-5"}
 
 
 @pytest.mark.parametrize(

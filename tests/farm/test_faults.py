@@ -75,7 +75,7 @@ def until(true: Callable[[], bool], seconds: float = 60.0) -> None:
 
 def kill_supervisors(farm: Farm) -> None:
     """Kill what runs on the farm's boards, and the child of it."""
-    connections = [keeper.session._connection for keeper in farm._keepers]
+    connections = [worker.session._connection for worker in farm._workers]
     owners = {connection._arguments[1].encode() for connection in connections}
     for folder in Path("/proc").glob("[0-9]*"):
         try:

@@ -48,8 +48,8 @@ def test_candidates_get_readings_that_rank_as_their_work_does(board: Board):
 
 
 def test_a_calibrated_base_sets_the_scale(board: Board):
-    wish = replace(job([WIDTHS], base_nominal_ms=100.0), base_calm_ms=100.0)
-    reading = board.measure(wish)[name(WIDTHS)]
+    wanted_job = replace(job([WIDTHS], base_nominal_ms=100.0), base_calm_ms=100.0)
+    reading = board.measure(wanted_job)[name(WIDTHS)]
     assert isinstance(reading, Reading)
     assert reading.latency_ms == pytest.approx(100.0 * reading.ratio)
     assert any("off its calm time" in doubt for doubt in reading.doubts)

@@ -11,7 +11,7 @@ from hwprune.errors import NetworkError
 from hwprune.network.calls import random_inputs
 from hwprune.network.gate import check_cut
 from hwprune.network.graph_module import expect_gradients, to_module
-from hwprune.pipeline.cut import CutWish, cut
+from hwprune.pipeline.cut import CutSettings, cut
 from hwprune.progress import Silent
 from hwprune.saliency.ranking import rank
 from hwprune.task.task import Task
@@ -155,8 +155,8 @@ def test_an_op_that_nobody_knows_costs_no_more_than_its_own_channels(shape, tmp_
         value = onnx.helper.make_tensor_value_info("s", 1, ["N", 8, 8, 8])
         proto.graph.value_info.append(value)
     onnx.save(proto, tmp_path / "net.onnx")
-    wish = CutWish(source=str(tmp_path / "net.onnx"), out=tmp_path / "half", keep=0.5)
-    outcome = cut(wish, Silent())
+    settings = CutSettings(source=str(tmp_path / "net.onnx"), out=tmp_path / "half", keep=0.5)
+    outcome = cut(settings, Silent())
     frozen = dict(outcome.base.plan.frozen)
     assert "no rule for op MeanVarianceNormalization" in frozen["narrow"]
     assert "op MeanVarianceNormalization" in outcome.gate.untried

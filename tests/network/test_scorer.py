@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import fx
 
-from hwprune.data_wish import DataWish
+from hwprune.data_settings import DataSettings
 from hwprune.network.execution import EXACT, best_execution
 from hwprune.network.graph_module import to_module
 from hwprune.network.recalibration import batches_of, recalibrate
@@ -14,7 +14,7 @@ from hwprune.saliency.ranking import rank
 from hwprune.task.classification import classification
 from hwprune.task.data import load_data
 from hwprune.task.load import load_task
-from hwprune.task_wish import TaskWish
+from hwprune.task_settings import TaskSettings
 from hwprune_device.cut import Cutter
 from hwprune_device.torch_graph.folding import fold_batchnorm
 from tests.digits import CIFAR, accuracy_of, digit_images, digits
@@ -25,8 +25,8 @@ def scorer_of(base, ranking, task, *, bf16=False):
     return Scorer(base.onnx, base.plan, ranking.order, task=task, execution=execution)
 
 
-def accuracy(scorer, widths, **wish):
-    return scorer({"widths": widths, **wish})["value"]
+def accuracy(scorer, widths, **request):
+    return scorer({"widths": widths, **request})["value"]
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +92,9 @@ def test_a_larger_share_computes_what_is_new_alone(trained_digits, monkeypatch):
 
 
 def test_another_process_makes_the_same_scorer_from_plain_data(trained_digits):
-    remake = load_task(TaskWish(), DataWish(source="sklearn:digits", heldout=300)).task.remake()
+    remake = load_task(
+        TaskSettings(), DataSettings(source="sklearn:digits", heldout=300)
+    ).task.remake()
     assert "test" not in remake.arguments["parts"]
     for part in remake.arguments["parts"].values():
         for array in (*part["inputs"], part["targets"]):

@@ -13,9 +13,9 @@ import torch
 from torch import nn
 
 from hwprune.board import Board, this_machine
-from hwprune.budget_wish import parse_budgets
+from hwprune.budget_settings import parse_budgets
 from hwprune.channels.base import BaseNetwork, make_base
-from hwprune.deployment import Deployment, NetworkWish
+from hwprune.deployment import Deployment, NetworkSettings
 from hwprune.farm.fleet import Fleet
 from hwprune.metric import Metric
 from hwprune.network.trace import trace
@@ -33,7 +33,7 @@ from hwprune.progress import Silent
 from hwprune.report.result import Result
 from hwprune.run_folder import RunFolder
 from hwprune.saliency.ranking import rank
-from hwprune.search_wish import SearchWish
+from hwprune.search_settings import SearchSettings
 from hwprune.task.task import Task
 from hwprune.workers.pool import WorkerPool
 from hwprune.workers.worker import LocalWorker
@@ -71,11 +71,11 @@ class Scores:
         self.items = items
         self.asked: list[tuple[tuple[int, ...], float]] = []
 
-    def __call__(self, wish: Mapping[str, Any], progress: object) -> dict[str, Any]:
+    def __call__(self, request: Mapping[str, Any], progress: object) -> dict[str, Any]:
         """The share of items whose difficulty, always the same, is below the score."""
-        widths = tuple(wish["widths"])
-        self.asked.append((widths, wish["share"]))
-        hard = np.random.default_rng(0).random(self.items)[: round(wish["share"] * self.items)]
+        widths = tuple(request["widths"])
+        self.asked.append((widths, request["share"]))
+        hard = np.random.default_rng(0).random(self.items)[: round(request["share"] * self.items)]
         hits = (hard < self.score(widths)).astype(np.float32)
         return {"value": float(hits.mean()), "others": {}, "items": hits, "seconds": 0.001}
 
@@ -94,10 +94,10 @@ def make_bench(
     boards = tuple(_board(kind) for kind in farms)
     deployment = Deployment(
         name="simulated",
-        network=NetworkWish(source="simulated", trained=True),
+        network=NetworkSettings(source="simulated", trained=True),
         boards=(),
         budgets=parse_budgets(budget or {"latency_ms": "50 %"}),
-        search=SearchWish(
+        search=SearchSettings(
             **{"evaluations": 12, "methods": ("random", "uniform"), "finalists": 2, **search}
         ),
         certificate_readings=3,

@@ -8,29 +8,29 @@ from typing import Any
 import pytest
 import torch
 
-from hwprune.budget_wish import parse_budgets
-from hwprune.data_wish import DataWish
-from hwprune.deployment import Deployment, NetworkWish
+from hwprune.budget_settings import parse_budgets
+from hwprune.data_settings import DataSettings
+from hwprune.deployment import Deployment, NetworkSettings
 from hwprune.errors import DeploymentError, NetworkError
 from hwprune.recipe import Recipe
-from hwprune.search_wish import SearchWish
-from hwprune.task_wish import TaskWish
+from hwprune.search_settings import SearchSettings
+from hwprune.task_settings import TaskSettings
 from tests.photographs import write_photographs
 from tests.pipeline.benches import simulated_run
 
 HERE = "tests.pipeline.strange_tasks"
 
 
-def wish(network: str, data: str = "", **task: Any) -> Deployment:
+def settings(network: str, data: str = "", **task: Any) -> Deployment:
     recipe = Recipe(epochs=1, batch_size=32, lr=0.01, bf16=False)
     return Deployment(
         name="strange",
-        network=NetworkWish(source=f"{HERE}:{network}", trained=True),
-        task=TaskWish(**task),
-        data=DataWish(source=f"{HERE}:{data}", heldout=30, calibration=20) if data else None,
+        network=NetworkSettings(source=f"{HERE}:{network}", trained=True),
+        task=TaskSettings(**task),
+        data=DataSettings(source=f"{HERE}:{data}", heldout=30, calibration=20) if data else None,
         boards=(),
         budgets=parse_budgets({"latency_ms": "75 %"}),
-        search=SearchWish(evaluations=4, methods=("random",), finalists=1),
+        search=SearchSettings(evaluations=4, methods=("random",), finalists=1),
         training=recipe,
         finetune=recipe,
         certificate_readings=2,
@@ -42,13 +42,13 @@ def functions(kind: str) -> dict[str, str]:
 
 
 CASES = {
-    "masks N H W": (wish("segmenter", "masks"), "IoU"),
-    "key points": (wish("keypoints_net", "keypoints"), "mean error"),
-    "a number": (wish("scalar_net", "scalars"), "mean error"),
-    "many labels": (wish("labels_net", "labels"), "F1"),
-    "sound N 1 1600": (wish("audio_net", "audio"), "accuracy"),
+    "masks N H W": (settings("segmenter", "masks"), "IoU"),
+    "key points": (settings("keypoints_net", "keypoints"), "mean error"),
+    "a number": (settings("scalar_net", "scalars"), "mean error"),
+    "many labels": (settings("labels_net", "labels"), "F1"),
+    "sound N 1 1600": (settings("audio_net", "audio"), "accuracy"),
     "boxes": (
-        wish(
+        settings(
             *("boxes_net", "boxes"),
             **functions("boxes"),
             metric="box error",
@@ -58,15 +58,15 @@ CASES = {
         "box error",
     ),
     "a dict of outputs": (
-        wish("dict_net", "three_classes", metric="accuracy", **functions("dict")),
+        settings("dict_net", "three_classes", metric="accuracy", **functions("dict")),
         "accuracy",
     ),
     "a tuple of outputs": (
-        wish("tuple_net", "three_classes", metric="accuracy", **functions("tuple")),
+        settings("tuple_net", "three_classes", metric="accuracy", **functions("tuple")),
         "accuracy",
     ),
     "a dict, trained by hand": (
-        wish(
+        settings(
             *("dict_net", "three_classes"),
             metric="accuracy",
             train=f"{HERE}:train_by_hand",
@@ -75,7 +75,7 @@ CASES = {
         "accuracy",
     ),
     "masks, trained by hand": (
-        wish("segmenter", "masks", train=f"{HERE}:train_by_hand"),
+        settings("segmenter", "masks", train=f"{HERE}:train_by_hand"),
         "IoU",
     ),
 }
@@ -107,8 +107,8 @@ def test_a_folder_of_images_is_streamed_through_the_whole_pipeline(tmp_path, mon
 
     monkeypatch.setattr(data_source, "IN_MEMORY_BYTES", 0)
     write_photographs(tmp_path / "photographs", {"train": 20, "val": 6})
-    strange = wish("three_classes_net", "three_classes")
-    data = DataWish(
+    strange = settings("three_classes_net", "three_classes")
+    data = DataSettings(
         source=f"imagefolder:{tmp_path / 'photographs'}",
         transforms="torchvision:resnet18:IMAGENET1K_V1",
         size=(16, 16),
@@ -132,11 +132,11 @@ def test_a_floor_that_is_missed_is_said(tmp_path):
 
 def test_targets_that_tell_nothing_are_refused_with_what_is_possible(tmp_path):
     with pytest.raises(DeploymentError, match="cannot be seen from its targets") as raised:
-        simulated_run(wish("boxes_net", "boxes"), tmp_path / "run")
+        simulated_run(settings("boxes_net", "boxes"), tmp_path / "run")
     assert "segmentation" in raised.value.possible
 
 
 def test_outputs_that_do_not_fit_are_refused_before_any_work(tmp_path):
     with pytest.raises(NetworkError, match="does not fit"):
-        simulated_run(wish("scalar_net", "keypoints"), tmp_path / "run")
+        simulated_run(settings("scalar_net", "keypoints"), tmp_path / "run")
     assert not (tmp_path / "run").exists()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hwprune.board import Board, this_machine
-from hwprune.budget_wish import parse_budget
+from hwprune.budget_settings import parse_budget
 from hwprune.errors import DeploymentError
 from hwprune.pipeline.asked_board import ENERGY_S, as_asked
 from hwprune_device.job import Protocol, Target
@@ -65,12 +65,12 @@ def test_two_clocks_on_one_board_are_refused():
 
 
 @pytest.mark.parametrize(
-    "wish",
+    "limits",
     [
         {"latency_ms": {"at_most": 8, "clock": "sundial"}},
         {"memory_mb": {"at_most": 8, "clock": "device"}},
     ],
 )
-def test_a_clock_that_cannot_be_is_refused(wish: dict):
+def test_a_clock_that_cannot_be_is_refused(limits: dict):
     with pytest.raises(DeploymentError, match="clock"):
-        parse_budget(wish)
+        parse_budget(limits)

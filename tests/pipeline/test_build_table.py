@@ -17,10 +17,10 @@ from hwprune.cli.checks.board import tiny_network
 from hwprune.errors import BoardError, InputError
 from hwprune.farm.store import ReadingStore
 from hwprune.farm.store_entries import entries
-from hwprune.pipeline.build_table import TableWish, build_table
+from hwprune.pipeline.build_table import TableSettings, build_table
 from hwprune.pipeline.refresh_table import decided, refresh_table
 from hwprune.progress import Silent
-from hwprune.search_wish import SearchWish
+from hwprune.search_settings import SearchSettings
 from hwprune.tables.model import TableModel
 from hwprune.tables.shelf import fits
 from hwprune.tables.table import latencies_of, widths_of
@@ -33,7 +33,7 @@ from tests.tables.tabled import table_of
 
 QUICK = Protocol(rounds=3, max_rounds=3, precision_pct=100.0)
 BOARD = replace(this_machine(), protocol=QUICK)
-WISH = TableWish(held_out=4, widths=SearchWish(multiple_of=8))
+SETTINGS = TableSettings(held_out=4, widths=SearchSettings(multiple_of=8))
 
 
 @pytest.fixture(scope="module")
@@ -48,8 +48,8 @@ def own_store(tmp_path_factory):
         yield
 
 
-def build(base, wish=WISH):
-    return build_table(base, "chain", [BOARD], wish, Silent())
+def build(base, settings=SETTINGS):
+    return build_table(base, "chain", [BOARD], settings, Silent())
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +119,7 @@ def test_building_again_measures_nothing_twice(built, base):
 
 
 def test_minutes_that_are_over_leave_a_table_that_can_be_read(base, tmp_path):
-    found = build(base, replace(WISH, minutes=0.0))
+    found = build(base, replace(SETTINGS, minutes=0.0))
     assert not found.complete and not found.table.errors
     write_table(trusted(found.table), tmp_path / "t.parquet")
     model = TableModel(read_table(tmp_path / "t.parquet"))
@@ -129,7 +129,7 @@ def test_minutes_that_are_over_leave_a_table_that_can_be_read(base, tmp_path):
 
 def test_what_searches_have_read_is_learned_from_but_not_what_is_held_out(built, base):
     """All whole networks of the first build are in the store."""
-    found = build(base, replace(WISH, minutes=0.0)).table
+    found = build(base, replace(SETTINGS, minutes=0.0)).table
     held_out = {row.widths for row in built.table.rows if row.role == "held out"}
     # What a restless board doubted itself is not served again.
     good = [r for r in built.table.rows if not r.doubts]
@@ -140,8 +140,8 @@ def test_what_searches_have_read_is_learned_from_but_not_what_is_held_out(built,
 
 def test_a_table_begun_from_another_boards_needs_few_readings_and_no_blocks(built, base):
     other = replace(trusted(built.table), board="other", runtime_version="0.1")
-    wish = replace(WISH, begin_from=other, readings=2)
-    found = build(base, wish).table
+    settings = replace(SETTINGS, begin_from=other, readings=2)
+    found = build(base, settings).table
     assert found.begun_from.startswith("chain on other, onnxrt 0.1")
     assert {row.role for row in found.rows} == {"network", "held out", "before"}
     assert sum(row.role == "network" for row in found.rows) == 3  # with the unpruned one
@@ -150,28 +150,28 @@ def test_a_table_begun_from_another_boards_needs_few_readings_and_no_blocks(buil
 
 def test_a_table_of_another_network_is_nothing_to_begin_from(base):
     with pytest.raises(InputError, match="another network"):
-        build(base, replace(WISH, begin_from=block_table(network([64]))))
+        build(base, replace(SETTINGS, begin_from=block_table(network([64]))))
 
 
 def test_boards_of_two_kinds_are_refused_and_named(base):
     other = replace(BOARD, name="b", kind="b")
     with pytest.raises(InputError, match="one kind of board") as raised:
-        build_table(base, "chain", [BOARD, other], WISH, Silent())
+        build_table(base, "chain", [BOARD, other], SETTINGS, Silent())
     assert "b" in raised.value.given
     with pytest.raises(InputError, match="one kind of board"):
-        build_table(base, "chain", [], WISH, Silent())
+        build_table(base, "chain", [], SETTINGS, Silent())
 
 
 def test_boards_of_a_kind_that_run_networks_otherwise_are_refused(base):
     other = replace(BOARD, name="b", target=replace(BOARD.target, threads=2))
     with pytest.raises(BoardError, match="not alike"):
-        build_table(base, "chain", [BOARD, other], WISH, Silent())
+        build_table(base, "chain", [BOARD, other], SETTINGS, Silent())
 
 
 def test_a_table_in_a_boards_place_is_nothing_to_measure(base, tmp_path):
     paper = replace(BOARD, connection="table", table=str(tmp_path / "t.parquet"))
     with pytest.raises(InputError, match="latency table"):
-        build_table(base, "chain", [paper], WISH, Silent())
+        build_table(base, "chain", [paper], SETTINGS, Silent())
     with pytest.raises(InputError, match="latency table"):
         refresh_table(table_of(base), base, [paper], Silent())
 

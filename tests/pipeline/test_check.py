@@ -1,4 +1,4 @@
-"""A wish that cannot be carried out is refused before a run folder is made."""
+"""A deployment that cannot be carried out is refused before a run folder is made."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tests.pipeline.deployments import QUICKSTART
         ("board.profile=absent.toml", "absent.toml"),
     ],
 )
-def test_a_wish_that_cannot_be_is_refused_and_leaves_nothing(tmp_path, override, said):
+def test_a_deployment_that_cannot_be_is_refused_and_leaves_nothing(tmp_path, override, said):
     out = tmp_path / "run"
     with pytest.raises(InputError) as raised:
         run_deployment(QUICKSTART, out=out, overrides=[override], progress=Silent())

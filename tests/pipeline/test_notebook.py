@@ -43,7 +43,7 @@ def pruned(model, tmp_path_factory):
     store = tmp_path_factory.mktemp("store") / "readings.sqlite"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HWPRUNE_STORE", str(store))
-        wish = {
+        settings = {
             "score": own_training.score,
             "train": own_training.train,
             "inputs": own_training.inputs,
@@ -52,10 +52,10 @@ def pruned(model, tmp_path_factory):
             "out": tmp_path_factory.mktemp("runs") / "run",
         }
         before = copy.deepcopy(model.state_dict())
-        first = hwprune.prune(model, digit_example(), **wish)
+        first = hwprune.prune(model, digit_example(), **settings)
         for name, tensor in model.state_dict().items():
             assert torch.equal(tensor, before[name]), name
-        yield first, hwprune.prune(model, digit_example(), resume=True, **wish)
+        yield first, hwprune.prune(model, digit_example(), resume=True, **settings)
 
 
 def test_the_network_keeps_every_limit_and_is_the_one_that_load_gives(pruned, model):

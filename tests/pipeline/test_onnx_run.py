@@ -17,7 +17,7 @@ import hwprune
 from hwprune.network.graph_module import to_module
 from tests.digits import digit_data, digit_example, trained_digits_base
 
-WISH = """
+DEPLOYMENT = """
 [network]
 source = "digits.onnx"
 [data]
@@ -41,7 +41,7 @@ def _pruned(folder: Path, finetune: str) -> tuple[Path, dict[str, Any]]:
     """Run folder and result of pruning the digits network as another exporter writes it."""
     _export(folder / "digits.onnx")
     (folder / "board.toml").write_text('name = "here"\n')
-    (folder / "digits.toml").write_text(WISH + finetune)
+    (folder / "digits.toml").write_text(DEPLOYMENT + finetune)
     return _run(folder, str(folder / "digits.toml"))
 
 
@@ -56,8 +56,8 @@ def _export(path: Path) -> None:
     )
 
 
-def _run(folder: Path, *wish: str) -> tuple[Path, dict[str, Any]]:
-    command = (sys.executable, "-m", "hwprune", "prune", *wish, "--quiet")
+def _run(folder: Path, *arguments: str) -> tuple[Path, dict[str, Any]]:
+    command = (sys.executable, "-m", "hwprune", "prune", *arguments, "--quiet")
     store = {"HWPRUNE_STORE": str(folder / "readings.sqlite")}
     done = subprocess.run(
         [*command, "--json", "--out", str(folder / "run")],

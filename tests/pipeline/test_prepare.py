@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from hwprune.deployment import Deployment, NetworkWish
+from hwprune.deployment import Deployment, NetworkSettings
 from hwprune.pipeline.prepare import search_space
-from hwprune.search_wish import SearchWish
+from hwprune.search_settings import SearchSettings
 from hwprune.width_limit import WidthLimit
 from tests.traced import traced
 
@@ -12,10 +12,10 @@ from tests.traced import traced
 def choices(**search) -> dict[str, tuple[int, ...]]:
     deployment = Deployment(
         name="space",
-        network=NetworkWish(source="digits", trained=True),
+        network=NetworkSettings(source="digits", trained=True),
         boards=(),
         budgets=(),
-        search=SearchWish(**search),
+        search=SearchSettings(**search),
     )
     space = search_space(deployment, traced("digits_cnn").base)
     return {group.name: group.choices for group in space.groups}

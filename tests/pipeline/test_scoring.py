@@ -88,12 +88,12 @@ def test_while_the_cost_is_not_known_others_come_first(tmp_path):
     gate, asked = threading.Event(), []
 
     class Held(Scores):
-        def __call__(self, wish, progress):
+        def __call__(self, request, progress):
             gate.wait(10)
-            asked.append((wish["widths"][0], wish["share"]))
+            asked.append((request["widths"][0], request["share"]))
             if asked[-1] == (30, 1.0):
                 unknown.set_result(OVER)
-            return super().__call__(wish, progress)
+            return super().__call__(request, progress)
 
     unknown: Future[Kept] = Future()
     gate.set()
@@ -114,9 +114,9 @@ def test_what_was_begun_goes_on_before_another_is_begun(tmp_path):
     gate = threading.Event()
 
     class Held(Scores):
-        def __call__(self, wish, progress):
+        def __call__(self, request, progress):
             gate.wait(10)
-            return super().__call__(wish, progress)
+            return super().__call__(request, progress)
 
     gate.set()
     scores = Held(lambda widths: SCORE.get(widths, 0.9))
@@ -161,8 +161,8 @@ def test_what_methods_learn_from_is_whole_where_a_score_is_no_mean_of_items(item
     """As of a detector: nobody knows how far a share of a mean average precision is off."""
 
     class Detector(Scores):
-        def __call__(self, wish, progress):
-            answer = super().__call__(wish, progress)
+        def __call__(self, request, progress):
+            answer = super().__call__(request, progress)
             return answer | {"items": None if items is None else 0.9 * answer["items"]}
 
     scoring = scoring_of(Detector(lambda widths: SCORE[widths]), tmp_path)
@@ -175,9 +175,9 @@ def test_an_easy_share_is_taken_for_what_it_is(tmp_path):
     """The first items are easier than the rest, for every network."""
 
     class Easy(Scores):
-        def __call__(self, wish, progress):
-            answer = super().__call__(wish, progress)
-            return answer | {"value": answer["value"] + 0.05 * (1 - wish["share"])}
+        def __call__(self, request, progress):
+            answer = super().__call__(request, progress)
+            return answer | {"value": answer["value"] + 0.05 * (1 - request["share"])}
 
     scoring = scoring_of(Easy(lambda widths: SCORE[widths], items=80_000), tmp_path)
     scoring.refer_to(raced(scoring, GOOD, KEPT), KEPT)

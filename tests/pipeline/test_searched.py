@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hwprune.deployment import load_deployment
-from hwprune.pipeline.run import wish_of
+from hwprune.pipeline.run import settings_of
 from hwprune.pipeline.searched import BY_GROUP, LEAST, MOST_S, allowance
-from hwprune.search_wish import BASELINES, SearchWish
+from hwprune.search_settings import BASELINES, SearchSettings
 from tests.pipeline.deployments import QUICKSTART
 
 
@@ -21,14 +21,14 @@ def test_more_groups_get_more_evaluations_as_far_as_boards_have_time(groups, can
 
 
 def test_comparing_adds_the_baselines_once():
-    assert SearchWish().searched == ("model", "uniform")
-    assert SearchWish(compare=True).searched == ("model", "uniform", *BASELINES[:-1])
-    assert SearchWish(methods=("random",), compare=True).searched[0] == "random"
+    assert SearchSettings().searched == ("model", "uniform")
+    assert SearchSettings(compare=True).searched == ("model", "uniform", *BASELINES[:-1])
+    assert SearchSettings(methods=("random",), compare=True).searched[0] == "random"
 
 
 def test_a_run_may_be_resumed_with_more_time_and_not_with_another_search():
     short, longer, other = (
-        wish_of(load_deployment(QUICKSTART, [override]))
+        settings_of(load_deployment(QUICKSTART, [override]))
         for override in ("search.minutes=1", "search.minutes=9", "search.evaluations=9")
     )
     assert short == longer != other

@@ -1,4 +1,4 @@
-"""Sensitive groups are set apart as the wish says, and the rest is left to the search."""
+"""Sensitive groups are set apart as the settings say, and the rest is left to the search."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hwprune.pipeline.sensitive_layers import set_apart
 from hwprune.progress import Silent
 from hwprune.saliency.ranking import rank
 from hwprune.search.scan import scan_candidates
-from hwprune.search_wish import SearchWish
+from hwprune.search_settings import SearchSettings
 from tests.digits import digits
 from tests.saliency.subjects import plain_cnn, traced
 
@@ -36,9 +36,9 @@ def base():
     return traced(net)
 
 
-def apart(base, tmp_path, **wish):
+def apart(base, tmp_path, **settings):
     return set_apart(
-        SearchWish(**wish),
+        SearchSettings(**settings),
         base,
         digits(),
         SPACE,
@@ -63,7 +63,7 @@ def test_by_rank_the_constant_maps_go_and_no_method_may_choose_otherwise(base, t
     assert {c.widths[0] for c in scan_candidates(space, 3, 20)} == {4}
 
 
-def test_protected_groups_stay_whole_in_the_order_of_the_wish_s_saliency(base, tmp_path):
+def test_protected_groups_stay_whole_in_the_order_of_the_settings_saliency(base, tmp_path):
     space, ranking = apart(base, tmp_path, sensitive="protect")
     assert [g.choices for g in space.groups] == [(8,), (4, 8, 12)]
     assert ranking.criterion == "l1"

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from hwprune.data_wish import DataWish
+from hwprune.data_settings import DataSettings
 from hwprune.errors import DeliveryError, InputError
 from hwprune.finetune.history import read_history
 from hwprune.finetune.trainer import train
@@ -17,13 +17,13 @@ from hwprune.pipeline.delivery import finetune_side_by_side
 from hwprune.progress import Silent
 from hwprune.recipe import Recipe
 from hwprune.task.load import load_task
-from hwprune.task_wish import TaskWish
+from hwprune.task_settings import TaskSettings
 from hwprune_device.cut import Cutter
 from tests.digits import accuracy_of
 from tests.pipeline.benches import make_bench
 
 SHORT = Recipe(epochs=2, batch_size=64, lr=0.03, bf16=False, distillation=0.5)
-DIGITS = DataWish(source="sklearn:digits", heldout=300, augment="shift")
+DIGITS = DataSettings(source="sklearn:digits", heldout=300, augment="shift")
 
 
 class Heard(Silent):
@@ -41,7 +41,7 @@ class Heard(Silent):
 def bench_of(base, folder, recipe=SHORT, **task):
     bench = make_bench(folder)
     deployment = replace(bench.prepared.deployment, finetune=recipe)
-    made = replace(load_task(TaskWish(**task), DIGITS).task, output_kinds=("classes",))
+    made = replace(load_task(TaskSettings(**task), DIGITS).task, output_kinds=("classes",))
     bench.prepared = replace(bench.prepared, base=base, task=made, deployment=deployment)
     return bench
 

@@ -181,8 +181,8 @@ def test_what_was_started_is_ended_where_the_boards_do_not_start(tmp_path, monke
 
 def test_a_score_in_percent_is_refused_where_a_share_of_1_is_meant(tmp_path):
     class Percent(Scores):
-        def __call__(self, wish, progress):
-            found = super().__call__(wish, progress)
+        def __call__(self, request, progress):
+            found = super().__call__(request, progress)
             return found | {"value": 100 * found["value"]}
 
     bench = bounded(tmp_path, scores=Percent(wider_is_better))

@@ -20,7 +20,7 @@ from hwprune.network.trace import trace
 from hwprune.task.scoring import score_of
 from tests.profiles.folder import DEPLOYMENTS, loaded, needed
 
-WISH = DEPLOYMENTS / "bccd" / "bccd.toml"
+SETTINGS = DEPLOYMENTS / "bccd" / "bccd.toml"
 BCCD, BOXES, IMAGES = (loaded(f"bccd/{name}.py") for name in ("task", "boxes", "images"))
 
 
@@ -31,7 +31,7 @@ def bccd() -> ModuleType:
 
 
 def network(seed: int = 0) -> torch.nn.Module:
-    return load_network(load_deployment(WISH).network.source, seed=seed)
+    return load_network(load_deployment(SETTINGS).network.source, seed=seed)
 
 
 def ideal(boxes: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -196,6 +196,6 @@ def test_every_cut_of_the_network_is_right() -> None:
 @pytest.mark.timeout(1800)
 def test_trained_by_its_recipe_it_finds_blood_cells(bccd: ModuleType, tmp_path: Path) -> None:
     module = network()
-    train(module, bccd.task(), load_deployment(WISH).training, folder=tmp_path)
+    train(module, bccd.task(), load_deployment(SETTINGS).training, folder=tmp_path)
     with torch.inference_mode():
         assert score_of(bccd.task(), module, "test").value > 0.85

@@ -23,7 +23,7 @@ from tests.profiles.folder import DEPLOYMENTS, loaded, needed
 
 FSDD = loaded("fsdd/task.py")
 BOTH = pytest.mark.parametrize(
-    ("wish", "function", "shape"),
+    ("settings", "function", "shape"),
     [("fsdd", "task", (1, 40, 64)), ("fsdd-1d", "task_1d", (40, 64))],
 )
 
@@ -34,8 +34,8 @@ def fsdd() -> ModuleType:
     return FSDD
 
 
-def network(wish: str) -> torch.nn.Module:
-    return load_network(load_deployment(DEPLOYMENTS / "fsdd" / f"{wish}.toml").network.source)
+def network(settings: str) -> torch.nn.Module:
+    return load_network(load_deployment(DEPLOYMENTS / "fsdd" / f"{settings}.toml").network.source)
 
 
 class Oracle:
@@ -53,12 +53,12 @@ class Oracle:
 
 @BOTH
 def test_the_right_words_score_one_and_a_random_network_a_tenth(
-    fsdd: ModuleType, wish: str, function: str, shape: tuple[int, ...]
+    fsdd: ModuleType, settings: str, function: str, shape: tuple[int, ...]
 ) -> None:
     task: Task = getattr(fsdd, function)()
     assert score_of(task, Oracle("heldout"), "heldout").value == 1.0
     with torch.inference_mode():
-        assert score_of(task, network(wish), "heldout").value < 0.25
+        assert score_of(task, network(settings), "heldout").value < 0.25
 
 
 def test_a_share_is_the_first_recordings_and_items_keep_their_order(fsdd: ModuleType) -> None:
@@ -81,7 +81,7 @@ def test_every_part_and_its_first_eighth_hold_all_words(fsdd: ModuleType) -> Non
 
 @BOTH
 def test_batches_can_be_repeated_and_only_training_is_augmented(
-    fsdd: ModuleType, wish: str, function: str, shape: tuple[int, ...]
+    fsdd: ModuleType, settings: str, function: str, shape: tuple[int, ...]
 ) -> None:
     task: Task = getattr(fsdd, function)()
 
@@ -123,10 +123,10 @@ def test_a_recording_of_any_length_is_cut_or_padded_around_its_middle(length: in
 
 @BOTH
 def test_the_loss_falls_in_a_few_steps(
-    fsdd: ModuleType, wish: str, function: str, shape: tuple[int, ...]
+    fsdd: ModuleType, settings: str, function: str, shape: tuple[int, ...]
 ) -> None:
     torch.manual_seed(0)
-    task, module = getattr(fsdd, function)(), network(wish).train()
+    task, module = getattr(fsdd, function)(), network(settings).train()
     mels, words = next(iter(task.batches("train", 32)))
     optimizer = torch.optim.SGD(module.parameters(), lr=0.1, momentum=0.9)
     losses = []
@@ -141,9 +141,9 @@ def test_the_loss_falls_in_a_few_steps(
 
 @BOTH
 def test_every_cut_of_the_network_is_right(
-    wish: str, function: str, shape: tuple[int, ...]
+    settings: str, function: str, shape: tuple[int, ...]
 ) -> None:
-    module = network(wish)
+    module = network(settings)
     FSDD.check(module(torch.zeros(2, *shape)))
     base = make_base(trace(module, torch.zeros(1, *shape)))
     assert check_cut(base, module) == ()
@@ -170,10 +170,10 @@ def test_absent_data_is_said_with_where_to_get_it(
 @pytest.mark.timeout(1800)
 @BOTH
 def test_trained_by_its_recipe_it_hears_digits(
-    fsdd: ModuleType, tmp_path: Path, wish: str, function: str, shape: tuple[int, ...]
+    fsdd: ModuleType, tmp_path: Path, settings: str, function: str, shape: tuple[int, ...]
 ) -> None:
-    task, module = getattr(fsdd, function)(), network(wish)
-    recipe = load_deployment(DEPLOYMENTS / "fsdd" / f"{wish}.toml").training
+    task, module = getattr(fsdd, function)(), network(settings)
+    recipe = load_deployment(DEPLOYMENTS / "fsdd" / f"{settings}.toml").training
     train(module, task, recipe, folder=tmp_path)
     with torch.inference_mode():
         assert score_of(task, module, "test").value > 0.975

@@ -20,7 +20,7 @@ from hwprune.network.trace import trace
 from hwprune.task.scoring import score_of
 from tests.profiles.folder import DEPLOYMENTS, loaded, needed
 
-WISH = DEPLOYMENTS / "nuclei" / "nuclei.toml"
+SETTINGS = DEPLOYMENTS / "nuclei" / "nuclei.toml"
 NUCLEI = loaded("nuclei/task.py")
 
 
@@ -31,7 +31,7 @@ def nuclei() -> ModuleType:
 
 
 def network(seed: int = 0) -> torch.nn.Module:
-    return load_network(load_deployment(WISH).network.source, seed=seed)
+    return load_network(load_deployment(SETTINGS).network.source, seed=seed)
 
 
 class Oracle:
@@ -151,7 +151,7 @@ def test_every_cut_of_the_network_is_right() -> None:
 @pytest.mark.timeout(1800)
 def test_trained_by_its_recipe_it_segments_nuclei(nuclei: ModuleType, tmp_path: Path) -> None:
     module = network()
-    train(module, nuclei.task(), load_deployment(WISH).training, folder=tmp_path)
+    train(module, nuclei.task(), load_deployment(SETTINGS).training, folder=tmp_path)
     with torch.inference_mode():
         score = score_of(nuclei.task(), module, "test")
     assert score.value > 0.83 and score.others["Dice"] > 0.9

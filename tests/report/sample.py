@@ -189,7 +189,7 @@ ENGINE = EngineRow(
 
 
 def make_deployment(methods: tuple[str, ...]) -> DeploymentSummary:
-    """A wish with two constraints."""
+    """A deployment with two constraints."""
     return DeploymentSummary(
         name="resnet20-half",
         network="hwprune.network.zoo:cifar_resnet20",

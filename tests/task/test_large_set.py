@@ -44,13 +44,13 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from hwprune.data_wish import DataWish
+from hwprune.data_settings import DataSettings
 from hwprune.task.load import load_task
 from hwprune.task.scoring import score_of
-from hwprune.task_wish import TaskWish
+from hwprune.task_settings import TaskSettings
 
 torch.set_num_threads(1)
-task = load_task(TaskWish(), DataWish(source=sys.argv[1] + ":sets", workers=2)).task
+task = load_task(TaskSettings(), DataSettings(source=sys.argv[1] + ":sets", workers=2)).task
 read = sys.modules["hwprune_user_large"].READ
 started = read.value
 calibration = torch.cat([inputs[0] for inputs in task.inputs("calibration", 250)])

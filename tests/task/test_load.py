@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from hwprune.data_wish import DataWish
+from hwprune.data_settings import DataSettings
 from hwprune.errors import DataError, DeploymentError, InputError
 from hwprune.metric import Metric
 from hwprune.network.scorer import task_again
@@ -20,7 +20,7 @@ from hwprune.task.items import example_of, first_items
 from hwprune.task.load import load_task, of_function
 from hwprune.task.scoring import score_of
 from hwprune.task.task import Task
-from hwprune.task_wish import TaskWish
+from hwprune.task_settings import TaskSettings
 
 torch.set_num_threads(1)
 MINE = """
@@ -66,8 +66,8 @@ def mine(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(file)
 
 
-def data_of(mine: str, name: str) -> DataWish:
-    return DataWish(source=f"{mine}:{name}", heldout=20, calibration=10, workers=0)
+def data_of(mine: str, name: str) -> DataSettings:
+    return DataSettings(source=f"{mine}:{name}", heldout=20, calibration=10, workers=0)
 
 
 NETWORKS = {
@@ -93,7 +93,7 @@ def same_again(task: Task, network: nn.Module) -> None:
 
 @pytest.mark.parametrize("kind", NETWORKS)
 def test_the_kind_is_seen_from_the_targets_and_said(mine, kind):
-    loaded = load_task(TaskWish(calibration=7), data_of(mine, kind))
+    loaded = load_task(TaskSettings(calibration=7), data_of(mine, kind))
     assert loaded.task.name == kind and loaded.task.calibration == 7
     assert bool(loaded.guessed) == (kind != "classification")
     loaded.task.check(NETWORKS[kind](example_of(loaded.task)[0]))
@@ -101,12 +101,12 @@ def test_the_kind_is_seen_from_the_targets_and_said(mine, kind):
 
 
 def test_a_kind_that_is_said_is_not_guessed(mine):
-    loaded = load_task(TaskWish(kind="regression"), data_of(mine, "multilabel"))
+    loaded = load_task(TaskSettings(kind="regression"), data_of(mine, "multilabel"))
     assert loaded.task.name == "regression" and not loaded.guessed
 
 
 def test_arrays_that_go_to_another_process_leave_the_test_part_out(mine):
-    task = load_task(TaskWish(), data_of(mine, "classification")).task
+    task = load_task(TaskSettings(), data_of(mine, "classification")).task
     other = task_again(task.remake())
     with pytest.raises(InputError, match="no part 'test'"):
         score_of(other, NETWORKS["classification"], "test")
@@ -114,11 +114,11 @@ def test_arrays_that_go_to_another_process_leave_the_test_part_out(mine):
 
 def test_data_at_hand_is_taken_as_it_is(mine):
     data = load_data(f"{mine}:classification", heldout=20, calibration=10)
-    same_again(load_task(TaskWish(), data).task, NETWORKS["classification"])
+    same_again(load_task(TaskSettings(), data).task, NETWORKS["classification"])
 
 
 def test_data_may_feed_imitation_instead_of_being_a_kind(mine):
-    task = load_task(TaskWish(kind="imitation"), data_of(mine, "classification")).task
+    task = load_task(TaskSettings(kind="imitation"), data_of(mine, "classification")).task
     assert task.score is None and task.loss is None and task.check is None
     assert example_of(task)[0].shape == (1, 3, 8, 8)
     assert torch.equal(example_of(task_again(task.remake()))[0], example_of(task)[0])
@@ -126,24 +126,26 @@ def test_data_may_feed_imitation_instead_of_being_a_kind(mine):
 
 def test_targets_that_tell_nothing_need_a_score_or_a_loss(mine):
     with pytest.raises(DeploymentError, match="cannot be seen from its targets") as raised:
-        load_task(TaskWish(), data_of(mine, "boxes"))
+        load_task(TaskSettings(), data_of(mine, "boxes"))
     assert "classification" in raised.value.possible
-    wish = TaskWish(score=f"{mine}:score", loss=f"{mine}:loss")
-    task = load_task(wish, data_of(mine, "boxes")).task
+    settings = TaskSettings(score=f"{mine}:score", loss=f"{mine}:loss")
+    task = load_task(settings, data_of(mine, "boxes")).task
     assert isinstance(next(iter(task.batches("calibration", 4)))[1], list)
     same_again(task, nn.Flatten())
 
 
 def test_a_function_that_returns_a_task(mine):
-    task = load_task(TaskWish(source=f"{mine}:task"), None).task
+    task = load_task(TaskSettings(source=f"{mine}:task"), None).task
     assert task.metric == Metric(name="mine")
     same_again(task, nn.Flatten())
 
 
 def test_functions_by_name(mine):
     names = ("inputs", "score", "loss", "batches", "train")
-    wish = TaskWish(**{name: f"{mine}:{name}" for name in names}, metric="m", any_number=True)
-    task = load_task(wish, None).task
+    settings = TaskSettings(
+        **{name: f"{mine}:{name}" for name in names}, metric="m", any_number=True
+    )
+    task = load_task(settings, None).task
     assert task.metric == Metric(name="m", is_share=False)
     assert task.train is not None and float(task.loss(torch.ones(2), None)) == 1.0
     assert len(next(iter(task.batches("train", 5)))[0]) == 5
@@ -151,15 +153,15 @@ def test_functions_by_name(mine):
 
 
 def test_a_score_of_its_own_is_not_measured_as_the_kind_that_it_replaces(mine):
-    wish = TaskWish(kind="regression", score=f"{mine}:score")
-    task = load_task(wish, data_of(mine, "regression")).task
+    settings = TaskSettings(kind="regression", score=f"{mine}:score")
+    task = load_task(settings, data_of(mine, "regression")).task
     assert task.metric == Metric(name="score") and task.check is None and task.loss is not None
-    down = TaskWish(kind="regression", score=f"{mine}:score", lower_is_better=True)
+    down = TaskSettings(kind="regression", score=f"{mine}:score", lower_is_better=True)
     assert not load_task(down, data_of(mine, "regression")).task.metric.higher_is_better
 
 
 def test_a_kinds_score_under_another_name_keeps_its_direction(mine):
-    task = load_task(TaskWish(metric="MAE"), data_of(mine, "regression")).task
+    task = load_task(TaskSettings(metric="MAE"), data_of(mine, "regression")).task
     assert task.metric == Metric(name="MAE", higher_is_better=False, is_share=False)
     same_again(task, NETWORKS["regression"])
 
@@ -167,11 +169,11 @@ def test_a_kinds_score_under_another_name_keeps_its_direction(mine):
 def test_another_score_function_is_another_task(mine):
     own = {"kind": "regression", "score": f"{mine}:score"}
     data = data_of(mine, "regression")
-    plain = load_task(TaskWish(kind="regression"), data).task.identity
-    one = load_task(TaskWish(**own), data).task.identity
-    other = load_task(TaskWish(**own | {"score": f"{mine}:by_name"}), data).task.identity
+    plain = load_task(TaskSettings(kind="regression"), data).task.identity
+    one = load_task(TaskSettings(**own), data).task.identity
+    other = load_task(TaskSettings(**own | {"score": f"{mine}:by_name"}), data).task.identity
     assert len({plain, one, other}) == 3
-    assert load_task(TaskWish(**own), data).task.identity == one
+    assert load_task(TaskSettings(**own), data).task.identity == one
 
 
 ROW = [InputShape(name="row", shape=(1, 5))]
@@ -179,19 +181,19 @@ ROW = [InputShape(name="row", shape=(1, 5))]
 
 def test_files_of_inputs_are_imitated_and_made_again(tmp_path):
     np.save(tmp_path / "rows.npy", np.random.default_rng(0).random((40, 5), np.float32))
-    wish = TaskWish(inputs=str(tmp_path / "*.npy"))
-    task = load_task(wish, None, entries=ROW).task
+    settings = TaskSettings(inputs=str(tmp_path / "*.npy"))
+    task = load_task(settings, None, entries=ROW).task
     assert task.score is None and task.loss is None and task.batches is not None
     other = task_again(task.remake())
     assert other.identity == task.identity
     assert torch.equal(example_of(other)[0], example_of(task)[0])
     # An item that the first few do not show.
     np.save(tmp_path / "rows.npy", np.random.default_rng(0).random((41, 5), np.float32))
-    assert load_task(wish, None, entries=ROW).task.identity != task.identity
+    assert load_task(settings, None, entries=ROW).task.identity != task.identity
 
 
 @pytest.mark.parametrize(
-    ("wish", "said"),
+    ("settings", "said"),
     [
         ({}, "nothing says what the network takes"),
         ({"inputs": "frames/*.png"}, "shape of the network's input is not known"),
@@ -202,10 +204,10 @@ def test_files_of_inputs_are_imitated_and_made_again(tmp_path):
         ({"inputs": "MINE:inputs", "score": "MINE:scroe"}, "has no function 'scroe'"),
     ],
 )
-def test_what_is_not_there_is_said(mine, wish, said):
-    wish = {key: value.replace("MINE", mine) for key, value in wish.items()}
+def test_what_is_not_there_is_said(mine, settings, said):
+    settings = {key: value.replace("MINE", mine) for key, value in settings.items()}
     with pytest.raises(InputError, match=said):
-        load_task(TaskWish(**wish), None)
+        load_task(TaskSettings(**settings), None)
 
 
 def given(task: Task, part: str, count: int = 100) -> list[float]:

@@ -69,7 +69,7 @@ def test_weights_that_are_not_there_are_refused(tree, weights):
     assert "IMAGENET1K_V1" in raised.value.possible
 
 
-def test_mean_and_spread_of_the_wish_are_taken_out(tree):
+def test_mean_and_spread_of_the_settings_are_taken_out(tree):
     plain = images_of(loaded(tree, mean=(0.0,) * 3, std=(1.0,) * 3), "test")
     found = images_of(loaded(tree, mean=(0.5,) * 3, std=(0.25,) * 3), "test")
     assert plain.min() >= 0 and plain.max() <= 1

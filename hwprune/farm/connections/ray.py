@@ -12,10 +12,9 @@ import ray
 from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
 
 from hwprune.board import Board
-from hwprune.cluster import Cluster
+from hwprune.cluster import Cluster, board_resource, gateway_resource
 from hwprune.errors import BoardError
 from hwprune.farm.connections.connection import Connection, ConnectionLostError
-from hwprune.farm.node_board import board_resource, gateway_resource
 from hwprune_device.frame import Frame
 
 _START_S = 90.0

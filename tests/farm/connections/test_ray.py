@@ -58,7 +58,7 @@ def test_a_killed_actor_is_replaced_and_the_batch_done(board, tmp_path):
     farm.start()
     farm.place(base_network())
     assert isinstance(farm.calibrate(), Reading)
-    relay = farm._keepers[0].session._connection._relay
+    relay = farm._workers[0].session._connection._relay
     pid = ray.get(relay.__ray_call__.remote(lambda self: os.getpid()))
     futures = farm.measure([Candidate(widths=(12, n, 12)) for n in range(1, 5)])
     time.sleep(0.5)

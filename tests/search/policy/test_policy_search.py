@@ -14,7 +14,7 @@ from hwprune.errors import InputError, RunFolderError
 from hwprune.progress import Progress, Silent
 from hwprune.search.evaluator import Evaluator
 from hwprune.search.policy import policy_search
-from hwprune.search.problem import PolicyWish
+from hwprune.search.problem import PolicySettings
 from tests.doubles.synthetic_problem import SyntheticProblem
 
 pytestmark = pytest.mark.usefixtures("cluster")
@@ -50,7 +50,7 @@ def searched(
 ) -> Evaluator:
     synthetic = SyntheticProblem(6, seed=5)
     problem = replace(
-        synthetic.search_problem(evaluations), policy=PolicyWish(algorithm=algorithm)
+        synthetic.search_problem(evaluations), policy=PolicySettings(algorithm=algorithm)
     )
     evaluator = Evaluator(problem, method, progress, folder)
     policy_search.search(evaluator)

@@ -18,7 +18,7 @@ import psutil, ray
 from ray.cluster_utils import Cluster
 from hwprune.search.evaluator import Evaluator
 from hwprune.search.policy.policy_search import search
-from hwprune.search.problem import PolicyWish
+from hwprune.search.problem import PolicySettings
 from tests.doubles.synthetic_problem import Difficulty, SyntheticProblem
 
 learners, kill = int(sys.argv[1]), sys.argv[2] == "kill"
@@ -26,8 +26,8 @@ cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2})
 cluster.add_node(num_cpus=2)
 ray.init(address=cluster.address, namespace="hwprune", log_to_driver=False)
 slow = SyntheticProblem(5, seed=3, difficulty=Difficulty(delay_s=0.02))
-wish = PolicyWish(runners=2, learners=learners)
-evaluator = Evaluator(replace(slow.search_problem(60, boards=2), policy=wish), "policy")
+settings = PolicySettings(runners=2, learners=learners)
+evaluator = Evaluator(replace(slow.search_problem(60, boards=2), policy=settings), "policy")
 nodes, killed = set(), []
 
 def watch():

@@ -81,8 +81,8 @@ def readings(
 ) -> list[Reading]:
     """Readings of a network at shares of its widths, in the order of the shares."""
     cuts = [at_share(base.widths, share) for share in shares]
-    wish = job(cuts, widths=base.widths, target=wanted, protocol=protocol)
-    outcomes = board.measure(wish)
+    wanted_job = job(cuts, widths=base.widths, target=wanted, protocol=protocol)
+    outcomes = board.measure(wanted_job)
     found = [outcomes[name(cut)] for cut in cuts]
     assert all(isinstance(outcome, Reading) for outcome in found), found
     return found

@@ -24,7 +24,7 @@ _LEAST = 4
 
 
 @dataclass(slots=True, kw_only=True)
-class Wish:
+class Request:
     """One architecture to measure, and everybody who waits for it."""
 
     key: ReadingKey
@@ -41,26 +41,26 @@ class Wish:
     """What it is known by while it is open: its architecture, unless it is to be fresh."""
 
 
-class WaitingRoom:
-    """Wishes in order of arrival. An architecture is in here or on a board once, never twice."""
+class MeasureQueue:
+    """Requests in order of arrival. An architecture waits or is on a board once, never twice."""
 
     def __init__(self) -> None:
-        self._queue: deque[Wish] = deque()
-        self._open: dict[str, Wish] = {}
+        self._waiting: deque[Request] = deque()
+        self._open: dict[str, Request] = {}
         self._changed = threading.Condition()
         self._closed = False
         self._closed_for = ""
         self._takers = 0
 
     @property
-    def queue(self) -> int:
+    def waiting(self) -> int:
         """How many wait."""
-        return len(self._queue)
+        return len(self._waiting)
 
     @property
     def on_boards(self) -> int:
         """How many are being measured."""
-        return len(self._open) - len(self._queue)
+        return len(self._open) - len(self._waiting)
 
     @property
     def closed(self) -> bool:
@@ -80,24 +80,24 @@ class WaitingRoom:
             if self._closed:
                 future.set_result(Failure(stage="lost", message=self._closed_for))
                 return future
-            wish = self._open.get(name)
-            if wish is None:
-                wish = Wish(key=key, candidate=candidate, name=name, alone=fresh)
-                wish.tries = TRIES - 1 if fresh else 0
-                self._open[name] = wish
-                self._queue.append(wish)
+            request = self._open.get(name)
+            if request is None:
+                request = Request(key=key, candidate=candidate, name=name, alone=fresh)
+                request.tries = TRIES - 1 if fresh else 0
+                self._open[name] = request
+                self._waiting.append(request)
                 self._changed.notify_all()
-            wish.futures.append(future)
+            request.futures.append(future)
         return future
 
-    def put_back(self, wishes: Sequence[Wish]) -> None:
+    def put_back(self, requests: Sequence[Request]) -> None:
         """Wait again, before all others."""
         with self._changed:
-            self._queue.extendleft(reversed(wishes))
+            self._waiting.extendleft(reversed(requests))
             self._changed.notify_all()
 
-    def take(self, limit: int, boards: int = 1) -> list[Wish]:
-        """The next batch, of `limit` wishes at most; empty once the room is closed.
+    def take(self, limit: int, boards: int = 1) -> list[Request]:
+        """The next batch, of `limit` requests at most; empty once the queue is closed.
 
         Several boards that are free at the same time get a fair share each. Where so many
         `boards` work, none takes more than its share of all that is open: those that are about
@@ -107,10 +107,10 @@ class WaitingRoom:
             self._takers += 1
             try:
                 while not self._closed:
-                    self._changed.wait_for(lambda: self._queue or self._closed)
+                    self._changed.wait_for(lambda: self._waiting or self._closed)
                     self._gather(limit)
                     share = min(
-                        -(-len(self._queue) // self._takers), -(-len(self._open) // boards)
+                        -(-len(self._waiting) // self._takers), -(-len(self._open) // boards)
                     )
                     # Another board may have emptied the queue meanwhile: then wait again.
                     if batch := self._next(min(limit, max(share, _LEAST))):
@@ -122,44 +122,44 @@ class WaitingRoom:
     def _gather(self, limit: int) -> None:
         """Give a burst the time to arrive whole."""
         due = time.monotonic() + _GATHER_S
-        while len(self._queue) < limit * self._takers and not self._closed:
+        while len(self._waiting) < limit * self._takers and not self._closed:
             if not self._changed.wait(max(0.0, due - time.monotonic())):
                 break
 
-    def _next(self, limit: int) -> list[Wish]:
-        batch: list[Wish] = []
-        while not self._closed and self._queue and len(batch) < limit:
-            if batch and (batch[0].alone or self._queue[0].alone):
+    def _next(self, limit: int) -> list[Request]:
+        batch: list[Request] = []
+        while not self._closed and self._waiting and len(batch) < limit:
+            if batch and (batch[0].alone or self._waiting[0].alone):
                 break
-            batch.append(self._queue.popleft())
+            batch.append(self._waiting.popleft())
         return batch
 
-    def answer(self, wish: Wish, outcome: Outcome) -> None:
-        """Give everybody who waits for a wish its outcome; a second answer is not heard."""
+    def answer(self, request: Request, outcome: Outcome) -> None:
+        """Give everybody who waits for a request its outcome; a second answer is ignored."""
         with self._changed:
-            if self._open.pop(wish.name, None) is None:
+            if self._open.pop(request.name, None) is None:
                 return
-            futures = list(wish.futures)
+            futures = list(request.futures)
         for future in futures:
             if future.set_running_or_notify_cancel():
                 future.set_result(outcome)
 
-    def empty(self) -> list[Wish]:
+    def empty(self) -> list[Request]:
         """Take out all that wait, for somebody who will answer them."""
         with self._changed:
-            wishes = list(self._queue)
-            self._queue.clear()
-            return wishes
+            requests = list(self._waiting)
+            self._waiting.clear()
+            return requests
 
-    def close(self, why: str) -> list[Wish]:
-        """Let nobody in or out any more; the wishes that are still open."""
+    def close(self, why: str) -> list[Request]:
+        """Let nobody in or out any more; the requests that are still open."""
         with self._changed:
             self._closed, self._closed_for = True, self._closed_for or why
-            self._queue.clear()
+            self._waiting.clear()
             self._changed.notify_all()
             return list(self._open.values())
 
 
-def lost(wish: Wish, message: str) -> Failure:
+def lost(request: Request, message: str) -> Failure:
     """What is told to those who wait for a reading that will not come."""
-    return Failure(stage="lost", message=message, architecture=wish.key.architecture)
+    return Failure(stage="lost", message=message, architecture=request.key.architecture)

@@ -18,12 +18,12 @@ from hwprune.errors import BoardError
 from hwprune.farm.answers import Outcome
 from hwprune.farm.calibration import AGREE
 from hwprune.farm.canaries import Canaries, between_batches
+from hwprune.farm.measure_queue import MeasureQueue, Request, lost
 from hwprune.farm.reading_key import ReadingKey
 from hwprune.farm.status import KindStatus
 from hwprune.farm.store import ReadingStore
 from hwprune.farm.store_rows import Cut
 from hwprune.farm.timetable import Timetable
-from hwprune.farm.waiting import WaitingRoom, Wish, lost
 from hwprune_device.conditions.gpu_presence import on_gpu
 from hwprune_device.job import CandidateJob, Job
 from hwprune_device.reading import Failure, Reading
@@ -37,13 +37,13 @@ STRIKES = 2
 """A network that took boards down this often is poison."""
 
 
-class Kind:
-    """What the keepers of one kind's boards have in common; safe to use from their threads."""
+class BoardPool:
+    """What the workers of one kind's boards have in common; safe to use from their threads."""
 
     def __init__(self, boards: Sequence[Board], store: ReadingStore, nominal: Nominal) -> None:
         self.board = boards[0]
         self.store = store
-        self.room = WaitingRoom()
+        self.queue = MeasureQueue()
         self.canaries = Canaries()
         self.times = Timetable(boards=len(boards))
         self.conditions_key = ""
@@ -194,21 +194,21 @@ class Kind:
         size = len(self._base.onnx) if self._base else 1
         return max(1, min(BATCH, _BATCH_BYTES // size))
 
-    def poison(self, wish: Wish) -> Failure | None:
+    def poison(self, request: Request) -> Failure | None:
         """The failure of a network that took too many boards down; None while it has not."""
-        strikes = self.store.strikes(wish.key)
+        strikes = self.store.strikes(request.key)
         if len(strikes) < STRIKES:
             return None
         said = ", ".join(f"{board} ({verdict})" for board, verdict in strikes)
         failure = Failure(
             stage="poison",
             message=f"boards were lost {len(strikes)} times while they ran it: {said}",
-            architecture=wish.key.architecture,
+            architecture=request.key.architecture,
         )
         with self._lock:
-            if wish.key.architecture not in self.poisoned:
-                self.poisoned.append(wish.key.architecture)
-                self.store.add(wish.key, failure)
+            if request.key.architecture not in self.poisoned:
+                self.poisoned.append(request.key.architecture)
+                self.store.add(request.key, failure)
         return failure
 
     def answers(self, board: str, yes: bool) -> None:
@@ -225,12 +225,12 @@ class Kind:
             if self._at_hand:
                 return
         said = f"no board of kind '{self.name}' is left: {words}"
-        self.fail(self.room.close(said), said)
+        self.fail(self.queue.close(said), said)
 
-    def fail(self, wishes: Sequence[Wish], message: str) -> None:
+    def fail(self, requests: Sequence[Request], message: str) -> None:
         """Tell who waits that no reading will come; that says nothing about the networks."""
-        for wish in wishes:
-            self.room.answer(wish, lost(wish, message))
+        for request in requests:
+            self.queue.answer(request, lost(request, message))
 
     @property
     def answering(self) -> int:
@@ -247,10 +247,10 @@ class Kind:
         each = self.times.seconds_each()
         return KindStatus(
             kind=self.name,
-            queue=self.room.queue,
-            on_boards=self.room.on_boards,
+            queue=self.queue.waiting,
+            on_boards=self.queue.on_boards,
             cache_hits=self.hits,
             asked=self.asked,
             poisoned=len(self.poisoned),
-            eta_device_minutes=None if each is None else self.room.queue * each / 60,
+            eta_device_minutes=None if each is None else self.queue.waiting * each / 60,
         )

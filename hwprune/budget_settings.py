@@ -1,4 +1,4 @@
-"""The budget wish: budgets as a deployment file or a caller says them."""
+"""Budgets as a deployment file or a caller says them."""
 
 from __future__ import annotations
 

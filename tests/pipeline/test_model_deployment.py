@@ -1,4 +1,4 @@
-"""A wish without a file, and the [task] section of one with a file."""
+"""A content without a file, and the [task] section of one with a file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import tomllib
 
 from hwprune.deployment import Deployment, parse_deployment
 from hwprune.errors import DeploymentError
-from hwprune.pipeline.wish import IMITATION, wish_of_model
+from hwprune.pipeline.model_deployment import IMITATION, deployment_of_model
 
 
 def of_model(model: str = "net.onnx", **changed: Any) -> dict[str, Any]:
@@ -19,11 +19,11 @@ def of_model(model: str = "net.onnx", **changed: Any) -> dict[str, Any]:
         **{"inputs": "frames/*.png", "data": "", "board": "this-machine", "shape": ""},
         **{"limits": {"latency_ms": "50 %", "memory_mb": ""}, "at_least": "", "images": images},
     }
-    return wish_of_model(model, **keys | changed)
+    return deployment_of_model(model, **keys | changed)
 
 
-def parsed(wish: dict[str, Any], folder: Path) -> Deployment:
-    return parse_deployment(wish, name="net", folder=folder)
+def parsed(content: dict[str, Any], folder: Path) -> Deployment:
+    return parse_deployment(content, name="net", folder=folder)
 
 
 def test_a_network_and_inputs_are_a_whole_deployment(tmp_path):
@@ -35,12 +35,12 @@ def test_a_network_and_inputs_are_a_whole_deployment(tmp_path):
 
 
 def test_all_that_can_be_said_of_images_and_the_floor(tmp_path):
-    wish = of_model(
+    content = of_model(
         shape="1x3x224x192",
         images={"mean": "0.1,0.2, 0.3", "std": "0.5", "layout": "NHWC"},
         at_least="98 %",
     )
-    found = parsed(wish, tmp_path)
+    found = parsed(content, tmp_path)
     assert found.network.input == (1, 3, 224, 192)
     assert found.task.mean == (0.1, 0.2, 0.3) and found.task.std == (0.5,)
     assert found.task.layout == "NHWC" and found.task.at_least == "98 %"
@@ -48,8 +48,8 @@ def test_all_that_can_be_said_of_images_and_the_floor(tmp_path):
 
 
 def test_data_takes_the_place_of_inputs_with_the_mean_and_spread(tmp_path):
-    wish = of_model(inputs="", data="sklearn:digits", images={"mean": "0.3", "std": "0.4"})
-    found = parsed(wish, tmp_path)
+    content = of_model(inputs="", data="sklearn:digits", images={"mean": "0.3", "std": "0.4"})
+    found = parsed(content, tmp_path)
     assert found.data is not None and found.data.source == "sklearn:digits"
     assert found.data.mean == (0.3,) and found.data.std == (0.4,) and not found.task.inputs
     assert found.finetune.distillation == 0.5
@@ -67,7 +67,7 @@ def test_data_takes_the_place_of_inputs_with_the_mean_and_spread(tmp_path):
         ({"images": {"mean": "grey"}}, "--mean is no list of numbers", "0.485"),
     ],
 )
-def test_a_wish_that_cannot_be_is_refused_with_what_can(changed, said, possible):
+def test_a_deployment_that_cannot_be_is_refused_with_what_can(changed, said, possible):
     with pytest.raises(DeploymentError, match=said) as raised:
         of_model(**changed)
     assert possible in raised.value.possible

@@ -1,4 +1,4 @@
-"""What the verbs that speak to boards take in common."""
+"""What several verbs take in common."""
 
 from __future__ import annotations
 
@@ -28,4 +28,7 @@ Size = Annotated[
     typer.Option(
         "--batch", min=1, help="Inputs at once; the profile's by default.", show_default=False
     ),
+]
+TableFile = Annotated[
+    Path, typer.Argument(metavar="TABLE", help="A table's file.", show_default=False)
 ]

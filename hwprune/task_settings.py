@@ -12,7 +12,7 @@ KINDS = ("classification", "multilabel", "regression", "segmentation", "imitatio
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TaskWish:
+class TaskSettings:
     """What the network is for: a kind, a task of the user's, or functions of theirs by name."""
 
     __pydantic_config__: ClassVar[dict[str, str]] = FORBID_UNKNOWN

@@ -1,4 +1,4 @@
-"""The search wish: how a deployment wants its search to go."""
+"""The settings of a search, as a deployment gives them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BASELINES = ("sensitivity", "random", "uniform")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SearchWish:
+class SearchSettings:
     """How the search goes."""
 
     __pydantic_config__: ClassVar[dict[str, str]] = FORBID_UNKNOWN

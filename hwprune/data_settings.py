@@ -10,7 +10,7 @@ from hwprune.toml_file import FORBID_UNKNOWN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DataWish:
+class DataSettings:
     """Where the data comes from and how it is split."""
 
     __pydantic_config__: ClassVar[dict[str, str]] = FORBID_UNKNOWN

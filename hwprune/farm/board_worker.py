@@ -1,4 +1,4 @@
-"""The keeper of one board: hands it batches, judges what comes back, and waits when it is lost."""
+"""The worker of one board: hands it batches, judges what comes back, and waits when it is lost."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ from hwprune.board import Board
 from hwprune.errors import BoardError
 from hwprune.farm.answers import Outcome
 from hwprune.farm.batch import Batch, Loss
+from hwprune.farm.board_pool import BoardPool
 from hwprune.farm.board_record import BoardRecord
 from hwprune.farm.calibration import BATCHES, calm_ms, calm_readings, one_reading
 from hwprune.farm.canaries import Canary
-from hwprune.farm.kind import Kind
-from hwprune.farm.recovery import PATIENCE_S, Recovery
+from hwprune.farm.measure_queue import TRIES, Request
+from hwprune.farm.recovery import PATIENCE_S, Recovery, Suspects
 from hwprune.farm.session import BoardSession
 from hwprune.farm.status import RETIRED
-from hwprune.farm.suspects import Suspects
-from hwprune.farm.waiting import TRIES, Wish
 from hwprune_device.reading import Failure, Reading
 
 _LOSSES = 4
@@ -27,18 +26,18 @@ _CLOSE_S = 15.0
 """What a batch that is on the board is waited for when the farm closes."""
 
 
-class Keeper:
+class BoardWorker:
     """Serves one board from the kind's queue, in a thread of its own, until the farm closes."""
 
-    def __init__(self, board: Board, kind: Kind, *, patience_s: float = PATIENCE_S) -> None:
+    def __init__(self, board: Board, pool: BoardPool, *, patience_s: float = PATIENCE_S) -> None:
         self.session = BoardSession(board)
         self.name = board.name
-        self._kind = kind
+        self._pool = pool
         self._closed = threading.Event()
         self._thread: threading.Thread | None = None
-        self.record = BoardRecord(self.name, kind.name)
+        self.record = BoardRecord(self.name, pool.name)
         self.recovery = Recovery(
-            self.session, kind, self.record, self._closed, patience_s=patience_s
+            self.session, pool, self.record, self._closed, patience_s=patience_s
         )
 
     def serve(self, *, reached: bool) -> None:
@@ -59,41 +58,41 @@ class Keeper:
 
     def calibrate(self) -> Outcome:
         """The unpruned network's reading; its time is this board's calm time from now on."""
-        kind = self._kind
-        known = kind.store.get(kind.key(kind.base.architecture))
-        if kind.nominal_ms is not None and known is not None and kind.calm_ms(self.name):
-            return known.at_nominal(kind.nominal_ms)
+        pool = self._pool
+        known = pool.store.get(pool.key(pool.base.architecture))
+        if pool.nominal_ms is not None and known is not None and pool.calm_ms(self.name):
+            return known.at_nominal(pool.nominal_ms)
         readings = calm_readings(self._take_base, BATCHES)
         if isinstance(readings, Failure):
             return readings
-        nominal = kind.calibrated(self.name, calm_ms(readings))
+        nominal = pool.calibrated(self.name, calm_ms(readings))
         reading = one_reading(readings, nominal)
-        kind.store.calibrate(kind.key(kind.base.architecture), reading)
-        return reading.at_nominal(kind.agree_on_nominal(nominal))
+        pool.store.calibrate(pool.key(pool.base.architecture), reading)
+        return reading.at_nominal(pool.agree_on_nominal(nominal))
 
     def _run(self, reached: bool) -> None:
         if not reached and not self.recovery.wait():
             return
-        self._kind.answers(self.name, True)
-        while wishes := self._kind.room.take(self._kind.batch_limit(), self._kind.answering):
+        self._pool.answers(self.name, True)
+        while requests := self._pool.queue.take(self._pool.batch_limit(), self._pool.answering):
             try:
-                self._work(wishes)
+                self._work(requests)
             except Exception as error:
                 # Whoever waits must hear of it, whatever it is: a silent future stops a search.
-                self._kind.fail(wishes, f"{type(error).__name__}: {error}")
+                self._pool.fail(requests, f"{type(error).__name__}: {error}")
             if self.record.state in RETIRED:
                 return
 
-    def _work(self, wishes: Sequence[Wish]) -> None:
+    def _work(self, requests: Sequence[Request]) -> None:
         """One batch, whatever comes of it."""
-        kind, clean = self._kind, []
-        for wish in wishes:
-            failure = kind.poison(wish)
-            clean.append(wish) if failure is None else kind.room.answer(wish, failure)
+        pool, clean = self._pool, []
+        for request in requests:
+            failure = pool.poison(request)
+            clean.append(request) if failure is None else pool.queue.answer(request, failure)
         if not clean or not self._calibrated(clean):
             return
-        names = {wish.key.architecture for wish in clean}
-        canaries = kind.canaries.pick(len(clean), last_at=self.record.watch.read_at, without=names)
+        names = {request.key.architecture for request in clean}
+        canaries = pool.canaries.pick(len(clean), last_at=self.record.watch.read_at, without=names)
         batch = self._measure(
             [(w.key.architecture, w.candidate.widths) for w in clean]
             + [(c.key.architecture, c.candidate.widths) for c in canaries],
@@ -107,21 +106,21 @@ class Keeper:
         if self.record.watch.drifts:
             self._quarantine()
 
-    def _calibrated(self, wishes: Sequence[Wish]) -> bool:
-        """Whether this board's calm time is known; wishes are settled where it cannot be had."""
-        kind = self._kind
-        if kind.calm_ms(self.name) is not None and kind.nominal_ms is not None:
+    def _calibrated(self, requests: Sequence[Request]) -> bool:
+        """Whether this board's calm time is known; requests are settled where it cannot be had."""
+        pool = self._pool
+        if pool.calm_ms(self.name) is not None and pool.nominal_ms is not None:
             return True
         outcome = self.calibrate()
         if isinstance(outcome, Reading):
             return True
         if outcome.stage == "lost":
-            kind.room.put_back(wishes)
+            pool.queue.put_back(requests)
             self.record.words = outcome.message
             self.recovery.wait()
         else:
             words = f"the unpruned network could not be measured: {outcome.message}"
-            kind.fail(wishes, words)
+            pool.fail(requests, words)
         return False
 
     def _take_base(self) -> Outcome:
@@ -129,20 +128,20 @@ class Keeper:
 
     def _measure(self, work: Sequence[tuple[str, Sequence[int]]], wanted: int = 0) -> Batch:
         """A batch on the board, written down; `wanted` of it was asked for."""
-        with self.record.job(len(work)), self._kind.times.job(wanted) as entry:
+        with self.record.job(len(work)), self._pool.times.job(wanted) as entry:
             batch = self._batch(work)
             entry.take(batch.timings)
         self.recovery.nonsense += batch.loss is not None and batch.loss.nonsense
         self.record.note(batch.outcomes, batch.timings.get("wall_s", 0.0))
         for outcome in batch.outcomes[-1:]:
             if isinstance(outcome, Reading):
-                self._kind.seen_calm(self.name, outcome.conditions.get("base_off", 0.0))
+                self._pool.seen_calm(self.name, outcome.conditions.get("base_off", 0.0))
         return batch
 
     def _batch(self, work: Sequence[tuple[str, Sequence[int]]]) -> Batch:
         """A batch on the board; where that cannot even be started, all of it is lost."""
-        base = self._kind.base
-        job = self._kind.job(base, work, self.name)
+        base = self._pool.base
+        job = self._pool.job(base, work, self.name)
         try:
             return self.session.measure(job, base)
         except BoardError as error:
@@ -153,82 +152,87 @@ class Keeper:
         words = ""
         for canary, outcome in zip(canaries, outcomes, strict=True):
             if isinstance(outcome, Reading):
-                read = self._kind.canaries.compare(canary, outcome)
+                read = self._pool.canaries.compare(canary, outcome)
                 self.record.watch.note(read)
                 words = words or read.words
                 if not read.alarm:
-                    self._kind.store.add(canary.key, outcome, self._kind.cut_of(canary.candidate))
+                    self._pool.store.add(canary.key, outcome, self._pool.cut_of(canary.candidate))
         return words
 
     def _sort(
-        self, wishes: Sequence[Wish], outcomes: Sequence[Outcome], alarm: str, *, guarded: bool
+        self,
+        requests: Sequence[Request],
+        outcomes: Sequence[Outcome],
+        alarm: str,
+        *,
+        guarded: bool,
     ) -> None:
         """Keep and answer what can be trusted; take again, once, what cannot."""
         again, told = [], []
-        for outcome in outcomes[: len(wishes)]:
+        for outcome in outcomes[: len(requests)]:
             if isinstance(outcome, Reading) and alarm:
                 outcome = replace(outcome, doubts=(*outcome.doubts, alarm))
             told.append(outcome)
-        self._keep(wishes, told)
-        for wish, outcome in zip(wishes, told, strict=False):
+        self._keep(requests, told)
+        for request, outcome in zip(requests, told, strict=False):
             doubted = isinstance(outcome, Reading) and bool(outcome.doubts)
-            if doubted and wish.tries + 1 < TRIES:
-                wish.tries += 1
-                again.append(wish)
+            if doubted and request.tries + 1 < TRIES:
+                request.tries += 1
+                again.append(request)
                 continue
             if isinstance(outcome, Reading) and not doubted:
-                earlier = self._kind.store.readings(wish.key)
-                self._kind.canaries.learn(wish.key, wish.candidate, earlier)
+                earlier = self._pool.store.readings(request.key)
+                self._pool.canaries.learn(request.key, request.candidate, earlier)
                 if not guarded:
                     self.record.watch.unguarded.append(
-                        (outcome.reading_id, wish.key, wish.candidate)
+                        (outcome.reading_id, request.key, request.candidate)
                     )
-            self._kind.room.answer(wish, outcome)
-        self._kind.room.put_back(again)
+            self._pool.queue.answer(request, outcome)
+        self._pool.queue.put_back(again)
 
-    def _lost(self, wishes: Sequence[Wish], batch: Batch) -> None:
+    def _lost(self, requests: Sequence[Request], batch: Batch) -> None:
         """The board went away: keep what it had said, free the innocent, hold the suspects."""
         assert batch.loss is not None
         held, free = [], []
-        self._keep(wishes, batch.outcomes)
-        for wish, outcome in zip(wishes, batch.outcomes, strict=False):
+        self._keep(requests, batch.outcomes)
+        for request, outcome in zip(requests, batch.outcomes, strict=False):
             if not isinstance(outcome, Failure) or outcome.stage != "lost":
-                self._kind.room.answer(wish, outcome)
-            elif wish.key.architecture in batch.loss.at_work:
-                held.append(wish)
+                self._pool.queue.answer(request, outcome)
+            elif request.key.architecture in batch.loss.at_work:
+                held.append(request)
             else:
-                free.append(wish)
-        self._kind.room.put_back(self._patient(free, batch))
+                free.append(request)
+        self._pool.queue.put_back(self._patient(free, batch))
         self.record.words = batch.loss.message
-        self.recovery.wait(Suspects(kind=self._kind, board=self.name, held=held))
+        self.recovery.wait(Suspects(pool=self._pool, board=self.name, held=held))
 
-    def _keep(self, wishes: Sequence[Wish], outcomes: Sequence[Outcome]) -> None:
-        """Write down what came of wishes."""
-        cut_of = self._kind.cut_of
-        pairs = zip(wishes, outcomes, strict=False)
-        self._kind.store.add_all([(w.key, o, cut_of(w.candidate)) for w, o in pairs])
+    def _keep(self, requests: Sequence[Request], outcomes: Sequence[Outcome]) -> None:
+        """Write down what came of requests."""
+        cut_of = self._pool.cut_of
+        pairs = zip(requests, outcomes, strict=False)
+        self._pool.store.add_all([(w.key, o, cut_of(w.candidate)) for w, o in pairs])
 
-    def _patient(self, wishes: Sequence[Wish], batch: Batch) -> list[Wish]:
+    def _patient(self, requests: Sequence[Request], batch: Batch) -> list[Request]:
         """Those that may wait for another board; nothing is sent round for ever."""
         assert batch.loss is not None
         if batch.loss.at_work:
-            return list(wishes)
-        for wish in wishes:
-            wish.losses += 1
-        self._kind.fail([w for w in wishes if w.losses >= _LOSSES], batch.loss.message)
-        return [wish for wish in wishes if wish.losses < _LOSSES]
+            return list(requests)
+        for request in requests:
+            request.losses += 1
+        self._pool.fail([w for w in requests if w.losses >= _LOSSES], batch.loss.message)
+        return [request for request in requests if request.losses < _LOSSES]
 
     def _quarantine(self) -> None:
         """Nothing is measured until the canaries read what is known of them again."""
-        kind = self._kind
+        pool = self._pool
         self.record.to("quarantined", f"its canary reads {self.record.watch.off_pct:+.1f} % off")
-        kind.answers(self.name, False)
+        pool.answers(self.name, False)
         for reading_id, key, candidate in self.record.watch.unguarded:
-            kind.store.doubt(reading_id, "taken shortly before the canary was off")
-            kind.room.join(key, candidate)
+            pool.store.doubt(reading_id, "taken shortly before the canary was off")
+            pool.queue.join(key, candidate)
         self.record.watch.unguarded.clear()
         for _ in self.recovery.attempts():
-            canaries = kind.canaries.all
+            canaries = pool.canaries.all
             batch = self._measure([(c.key.architecture, c.candidate.widths) for c in canaries])
             self.record.to(
                 "quarantined", f"its canary reads {self.record.watch.off_pct:+.1f} % off"
@@ -239,6 +243,6 @@ class Keeper:
                     return
             elif not self._read_canaries(canaries, batch.outcomes):
                 self.record.to("idle")
-                kind.answers(self.name, True)
+                pool.answers(self.name, True)
                 return
             self.recovery.give_up_waiting()

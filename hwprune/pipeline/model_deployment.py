@@ -1,4 +1,4 @@
-"""The wish of somebody who has a network and inputs, and writes no file."""
+"""A deployment for somebody who has a network and inputs, and writes no file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ IMITATION = {"epochs": 3, "least_steps": 400, "batch_size": 16, "lr": 0.01}
 """The recipe of fine-tuning on a few inputs; --set finetune.… changes it."""
 
 
-def wish_of_model(
+def deployment_of_model(
     model: str,
     *,
     inputs: str,
@@ -61,15 +61,15 @@ def wish_of_model(
     network: dict[str, Any] = {"source": model, "trained": True}
     if shape:
         network["input"] = _sizes(shape)
-    wish: dict[str, Any] = {
+    content: dict[str, Any] = {
         "network": network,
         "task": task,
         "board": {"profile": board},
         "budget": budget,
     }
     if inputs:
-        wish["finetune"] = dict(IMITATION)
-    return wish | ({"data": {"source": data, **pixels}} if data else {})
+        content["finetune"] = dict(IMITATION)
+    return content | ({"data": {"source": data, **pixels}} if data else {})
 
 
 def _budgets(limits: Mapping[str, str]) -> Any:
