@@ -72,7 +72,7 @@ class Board:
         return self.host.rpartition("@")[2] == PLACEHOLDER_HOST
 
     @property
-    def core_words(self) -> str:
+    def core_list(self) -> str:
         """The cores in the words of the board's own command line."""
         return ",".join(map(str, self.cores)) or ("all" if self.all_cores else "last")
 

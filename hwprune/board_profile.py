@@ -25,7 +25,7 @@ def profile_text(board: Board, survey: Survey | None, looked_at: date) -> str:
 
     Args:
         board: its name, how it is reached, its kind; what is empty is left out.
-        survey: what was seen there, as `hwprune.survey.told` gives it.
+        survey: what was seen there, as `hwprune.survey.checked` gives it.
         looked_at: the day of the survey.
     """
     lines = [

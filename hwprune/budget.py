@@ -165,7 +165,7 @@ class Budget:
         return replace(self, constraints=resolved)
 
     @property
-    def words(self) -> tuple[str, ...]:
+    def text(self) -> tuple[str, ...]:
         """A phrase a constraint, as it was asked for."""
         return tuple(
             f"{c.label} ≤ {c.at_most * 100:g} % of the unpruned network's"
@@ -189,7 +189,7 @@ def _memory_mb(reading: Reading) -> float:
         return peak_mb
     runtime = reading.target.get("runtime", "not known")
     provider = reading.target.get("options", {}).get("provider")
-    able = [name for name in runtime_names() if facts_of(name).tells_memory]
+    able = [name for name in runtime_names() if facts_of(name).reports_memory]
     raise BoardError(
         "the board's runtime does not tell what memory a network takes",
         given=f"runtime {runtime}" + (f", execution provider {provider}" if provider else ""),

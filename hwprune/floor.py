@@ -39,7 +39,7 @@ class FloorFinding:
     score: float
     reached: bool
 
-    def words(self, metric: Metric) -> str:
+    def text(self, metric: Metric) -> str:
         """In a sentence."""
         limit = "at least" if metric.higher_is_better else "at most"
         verb = "is" if self.reached else "is not"

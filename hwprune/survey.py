@@ -1,4 +1,4 @@
-"""A board's survey at the head: a topic that is not told as it should be counts as not told."""
+"""A board's survey at the head: a topic that is not checked as it should be counts as not told."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _TOPICS: Mapping[str, Any] = {
 """Those that more is done with than to show them, by their types; other keys may lie in them."""
 
 
-def told(survey: Survey) -> dict[str, Any]:
+def checked(survey: Survey) -> dict[str, Any]:
     """A survey whose topics can be read as what they are."""
     return {name: value if _fits(name, value) else UNAVAILABLE for name, value in survey.items()}
 

@@ -41,7 +41,7 @@ def farm_status(farm: str = "my-farm", **changes: Any) -> FarmStatus:
                 readings_per_hour=198.2,
                 busy_share=0.93,
             ),
-            BoardStatus(name="orin-2", kind=KIND, state="lost", words="connecting, attempt 3"),
+            BoardStatus(name="orin-2", kind=KIND, state="lost", message="connecting, attempt 3"),
         ),
         "kinds": (
             KindStatus(

@@ -74,7 +74,7 @@ def test_networks_run_on_a_fast_core_where_the_last_one_is_slow(tmp_path):
     big_first = [{"cores": [0, 1], "capacity": 1024}, {"cores": [2, 3], "capacity": 400}]
     big_last = [{"cores": [2, 3], "capacity": 1024}, {"cores": [0, 1], "capacity": 400}]
     assert written(tmp_path, BOARD, {**SURVEY, "clusters": big_first}).cores == (1,)
-    assert written(tmp_path, BOARD, {**SURVEY, "clusters": big_last}).core_words == "last"
+    assert written(tmp_path, BOARD, {**SURVEY, "clusters": big_last}).core_list == "last"
 
 
 def test_boards_with_one_device_tree_are_of_one_kind_whatever_their_revision():

@@ -21,7 +21,7 @@ from hwprune.errors import HwpruneError, RunFolderError
 from hwprune.finetune.history import Epoch, read_history, write_history
 from hwprune.run_book import KnownScore, RunBook
 from hwprune.run_folder import RunFolder
-from hwprune.survey import told
+from hwprune.survey import checked
 from hwprune.toml_file import to_toml
 from hwprune_device.reading import Failure, Reading
 from tests.damaged import (
@@ -131,7 +131,7 @@ def test_whatever_a_board_tells_of_itself_its_profile_is_read_back(
     path = tmp_path / "b.toml"
 
     def check(said: Any) -> None:
-        survey = told(said)
+        survey = checked(said)
         assert all(found.name for found in findings(Board(name="b"), survey))
         text = profile_text(Board(name="b", kind=likely_kind(survey)), survey, date(2026, 1, 1))
         path.write_text(text, encoding="utf-8")

@@ -142,7 +142,7 @@ def test_a_budget_that_is_repeated_is_several_with_names(tmp_path):
     )
     budgets = load_deployment(written(tmp_path, text)).budgets
     assert [budget.name for budget in budgets] == ["50 %", "small"]
-    assert budgets[1].words == ("params ≤ 20 % of the unpruned network's",)
+    assert budgets[1].text == ("params ≤ 20 % of the unpruned network's",)
 
 
 @pytest.mark.parametrize(

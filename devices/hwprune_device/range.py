@@ -24,7 +24,7 @@ class Range:
         return number and not isinstance(value, bool) and self.low <= value <= self.high
 
     @property
-    def words(self) -> str:
+    def text(self) -> str:
         """What to say to a user."""
         return f"a {'whole ' if self.whole else ''}number from {self.low:g} to {self.high:g}"
 
@@ -39,5 +39,5 @@ class Range:
         number = read(value)
         # To Python true is 1; to whoever writes it, it is not.
         if isinstance(value, bool) or not self.has(number):
-            raise PydanticCustomError("range", f"must be {self.words}")
+            raise PydanticCustomError("range", f"must be {self.text}")
         return number

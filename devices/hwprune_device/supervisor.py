@@ -183,7 +183,7 @@ class Supervisor:
         def work(report: Report, marker: Marker) -> None:
             marker.note(NOBODY, "run")
             found = runtime.engine(asked.model, asked.inputs, asked.target)
-            report({"kind": "engine", "facts": found.told}, b"".join(found.files.values()))
+            report({"kind": "engine", "facts": found.to_json()}, b"".join(found.files.values()))
 
         self._answer(work, asked.target, "engine", "engine")
 

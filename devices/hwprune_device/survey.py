@@ -57,7 +57,7 @@ def survey(root: str = "/", packages: tuple = ()) -> dict:
         "disk_free_mb": _disks,
         "home": lambda: os.path.expanduser("~"),
         "clock": time.time,
-        **hardware.looks(place),
+        **hardware.probes(place),
     }
     return {name: _tried(look) for name, look in looks.items()}
 

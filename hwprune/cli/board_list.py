@@ -55,7 +55,7 @@ def show(name: Name, folder: Folder = None, as_json: Json = False) -> None:
     rows = {
         "reached by": reached(board),
         "runs": runs(board),
-        "cores": board.core_words,
+        "cores": board.core_list,
         "python": board.python or "python3 there, or the one that runs hwprune here",
         "precision": f"{target.precision}, batch {target.batch}",
     }

@@ -188,11 +188,11 @@ def _look(board: Board) -> dict[str, Any]:
     from hwprune.errors import BoardError
     from hwprune.farm.connections import survey
     from hwprune.report.progress import watched
-    from hwprune.survey import told
+    from hwprune.survey import checked
 
     try:
         with watched(f"look at {board.name}"):
-            return told(survey(board))
+            return checked(survey(board))
     except BoardError as error:
         again = "--unseen writes the profile without a look"
         error.next_step = f"{error.next_step}; {again}" if error.next_step else again

@@ -55,7 +55,7 @@ def doctor(board: Name = "", as_json: Json = False) -> None:
 def examine() -> Iterator[Check]:
     """The findings, one by one as they are made."""
     from hwprune.cli.checks import board, data, machine, software
-    from hwprune.cli.checks.check import looked
+    from hwprune.cli.checks.check import probed
 
     looks: tuple[tuple[str, Callable[[], Check]], ...] = (
         ("python", software.python),
@@ -69,7 +69,7 @@ def examine() -> Iterator[Check]:
         ("torch", software.torch),
     )
     for name, look in looks:
-        yield looked(name, look)
+        yield probed(name, look)
     yield from software.packages()
     for name, look in (
         ("runtimes", software.runtimes),
@@ -77,7 +77,7 @@ def examine() -> Iterator[Check]:
         ("torchvision", data.torchvision_data),
         ("board", board.board),
     ):
-        yield looked(name, look)
+        yield probed(name, look)
 
 
 def _examine_board(name: str) -> Iterator[Check]:

@@ -55,13 +55,13 @@ def age(seconds: float) -> str:
 
 def _farm(farm: FarmStatus, now: float, roomy: bool) -> Iterator[RenderableType]:
     yield _headline(farm, now)
-    for words in farm.warnings:
-        yield Text("! ", style="bold yellow") + shown(words)
+    for message in farm.warnings:
+        yield Text("! ", style="bold yellow") + shown(message)
     yield ""
     yield _boards(farm, now, roomy) if farm.boards else Text("no boards yet", style="dim")
     for board in farm.boards:
-        if board.words:
-            yield Text("  ") + _state(board, farm) + shown(f"  {board.name}: {board.words}")
+        if board.message:
+            yield Text("  ") + _state(board, farm) + shown(f"  {board.name}: {board.message}")
     yield ""
     if farm.kinds:
         yield _kinds(farm)

@@ -97,7 +97,7 @@ def inspect(
     from hwprune.network.graph_source import load_graph
     from hwprune.report.console import headed
 
-    _refuse_unheard(board, sensitivity=sensitivity, timed=threads is not None or batch is not None)
+    _refuse_ignored(board, sensitivity=sensitivity, timed=threads is not None or batch is not None)
     if sensitivity:
         options = SensitivityOptions(
             data=data,
@@ -126,7 +126,7 @@ def inspect(
     console.print(headed("tried", f": {said}"))
 
 
-def _refuse_unheard(board: str, *, sensitivity: bool, timed: bool) -> None:
+def _refuse_ignored(board: str, *, sensitivity: bool, timed: bool) -> None:
     """See that no option is given that would change nothing.
 
     Raises:

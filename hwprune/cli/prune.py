@@ -248,7 +248,7 @@ def _show(result: Result, folder: Path, *, as_json: bool) -> None:
     if result.floor is not None:
         console.print(floor_text(result))
     for prediction in result.predictions:
-        console.print(f"table     {prediction.words}", soft_wrap=True)
+        console.print(f"table     {prediction.text}", soft_wrap=True)
     for doubt in dict.fromkeys((*result.doubts, *result.certificate.doubts)):
         console.print(f"doubt     {doubt}", style="yellow")
     console.print(f"\nnetwork   {folder}/model.onnx, weights.safetensors, architecture.json")

@@ -77,7 +77,7 @@ def _facts(model: TableModel) -> dict[str, Any]:
         "groups": [asdict(stair) for stair in staircases(model)],
         "kinds": [
             {
-                "kind": kind.words,
+                "kind": kind.text,
                 "layers": list(kind.layers),
                 "inputs": kind.inputs.tolist(),
                 "outputs": kind.outputs.tolist(),

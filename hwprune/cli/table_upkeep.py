@@ -35,7 +35,7 @@ def lint(file: TableFile, as_json: Json = False) -> None:
         print_json([asdict(finding) for finding in found])
     else:
         for finding in found:
-            text = f"{finding.kind:<22}{finding.where}: {finding.words}"
+            text = f"{finding.kind:<22}{finding.where}: {finding.text}"
             output().print(text, soft_wrap=True)
         output().print(f"{len(found)} findings")
     if found:

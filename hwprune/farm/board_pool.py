@@ -217,14 +217,14 @@ class BoardPool:
             (self._answering.add if yes else self._answering.discard)(board)
             self._deserted_at = None if self._answering else self._deserted_at or time.monotonic()
 
-    def retire(self, board: str, words: str) -> None:
+    def retire(self, board: str, message: str) -> None:
         """Count on a board no more; when none is left, whoever waits is told why."""
         self.answers(board, False)
         with self._lock:
             self._at_hand.discard(board)
             if self._at_hand:
                 return
-        said = f"no board of kind '{self.name}' is left: {words}"
+        said = f"no board of kind '{self.name}' is left: {message}"
         self.fail(self.queue.close(said), said)
 
     def fail(self, requests: Sequence[Request], message: str) -> None:

@@ -21,7 +21,7 @@ class BoardRecord:
     def __init__(self, name: str, kind: str) -> None:
         self.name = name
         self.state: BoardState = "starting"
-        self.words = ""
+        self.message = ""
         self.watch = CanaryWatch()
         self._pool = kind
         self._job: tuple[int, float] | None = None
@@ -31,9 +31,9 @@ class BoardRecord:
         self._born = time.monotonic()
         self._busy_s = 0.0
 
-    def to(self, state: BoardState, words: str = "") -> None:
-        """Change the state; `words` say why."""
-        self.state, self.words = state, words
+    def to(self, state: BoardState, message: str = "") -> None:
+        """Change the state; `message` say why."""
+        self.state, self.message = state, message
 
     @contextmanager
     def job(self, networks: int) -> Iterator[None]:
@@ -68,7 +68,7 @@ class BoardRecord:
             name=self.name,
             kind=self._pool,
             state=self.state,
-            words=self.words,
+            message=self.message,
             job=f"{self._job[0]} candidates, {now - self._job[1]:.0f} s" if self._job else "",
             temperature_c=self._temperature_c,
             canary_off_pct=self.watch.off_pct,

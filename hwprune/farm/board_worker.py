@@ -116,11 +116,11 @@ class BoardWorker:
             return True
         if outcome.stage == "lost":
             pool.queue.put_back(requests)
-            self.record.words = outcome.message
+            self.record.message = outcome.message
             self.recovery.wait()
         else:
-            words = f"the unpruned network could not be measured: {outcome.message}"
-            pool.fail(requests, words)
+            message = f"the unpruned network could not be measured: {outcome.message}"
+            pool.fail(requests, message)
         return False
 
     def _take_base(self) -> Outcome:
@@ -149,15 +149,15 @@ class BoardWorker:
 
     def _read_canaries(self, canaries: Sequence[Canary], outcomes: Sequence[Outcome]) -> str:
         """What the canaries of a batch say against it, in words; empty where they read right."""
-        words = ""
+        message = ""
         for canary, outcome in zip(canaries, outcomes, strict=True):
             if isinstance(outcome, Reading):
                 read = self._pool.canaries.compare(canary, outcome)
                 self.record.watch.note(read)
-                words = words or read.words
+                message = message or read.message
                 if not read.alarm:
                     self._pool.store.add(canary.key, outcome, self._pool.cut_of(canary.candidate))
-        return words
+        return message
 
     def _sort(
         self,
@@ -203,7 +203,7 @@ class BoardWorker:
             else:
                 free.append(request)
         self._pool.queue.put_back(self._patient(free, batch))
-        self.record.words = batch.loss.message
+        self.record.message = batch.loss.message
         self.recovery.wait(Suspects(pool=self._pool, board=self.name, held=held))
 
     def _keep(self, requests: Sequence[Request], outcomes: Sequence[Outcome]) -> None:
@@ -238,7 +238,7 @@ class BoardWorker:
                 "quarantined", f"its canary reads {self.record.watch.off_pct:+.1f} % off"
             )
             if batch.loss is not None:
-                self.record.words = batch.loss.message
+                self.record.message = batch.loss.message
                 if not self.recovery.wait():
                     return
             elif not self._read_canaries(canaries, batch.outcomes):

@@ -51,7 +51,7 @@ class CanaryReading:
 
     off_pct: float
     alarm: bool
-    words: str = ""
+    message: str = ""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -127,10 +127,10 @@ class Canaries:
             alarm = abs(off_pct) > max(_ALARM_PCT, 100 * _SIGMAS * sigma * sure)
             if not alarm and not reading.doubts:
                 canary.ratios.append(reading.ratio)
-        words = (
+        message = (
             f"a network that is known read {off_pct:+.1f} % off in the same batch" if alarm else ""
         )
-        return CanaryReading(off_pct=off_pct, alarm=alarm, words=words)
+        return CanaryReading(off_pct=off_pct, alarm=alarm, message=message)
 
 
 def between_batches(

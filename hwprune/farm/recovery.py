@@ -75,8 +75,9 @@ class Recovery:
         suspects = suspects or Suspects(pool=self._pool, board=self._record.name)
         if self.nonsense >= _NONSENSE:
             suspects.let_go()
-            return self._retire("not believed", f"its answers make no sense: {self._record.words}")
-        self._record.to("lost", self._record.words)
+            message = f"its answers make no sense: {self._record.message}"
+            return self._retire("not believed", message)
+        self._record.to("lost", self._record.message)
         self._pool.answers(self._record.name, False)
         for _ in self.attempts():
             try:
@@ -87,8 +88,8 @@ class Recovery:
                 continue
             if key != self._pool.conditions_key:
                 suspects.let_go()
-                words = "it came back with other hardware, clocks or runtime"
-                return self._retire("unlike its kind", words)
+                message = "it came back with other hardware, clocks or runtime"
+                return self._retire("unlike its kind", message)
             suspects.judge(self._previous)
             self._record.to("idle")
             self._pool.answers(self._record.name, True)
@@ -96,11 +97,11 @@ class Recovery:
         suspects.let_go()
         return False
 
-    def _retire(self, state: BoardState, words: str) -> bool:
+    def _retire(self, state: BoardState, message: str) -> bool:
         """Work with the board no more, which is said by False."""
         self._session.close()
-        self._record.to(state, words)
-        self._pool.retire(self._record.name, words)
+        self._record.to(state, message)
+        self._pool.retire(self._record.name, message)
         return False
 
     def attempts(self) -> Iterator[None]:
@@ -113,8 +114,8 @@ class Recovery:
     def give_up_waiting(self) -> None:
         """Tell those who wait when no board of this kind has answered for too long."""
         if self._pool.deserted_s() > self._patience_s:
-            words = f"no board of kind '{self._pool.name}' answers: {self._record.words}"
-            self._pool.fail(self._pool.queue.empty(), words)
+            message = f"no board of kind '{self._pool.name}' answers: {self._record.message}"
+            self._pool.fail(self._pool.queue.empty(), message)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -36,7 +36,7 @@ class BoardStatus:
     name: str
     kind: str
     state: BoardState
-    words: str = ""
+    message: str = ""
     """Why it is lost or quarantined, and what is being done about it."""
     job: str = ""
     """What it measures: candidates, and seconds so far; empty when it measures nothing."""

@@ -143,9 +143,9 @@ class ReadingStore:
                 given="; ".join(refused)[:300],
             )
 
-    def doubt(self, reading_id: str, words: str) -> None:
+    def doubt(self, reading_id: str, message: str) -> None:
         """Take a reading out of those that are served: something was wrong when it was taken."""
-        self.file.write(lambda database: put_doubt(database, reading_id, words))
+        self.file.write(lambda database: put_doubt(database, reading_id, message))
 
     def spread(self, conditions_key: str, target_key: str) -> tuple[float, int]:
         """How far good readings of the same network lie apart, over all networks read again.

@@ -55,7 +55,7 @@ def put_reading(
         _count(database, setting.number, network, math.log(reading.latency_ms), 1)
 
 
-def put_doubt(database: sqlite3.Connection, reading_id: str, words: str) -> None:
+def put_doubt(database: sqlite3.Connection, reading_id: str, message: str) -> None:
     """Doubt a reading; in the caller's transaction."""
     found = database.execute(
         "SELECT number, setting, network, latency_ms, doubted FROM readings WHERE reading_id = ?",
@@ -67,7 +67,7 @@ def put_doubt(database: sqlite3.Connection, reading_id: str, words: str) -> None
     database.execute(
         "UPDATE readings SET doubted = 1, later_doubts = "
         "json_insert(coalesce(later_doubts, '[]'), '$[#]', ?) WHERE number = ?",
-        (words, number),
+        (message, number),
     )
     if not doubted:
         _count(database, setting, network, math.log(latency_ms), -1)

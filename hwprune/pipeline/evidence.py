@@ -220,7 +220,7 @@ def _summary(bench: Workbench, contest: Contest) -> DeploymentSummary:
         network=deployment.network.source,
         task=bench.prepared.task.name,
         board=", ".join(bench.prepared.kinds),
-        budget=bench.asked.words,
+        budget=bench.asked.text,
         methods=deployment.search.searched,
         evaluations=contest.allowance,
         seed=deployment.search.seed,

@@ -137,7 +137,7 @@ def _delivered(
     name = bench.budget.name
     if name:
         progress.begin(f"budget {name}", None)
-        progress.end("; ".join(bench.asked.words))
+        progress.end("; ".join(bench.asked.text))
     try:
         result = _result(bench, searched, clock, begun, progress)
     except (BudgetError, DeliveryError, InputError) as error:

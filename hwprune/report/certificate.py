@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from hwprune.budget import Budget, Constraint
-from hwprune.report.interval import Interval, of_readings, telling
+from hwprune.report.interval import Interval, decisive, of_readings
 from hwprune_device.reading import PREDICTED, Failure, Reading
 
 Status = Literal["PASS", "FAIL", "NOT SHOWN", "NOT MEASURED"]
@@ -179,7 +179,7 @@ def _finding(
         interval: Interval | None = Interval(value=counted, low=counted, high=counted)
         readings, failures = (), ()
     else:
-        readings = telling(constraint, readings)
+        readings = decisive(constraint, readings)
         interval = of_readings(constraint, readings)
     status = decide(constraint.at_most, interval)
     if failures and status == "PASS":

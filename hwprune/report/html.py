@@ -170,10 +170,10 @@ def _asked(result: Result) -> dict[str, str]:
 
 def _conditions(result: Result) -> dict[str, str]:
     told = result.conditions or result.certificate.conditions
-    return told_conditions(result.certificate.board, told)
+    return shown_conditions(result.certificate.board, told)
 
 
-def told_conditions(board: str, conditions: Mapping[str, Any]) -> dict[str, str]:
+def shown_conditions(board: str, conditions: Mapping[str, Any]) -> dict[str, str]:
     """Conditions as rows, and those that the board could not tell in one."""
     told = dict(conditions)
     inner = told.pop("board", {})

@@ -32,7 +32,7 @@ def student_t95(freedom: int) -> float:
     return next(point for least, point in _T95_FAR if freedom >= least)
 
 
-def telling(constraint: Constraint, readings: Sequence[Reading]) -> Sequence[Reading]:
+def decisive(constraint: Constraint, readings: Sequence[Reading]) -> Sequence[Reading]:
     """The readings that say something about a constraint: a board may tell no memory or energy."""
     if constraint.quantity == "memory_mb":
         return [reading for reading in readings if reading.memory.peak_mb is not None]
@@ -51,7 +51,7 @@ def of_readings(constraint: Constraint, readings: Sequence[Reading]) -> Interval
     power times time, so it claims no less than the time does. A reading that tells no energy or
     no memory says nothing.
     """
-    readings = telling(constraint, readings)
+    readings = decisive(constraint, readings)
     if not readings:
         return None
     values = [

@@ -142,7 +142,7 @@ class PredictionRow:
     """Median over the search's candidates: prediction less reading, in percent of it."""
 
     @property
-    def words(self) -> str:
+    def text(self) -> str:
         """All of it in a sentence."""
         said = f"{self.kind}: {self.predicted_ms:.4g} ms predicted"
         if self.low_ms is not None and self.high_ms is not None:

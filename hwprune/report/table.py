@@ -151,7 +151,7 @@ def floor_text(result: Result) -> Text:
         return Text()
     status = "PASS" if result.floor.reached else "FAIL"
     text = Text(f"{status:<13}", style=STYLES[status])
-    return text.append(result.floor.words(result.metric))
+    return text.append(result.floor.text(result.metric))
 
 
 def plain_table(result: Result, width: int = 120) -> str:

@@ -12,7 +12,7 @@ from hwprune.report import figures
 from hwprune.report.charts.heat import heat
 from hwprune.report.charts.predicted import errors, predicted
 from hwprune.report.charts.stairs import stairs
-from hwprune.report.html import environment, flat, told_conditions, write_page
+from hwprune.report.html import environment, flat, shown_conditions, write_page
 from hwprune.tables.held_out import held_out_of
 from hwprune.tables.kind_map import kind_maps
 from hwprune.tables.layer_share import Shares, shares_of
@@ -49,7 +49,7 @@ def render_table(model: TableModel) -> str:
             built=_built(table),
             target=flat(table.target),
             protocol=flat(table.protocol),
-            conditions=told_conditions(table.board, table.conditions),
+            conditions=shown_conditions(table.board, table.conditions),
         )
     )
 

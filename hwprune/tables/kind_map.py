@@ -33,7 +33,7 @@ class KindMap:
     """[inputs, outputs]: whether the board read a layer of this kind at about these counts."""
 
     @property
-    def words(self) -> str:
+    def text(self) -> str:
         """What the kind is: "kernel of 9, 1024 positions"."""
         many = "" if self.positions == 1 else "s"
         grouped = ", grouped" if self.grouped else ""

@@ -29,7 +29,7 @@ class Finding:
     kind: Kind
     where: str
     """The network or block."""
-    words: str
+    text: str
 
 
 def lint(table: Table) -> list[Finding]:
@@ -39,16 +39,16 @@ def lint(table: Table) -> list[Finding]:
         rows = [row for row in table.rows if row.network == number and row.role != "before"]
         good = [row for row in rows if not row.doubts]
         found += [
-            Finding(kind="doubted", where=network.name, words=f"{_named(row)}: {row.doubts}")
+            Finding(kind="doubted", where=network.name, text=f"{_named(row)}: {row.doubts}")
             for row in rows
             if row.doubts
         ]
-        found += [Finding(kind="slower when narrower", where=network.name, words=words)
-                  for words in _unlike_monotone(good)]  # fmt: skip
-        found += [Finding(kind="loose", where=network.name, words=words) for words in _loose(good)]
+        found += [Finding(kind="slower when narrower", where=network.name, text=text)
+                  for text in _unlike_monotone(good)]  # fmt: skip
+        found += [Finding(kind="loose", where=network.name, text=text) for text in _loose(good)]
         if rows or not number:
             holes = _holes(good, network.groups)
-            found += [Finding(kind="hole", where=network.name, words=words) for words in holes]
+            found += [Finding(kind="hole", where=network.name, text=text) for text in holes]
     return found + _far_off(table)
 
 
@@ -95,7 +95,7 @@ def _loose(rows: list[TableRow]) -> Iterator[str]:
 def _far_off(table: Table) -> list[Finding]:
     """Rows of the whole network that the rest contradicts."""
     if not table.errors:
-        return [Finding(kind="not judged", where=table.own.name, words=table.why_unjudged)]
+        return [Finding(kind="not judged", where=table.own.name, text=table.why_unjudged)]
     model = TableModel(table)
     rows = table.whole("network", "held out")
     assert model.interval is not None
@@ -105,7 +105,7 @@ def _far_off(table: Table) -> list[Finding]:
         Finding(
             kind="far off",
             where=table.own.name,
-            words=f"{_named(row)} was read {row.latency_ms:.4g} ms, the table says {p:.4g} ms",
+            text=f"{_named(row)} was read {row.latency_ms:.4g} ms, the table says {p:.4g} ms",
         )
         for row, p, far in zip(rows, predicted, away, strict=True)
         if far > FAR * model.interval

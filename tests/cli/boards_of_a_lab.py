@@ -23,7 +23,7 @@ def survey_of(tree: Path, **changes: Any) -> dict[str, Any]:
         "home": "/home/pi",
         "disk_free_mb": {"home": 9000, "tmp": 900},
         "clock": NOW + 2,
-        **{name: look() for name, look in hardware.looks(tree).items()},
+        **{name: look() for name, look in hardware.probes(tree).items()},
         "emulated": False,
         **changes,
     }

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from hwprune.cli.app import app
 from hwprune.cli.checks import board, data, machine, software
-from hwprune.cli.checks.check import Check, looked
+from hwprune.cli.checks.check import Check, probed
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def test_a_warning_does_not_fail(monkeypatch):
 
 
 def test_a_look_that_breaks_does_not_end_the_round():
-    check = looked("cores", lambda: 1 / 0)
+    check = probed("cores", lambda: 1 / 0)
     assert check.state == "warn" and "ZeroDivisionError" in check.found
 
 

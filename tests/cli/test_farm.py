@@ -173,7 +173,7 @@ def test_a_newer_hwprune_may_say_more():
 
 def test_names_cannot_steer_the_terminal_or_use_markup():
     evil = "\x1b[2J\x9b31m[red]x[/red]\u202e\r\nend"
-    board = BoardStatus(name=evil, kind=evil, state="lost", words=evil, job=evil)
+    board = BoardStatus(name=evil, kind=evil, state="lost", message=evil, job=evil)
     write_status(farm_status(boards=(board,), warnings=(evil,), what=evil))
     said = status().stdout
     assert not set("\x1b\x9b\u202e\r") & set(said)

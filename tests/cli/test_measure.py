@@ -177,4 +177,4 @@ def test_cores_of_a_board_elsewhere_are_its_own_matter():
     far = Board(name="b", connection="ssh", host="b", cores=(6, 7), target=Target(threads=2))
     assert fit(far, base, None, None).cores == (6, 7)
     many = fit(far, base, 12, None)
-    assert many.target.threads == 12 and many.core_words == "last"
+    assert many.target.threads == 12 and many.core_list == "last"

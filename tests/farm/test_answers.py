@@ -81,7 +81,7 @@ class Replayed:
     def close(self) -> None:
         self._left = iter(())
 
-    def last_words(self) -> str:
+    def stderr_tail(self) -> str:
         return ""
 
 

@@ -44,7 +44,7 @@ def test_a_canary_that_is_off_is_an_alarm_and_teaches_nothing():
     (canary,) = canaries.all
     read = canaries.compare(canary, at_ratio(0.60))
     assert read.alarm and read.off_pct == pytest.approx(18.8, abs=0.1)
-    assert "+18.8 % off" in read.words
+    assert "+18.8 % off" in read.message
     assert canary.ratios == [0.50, 0.51]
 
 

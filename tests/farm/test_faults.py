@@ -158,7 +158,7 @@ def test_a_board_whose_canary_is_off_is_quarantined_until_it_reads_right(farm_of
     flag.touch()
     futures = farm.measure(candidates(5, 7, 9, 13))
     until(lambda: state_of(farm, BOARD.name) == "quarantined")
-    assert "canary" in farm.status().boards[0].words
+    assert "canary" in farm.status().boards[0].message
     assert farm.status().boards[0].canary_off_pct > 20
     flag.unlink()
     until(lambda: state_of(farm, BOARD.name) in ("idle", "busy"))

@@ -64,7 +64,7 @@ def test_a_browser_draws_the_boards_and_then_what_changed(tmp_path):
 
 
 def test_a_hostile_name_is_text_and_runs_nothing(tmp_path):
-    evil = BoardStatus(name=HOSTILE, kind=HOSTILE, state="lost", words=HOSTILE, job=HOSTILE)
+    evil = BoardStatus(name=HOSTILE, kind=HOSTILE, state="lost", message=HOSTILE, job=HOSTILE)
     told = {"boards": (evil,), "kinds": (), "warnings": (HOSTILE,), "what": HOSTILE}
     with running(**told), serving() as page:
         html = dom(page, tmp_path)

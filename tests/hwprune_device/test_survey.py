@@ -84,7 +84,7 @@ def test_a_python_that_is_too_old_still_says_so():
 
 
 def survey_hardware(root: Path) -> dict:
-    return {name: one() for name, one in hardware.looks(root).items()}
+    return {name: one() for name, one in hardware.probes(root).items()}
 
 
 def test_a_raspberry_pi_is_known_by_its_files(tmp_path):

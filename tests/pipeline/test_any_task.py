@@ -127,7 +127,7 @@ def test_a_floor_that_is_missed_is_said(tmp_path):
     strict = replace(deployment, task=replace(deployment.task, at_least=1e-9))
     result = simulated_run(strict, tmp_path / "run")
     assert result.floor is not None and not result.floor.reached
-    assert "is not at most 1e-09" in result.floor.words(result.metric)
+    assert "is not at most 1e-09" in result.floor.text(result.metric)
 
 
 def test_targets_that_tell_nothing_are_refused_with_what_is_possible(tmp_path):

@@ -38,7 +38,7 @@ def engine(**changes: Any) -> EngineFile:
 
 def sent(engine: EngineFile) -> EngineFile:
     """As it comes from a board."""
-    return replace(engine, facts=engine.told)
+    return replace(engine, facts=engine.to_json())
 
 
 @dataclass(kw_only=True)

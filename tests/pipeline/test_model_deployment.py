@@ -30,7 +30,7 @@ def test_a_network_and_inputs_are_a_whole_deployment(tmp_path):
     found = parsed(of_model(), tmp_path)
     assert found.network.source == str(tmp_path / "net.onnx") and found.network.trained
     assert found.task.inputs == str(tmp_path / "frames" / "*.png") and found.data is None
-    assert found.budgets[0].words == ("latency_ms ≤ 50 % of the unpruned network's",)
+    assert found.budgets[0].text == ("latency_ms ≤ 50 % of the unpruned network's",)
     assert found.finetune.epochs == IMITATION["epochs"] and found.finetune.lr == IMITATION["lr"]
 
 

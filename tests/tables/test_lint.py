@@ -33,7 +33,7 @@ def test_a_good_table_has_no_finding():
 def test_a_doubted_row_is_named_with_its_doubt():
     found = lint(with_row(3, lambda row: replace(row, doubts="the clock was throttled")))
     assert [(f.kind, f.where) for f in found] == [("doubted", "net")]
-    assert "throttled" in found[0].words and str(TABLE.rows[3].widths[0]) in found[0].words
+    assert "throttled" in found[0].text and str(TABLE.rows[3].widths[0]) in found[0].text
 
 
 def test_a_row_slower_than_a_wider_one_is_shown_beside_it():
@@ -45,7 +45,7 @@ def test_a_row_slower_than_a_wider_one_is_shown_beside_it():
             narrow, lambda row: replace(row, latency_ms=slow, low_ms=slow, high_ms=1.01 * slow)
         )
     )
-    said = [f.words for f in found if f.kind == "slower when narrower"]
+    said = [f.text for f in found if f.kind == "slower when narrower"]
     assert len(said) == 1 and f"{slow:.4g} ms" in said[0]
     # The same row is far from what all others tell.
     assert any(f.kind == "far off" for f in found)
@@ -69,18 +69,18 @@ def test_a_row_that_the_rest_contradicts_is_far_off_and_no_other_is():
     )
     far = [f for f in found if f.kind == "far off"]
     assert len(far) == 1
-    assert f"{factor * wrong.latency_ms:.4g} ms" in far[0].words
+    assert f"{factor * wrong.latency_ms:.4g} ms" in far[0].text
 
 
 def test_a_loose_row_says_how_loose():
     found = lint(with_row(2, lambda r: replace(r, high_ms=1.5 * r.latency_ms)))
-    assert [f.kind for f in found] == ["loose"] and "± 25 %" in found[0].words
+    assert [f.kind for f in found] == ["loose"] and "± 25 %" in found[0].text
 
 
 def test_a_range_of_widths_without_rows_is_a_hole():
     rows = tuple(row for row in TABLE.rows if not 8 < row.widths[1] < 64)
     found = lint(judged(replace(TABLE, rows=rows)))
-    holes = [f.words for f in found if f.kind == "hole"]
+    holes = [f.text for f in found if f.kind == "hole"]
     assert holes == ["nothing of part1.1.conv1 between 8 and 64 of 64"]
 
 
@@ -88,7 +88,7 @@ def test_a_block_of_few_rows_is_a_hole():
     table = with_blocks(TABLE, [network([64])])
     rows = [row for row in table.rows if row.network == 1][:3]
     found = lint(judged(replace(table, rows=(*TABLE.rows, *rows))))
-    assert [(f.kind, f.where, f.words) for f in found] == [("hole", "block1", "3 good rows")]
+    assert [(f.kind, f.where, f.text) for f in found] == [("hole", "block1", "3 good rows")]
 
 
 @pytest.mark.parametrize("rows", [0, 1, 30])

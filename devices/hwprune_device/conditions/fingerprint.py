@@ -59,7 +59,7 @@ def fingerprint(cores: Sequence[int], root: Path = ROOT) -> dict[str, Any]:
         "caches": caches(cores, root),
         "governor": [clock.governor for clock in clocks],
         "pinned_mhz": [_pinned(clock) for clock in clocks],
-        "power_mode": power_mode(root).words,
+        "power_mode": power_mode(root).text,
         "cores": list(cores),
         "core_count": os.cpu_count(),
         "ram_mb": ram_mb(),

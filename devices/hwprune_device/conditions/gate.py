@@ -19,8 +19,8 @@ MARGIN_C = 5.0
 """Degrees below its trip point that every zone should be."""
 POLL_S = 1.0
 
-Tell = Callable[[float, str], None]
-"""tell(seconds waited so far, why)."""
+OnWait = Callable[[float, str], None]
+"""on_wait(seconds waited so far, why)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +28,7 @@ class Waited:
     """What the gate waited for."""
 
     seconds: float = 0.0
-    words: str = ""
+    text: str = ""
     """Why, as it was at first; empty when there was no need."""
     given_up: bool = False
     """Whether the board was still not ready at the end."""
@@ -37,7 +37,7 @@ class Waited:
         """Plain data for JSON."""
         return {
             "waited_s": round(self.seconds, 1),
-            "for": self.words or "nothing",
+            "for": self.text or "nothing",
             "given_up": self.given_up,
         }
 
@@ -46,30 +46,30 @@ def obstacle(cores: Sequence[int], root: Path = ROOT) -> str:
     """Why a batch should not start now, in words; empty when it may."""
     zone = tightest(zones(root))
     if zone is not None and (left := zone.below_trip_c) is not None and left < MARGIN_C:
-        return f"{zone.words}; {MARGIN_C:g} °C below it are wanted"
+        return f"{zone.text}; {MARGIN_C:g} °C below it are wanted"
     return "; ".join(throttling(cores, root).slowing)
 
 
 def wait(
     look: Callable[[], str],
     limit_s: float,
-    tell: Tell | None = None,
+    on_wait: OnWait | None = None,
     *,
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> Waited:
     """Wait until `look` finds no obstacle, for `limit_s` seconds at most; 0 never waits.
 
-    `tell` is called after every look that found one.
+    `on_wait` is called after every look that found one.
     """
     start = clock()
     first = ""
-    while limit_s > 0 and (words := look()):
-        first = first or words
+    while limit_s > 0 and (text := look()):
+        first = first or text
         waited = clock() - start
         if waited >= limit_s:
-            return Waited(seconds=waited, words=first, given_up=True)
-        if tell is not None:
-            tell(waited, words)
+            return Waited(seconds=waited, text=first, given_up=True)
+        if on_wait is not None:
+            on_wait(waited, text)
         sleep(min(POLL_S, limit_s - waited))
-    return Waited(seconds=clock() - start if first else 0.0, words=first)
+    return Waited(seconds=clock() - start if first else 0.0, text=first)

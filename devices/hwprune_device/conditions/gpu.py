@@ -122,7 +122,7 @@ class GpuWatch:
             clock = tegra.gpu_clock(self._root)
             mhz, reasons = clock.now_mhz if clock else None, None
         else:
-            mhz, reasons = self._card.sm_mhz, words_of(self._card.clock_reasons)
+            mhz, reasons = self._card.sm_mhz, reasons_of(self._card.clock_reasons)
         if mhz is not None:
             self._looks.append((mhz, reasons or ()))
 
@@ -145,7 +145,7 @@ class GpuWatch:
         }
 
 
-def words_of(bits: int | None) -> tuple[str, ...] | None:
+def reasons_of(bits: int | None) -> tuple[str, ...] | None:
     """NVML's bits in words; None where it tells none."""
     return None if bits is None else tuple(words for bit, words in _BITS.items() if bits & bit)
 
@@ -185,7 +185,7 @@ def _card(gpu: Gpu) -> GpuState:
         slowdown_c=gpu.slowdown_c,
         power_w=gpu.power_w,
         power_limit_w=gpu.power_limit_w,
-        reasons=words_of(gpu.clock_reasons),
+        reasons=reasons_of(gpu.clock_reasons),
         held_down_ms=gpu.held_down_ms,
         process_ids=gpu.process_ids,
         persistence=gpu.persistence,

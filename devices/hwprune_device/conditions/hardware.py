@@ -17,7 +17,7 @@ from hwprune_device.conditions.thermal import zones
 from hwprune_device.conditions.throttling import throttling
 
 
-def looks(root: Path = ROOT) -> dict[str, Callable[[], Any]]:
+def probes(root: Path = ROOT) -> dict[str, Callable[[], Any]]:
     """The looks of a survey at hardware, by topic; each may raise, and then tells nothing."""
     return {
         "model": lambda: model(root),

@@ -35,7 +35,7 @@ class PowerMode:
     turbo: bool | None = None
 
     @property
-    def words(self) -> str:
+    def text(self) -> str:
         """The mode in one line, or "unavailable"."""
         parts = []
         if self.nvpmodel is not None:
@@ -68,7 +68,7 @@ class PowerMode:
     def to_json(self) -> dict[str, Any]:
         """Plain data for JSON."""
         fields = {
-            "words": self.words,
+            "words": self.text,
             "nvpmodel": self.nvpmodel,
             "nvpmodel_modes": dict(self.nvpmodel_modes) or None,
             "nvpmodel_highest": self.nvpmodel_highest,

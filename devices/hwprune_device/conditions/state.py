@@ -27,7 +27,7 @@ def state(cores: Sequence[int], root: Path = ROOT) -> dict[str, Any]:
         "hottest": UNAVAILABLE if hot is None else hot.to_json(),
         "nearest_trip": UNAVAILABLE if tight is None else tight.to_json(),
         "throttling": throttling(cores, root).to_json(),
-        "power_mode": power_mode(root).words,
+        "power_mode": power_mode(root).text,
     }
 
 

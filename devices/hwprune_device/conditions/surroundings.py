@@ -31,9 +31,9 @@ class Surroundings:
         self._times: CoreTimes | None = None
         self._before: dict[str, Any] = {}
 
-    def wait(self, limit_s: float, tell: gate.Tell) -> None:
+    def wait(self, limit_s: float, on_wait: gate.OnWait) -> None:
         """Wait until the board may start, `limit_s` seconds at most; then look at it."""
-        self._waited = gate.wait(self._obstacle, limit_s, tell)
+        self._waited = gate.wait(self._obstacle, limit_s, on_wait)
         self._times = core_times(self._cores)
         self._before = self._state()
 
@@ -42,7 +42,7 @@ class Surroundings:
         if self._gpu is not None:
             self._gpu.glance()
 
-    def told(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """What was waited for, both states, and what others took since the first of them."""
         after = core_times(self._cores)
         count = len(self._cores)

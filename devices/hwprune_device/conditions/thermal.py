@@ -34,7 +34,7 @@ class Zone:
         return None if self.trip_c is None else round(self.trip_c - self.temperature_c, 1)
 
     @property
-    def words(self) -> str:
+    def text(self) -> str:
         """The zone in one line."""
         text = f"{self.name} {self.temperature_c:.1f} °C"
         if self.trip_c is None:

@@ -33,7 +33,7 @@ _X86 = (("core_throttle_count", "core"), ("package_throttle_count", "package"))
 class Throttling:
     """What the board tells of its own slowing down."""
 
-    told: bool
+    known: bool
     """False when the board has no way to tell, so that an empty `now` means nothing. A quota may
     be counted all the same."""
     now: tuple[str, ...] = ()
@@ -51,7 +51,7 @@ class Throttling:
 
     def to_json(self) -> dict[str, Any] | str:
         """Plain data for JSON; "unavailable" when the board does not tell."""
-        if not self.told and not self.counts:
+        if not self.known and not self.counts:
             return UNAVAILABLE
         return {
             "now": list(self.now),
@@ -74,7 +74,7 @@ def throttling(cores: Sequence[int], root: Path = ROOT) -> Throttling:
         now += [UNDER_VOLTAGE] if low else []
         flags = 0
     return Throttling(
-        told=flags is not None or held is not None or bool(counts),
+        known=flags is not None or held is not None or bool(counts),
         now=(*now, *(held or ())),
         since_boot=since,
         counts={**counts, **quota_counts(root)},

@@ -77,7 +77,7 @@ class Batch:
             return
         built = {index: b for index in self._indices if (b := self._try_build(index)) is not None}
         watch, rounds = self._time(base, built)
-        account = self._account(watch, rounds, self._board.told())
+        account = self._account(watch, rounds, self._board.to_json())
         energies = self._energies({index: built[index] for index in watch.candidates})
         for index, energy in energies.items():
             reading = account.reading(built[index], energy)

@@ -32,7 +32,7 @@ End = Literal["done", "crash", "timeout", "memory", "error"]
 _POLL_S = 0.25
 _GUARD_POLL_S = 0.05
 _PR_SET_PDEATHSIG = 1
-_TELL_PATIENCE_S = 5.0
+_ACKNOWLEDGE_S = 5.0
 """A supervisor that is stuck for longer has a link that takes nothing; the head hears it later."""
 _BROKEN = 5
 """Exit code of a child whose runtime cannot go on."""
@@ -149,7 +149,7 @@ def _attend(
                     deadline.expect(frame.header["expected_s"])
                 else:
                     watch.on_frame(frame)
-                marker.tell()
+                marker.acknowledge()
         if guard is not None and (words := guard.over()):
             return "memory", words + ","
     return "timeout", f"no end after {watch.step_s(marker.read().step):g} s"
@@ -208,7 +208,7 @@ def _be_child(work: Work, writing: int, marker: Marker, memory_limit_mb: float |
             write_frame(writing, header, body)
             sent += 1
             if wait:
-                marker.wait_told(sent, _TELL_PATIENCE_S)
+                marker.wait_acknowledged(sent, _ACKNOWLEDGE_S)
 
         try:
             work(report, marker)

@@ -13,7 +13,7 @@ NOBODY = -2
 """No network: the child is between two."""
 STEPS = ("start", "cut", "build", "run", "time", "energy", "report")
 _LAYOUT = struct.Struct("=qqq")
-_TOLD = struct.Struct("=q")
+_ACKNOWLEDGED = struct.Struct("=q")
 _LOOK_S = 50e-6
 
 
@@ -50,18 +50,18 @@ class Marker:
         index, step, count = _LAYOUT.unpack_from(self._shared, 0)
         return Mark(index=index, step=STEPS[step], count=count)
 
-    def tell(self) -> None:
+    def acknowledge(self) -> None:
         """By the supervisor: one more of the child's frames was passed on."""
-        _TOLD.pack_into(self._shared, _LAYOUT.size, self._told() + 1)
+        _ACKNOWLEDGED.pack_into(self._shared, _LAYOUT.size, self._acknowledged() + 1)
 
-    def wait_told(self, frames: int, patience_s: float) -> None:
+    def wait_acknowledged(self, frames: int, patience_s: float) -> None:
         """By the child: wait until so many frames were passed on, or for `patience_s`."""
         patience = time.monotonic() + patience_s
-        while self._told() < frames and time.monotonic() < patience:
+        while self._acknowledged() < frames and time.monotonic() < patience:
             time.sleep(_LOOK_S)
 
-    def _told(self) -> int:
-        return int(_TOLD.unpack_from(self._shared, _LAYOUT.size)[0])
+    def _acknowledged(self) -> int:
+        return int(_ACKNOWLEDGED.unpack_from(self._shared, _LAYOUT.size)[0])
 
     def close(self) -> None:
         """Give the page back."""

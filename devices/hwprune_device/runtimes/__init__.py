@@ -25,7 +25,7 @@ from hwprune_device.runtimes.runtime import (
     Part,
     Profiled,
     Runtime,
-    unheard,
+    ignore_progress,
 )
 
 __all__ = [
@@ -42,10 +42,10 @@ __all__ = [
     "UnknownRuntimeError",
     "available",
     "facts_of",
+    "ignore_progress",
     "known_facts",
     "make_runtime",
     "packages_to_look_for",
     "register",
     "runtime_names",
-    "unheard",
 ]

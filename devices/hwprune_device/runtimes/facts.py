@@ -66,7 +66,7 @@ class RuntimeFacts:
     """Packages of which pip would bring more than is used: they are installed without that."""
     pip_brings_all: bool = False
     """Whether pip alone brings the packages in a build that suits any board."""
-    tells_memory: bool = True
+    reports_memory: bool = True
     """Whether it tells what memory a network takes."""
     has_device_clock: bool = False
     """Whether a latency can be read by the device's own clock."""

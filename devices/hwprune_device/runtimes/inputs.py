@@ -54,17 +54,17 @@ def item_count(inputs: Sequence[np.ndarray], interface: Interface) -> int:
         ValueError: they are not what the network takes.
     """
     if len(inputs) != len(interface.inputs):
-        wanted = f"{len(interface.inputs)} inputs: {interface.inputs_words}"
+        wanted = f"{len(interface.inputs)} inputs: {interface.inputs_text}"
         raise ValueError(f"the network takes {wanted}; given: {len(inputs)}")
     for entry, values in zip(interface.inputs, inputs, strict=True):
         if not _fits(values, entry):
             given = f"{values.dtype} {list(values.shape)}"
-            raise ValueError(f"the network takes the input {entry.words}; given: {given}")
+            raise ValueError(f"the network takes the input {entry.text}; given: {given}")
     counts = [len(values) for values in inputs]
     if min(counts) != max(counts) or not counts[0]:
         raise ValueError(
             f"each of the network's inputs must hold the same number of items, one at least: "
-            f"{interface.inputs_words}; given: {', '.join(map(str, counts))}"
+            f"{interface.inputs_text}; given: {', '.join(map(str, counts))}"
         )
     return counts[0]
 

@@ -19,7 +19,7 @@ class Entry:
     """Sizes; a name, or an empty one, where any size will do."""
 
     @property
-    def words(self) -> str:
+    def text(self) -> str:
         """Name, type and shape, for messages."""
         return f"'{self.name}' {self.type} [{', '.join(str(s) or '?' for s in self.shape)}]"
 
@@ -42,13 +42,13 @@ class Interface:
         firsts = {size for entry in self.inputs for size in entry.shape[:1]}
         fixed = [size for size in firsts if isinstance(size, int)]
         if len(fixed) > 1:
-            raise ValueError(f"the network's inputs have no batch in common: {self.inputs_words}")
+            raise ValueError(f"the network's inputs have no batch in common: {self.inputs_text}")
         return fixed[0] if fixed else None
 
     @property
-    def inputs_words(self) -> str:
+    def inputs_text(self) -> str:
         """All inputs, for messages."""
-        return ", ".join(entry.words for entry in self.inputs)
+        return ", ".join(entry.text for entry in self.inputs)
 
 
 def interface_of(model: onnx.ModelProto, free: Mapping[str, int] | None = None) -> Interface:

@@ -72,7 +72,7 @@ class OptionTable:
         if name in self.readers:
             return self.readers[name](value)
         if name in self.ranges:
-            possible, fits = self.ranges[name].words, self.ranges[name].has(value)
+            possible, fits = self.ranges[name].text, self.ranges[name].has(value)
         else:
             choices = self.choices[name]
             possible = ", ".join(map(_word, choices))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-def unheard() -> None:
+def ignore_progress() -> None:
     """A sign of life where nobody listens."""
 
 
@@ -86,7 +86,7 @@ class Runtime(Protocol):
         model: bytes,
         target: Target,
         free: Mapping[str, int],
-        alive: Callable[[], None] = unheard,
+        alive: Callable[[], None] = ignore_progress,
     ) -> Network:
         """Build `model`; `free` gives sizes to symbolic dimensions by name.
 
@@ -122,8 +122,7 @@ class EngineFile:
     facts: Mapping[str, Any]
     """What it is good for and how it was built, as plain data."""
 
-    @property
-    def told(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """The facts with what lets the files be told apart again, and checked, elsewhere."""
         sizes = {name: len(data) for name, data in self.files.items()}
         return {**self.facts, "bytes": sizes, "sha256": self.sha256}

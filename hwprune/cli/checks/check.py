@@ -21,7 +21,7 @@ class Check:
     """What to do about it; empty when all is well."""
 
 
-def looked(name: str, look: Callable[[], Check]) -> Check:
+def probed(name: str, look: Callable[[], Check]) -> Check:
     """The check that `look` makes; a look that breaks is itself a finding."""
     try:
         return look()

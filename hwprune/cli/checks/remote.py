@@ -10,7 +10,7 @@ from hwprune.board_profile import items, table
 from hwprune.cli.checks.board_software import python, software
 from hwprune.cli.checks.check import Check
 from hwprune.cli.checks.mends import PERFORMANCE, SWAP, there
-from hwprune.survey import UNAVAILABLE, Survey, told
+from hwprune.survey import UNAVAILABLE, Survey, checked
 from hwprune_device.conditions.gpu_presence import on_gpu
 from hwprune_device.conditions.quota import STOPPED
 
@@ -38,7 +38,7 @@ def examine_board(board: Board) -> Iterator[Check]:
         )
         return
     try:
-        seen = told(survey(board))
+        seen = checked(survey(board))
     except BoardError as error:
         yield Check(
             name="reached",

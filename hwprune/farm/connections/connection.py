@@ -31,5 +31,5 @@ class Connection(Protocol):
     def close(self) -> None:
         """End the supervisor and everything it started."""
 
-    def last_words(self) -> str:
+    def stderr_tail(self) -> str:
         """What the supervisor wrote to stderr last."""

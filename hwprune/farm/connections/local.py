@@ -39,7 +39,7 @@ class LocalConnection(PipeConnection):
 
     def _command_line(self) -> list[str]:
         if self._command:
-            return [*self._command, *self._words()]
+            return [*self._command, *self._supervisor_arguments()]
         python = os.path.expanduser(self._board.python) or sys.executable
         return [python, *self._python_arguments()]
 
@@ -51,10 +51,10 @@ class LocalConnection(PipeConnection):
     def _environment(self) -> Mapping[str, str]:
         return {k: os.environ[k] for k in _KEPT_ENVIRONMENT if k in os.environ}
 
-    def _mend(self, words: str, exit_code: int | None) -> str:
+    def _mend(self, stderr: str, exit_code: int | None) -> str:
         if exit_code is not None and exit_code < 0:
             return f"signal {-exit_code} ({signal.strsignal(-exit_code)}) ended it"
-        return super()._mend(words, exit_code)
+        return super()._mend(stderr, exit_code)
 
     def _cannot_start(self, given: str) -> BoardError:
         return BoardError(

@@ -74,9 +74,9 @@ class PipeConnection:
         if process is not None:
             process.end()
 
-    def last_words(self) -> str:
+    def stderr_tail(self) -> str:
         """The last lines that the supervisor wrote to stderr."""
-        return "\n".join(self._last.words) if self._last else ""
+        return "\n".join(self._last.lines) if self._last else ""
 
     def _command_line(self) -> list[str]:
         """The command that starts the supervisor."""
@@ -98,25 +98,26 @@ class PipeConnection:
     def _python_arguments(self) -> list[str]:
         """What follows the board's Python on its command line."""
         # -B: a board's disk is not ours to write to.
-        return ["-B", "-c", boot_text(), str(len(device_zip())), *self._words()]
+        return ["-B", "-c", boot_text(), str(len(device_zip())), *self._supervisor_arguments()]
 
-    def _words(self) -> list[str]:
+    def _supervisor_arguments(self) -> list[str]:
         """The supervisor's own arguments."""
         if self._survey:
             return ["survey", *packages_to_look_for(self._board.target.runtime)]
-        words = ["--cores", self._board.core_words, "--threads", str(self._board.target.threads)]
+        threads = str(self._board.target.threads)
+        arguments = ["--cores", self._board.core_list, "--threads", threads]
         if self._board.cache:
-            words += ["--cache", self._board.cache]
+            arguments += ["--cache", self._board.cache]
         if self._board.cache_mb is not None:
-            words += ["--cache-mb", f"{self._board.cache_mb:g}"]
-        return [*words, *self._arguments]
+            arguments += ["--cache-mb", f"{self._board.cache_mb:g}"]
+        return [*arguments, *self._arguments]
 
     def _why(self, what: str) -> str:
-        words = self.last_words()
-        mend = self._mend(words, self._last.exit_code if self._last else None)
-        parts = [what, mend, f"its last words:\n{words}" if words else ""]
+        stderr = self.stderr_tail()
+        mend = self._mend(stderr, self._last.exit_code if self._last else None)
+        parts = [what, mend, f"its last words:\n{stderr}" if stderr else ""]
         return "; ".join(part for part in parts if part)
 
-    def _mend(self, words: str, exit_code: int | None) -> str:
+    def _mend(self, stderr: str, exit_code: int | None) -> str:
         """What the end means and what to do about it; empty when it says nothing by itself."""
-        return missing_module(words)
+        return missing_module(stderr)

@@ -13,7 +13,7 @@ from typing import IO
 
 from hwprune.farm.connections.connection import ConnectionLostError
 from hwprune.farm.connections.failure import ended_before_python, silent_before_python
-from hwprune.farm.connections.last_words import LastWords
+from hwprune.farm.connections.stderr_tail import StderrTail
 from hwprune_device.frame import CHUNK, Frame, FrameDecoder, FrameError, encode
 
 PING_S = 20.0
@@ -21,7 +21,7 @@ PING_S = 20.0
 _END_WAIT_S = 5.0
 _BUSY_WAIT_S = 1.0
 _NOISE_LIMIT = 1 << 20
-_WORDS_AT_ONCE = 1 << 16
+_BYTES_AT_ONCE = 1 << 16
 
 
 class PipedProcess:
@@ -40,8 +40,8 @@ class PipedProcess:
         Raises:
             OSError: the program cannot be started.
         """
-        self._said = LastWords()
-        self.words = self._said.lines
+        self._said = StderrTail()
+        self.lines = self._said.lines
         self.exit_code: int | None = None
         """Known once `receive` has found its end, and after `end`."""
         self._package = package
@@ -66,7 +66,7 @@ class PipedProcess:
         self._stdin = self._process.stdin
         # Held until the package is written, so that nobody's frame gets ahead of it.
         self._writing.acquire()
-        self._listener = _start(self._read_words, self._process.stderr)
+        self._listener = _start(self._read_stderr, self._process.stderr)
         self._reader = _start(self._read_frames, self._process.stdout)
         threading.Thread(target=self._keep_alive, daemon=True).start()
 
@@ -164,7 +164,7 @@ class PipedProcess:
             self.exit_code = self._process.wait(_BUSY_WAIT_S)
         self._listener.join(_BUSY_WAIT_S)
         if self._by_ssh and not self._began:
-            end = ended_before_python(end, self.exit_code, "\n".join(self.words))
+            end = ended_before_python(end, self.exit_code, "\n".join(self.lines))
         self._frames.put(end)
 
     def _skip_noise(self, fd: int) -> None:
@@ -177,14 +177,14 @@ class PipedProcess:
                 break
             seen += byte
         self._began = began
-        noise = LastWords()
+        noise = StderrTail()
         noise.feed(bytes(seen).removesuffix(self._marker))
         noise.finish()
-        self.words.extend(noise.lines)
+        self.lines.extend(noise.lines)
 
-    def _read_words(self, fd: int) -> None:
+    def _read_stderr(self, fd: int) -> None:
         # By pieces: a line that does not end must not fill this machine's memory.
-        while chunk := os.read(fd, _WORDS_AT_ONCE):
+        while chunk := os.read(fd, _BYTES_AT_ONCE):
             self._said.feed(chunk)
         self._said.finish()
 

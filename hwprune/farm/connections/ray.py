@@ -57,11 +57,11 @@ class Relay:
     def close(self) -> str:
         """End the supervisor; its last words."""
         self._connection.close()
-        return self._connection.last_words()
+        return self._connection.stderr_tail()
 
-    def last_words(self) -> str:
-        """See `Connection.last_words`."""
-        return self._connection.last_words()
+    def stderr_tail(self) -> str:
+        """See `Connection.stderr_tail`."""
+        return self._connection.stderr_tail()
 
 
 class RayConnection:
@@ -74,7 +74,7 @@ class RayConnection:
         self._board = board
         self._wanted = (board, tuple(arguments), survey)
         self._relay: Any = None
-        self._words = ""
+        self._stderr = ""
 
     def open(self) -> None:
         """Start the supervisor.
@@ -122,15 +122,15 @@ class RayConnection:
         relay = self._relay
         if relay is not None:
             with contextlib.suppress(ConnectionLostError):
-                self._words = self._ask("close", limit_s=_CLOSE_S)
+                self._stderr = self._ask("close", limit_s=_CLOSE_S)
             self._drop()
 
-    def last_words(self) -> str:
+    def stderr_tail(self) -> str:
         """The last lines that the supervisor wrote to stderr."""
         if self._relay is not None:
             with contextlib.suppress(ConnectionLostError):
-                self._words = self._ask("last_words", limit_s=_CLOSE_S)
-        return self._words
+                self._stderr = self._ask("stderr_tail", limit_s=_CLOSE_S)
+        return self._stderr
 
     def _ask(self, verb: str, *arguments: Any, limit_s: float) -> Any:
         relay = self._relay

@@ -23,9 +23,9 @@ class SshConnection(PipeConnection):
         word = f'"$HOME"/{shlex.quote(python[2:])}' if python[:2] == "~/" else shlex.quote(python)
         return f"exec {word} {shlex.join(self._python_arguments())}"
 
-    def _mend(self, words: str, exit_code: int | None) -> str:
+    def _mend(self, stderr: str, exit_code: int | None) -> str:
         return explain(
-            words,
+            stderr,
             exit_code,
             host=self._board.host,
             python=self._board.python or "python3",

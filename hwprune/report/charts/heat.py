@@ -40,9 +40,7 @@ def heat(found: KindMap) -> str:
     _dots(plane, found)
     _axes(plane, found)
     _scale(plane, edges)
-    return plane.svg(
-        f"Milliseconds of layers with a {found.words}, from {_ms(low)} to {_ms(high)}"
-    )
+    return plane.svg(f"Milliseconds of layers with a {found.text}, from {_ms(low)} to {_ms(high)}")
 
 
 def _cells(plane: Plane, found: KindMap, chosen: np.ndarray) -> str:

@@ -121,7 +121,7 @@ class Policy:
             believed=tuple(tuple(row) for row in believed),
             forms=tuple(forms),
         )
-        ray.get(self._service.tell_costs.remote(costs))
+        ray.get(self._service.report_costs.remote(costs))
 
     def replay(self, evaluations: Sequence[Evaluation]) -> None:
         """Learn also from what others had evaluated, where the algorithm can."""

@@ -59,7 +59,7 @@ class EvaluationService:
         """What is known of costs, at the start of an episode."""
         return self._costs
 
-    async def tell_costs(self, costs: Costs) -> None:
+    async def report_costs(self, costs: Costs) -> None:
         """The head knows more of costs."""
         self._costs = costs
 

@@ -134,9 +134,9 @@ class ConnectionContract:
         hello(connection)
         run_doubling(connection, 1)
         connection.close()
-        assert "Welcome to this board" in connection.last_words()
-        assert "a library greets" in connection.last_words()
-        assert "a child greets" in connection.last_words()
+        assert "Welcome to this board" in connection.stderr_tail()
+        assert "a library greets" in connection.stderr_tail()
+        assert "a child greets" in connection.stderr_tail()
 
     def test_a_killed_supervisor_is_a_lost_connection(self, connection):
         pid = hello(connection).header["pid"]
@@ -157,7 +157,7 @@ class ConnectionContract:
         connection.open()
         with pytest.raises(ConnectionLostError, match="the disk is full"):
             connection.receive(10)
-        assert connection.last_words().endswith("the disk is full")
+        assert connection.stderr_tail().endswith("the disk is full")
         connection.close()
 
     def test_a_package_that_is_not_there_is_named_with_what_to_do(self, board, tmp_path):

@@ -130,7 +130,7 @@ def test_the_last_words_stay_after_the_end():
     with pytest.raises(ConnectionLostError, match="no more"):
         connection.receive(10)
     connection.close()
-    assert connection.last_words() == "no more"
+    assert connection.stderr_tail() == "no more"
 
 
 def test_a_board_that_writes_without_a_line_end_does_not_fill_the_heads_memory():
@@ -139,7 +139,7 @@ def test_a_board_that_writes_without_a_line_end_does_not_fill_the_heads_memory()
     time.sleep(1.5)
     assert psutil.Process().memory_info().rss - resident < 50e6
     connection.close()
-    assert connection.last_words() == "x" * 500
+    assert connection.stderr_tail() == "x" * 500
 
 
 def test_what_a_board_says_cannot_act_on_a_terminal():

@@ -46,7 +46,7 @@ def test_one_that_does_no_harm(homely):
     connection = connect(rig.board())
     assert hello(connection).header["pid"]
     connection.close()
-    assert "welcome" in connection.last_words()
+    assert "welcome" in connection.stderr_tail()
 
 
 @pytest.mark.parametrize("code", [0, 7])

@@ -52,13 +52,13 @@ def test_a_cool_board_is_not_waited_for(tmp_path):
 def test_a_hot_board_is_waited_for_until_it_is_five_degrees_below_its_trip_point(tmp_path):
     waited, told = run(boards(tmp_path, (79.0, "0"), (76.0, "0"), (75.0, "0")))
     assert waited.seconds == 2.0 and not waited.given_up
-    assert "cpu-thermal 79.0 °C" in waited.words and "80 °C" in waited.words
+    assert "cpu-thermal 79.0 °C" in waited.text and "80 °C" in waited.text
     assert [seconds for seconds, _ in told] == [0.0, 1.0]
 
 
 def test_a_throttled_board_is_waited_for(tmp_path):
     waited, _ = run(boards(tmp_path, (60.0, "40004"), (60.0, "40000")))
-    assert waited.seconds == 1.0 and waited.words == "throttled"
+    assert waited.seconds == 1.0 and waited.text == "throttled"
 
 
 def test_low_voltage_alone_is_not_waited_for(tmp_path):

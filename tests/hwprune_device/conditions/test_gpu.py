@@ -7,7 +7,7 @@ import json
 import pytest
 
 from hwprune_device.conditions import gpu, nvml
-from hwprune_device.conditions.gpu import GpuWatch, identity, words_of
+from hwprune_device.conditions.gpu import GpuWatch, identity, reasons_of
 from hwprune_device.conditions.gpu_presence import has_gpu, on_gpu
 from hwprune_device.conditions.sysfs import UNAVAILABLE
 from hwprune_device.job import Target
@@ -148,5 +148,5 @@ def test_a_target_says_whether_it_runs_on_the_gpu(target, there, absent):
 
 
 def test_bits_are_told_in_words():
-    assert words_of(None) is None and words_of(0x1) == ()
-    assert words_of(0x88) == ("hardware slowdown", "power brake")
+    assert reasons_of(None) is None and reasons_of(0x1) == ()
+    assert reasons_of(0x88) == ("hardware slowdown", "power brake")

@@ -20,7 +20,7 @@ def test_a_jetsons_mode_has_the_name_that_its_configuration_gives(tmp_path, mode
 
 
 def test_clocks_are_locked_only_when_cores_and_gpu_are(tmp_path):
-    assert power_mode(jetson(tmp_path)).words == "nvpmodel MAXN_SUPER, clocks locked"
+    assert power_mode(jetson(tmp_path)).text == "nvpmodel MAXN_SUPER, clocks locked"
     write(tmp_path, {"sys/class/devfreq/17000000.gpu/min_freq": "306000000\n"})
     assert power_mode(tmp_path).clocks_locked is False
 
@@ -33,19 +33,19 @@ def test_without_its_note_nvpmodel_is_asked(tmp_path):
 
 
 def test_an_x86_machine_has_a_profile_and_turbo(tmp_path):
-    assert power_mode(laptop(tmp_path)).words == "platform profile balanced, turbo on"
+    assert power_mode(laptop(tmp_path)).text == "platform profile balanced, turbo on"
     write(tmp_path, {f"{CPU}/intel_pstate/no_turbo": "1\n"})
     assert power_mode(tmp_path).turbo is False
 
 
 def test_boost_of_other_drivers_is_turbo_too(tmp_path):
     write(tmp_path, {f"{CPU}/cpufreq/boost": "0\n"})
-    assert power_mode(tmp_path).words == "turbo off"
+    assert power_mode(tmp_path).text == "turbo off"
 
 
 def test_a_board_without_power_modes_has_none(tmp_path):
     found = power_mode(raspberry_pi(tmp_path))
-    assert found.words == UNAVAILABLE
+    assert found.text == UNAVAILABLE
     assert found.is_highest is None and found.clocks_locked is None
 
 

@@ -78,7 +78,7 @@ def test_where_no_quota_was_ever_in_force_nothing_is_told(tmp_path):
 def test_a_quota_stands_beside_the_boards_own_counters(tmp_path):
     files = {"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.stat": stat(53, 48)}
     alone = throttling([0], write(tmp_path, files))
-    assert not alone.told and alone.to_json()["counts"] == {STOPPED: 48}
+    assert not alone.known and alone.to_json()["counts"] == {STOPPED: 48}
     counts = throttling([0, 1], laptop(tmp_path)).counts
     assert counts[STOPPED] == 48 and counts["thermal throttling of the package"] == 9
 

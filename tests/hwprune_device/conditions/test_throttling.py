@@ -21,7 +21,7 @@ from tests.hwprune_device.recorded import jetson, laptop, program, raspberry_pi,
 )
 def test_a_raspberry_pis_flags_become_words(tmp_path, flags, now, since_boot):
     found = throttling([0], raspberry_pi(tmp_path, flags=flags))
-    assert found.told
+    assert found.known
     assert (found.now, found.since_boot) == (now, since_boot)
 
 
@@ -34,7 +34,7 @@ def test_low_voltage_alone_is_told_but_takes_no_speed(tmp_path):
 def test_without_the_file_vcgencmd_is_asked(tmp_path):
     program(tmp_path, "vcgencmd", "throttled=0x50000")
     found = throttling([0], tmp_path)
-    assert found.told and found.since_boot == ("under-voltage", "throttled")
+    assert found.known and found.since_boot == ("under-voltage", "throttled")
 
 
 def test_the_kernels_voltage_alarm_is_used_when_there_is_nothing_else(tmp_path):
@@ -53,7 +53,7 @@ def test_x86_counters_are_those_of_the_used_cores(tmp_path):
 
 def test_a_jetson_counts_its_over_current_events(tmp_path):
     found = throttling([0], jetson(tmp_path))
-    assert found.told and found.now == ()
+    assert found.known and found.now == ()
     assert found.counts == {"under-voltage (oc1)": 0, "instantaneous over-current (oc3)": 7}
 
 
@@ -66,4 +66,4 @@ def test_a_cooling_device_that_holds_a_clock_down_is_throttling_and_a_fan_is_not
 
 def test_a_board_that_cannot_tell_says_so(tmp_path):
     found = throttling([0], tmp_path)
-    assert not found.told and found.to_json() == UNAVAILABLE
+    assert not found.known and found.to_json() == UNAVAILABLE

@@ -30,7 +30,7 @@ FACTS = RuntimeFacts(
         choices={"fast": (True, False)},
     ),
     packages=("numpy", "onnx"),
-    tells_memory=False,
+    reports_memory=False,
 )
 NO_FACTS = 3
 """

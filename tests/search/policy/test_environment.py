@@ -77,7 +77,7 @@ def test_what_can_be_counted_is_seen_exactly(answered):
         believed=(believed, believed),
         forms=(None, (counted, 10.0)),
     )
-    ray.get(answered.service.tell_costs.remote(costs))
+    ray.get(answered.service.report_costs.remote(costs))
     environment = environment_of(answered)
     environment.reset()
     observation, *_ = environment.step(np.array([9.0], np.float32))

@@ -59,7 +59,7 @@ def convert(model: onnx.ModelProto) -> Converted:
     interface = interface_of(model)
     for entry in interface.inputs:
         if entry.type not in TYPES:
-            raise ValueError(f"ncnn takes inputs of {', '.join(TYPES)}; given: {entry.words}")
+            raise ValueError(f"ncnn takes inputs of {', '.join(TYPES)}; given: {entry.text}")
     with scratch(model.ByteSize()) as folder:
         place = Path(folder)
         onnx.save(model, place / "model.onnx")

@@ -16,7 +16,7 @@ import onnx
 
 from hwprune_device.estimate import Clock
 from hwprune_device.job import Target
-from hwprune_device.runtimes import EngineFile, unheard
+from hwprune_device.runtimes import EngineFile, ignore_progress
 from hwprune_device.runtimes.inputs import input_values
 from hwprune_device.runtimes.interface import interface_of
 
@@ -69,7 +69,7 @@ class NcnnRuntime:
         model: bytes,
         target: Target,
         free: Mapping[str, int],
-        alive: Callable[[], None] = unheard,
+        alive: Callable[[], None] = ignore_progress,
     ) -> NcnnNetwork:
         """Convert a network and load it.
 

@@ -17,7 +17,7 @@ from hwprune_device.job import Target
 from hwprune_device.memory import weight_bytes
 from hwprune_device.reading import Memory
 from hwprune_device.resident import PeakWatch
-from hwprune_device.runtimes import NoProfileError, Part, unheard
+from hwprune_device.runtimes import NoProfileError, Part, ignore_progress
 from hwprune_device.runtimes.inputs import in_batches
 from hwprune_device.runtimes.one_node import one_node
 from hwprune_device.runtimes.onnxrt import profile
@@ -80,7 +80,7 @@ class OnnxRuntime:
         model: bytes,
         target: Target,
         free: Mapping[str, int],
-        alive: Callable[[], None] = unheard,
+        alive: Callable[[], None] = ignore_progress,
     ) -> OnnxNetwork:
         """Build a session; ONNX Runtime says nothing meanwhile, so `alive` is not called.
 

@@ -19,7 +19,7 @@ from hwprune_device.conditions.gpu_presence import has_gpu
 from hwprune_device.conditions.sysfs import UNAVAILABLE
 from hwprune_device.estimate import Clock
 from hwprune_device.job import Target
-from hwprune_device.runtimes import Part, unheard
+from hwprune_device.runtimes import Part, ignore_progress
 from hwprune_device.runtimes.one_node import one_node
 from hwprune_device.runtimes.torchrt.options import TORCH
 
@@ -79,7 +79,7 @@ class TorchRuntime:
         model: bytes,
         target: Target,
         free: Mapping[str, int],
-        alive: Callable[[], None] = unheard,
+        alive: Callable[[], None] = ignore_progress,
     ) -> TorchNetwork:
         """Build a network, compiled where the target asks for that.
 

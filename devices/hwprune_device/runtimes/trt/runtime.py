@@ -16,7 +16,7 @@ import onnx
 from hwprune_device.estimate import Clock
 from hwprune_device.job import Target
 from hwprune_device.owner import cache_folder
-from hwprune_device.runtimes import EngineFile, Part, unheard
+from hwprune_device.runtimes import EngineFile, Part, ignore_progress
 from hwprune_device.runtimes.cuda import Cuda, driver_version, load_driver
 from hwprune_device.runtimes.inputs import in_batches, item_count
 from hwprune_device.runtimes.interface import Interface, interface_of
@@ -95,7 +95,7 @@ class TrtRuntime:
         model: bytes,
         target: Target,
         free: Mapping[str, int],
-        alive: Callable[[], None] = unheard,
+        alive: Callable[[], None] = ignore_progress,
     ) -> TrtNetwork:
         """Build an engine and make it ready to run.
 
@@ -157,7 +157,7 @@ class TrtRuntime:
         free = dict.fromkeys(symbols(model), target.batch)
         graph = self._graph(model, target, free, options, inputs)
         with self._context(spin=options["spin"]).sound():
-            network = self._ready(graph, target, options, unheard, inputs)
+            network = self._ready(graph, target, options, ignore_progress, inputs)
         try:
             yield network
         finally:

@@ -14,7 +14,7 @@ LINE_LIMIT = 500
 _LINE_END = re.compile(rb"[\r\n]")
 
 
-class LastWords:
+class StderrTail:
     """The last lines of a stream of bytes; blank ones are left out."""
 
     def __init__(self) -> None:

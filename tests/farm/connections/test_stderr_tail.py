@@ -6,11 +6,11 @@ import tracemalloc
 
 import pytest
 
-from hwprune.farm.connections.last_words import LINE_LIMIT, LINES, LastWords
+from hwprune.farm.connections.stderr_tail import LINE_LIMIT, LINES, StderrTail
 
 
 def lines_of(*chunks: bytes) -> list[str]:
-    words = LastWords()
+    words = StderrTail()
     for chunk in chunks:
         words.feed(chunk)
     words.finish()
@@ -38,7 +38,7 @@ def test_what_a_terminal_would_act_on_is_taken_out():
 
 
 def test_a_line_without_an_end_costs_no_memory():
-    words = LastWords()
+    words = StderrTail()
     chunk = b"x" * (1 << 16)
     tracemalloc.start()
     for _ in range(2000):
