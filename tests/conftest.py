@@ -11,6 +11,7 @@ import torch
 from hypothesis import settings
 
 from hwprune.cluster import Cluster
+from tests.export_registry import keep_registry
 
 # No deadlines: on a machine that others use, a slow example says nothing. Where CI is set the
 # examples are the same each time, so that what lands does not hang on luck; elsewhere new ones
@@ -51,6 +52,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         assert isinstance(item, pytest.Function)
         ray = "cluster" in item.fixturenames or item.path.name in RAY_IN_A_PROCESS_OF_ITS_OWN
         item.add_marker(pytest.mark.xdist_group("ray" if ray else str(item.path)))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_export_registry() -> Iterator[None]:
+    """Networks are exported in half of the time."""
+    with pytest.MonkeyPatch.context() as patch:
+        keep_registry(patch)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,25 @@
+"""torch's table of ONNX functions, made once in a process instead of at each export.
+
+It compiles 500 functions, half of what the export of a small network takes, and only tests export
+hundreds of networks in one process.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import pytest
+from torch.onnx._internal.exporter._registration import ONNXRegistry
+
+
+def keep_registry(patch: pytest.MonkeyPatch) -> None:
+    """Have exports of this process share what they only read; each has a table of its own."""
+    made = functools.cache(ONNXRegistry.from_torchlib)
+
+    def from_torchlib(*arguments: int, **keys: int) -> ONNXRegistry:
+        kept, mine = made(*arguments, **keys), ONNXRegistry()
+        mine._opset_version = kept.opset_version
+        mine.functions = {target: list(found) for target, found in kept.functions.items()}
+        return mine
+
+    patch.setattr(ONNXRegistry, "from_torchlib", from_torchlib)
