@@ -16,10 +16,10 @@ def keep_registry(patch: pytest.MonkeyPatch) -> None:
     """Have exports of this process share what they only read; each has a table of its own."""
     made = functools.cache(ONNXRegistry.from_torchlib)
 
-    def from_torchlib(*arguments: int, **keys: int) -> ONNXRegistry:
-        kept, mine = made(*arguments, **keys), ONNXRegistry()
+    def from_torchlib(**keys: int) -> ONNXRegistry:
+        kept, mine = made(**keys), ONNXRegistry()
         mine._opset_version = kept.opset_version
         mine.functions = {target: list(found) for target, found in kept.functions.items()}
         return mine
 
-    patch.setattr(ONNXRegistry, "from_torchlib", from_torchlib)
+    patch.setattr(ONNXRegistry, "from_torchlib", staticmethod(from_torchlib))

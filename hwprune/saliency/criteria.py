@@ -14,22 +14,12 @@ from hwprune.errors import InputError
 
 # Importing a criterion registers it; the list is here so that one look shows all of them.
 from hwprune.saliency import (  # noqa: F401
-    activation_mean,
-    apoz,
-    bn_gamma,
-    fpgm,
-    gibbs,
-    group_l2,
-    hrank,
+    activations,
+    gradients,
     kfac,
-    l1,
-    l2,
     nnrelief,
-    random,
     relative_change,
-    ricci,
-    snip,
-    taylor,
+    weights,
 )
 from hwprune.saliency.registry import CRITERIA, Criterion
 

@@ -21,12 +21,12 @@ import numpy as np
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from hwprune.saliency.l1 import l1
 from hwprune.saliency.observation import with_gradients
 from hwprune.saliency.output_axes import GroupScores
 from hwprune.saliency.places import graph_module, written_places
 from hwprune.saliency.registry import Subject, criterion
 from hwprune.saliency.sample import batches
+from hwprune.saliency.weights import l1
 
 IMAGES = 512
 BATCH = 32

@@ -18,12 +18,12 @@ import torch.nn.functional as F
 from torch import fx, nn
 
 from hwprune.saliency.input_axes import InputAxis, input_axes
-from hwprune.saliency.l1 import l1
 from hwprune.saliency.observation import Observer
 from hwprune.saliency.output_axes import GroupScores
 from hwprune.saliency.places import behind_turns, graph_module
 from hwprune.saliency.registry import Subject, criterion
 from hwprune.saliency.sample import batches
+from hwprune.saliency.weights import l1
 
 IMAGES = 512
 BATCH = 32

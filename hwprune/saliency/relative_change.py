@@ -18,10 +18,10 @@ import torch
 from torch.func import functional_call
 
 from hwprune.saliency.input_axes import InputAxis, input_axes
-from hwprune.saliency.l1 import l1
 from hwprune.saliency.output_axes import GroupScores
 from hwprune.saliency.registry import Subject, criterion
 from hwprune.saliency.sample import loss_of, taught
+from hwprune.saliency.weights import l1
 from hwprune.task.items import Inputs
 from hwprune_device.plan import STAYS
 

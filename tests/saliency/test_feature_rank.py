@@ -7,8 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hwprune.saliency.activations import hrank
 from hwprune.saliency.feature_rank import LayerRanks, feature_ranks, matrix_ranks
-from hwprune.saliency.hrank import hrank
 from tests.digits import digits
 from tests.saliency.subjects import plain_cnn, subject, traced
 

@@ -6,15 +6,15 @@ import torch
 import torch.nn.functional as F
 
 from hwprune.network.graph_module import to_module
-from hwprune.saliency import snip as module
+from hwprune.saliency import gradients
 from tests.digits import digit_data, digit_images, digits, labels_of
 from tests.saliency.subjects import plain_cnn, subject, traced
 
 
-def test_it_is_the_slope_of_the_loss_by_a_gate_on_the_channel_s_weights(monkeypatch):
-    monkeypatch.setattr(module, "IMAGES", 10**6)
+def test_snip_is_the_slope_of_the_loss_by_a_gate_on_the_channel_s_weights(monkeypatch):
+    monkeypatch.setattr(gradients, "IMAGES", 10**6)
     base = traced(plain_cnn())
-    scores, _ = module.snip(subject(base, digits()))
+    scores, _ = gradients.snip(subject(base, digits()))
     images, labels = digit_images("train"), labels_of(digit_data(), "train")
     slopes = []
     for channel in range(8):
