@@ -18,8 +18,8 @@ from hwprune.network.execution import EXACT, Execution
 from hwprune.network.source import load_network
 from hwprune.network.trace import trace
 from hwprune.recipe import Recipe
-from hwprune.task.classification import classification
 from hwprune.task.data import Data, load_data
+from hwprune.task.kinds import classification
 from hwprune.task.scoring import score_of
 from hwprune.task.task import Part, Task
 

@@ -46,8 +46,7 @@ def report(run: Run, as_json: Json = False) -> None:
 def _report_front(folder: Path, *, as_json: bool) -> None:
     from hwprune.cli.screen import output, print_json
     from hwprune.report.front import read_front
-    from hwprune.report.front_html import write_front
-    from hwprune.report.html import write_report
+    from hwprune.report.html import write_front, write_report
     from hwprune.report.table import front_json, front_table
 
     front = read_front(folder)

@@ -14,8 +14,7 @@ from hwprune.errors import BoardError, InputError
 from hwprune.farm.farm import Farm
 from hwprune.farm.store import ReadingStore
 from hwprune.farm.store_entries import of_base
-from hwprune.pipeline.table_entries import block_network, row_of, table_network
-from hwprune.pipeline.tabled_farm import placed, tabled_farm
+from hwprune.pipeline.tabled_farm import block_network, placed, row_of, table_network, tabled_farm
 from hwprune.progress import Progress
 from hwprune.search_settings import SearchSettings
 from hwprune.tables.begun import begun_from, refuse_other

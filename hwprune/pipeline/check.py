@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-from hwprune.board import find_board
+from hwprune.board import Board, find_board
+from hwprune.budget import Budget
 from hwprune.deployment import Deployment
 from hwprune.errors import DeploymentError, NetworkError
-from hwprune.pipeline.asked_board import as_asked
+from hwprune_device.runtimes.option_error import OptionError
+from hwprune_device.runtimes.registry import facts_of, normal_options, runtime_names
+
+ENERGY_S = 1.0
+"""How long a network runs for its energy where the budget limits it and the profile says
+nothing."""
 
 
 def check(deployment: Deployment) -> None:
@@ -44,6 +51,38 @@ def check(deployment: Deployment) -> None:
             budget.for_kinds(kinds)
     for board in boards:
         as_asked(deployment.limits, board)
+
+
+def as_asked(budget: Budget, board: Board) -> Board:
+    """The board, told to read what the budget limits.
+
+    Raises:
+        DeploymentError: a clock that the board's runtime does not have, or two of them.
+    """
+    protocol, target = board.protocol, board.target
+    limited = any(c.quantity == "energy_mj" for c in budget.constraints)
+    if limited and protocol.energy_s <= 0:
+        protocol = replace(protocol, energy_s=ENERGY_S)
+    clock = budget.clock_on(board.kind)
+    if clock:
+        if not facts_of(target.runtime).has_device_clock:
+            able = [name for name in runtime_names() if facts_of(name).has_device_clock]
+            raise DeploymentError(
+                f"the budget asks for a clock that board {board.name} does not have",
+                given=f"{clock}, on runtime {target.runtime}",
+                possible=f"a board whose runtime is {' or '.join(able)}, or no clock",
+            )
+        options = {**target.options, "latency": clock}
+        try:
+            normal = normal_options(target.runtime, options, target.threads, target.precision)
+        except OptionError as error:
+            raise DeploymentError(
+                f"the budget asks for a clock that board {board.name} does not have",
+                given=error.given,
+                possible=error.possible,
+            ) from None
+        target = replace(target, options=normal)
+    return replace(board, protocol=protocol, target=target)
 
 
 def _known(what: str, asked: tuple[str, ...], there: object) -> None:

@@ -71,7 +71,7 @@ def run(
     """Carry out a deployment in the folder `where`."""
     from hwprune.pipeline.check import check
     from hwprune.pipeline.supplies import look_up
-    from hwprune.report.front_html import write_front
+    from hwprune.report.html import write_front
 
     check(deployment)
     # An absent data set or network is said before a run folder is made.

@@ -13,7 +13,7 @@ from hwprune.channels.base import make_base
 from hwprune.deployment import Deployment, NetworkSettings
 from hwprune.errors import NetworkError
 from hwprune.network.detector import cuttable_part, example_of_part
-from hwprune.pipeline.asked_board import as_asked
+from hwprune.pipeline.check import as_asked
 from hwprune.task.data import Data
 from hwprune.task.image_file import InputShape
 from hwprune.task.items import Inputs, example_of

@@ -13,6 +13,8 @@ from hwprune.plain_text import plain_text
 from hwprune.report import figures
 from hwprune.report.certificate import Finding
 from hwprune.report.charts import bullet, candidates, curves, readings, widths
+from hwprune.report.charts.front import front as curve
+from hwprune.report.front import Front
 from hwprune.report.result import Result
 from hwprune.report.rows import NetworkRow
 from hwprune.report.table import verdict_of
@@ -195,3 +197,17 @@ def flat(table: Mapping[str, Any], front: str = "") -> dict[str, str]:
         elif value is not None:
             rows[f"{front}{key}"] = str(value)
     return {key: value for key, value in rows.items() if value}
+
+
+def render_front(front: Front) -> str:
+    """The page as HTML: no script, nothing loaded from elsewhere."""
+    return (
+        environment()
+        .get_template("front.html.j2")
+        .render(front=front, r=front.first, f=figures, curve=Markup(curve(front)))
+    )
+
+
+def write_front(front: Front, path: Path) -> None:
+    """Render into a file; an interrupted write leaves the old one."""
+    write_page(render_front(front), path)

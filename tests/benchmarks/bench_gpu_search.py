@@ -42,8 +42,8 @@ from hwprune.saliency.ranking import Ranking, rank
 from hwprune.search.evaluator import Evaluator
 from hwprune.search.methods import METHODS
 from hwprune.search.problem import SearchProblem
-from hwprune.task.classification import classification
 from hwprune.task.data import Data, load_data
+from hwprune.task.kinds import classification
 from hwprune.task.task import Part
 from hwprune.task.tensors import as_tensors
 from hwprune.width_limit import group_choices

@@ -39,9 +39,9 @@ from hwprune.saliency.criteria import criterion_names
 from hwprune.saliency.ranking import rank
 from hwprune.saliency.registry import Subject
 from hwprune.saliency.sample import taught
-from hwprune.task.classification import classification
 from hwprune.task.data import Data, load_data
 from hwprune.task.items import example_of
+from hwprune.task.kinds import classification
 from hwprune.task.task import Task
 from tests.benchmarks.torch_pruning_groups import importance
 

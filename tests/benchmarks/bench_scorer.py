@@ -27,9 +27,9 @@ from hwprune.network.scorer import Scorer
 from hwprune.network.source import load_network
 from hwprune.network.trace import trace
 from hwprune.recipe import Recipe
-from hwprune.task.classification import classification
 from hwprune.task.data import Data
 from hwprune.task.items import AT_ONCE
+from hwprune.task.kinds import classification
 from hwprune.task.tensors import Normalisation, Tensors
 from hwprune_device.cut import Cutter
 from hwprune_device.torch_graph.folding import fold_batchnorm

@@ -6,8 +6,8 @@ import torch
 from hwprune.network.execution import EXACT, Execution
 from hwprune.network.graph_module import to_module
 from hwprune.network.source import load_network
-from hwprune.task.classification import classification
 from hwprune.task.data import load_data
+from hwprune.task.kinds import classification
 from tests.digits import CIFAR, accuracy_of, digit_data, digit_images, digits, labels_of
 
 

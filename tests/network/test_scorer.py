@@ -11,8 +11,8 @@ from hwprune.network.graph_module import to_module
 from hwprune.network.recalibration import batches_of, recalibrate
 from hwprune.network.scorer import Scorer, make_scorer
 from hwprune.saliency.ranking import rank
-from hwprune.task.classification import classification
 from hwprune.task.data import load_data
+from hwprune.task.kinds import classification
 from hwprune.task.load import load_task
 from hwprune.task_settings import TaskSettings
 from hwprune_device.cut import Cutter

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from hwprune.task.classification import classification
 from hwprune.task.data import load_data
+from hwprune.task.kinds import classification
 from tests.digits import accuracy_of
 from tests.pipeline.deployments import command
 

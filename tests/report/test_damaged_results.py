@@ -16,8 +16,7 @@ from hwprune.cli.report import report
 from hwprune.errors import HwpruneError, RunFolderError
 from hwprune.report.console import PlainConsole, headed
 from hwprune.report.front import Front, FrontEntry, read_front
-from hwprune.report.front_html import write_front
-from hwprune.report.html import write_report
+from hwprune.report.html import write_front, write_report
 from hwprune.report.result import read_result
 from hwprune.report.table import plain_table
 from tests.damaged import EXAMPLES, check_on, damaged_json

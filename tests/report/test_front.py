@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from hwprune.cli.app import app
 from hwprune.errors import RunFolderError
 from hwprune.report.front import Front, FrontEntry, read_front
-from hwprune.report.front_html import render_front
+from hwprune.report.html import render_front
 from hwprune.report.table import front_json, front_table
 from tests.report.sample import make_result
 

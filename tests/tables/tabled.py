@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 
 from hwprune.board import Board, this_machine
 from hwprune.channels.base import BaseNetwork
-from hwprune.pipeline.table_entries import table_network
+from hwprune.pipeline.tabled_farm import table_network
 from hwprune.tables.model import judged
 from hwprune.tables.table import Table
 from tests.tables.block_board import block_table

@@ -8,10 +8,8 @@ import torch
 from torch import nn
 
 from hwprune.errors import NetworkError
-from hwprune.task.classification import classification
 from hwprune.task.data import Data
-from hwprune.task.multilabel import multilabel
-from hwprune.task.regression import regression
+from hwprune.task.kinds import classification, multilabel, regression
 from hwprune.task.segmentation import segmentation
 from hwprune.task.task import PARTS, Task
 from hwprune.task.tensors import as_tensors
