@@ -75,7 +75,7 @@ def test_the_unpruned_network_reaches_any_share_of_itself(metric, unpruned, shar
 )
 def test_a_finding_says_what_was_asked_and_what_is(metric, delivered, reached, words):
     finding = judge(Floor(at_least=0.85), metric, unpruned=0.9, delivered=delivered)
-    assert finding.reached is reached and finding.words(metric) == words
+    assert finding.reached is reached and finding.text(metric) == words
 
 
 def test_a_score_that_is_no_number_reaches_no_floor():

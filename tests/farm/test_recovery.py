@@ -6,7 +6,7 @@ import pytest
 
 from hwprune.board import this_machine
 from hwprune.candidate import Candidate
-from hwprune.farm import suspects as module
+from hwprune.farm import recovery
 from hwprune.farm.board_pool import BoardPool
 from hwprune.farm.recovery import Suspects
 from hwprune.farm.store import ReadingStore
@@ -66,7 +66,7 @@ def test_a_link_that_was_cut_is_nobody_s_fault(pool, verdict):
 def test_a_long_silence_is_a_strike_until_the_board_says_otherwise(
     pool, monkeypatch, verdict, standing
 ):
-    monkeypatch.setattr(module, "HOLD_S", 0.0)
+    monkeypatch.setattr(recovery, "HOLD_S", 0.0)
     lone = suspects(pool, 1)
     (request,) = lone.held
     lone.still_away()
