@@ -9,6 +9,8 @@ from collections.abc import Iterator
 import pytest
 import torch
 from hypothesis import settings
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 from hwprune.cluster import Cluster
 from tests.export_registry import keep_registry
@@ -35,23 +37,28 @@ def _one_share_of_the_cores() -> None:
 _one_share_of_the_cores()
 
 
-RAY_IN_A_PROCESS_OF_ITS_OWN = (
-    "test_gateways.py",
-    "test_runners.py",
-    "test_boards_of_a_cluster.py",
+OF_RAY = (
+    "tests/search/",
+    "tests/farm/connections/test_ray.py",
+    "tests/farm/test_cluster.py",
+    "tests/farm/test_gateways.py",
+    "tests/workers/test_pool.py",
+    "tests/cli/test_boards_of_a_cluster.py",
 )
+"""Tests that start Ray. It starts once in a process, and two clusters of one machine get in each
+other's way."""
 
 
-@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in its own
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where tests run in several processes (pytest-xdist): a file in one, all of Ray in one.
+class _Files(LoadFileScheduling):
+    """Gives each file to one process, and all that start Ray to the same."""
 
-    Ray starts once in a process, and two clusters of one machine get in each other's way.
-    """
-    for item in items:
-        assert isinstance(item, pytest.Function)
-        ray = "cluster" in item.fixturenames or item.path.name in RAY_IN_A_PROCESS_OF_ITS_OWN
-        item.add_marker(pytest.mark.xdist_group("ray" if ray else str(item.path)))
+    def _split_scope(self, nodeid: str) -> str:
+        return "ray" if nodeid.startswith(OF_RAY) else super()._split_scope(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling:
+    """How tests are divided where they run in several processes."""
+    return _Files(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)
