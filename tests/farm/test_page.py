@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from prometheus_client.openmetrics.parser import (
@@ -16,6 +17,7 @@ from prometheus_client.openmetrics.parser import (
 )
 from prometheus_client.parser import text_string_to_metric_families as read_prometheus
 
+import hwprune.farm.page as page_module
 from hwprune.errors import InputError
 from hwprune.farm.page import FarmPage
 from hwprune.farm.status import BoardStatus, FarmView, write_status
@@ -244,3 +246,11 @@ def test_a_board_cannot_add_metrics_by_its_name():
 def test_metrics_are_there_when_no_farm_runs():
     with serving() as page:
         assert samples(page) == {}
+
+
+def test_every_metric_is_on_the_page_for_who_runs_a_farm():
+    write_status(farm_status())
+    with serving() as page:
+        names = {name for name, _ in samples(page)}
+    told = Path(page_module.__file__).with_name("running-a-farm.md").read_text()
+    assert names and all(f"`{name}`" in told for name in names)
