@@ -21,7 +21,8 @@ PLACEHOLDER_HOST = "change-me"
 """Host of a profile that only tells of a kind of board: its user puts a real one there."""
 _REACHED_BY = ("connection", "host", "ssh_options", "gateway", "python")
 _PLAIN_KEYS = ("name", "kind", *_REACHED_BY, "cache", "cache_mb", "table")
-_KEYS = (*_PLAIN_KEYS, "cores", "target", "protocol", "facts")
+PROFILE_KEYS = (*_PLAIN_KEYS, "cores", "target", "protocol", "facts")
+"""Of a profile's file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +30,7 @@ class Board:
     """One board, as its profile describes it."""
 
     name: str
+    """What it is called; of a profile that says nothing: as its file."""
     kind: str = ""
     """Boards of one kind take each other's work and share their readings; by default its name."""
     connection: str = "local"
@@ -49,12 +51,14 @@ class Board:
     cache_mb: Amount | None = None
     """What the networks kept there may take; 0: none are kept; None: the board's default."""
     cores: tuple[int, ...] = ()
-    """Cores that networks are timed on, and nothing of ours besides; empty: as many as threads,
-    from the last one down."""
+    """Cores that networks are timed on, and nothing of ours besides; empty, in a profile also
+    `"last"`: as many as threads, from the last one down. `"all"`: every core."""
     all_cores: bool = False
     """Every core of a board elsewhere, whose number is not known here."""
     target: Target = field(default_factory=Target)
+    """How networks run there."""
     protocol: Protocol = field(default_factory=Protocol)
+    """How they are timed."""
     facts: Mapping[str, Any] = field(default_factory=dict)
     """What was found out about the hardware, for readers; nothing depends on it."""
 
@@ -129,9 +133,11 @@ def parse_board(data: Mapping[str, Any], *, name: str) -> Board:
     from hwprune.toml_file import validate
 
     where = f"board {name}"
-    unknown = [key for key in data if key not in _KEYS]
+    unknown = [key for key in data if key not in PROFILE_KEYS]
     if unknown:
-        raise DeploymentError(f"{where}: unknown key '{unknown[0]}'", possible=", ".join(_KEYS))
+        raise DeploymentError(
+            f"{where}: unknown key '{unknown[0]}'", possible=", ".join(PROFILE_KEYS)
+        )
     target = validate(Target, data.get("target", {}), where=f"{where} [target]")
     protocol = validate(Protocol, data.get("protocol", {}), where=f"{where} [protocol]")
     _check(target, protocol, where)

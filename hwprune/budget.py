@@ -10,7 +10,14 @@ from hwprune.errors import BoardError, DeploymentError
 from hwprune_device.reading import Reading
 from hwprune_device.runtimes import facts_of, runtime_names
 
-QUANTITIES = ("latency_ms", "memory_mb", "energy_mj", "params", "macs")
+QUANTITIES = {
+    "latency_ms": "Time of a run, measured.",
+    "memory_mb": "Weights and the peak of live activations, where the runtime tells it.",
+    "energy_mj": "Energy of a run, where the board has a sensor.",
+    "params": "Numbers in the weights.",
+    "macs": "Multiplications of a run.",
+}
+"""What a budget may limit, and what that is."""
 _COUNTED = ("params", "macs")
 LARGEST = 1e18
 """No limit is beyond: that many multiplications no network has."""

@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from hwprune.budget import QUANTITIES, Budget, Constraint, parse_constraint
 from hwprune.errors import DeploymentError
 from hwprune.file_name import file_name
 from hwprune.run_folder import RUN_NAMES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitSettings:
+    """A limit that is a table."""
+
+    at_most: str | float
+    """`"8 ms"`, `"200 MB"`, `"12 mJ"`, a number in the quantity's unit, or `"50 %"` of the
+    unpruned network's own."""
+    quantile: float = 0.5
+    """Of latency_ms: which of the runs, 0.95 for 95 of 100."""
+    clock: str = ""
+    """Of latency_ms on a GPU: host, transfers or device; empty: as the board's profile says."""
 
 
 def parse_budgets(data: Any, *, where: str = "budget") -> tuple[Budget, ...]:
@@ -79,16 +92,18 @@ def _limits(quantity: str, limits: Any, *, kind: str, where: str) -> list[Constr
     found = []
     for limit in limits if isinstance(limits, list | tuple) else [limits]:
         entry = dict(limit) if isinstance(limit, Mapping) else {"at_most": limit}
-        refuse_others(entry, ("at_most", "quantile", "clock"), where=f"{where} {quantity}")
+        keys = [key.name for key in fields(LimitSettings)]
+        refuse_others(entry, keys, where=f"{where} {quantity}")
         if "at_most" not in entry:
             raise DeploymentError(f"{where}: {quantity} names no at_most", given=str(limit))
+        wanted = LimitSettings(**entry)
         found.append(
             parse_constraint(
                 quantity,
-                entry["at_most"],
-                quantile=entry.get("quantile", 0.5),
+                wanted.at_most,
+                quantile=wanted.quantile,
                 kind=kind,
-                clock=str(entry.get("clock", "")),
+                clock=str(wanted.clock),
             )
         )
     return found

@@ -25,9 +25,10 @@ class DataSettings:
     calibration: Count = 0
     """Training items that re-calibrate BatchNorm in a cut network; 0: 250, fewer where large."""
     mean: tuple[Number, ...] = ()
-    """By channel, for values in 0..1; `std` alike. Empty: of the training items where these are
-    bytes; numbers of your own are taken as prepared."""
+    """By channel, for values in 0..1. Empty: of the training items where these are bytes; numbers
+    of your own are taken as prepared."""
     std: tuple[Number, ...] = ()
+    """As `mean`."""
     augment: str = "none"
     """Of tensors in memory: none, crop-flip, shift."""
     size: tuple[Positive, ...] = ()
@@ -38,3 +39,4 @@ class DataSettings:
     workers: Count = 2
     """Processes that read and decode streamed items."""
     seed: Seed = 0
+    """Of the split into parts."""

@@ -1,4 +1,4 @@
-"""The deployment: what is to be pruned, for which board and budget, read from a TOML file."""
+"""The deployment, read from a TOML file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 
 from hwprune.board_folder import THIS_MACHINE, find_profile, is_path, no_such_board
 from hwprune.budget import Budget
-from hwprune.budget_settings import parse_budgets, refuse_others
+from hwprune.budget_settings import parse_budgets
 from hwprune.data_settings import DataSettings
 from hwprune.errors import DeploymentError
 from hwprune.file_name import file_name
@@ -38,6 +38,40 @@ class NetworkSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BoardSettings:
+    """Where networks are measured: one board, or several."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = FORBID_UNKNOWN
+    profile: str = ""
+    """A board's name, or the path of its profile; `this-machine` needs none."""
+    profiles: tuple[str, ...] = ()
+    """Several instead. Those of one kind share the work; each kind has the budget to keep."""
+    latency_of: Literal["typical", "slowest"] = "typical"
+    """Whose latency counts where a kind has more boards than one."""
+    cluster: str = ""
+    """Address of the Ray cluster to join, `auto` for the one that runs here; empty: none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliverySettings:
+    """How the delivered network is checked."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = FORBID_UNKNOWN
+    certificate_readings: Positive = 5
+    """Fresh readings behind the certificate."""
+    tolerance: Amount | None = None
+    """Largest relative difference between torch, ONNX and the boards; left out: as the precision
+    of each board allows."""
+
+
+USUAL: dict[str, dict[str, Any]] = {
+    "training": {"epochs": 30, "lr": 0.1},
+    "finetune": {"distillation": 0.5},
+}
+"""What recipes of these sections say where the deployment does not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:
     """A whole deployment."""
 
@@ -52,8 +86,8 @@ class Deployment:
     budgets: tuple[Budget, ...]
     """A network is delivered for each."""
     search: SearchSettings = field(default_factory=SearchSettings)
-    training: Recipe = field(default_factory=lambda: Recipe(epochs=30, lr=0.1))
-    finetune: Recipe = field(default_factory=lambda: Recipe(distillation=0.5))
+    training: Recipe = field(default_factory=lambda: Recipe(**USUAL["training"]))
+    finetune: Recipe = field(default_factory=lambda: Recipe(**USUAL["finetune"]))
     certificate_readings: int = 5
     """Fresh readings behind the certificate."""
     cluster: str = ""
@@ -102,71 +136,47 @@ def parse_deployment(data: Mapping[str, Any], *, name: str, folder: Path) -> Dep
         raise DeploymentError(
             f"{name}: unknown section [{unknown[0]}]" if unknown else f"{name}: no [{missing[0]}]",
             possible=", ".join(f"[{s}]" for s in sections),
-            next_step="compare it with profiles/deployments/quickstart.toml",
+            next_step="compare it with what `hwprune init` writes",
         )
     network = validate(NetworkSettings, content["network"], where=f"{name} [network]")
     network = _with_paths(network, folder)
-    boards, nominal = _boards(content["board"], folder, where=f"{name} [board]")
-    delivery = validate(_Delivery, content.get("delivery", {}), where=f"{name} [delivery]")
+    board = validate(BoardSettings, content["board"], where=f"{name} [board]")
+    delivery = validate(DeliverySettings, content.get("delivery", {}), where=f"{name} [delivery]")
     return Deployment(
         name=name,
         network=network,
         task=_task(content.get("task", {}), folder, where=f"{name} [task]"),
         data=_data(content["data"], folder, where=f"{name} [data]") if "data" in content else None,
-        boards=boards,
-        cluster=str(content["board"].get("cluster", "")),
-        nominal=nominal,
+        boards=_profiles(board, folder, where=f"{name} [board]"),
+        cluster=board.cluster,
+        nominal=board.latency_of,
         budgets=parse_budgets(content["budget"], where=f"{name} [budget]"),
         search=validate(SearchSettings, content.get("search", {}), where=f"{name} [search]"),
-        training=_recipe(content, "training", {"epochs": 30, "lr": 0.1}, where=name),
-        finetune=_recipe(content, "finetune", {"distillation": 0.5}, where=name),
+        training=_recipe(content, "training", where=name),
+        finetune=_recipe(content, "finetune", where=name),
         certificate_readings=delivery.certificate_readings,
         tolerance=delivery.tolerance,
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Delivery:
-    """What [delivery] says."""
-
-    certificate_readings: Positive = 5
-    tolerance: Amount | None = None
-
-
-def _recipe(
-    content: Mapping[str, Any], section: str, usual: Mapping[str, Any], where: str
-) -> Recipe:
+def _recipe(content: Mapping[str, Any], section: str, where: str) -> Recipe:
     """A recipe from its section, and what is usual where it says nothing."""
     from hwprune.toml_file import validate
 
     told = content.get(section, {})
-    whole = {**usual, **told} if isinstance(told, Mapping) else told
+    whole = {**USUAL[section], **told} if isinstance(told, Mapping) else told
     return validate(Recipe, whole, where=f"{where} [{section}]")
 
 
-def _boards(
-    data: Any, folder: Path, *, where: str
-) -> tuple[tuple[Path, ...], Literal["typical", "slowest"]]:
-    """The board profiles of a deployment, and whose latency counts."""
-    if not isinstance(data, Mapping):
-        raise DeploymentError(f"{where} must be a table of keys", given=repr(data))
-    refuse_others(data, ("profile", "profiles", "latency_of", "cluster"), where=where)
-    profiles = data.get("profiles", [data["profile"]] if "profile" in data else [])
-    one = ("profile" in data) != ("profiles" in data)
-    if not one or not isinstance(profiles, list | tuple) or not profiles:
+def _profiles(settings: BoardSettings, folder: Path, *, where: str) -> tuple[Path, ...]:
+    """The board profiles of a deployment."""
+    if bool(settings.profile) == bool(settings.profiles):
         raise DeploymentError(
             f"{where} needs profile, or profiles",
-            given=str(dict(data)),
+            given=f"profile = {settings.profile!r}, profiles = {list(settings.profiles)}",
             possible='profile = "pi.toml", or profiles = ["pi-1.toml", "pi-2.toml"]',
         )
-    latency_of = data.get("latency_of", "typical")
-    if latency_of not in ("typical", "slowest"):
-        raise DeploymentError(
-            f"{where} latency_of cannot be used",
-            given=repr(latency_of),
-            possible="typical, slowest",
-        )
-    return tuple(_profile(str(profile), folder) for profile in profiles), latency_of
+    return tuple(_profile(one, folder) for one in settings.profiles or (settings.profile,))
 
 
 def _profile(named: str, folder: Path) -> Path:

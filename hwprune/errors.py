@@ -15,6 +15,21 @@ A measurement never raises: it returns a Reading or a Failure.
 
 from __future__ import annotations
 
+EXIT_CODES = {
+    0: "done; for `prune`: the budget was shown to be kept",
+    1: "an error nobody expected; for `doctor`, `table lint`, `table refresh`: something is wrong",
+    2: "what was given is wrong: a file, a key, a shape, a name, an option",
+    3: "the budget cannot be met on this board",
+    4: "a board does not answer, or answers nonsense",
+    5: "a run folder or a store cannot be read, written or resumed",
+    6: "the delivered network is not what was searched: torch, ONNX and the board disagree",
+    7: "`prune` finished, but the budget was not shown to be kept",
+    8: "`prune` finished, but the score is below the floor that was asked for",
+    130: "interrupted by Ctrl-C; `prune` says how to resume",
+    141: "whoever read the output has gone, as after `| head`",
+}
+"""What the command tells a shell. Of several budgets `prune` ends with the highest of theirs."""
+
 
 class HwpruneError(Exception):
     """What happened, what was given, what is possible, and what to do next."""

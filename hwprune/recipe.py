@@ -12,13 +12,17 @@ class Recipe:
     """SGD with momentum on a cosine schedule, with optional distillation, EMA and bf16."""
 
     epochs: Count = 10
+    """Passes over the training items."""
     least_steps: Count = 0
     """More epochs where these are fewer steps: a few hundred inputs are passed over in no time."""
     batch_size: Positive = 128
+    """Items a step."""
     lr: AboveZero = 0.05
     """Peak learning rate, reached after the warm-up."""
     warmup_epochs: Amount = 0.5
+    """In which the learning rate rises."""
     momentum: Share = 0.9
+    """Of SGD, with Nesterov's step."""
     weight_decay: Amount = 5e-4
     """Not applied to biases and BatchNorm."""
     distillation: Share = 0.0
@@ -31,3 +35,4 @@ class Recipe:
     ema_decay: Share | None = None
     """Exponential moving average of the weights; None for none."""
     seed: Seed = 0
+    """Of shuffling and augmentation."""

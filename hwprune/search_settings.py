@@ -23,6 +23,8 @@ class SearchSettings:
     minutes: Amount = 0.0
     """After which no method begins another candidate; 0: as long as it takes."""
     methods: tuple[str, ...] = ("model", "uniform")
+    """Who searches, one after the other: model, policy, policy+model, sensitivity, random,
+    uniform."""
     compare: bool = False
     """Let the baselines search as well, each with as many evaluations."""
     algorithm: str = "ppo-lagrange"
@@ -43,6 +45,7 @@ class SearchSettings:
     with all other groups whole. Two searches of the digits' network lost 0.3 and 2.3 points by the
     latter (bench_hybrid, n = 2)."""
     saliency: str = "l1"
+    """Which channels of a group go first; `hwprune/saliency/README.md` has all criteria."""
     sensitive: Literal["off", "rank", "protect"] = "off"
     """Layers with many low-rank feature maps: left to the search, their width set by the share of
     high-rank maps, or left whole."""
@@ -65,6 +68,7 @@ class SearchSettings:
     """The best so many of each method are scored again on more items, measured afresh and tuned
     for a few steps; of the uniform cuts the best one."""
     seed: Seed = 0
+    """Of random numbers; a search with the same seed and readings proposes the same networks."""
     scorers: Count = 0
     """Processes that score candidates; 0: one for each core the board does not use."""
 

@@ -23,15 +23,20 @@ class TaskSettings:
     source: str = ""
     """`file.py:function` or `package.module:function` that gives a `hwprune.Task`."""
     score: str = ""
-    """Functions by name, see `hwprune.Task`; they take the place of the kind's or the task's."""
+    """A function by name, see `hwprune.Task`. It and the next four take the place of the kind's
+    or the task's."""
     inputs: str = ""
     """A function by name, or files: `frames/*.png`, `*.npy`, `*.npz`."""
     train: str = ""
+    """A function by name that trains in place, instead of `loss` and `batches`."""
     loss: str = ""
+    """A function by name: what training makes small."""
     batches: str = ""
+    """A function by name: pairs of inputs and targets for `loss`."""
     metric: str = ""
     """Name of what `score` gives."""
     lower_is_better: bool = False
+    """The metric is an error, such as WER."""
     any_number: bool = False
     """The metric is no share of 1."""
     at_least: str | float = ""
@@ -43,7 +48,8 @@ class TaskSettings:
     size: tuple[Positive, ...] = ()
     """Of image files: height and width; empty: the network's."""
     mean: tuple[Number, ...] = ()
-    """Of image files, by channel, for values in 0..1, or one for all; `std` alike."""
+    """Of image files, by channel, for values in 0..1, or one for all."""
     std: tuple[Number, ...] = ()
+    """As `mean`."""
     layout: Literal["", "NCHW", "NHWC"] = ""
     """Of image files; empty: seen from the network's input."""

@@ -12,6 +12,7 @@ import tomllib
 
 from hwprune.errors import DeploymentError
 from hwprune.plain_text import plain_text
+from hwprune.shipped import shipped_profiles
 from hwprune.stored import finite, said
 
 Noun = TypeVar("Noun")
@@ -34,7 +35,7 @@ def read_toml(path: Path, *, what: str) -> dict[str, Any]:
         raise DeploymentError(
             f"there is no {what} file {path}",
             possible=f"in {path.parent}: {', '.join(near)}" if near else "",
-            next_step=f"name an existing {what} file; profiles/ in the project has examples",
+            next_step=_example(what),
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise DeploymentError(
@@ -48,6 +49,14 @@ def read_toml(path: Path, *, what: str) -> dict[str, Any]:
             given=said(error),
             next_step="mend that line",
         ) from None
+
+
+def _example(what: str) -> str:
+    """Where a user who has no such file gets one from."""
+    examples = f"{what}s in {shipped_profiles() / f'{what}s'}"
+    if what == "deployment":
+        return f"name an existing file; `hwprune init` writes one; examples: {examples}"
+    return f"name an existing file; `hwprune boards add` writes one; starting points: {examples}"
 
 
 def parse_value(text: str) -> Any:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hwprune.board import find_board
+from hwprune.board import find_board, load_board
 from hwprune.deployment import load_deployment
 from hwprune.errors import DeploymentError
 
@@ -66,6 +66,15 @@ def test_a_missing_file_names_its_neighbours(tmp_path):
     with pytest.raises(DeploymentError) as raised:
         load_deployment(tmp_path / "wihs.toml")
     assert "mine.toml" in str(raised.value)
+
+
+@pytest.mark.parametrize("load", [load_deployment, load_board])
+def test_a_missing_file_names_a_verb_that_writes_one_and_examples_that_are_there(load, tmp_path):
+    with pytest.raises(DeploymentError) as raised:
+        load(tmp_path / "missing.toml")
+    assert "`hwprune " in raised.value.next_step
+    examples = Path(raised.value.next_step.rpartition(" in ")[2])
+    assert list(examples.glob("*.toml"))
 
 
 def test_overrides_change_single_keys(tmp_path):

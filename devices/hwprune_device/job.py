@@ -16,9 +16,13 @@ class Target:
     """How a network runs: everything that selects its latency apart from its structure."""
 
     runtime: str = "onnxrt"
+    """What runs networks: onnxrt, ncnn, trt, trt_rtx, torch."""
     threads: Annotated[int, Range(low=1, high=1024)] = 1
+    """Of the runtime; with one a reading is steadiest."""
     precision: str = "fp32"
+    """What the runtime computes in: fp32, fp16, int8 and others, by runtime."""
     batch: Annotated[int, Range(low=1, high=65536)] = 1
+    """Items that go through at once."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """Further options of the runtime, by its own names."""
 
@@ -28,10 +32,13 @@ class Protocol:
     """How a batch is timed, in interleaved rounds; for the defaults see devices/measuring.md."""
 
     rounds: Annotated[int, Range(low=1, high=10**6)] = 20
+    """Rounds that every batch has."""
     max_rounds: Annotated[int, Range(low=1, high=10**6)] = 40
+    """Rounds while a ratio is not known to `precision_pct`."""
     precision_pct: Annotated[float, Range(low=0, high=1e6)] = 2.0
     """Stop early at `rounds` once the interval of the ratio is this narrow, else go on."""
     warmup_runs: Annotated[int, Range(low=1, high=10**6)] = 3
+    """Runs of each network before the first round, not timed."""
     short_ms: Annotated[float, Range(low=0, high=1e6)] = 5.0
     """Below this a visit is 1 discarded and 3 timed runs, above it 1 timed run."""
     base_every: Annotated[int, Range(low=1, high=1000)] = 3

@@ -10,6 +10,7 @@ from hwprune.cli.boards import boards
 from hwprune.cli.cut import cut
 from hwprune.cli.doctor import doctor
 from hwprune.cli.farm import farm
+from hwprune.cli.init import init
 from hwprune.cli.inspect import inspect
 from hwprune.cli.measure import measure
 from hwprune.cli.prune import prune
@@ -28,7 +29,7 @@ app = typer.Typer(
     help="Prune a trained network until it keeps a latency and memory budget, measured on your "
     "own board.",
 )
-for verb in (prune, report, inspect, cut, measure, doctor):
+for verb in (init, prune, report, inspect, cut, measure, doctor):
     app.command()(verb)
 app.add_typer(farm)
 app.add_typer(boards)

@@ -152,9 +152,10 @@ def prune(
     with the unpruned network on the inputs, and it is fine-tuned by imitating that.
 
     Exit code 0: the budget was shown to be kept; 7: it was not; 8: the score is below its floor;
-    others: see `hwprune/errors.py`. Of several budgets, the highest code of any.
+    2: what was given is wrong; 3: the budget cannot be met; 4: a board does not answer; 5: the run
+    folder; 6: torch, ONNX and the board disagree. Of several budgets, the highest code of any.
 
-    Example:  hwprune prune profiles/deployments/quickstart.toml
+    Example:  hwprune init && hwprune prune deployment.toml
 
     Example:  hwprune prune net.onnx --inputs 'frames/*.png' --latency '50 %'
     """

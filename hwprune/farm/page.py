@@ -1,4 +1,7 @@
-"""One web page that shows farms live: read-only, and nothing in it is loaded from elsewhere."""
+"""One web page that shows farms live: read-only, and nothing in it is loaded from elsewhere.
+
+Beside it the same as JSON and as metrics.
+"""
 
 from __future__ import annotations
 
@@ -109,8 +112,13 @@ class _Answer(BaseHTTPRequestHandler):
             # Ages are told by this clock: a browser's own may be off.
             body = json.dumps({"now": time.time(), "farms": farms}, allow_nan=False)
             self._send(HTTPStatus.OK, body, "application/json")
+        elif path == "/metrics":
+            from hwprune.farm.metrics import metrics_text
+
+            accept = self.headers.get("Accept", "")
+            self._send(HTTPStatus.OK, *metrics_text(self.server.look(), accept))
         else:
-            self._send(HTTPStatus.NOT_FOUND, "there is only / and /status.json\n")
+            self._send(HTTPStatus.NOT_FOUND, "there is only /, /status.json and /metrics\n")
 
     def __getattr__(self, name: str) -> Any:
         # http.server looks for a do_ method by the request's own word: all but GET end here.
@@ -139,7 +147,8 @@ class _Answer(BaseHTTPRequestHandler):
     ) -> None:
         body = text.encode("utf-8")
         self.send_response(status)
-        self.send_header("Content-Type", f"{kind}; charset=utf-8")
+        charset = "" if "charset=" in kind else "; charset=utf-8"
+        self.send_header("Content-Type", kind + charset)
         self.send_header("Content-Length", str(len(body)))
         self.send_header("Cache-Control", "no-store")
         self.send_header(

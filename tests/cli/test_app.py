@@ -23,7 +23,7 @@ from hwprune.errors import (
     RunFolderError,
 )
 
-VERBS = ("prune", "report", "inspect", "measure", "doctor")
+VERBS = ("init", "prune", "report", "inspect", "measure", "doctor")
 
 
 def hwprune(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -9,13 +9,19 @@ import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from prometheus_client.openmetrics.parser import (
+    text_string_to_metric_families as read_openmetrics,
+)
+from prometheus_client.parser import text_string_to_metric_families as read_prometheus
 
+import hwprune.farm.page as page_module
 from hwprune.errors import InputError
 from hwprune.farm.page import FarmPage
-from hwprune.farm.status import FarmView, write_status
-from tests.farms import farm_status, gone, running, serving
+from hwprune.farm.status import BoardStatus, FarmView, write_status
+from tests.farms import KIND, farm_status, gone, running, serving
 
 
 @pytest.fixture(autouse=True)
@@ -102,7 +108,7 @@ def test_loopback_names_are_answered(host):
 @pytest.mark.parametrize(
     "host", ["evil.example", "evil.example:8265", "localhost.evil.example", "10.0.0.1", "", "[::1"]
 )
-@pytest.mark.parametrize("path", ["/", "/status.json"])
+@pytest.mark.parametrize("path", ["/", "/status.json", "/metrics"])
 def test_names_that_were_pointed_here_are_refused(host, path):
     write_status(farm_status())
     with serving() as page:
@@ -170,3 +176,81 @@ def test_beyond_loopback_the_verb_says_what_that_means_and_names_the_tunnel():
     _, errors = verb.communicate(timeout=60)
     assert "not encrypted" in errors and "no password" in errors
     assert f"ssh -N -L {port}:127.0.0.1:{port}" in errors
+
+
+OPENMETRICS = "application/openmetrics-text; version=1.0.0"
+
+
+def samples(page: FarmPage, accept: str = OPENMETRICS) -> dict[tuple[str, frozenset[str]], float]:
+    """What prometheus_client's own parser reads, by name and values of labels."""
+    answer, text = ask(page, "/metrics", headers={"Accept": accept})
+    assert answer.status == 200
+    assert answer.headers["Content-Type"].startswith(accept.partition(";")[0])
+    parse = read_openmetrics if accept == OPENMETRICS else read_prometheus
+    return {
+        (one.name, frozenset(one.labels.values())): one.value
+        for family in parse(text)
+        for one in family.samples
+    }
+
+
+FARM = {"my-farm", "runs/resnet"}
+BOARD, LOST_BOARD = ({"my-farm", name, KIND} for name in ("orin-1", "orin-2"))
+
+
+@pytest.mark.parametrize("accept", [OPENMETRICS, "text/plain"])
+@pytest.mark.parametrize(
+    ("name", "of", "value"),
+    [
+        ("hwprune_farm_up", FARM, 1),
+        ("hwprune_board_readings_total", BOARD, 412),
+        ("hwprune_board_failures_total", BOARD, 2),
+        ("hwprune_board_temperature_celsius", BOARD, 61.4),
+        # What a board does not tell is no sample, and never 0.
+        ("hwprune_board_temperature_celsius", LOST_BOARD, None),
+        ("hwprune_board_canary_deviation_ratio", BOARD, -0.008),
+        ("hwprune_board_state", BOARD | {"busy"}, 1),
+        ("hwprune_board_state", BOARD | {"lost"}, 0),
+        ("hwprune_kind_waiting_candidates", {"my-farm", KIND}, 214),
+        ("hwprune_kind_store_hits_total", {"my-farm", KIND}, 310),
+        ("hwprune_kind_queue_seconds", {"my-farm", KIND}, 66.2 * 60),
+    ],
+)
+def test_metrics_say_what_the_page_says(accept, name, of, value):
+    write_status(farm_status())
+    with serving() as page:
+        told = samples(page, accept).get((name, frozenset(of)))
+    assert told == (value if value is None else pytest.approx(value))
+
+
+def test_a_farm_that_ends_while_it_is_watched_is_down_and_its_counters_stay():
+    write_status(farm_status())
+    with serving() as page:
+        samples(page)
+        write_status(farm_status(closed=True))
+        told = samples(page)
+    assert told["hwprune_farm_up", frozenset(FARM)] == 0
+    assert told["hwprune_board_readings_total", frozenset(BOARD)] == 412
+
+
+def test_a_board_cannot_add_metrics_by_its_name():
+    name = 'a"} 1\nhwprune_farm_up{farm="b"} 1\n# EOF\n\\'
+    write_status(farm_status(boards=(BoardStatus(name=name, kind="k", state="idle"),)))
+    with serving() as page:
+        told = samples(page)
+    assert [values for name, values in told if name == "hwprune_farm_up"] == [FARM]
+    (named,) = (values for name, values in told if name == "hwprune_board_readings_total")
+    assert any("hwprune_farm_up" in value for value in named)
+
+
+def test_metrics_are_there_when_no_farm_runs():
+    with serving() as page:
+        assert samples(page) == {}
+
+
+def test_every_metric_is_on_the_page_for_who_runs_a_farm():
+    write_status(farm_status())
+    with serving() as page:
+        names = {name for name, _ in samples(page)}
+    told = Path(page_module.__file__).with_name("running-a-farm.md").read_text()
+    assert names and all(f"`{name}`" in told for name in names)

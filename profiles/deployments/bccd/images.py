@@ -19,8 +19,7 @@ from PIL import Image
 from torch.utils.data import DataLoader
 from torchvision import ops
 
-from hwprune.errors import DataError
-from hwprune.task.task import Part
+from hwprune import DataError, Part
 
 SOURCE = {"train": "train", "calibration": "train", "heldout": "val", "final": "val"}
 """The data's own split behind each part; `test` is `test`."""

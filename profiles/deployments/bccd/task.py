@@ -11,10 +11,7 @@ from boxes import CLASS_WEIGHT, CLASSES, COLUMNS, ROWS, Targets, boxes_of, decod
 from images import batches, boxes_in, inputs
 from torchvision import ops
 
-from hwprune import Metric, Score, Task
-from hwprune.errors import NetworkError
-from hwprune.task.items import count_of
-from hwprune.task.task import Part, Run
+from hwprune import Metric, NetworkError, Part, Run, Score, Task, count_of
 
 BOX_WEIGHT = 2.0
 

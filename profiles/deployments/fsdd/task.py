@@ -14,10 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch.utils.data import DataLoader
 
-from hwprune import Metric, Score, Task
-from hwprune.errors import DataError, NetworkError
-from hwprune.task.items import count_of
-from hwprune.task.task import Part, Run
+from hwprune import DataError, Metric, NetworkError, Part, Run, Score, Task, count_of
 
 RATE, WINDOW, HOP, FFT = 8000, 200, 80, 256
 """Samples a second and, in samples, 25 ms seen every 10 ms."""

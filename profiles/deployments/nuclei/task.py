@@ -15,10 +15,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from hwprune import Metric, Score, Task
-from hwprune.errors import DataError, NetworkError
-from hwprune.task.items import count_of
-from hwprune.task.task import Part, Run
+from hwprune import DataError, Metric, NetworkError, Part, Run, Score, Task, count_of
 
 IMAGES, SIDE = 334, 256
 CROP = 128

@@ -15,7 +15,6 @@ from torchmetrics.detection import MeanAveragePrecision  # needs pycocotools
 from torchvision.models.detection import ssdlite320_mobilenet_v3_large
 
 import hwprune
-from hwprune.network.detector import OneStage
 
 EPOCHS, LR = 12, 3e-3
 DETECTOR = ssdlite320_mobilenet_v3_large(
@@ -53,7 +52,8 @@ def inputs(part: str, count: int) -> Sequence[torch.Tensor]:
 
 
 if __name__ == "__main__":
-    train(part := OneStage(DETECTOR))  # what is pruned: images N 3 H W to raw scores and boxes
+    part = hwprune.OneStage(DETECTOR)  # what is pruned: images N 3 H W to raw scores and boxes
+    train(part)
     how: dict[str, Any] = {"score": score, "train": train, "inputs": inputs, "out": "runs/ssdlite"}
     how["search"] = {"evaluations": 40}  # by each of five methods; 200, unless said
     pruned = hwprune.prune(part, inputs("train", 2)[0], budget={"latency_ms": "60 %"}, **how)
