@@ -14,6 +14,7 @@ from tests.pipeline.deployments import QUICKSTART
     ("override", "said"),
     [
         ("search.methods=['policy', 'magic']", "magic"),
+        ("search.methods=['sensitive+ddpg']", "search.sensitive"),
         ("search.saliency=vibes", "vibes"),
         ("search.evaluations=-1", "[search]: evaluations: must be"),
         ("search.minutes=-1", "[search]: minutes: must be"),
