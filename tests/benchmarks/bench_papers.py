@@ -35,12 +35,12 @@ from typing import Any
 
 import torch
 
-from hwprune.board import Board, this_machine
+from hwprune.board import this_machine
 from hwprune.channels.base import BaseNetwork
 from hwprune.progress import Progress
 from hwprune.report.progress import shown
 from tests.benchmarks.bench_gpu_search import gpu_board
-from tests.benchmarks.papers.bases import EPOCHS, base_of
+from tests.benchmarks.papers.bases import BATCH, EPOCHS, base_of
 from tests.benchmarks.papers.channel_rows import channel_row
 from tests.benchmarks.papers.images import Images
 from tests.benchmarks.papers.mask_episodes import Effort
@@ -59,6 +59,8 @@ METHODS = (
     "model",
     "uniform",
 )
+HEADLINES = ("cg 20", "cg 10", "fg 20", "sensitive+ddpg rank", "model")
+"""Where time is short: what the papers are known for, and one method beside it."""
 MASKS = ("cg", "fg", "magnitude")
 TRAINING = 2.0
 """Weight of training a network, where a row has 1: how time is divided."""
@@ -82,45 +84,59 @@ def run(given: argparse.Namespace, progress: Progress) -> None:
     """Make the rows that are not in the file yet."""
     end_s = time.monotonic() + 60 * given.minutes if given.minutes else math.inf
     images = Images.load(given.root, given.device, test=given.test_images)
-    board = _board(given)
     done = {(row["network"], row["method"]) for row in rows_in(given.out)}
     todo = {name: [m for m in given.methods if (name, m) not in done] for name in given.networks}
     left = sum(len(methods) + TRAINING for methods in todo.values() if methods)
-    for name, methods in todo.items():
-        if not methods:
-            continue
-        began_s = time.monotonic()
-        base = base_of(
-            name,
-            images,
-            given.out.with_suffix(".cache"),
-            epochs=given.epochs,
-            until_s=began_s + (end_s - began_s) * TRAINING / left,
-            progress=progress,
-        )
+    late_s = 0.0
+    for name in (name for name, methods in todo.items() if methods):
+        until_s = _share(end_s, TRAINING / left)
+        base = _base(name, images, until_s, given, progress)
         left -= TRAINING
-        for method in methods:
-            began_s = time.monotonic()
-            work = Work(
-                images=images,
-                board=board,
-                effort=Effort(episodes=given.effort, each=given.each),
-                began_s=began_s,
-                until_s=began_s + (end_s - began_s) / left,
-                seed=given.seed,
-                progress=progress,
-            )
+        for method in todo[name]:
+            # What follows after fine-tuning takes its time too, about as long as in the last row.
+            work = _work(images, _share(end_s, 1 / left) - late_s, given, progress)
             row = row_of(name, method, base, work, given)
+            late_s = max(0.0, time.monotonic() - work.until_s) if late_s == 0 else late_s
             with given.out.open("a") as file:
                 file.write(json.dumps(row.to_json()) + "\n")
             print(_line(row.to_json()), flush=True)
             left -= 1
 
 
-def _board(given: argparse.Namespace) -> Board:
-    if given.device == "cpu":
-        return this_machine()
-    return gpu_board(argparse.Namespace(device="cuda", batch=given.batch))
+def _share(end_s: float, share: float) -> float:
+    """The moment, on `time.monotonic`, when this share of the time that is left will be over."""
+    now = time.monotonic()
+    return now + max(0.0, end_s - now) * share
+
+
+def _base(
+    name: str, images: Images, until_s: float, given: argparse.Namespace, progress: Progress
+) -> BaseNetwork:
+    return base_of(
+        name,
+        images,
+        given.out.with_suffix(".cache"),
+        epochs=given.epochs,
+        batch=given.base_batch,
+        until_s=until_s,
+        progress=progress,
+    )
+
+
+def _work(images: Images, until_s: float, given: argparse.Namespace, progress: Progress) -> Work:
+    board = this_machine()
+    if given.runtime == "torch":
+        board = gpu_board(argparse.Namespace(device=given.device, batch=given.batch))
+    return Work(
+        images=images,
+        board=board,
+        readings=given.readings,
+        effort=Effort(episodes=given.effort, each=given.each),
+        began_s=time.monotonic(),
+        until_s=until_s,
+        seed=given.seed,
+        progress=progress,
+    )
 
 
 def rows_in(out: Path) -> Iterator[dict[str, Any]]:
@@ -146,19 +162,26 @@ def main() -> None:
     parser.add_argument("--read", type=Path)
     parser.add_argument("--root", type=Path, default=Path("~/.cache/hwprune/data").expanduser())
     parser.add_argument("--networks", nargs="+", default=["resnet20", "resnet56"])
-    parser.add_argument("--methods", nargs="+", default=list(METHODS))
+    parser.add_argument("--methods", nargs="+", help="on a GPU the headlines alone by default")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--effort", type=float, default=0.02)
     parser.add_argument("--each", type=float, default=0.1)
     parser.add_argument("--minutes", type=float, default=0.0, help="0: as long as it takes")
     parser.add_argument("--macs", type=float, default=0.378, help="share that may stay")
     parser.add_argument("--epochs", type=float, default=EPOCHS, help="of networks trained here")
+    parser.add_argument("--base-batch", type=int, default=BATCH, help="of networks trained here")
     parser.add_argument("--test-images", type=int, default=10_000)
-    parser.add_argument("--batch", type=int, default=256, help="of readings on a GPU")
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--runtime", choices=("onnxruntime", "torch"), help="of readings")
+    parser.add_argument("--batch", type=int, default=256, help="of readings by torch")
+    parser.add_argument("--readings", type=int, help="of a network")
+    parser.add_argument("--threads", type=int)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
-    torch.set_num_threads(given.threads)
+    on_gpu = given.device == "cuda"
+    given.methods = given.methods or (HEADLINES if on_gpu else METHODS)
+    given.runtime = given.runtime or ("torch" if on_gpu else "onnxruntime")
+    given.readings = given.readings or (1 if on_gpu else 3)
+    torch.set_num_threads(given.threads or (8 if on_gpu else 1))
     if not given.read:
         with shown() as progress:
             run(given, progress)

@@ -78,7 +78,7 @@ def channel_row(
         note="nothing within the budget but the smallest" if best is None else evaluator.note,
         seconds=time.monotonic() - work.began_s,
         **removed(base, widths),
-        **timed(work.board, base, widths),
+        **timed(work.board, base, widths, work.readings),
     )
 
 

@@ -36,7 +36,7 @@ class Images:
 
     @classmethod
     def load(cls, root: Path, device: str, *, test: int) -> Images:
-        """`test`: how many of the test images are looked at."""
+        """`test`: how many test images are looked at, and held-out ones at most."""
         data = load_data(
             "torchvision:CIFAR10",
             root=str(root),
@@ -49,7 +49,7 @@ class Images:
         for name in ("train", "heldout", "test"):
             items = data.part(name)
             assert isinstance(items, Tensors)
-            if name == "test":
+            if name != "train":
                 items = items.take(np.arange(min(test, len(items))))
             inputs = tuple(values.to(device) for values in items.inputs)
             parts[name] = replace(items, inputs=inputs, targets=items.targets.to(device))

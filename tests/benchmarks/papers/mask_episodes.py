@@ -83,7 +83,8 @@ class MaskEpisodes:
 
     def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, bool] | None:
         """See `Episodes.step`."""
-        if self.played >= self.wanted or time.monotonic() >= self._until_s:
+        late = time.monotonic() >= self._until_s and self.played > 0
+        if late or self.played >= self.wanted:
             return None
         taken = np.clip(actions, 0.0, self.most(self.way))[:, None, :]
         self._taken = np.concatenate([self._taken, taken], axis=1)

@@ -32,6 +32,7 @@ class Work:
 
     images: Images
     board: Board
+    readings: int
     effort: Effort
     began_s: float
     until_s: float
@@ -115,7 +116,7 @@ def _tuned(
         note=note,
         seconds=time.monotonic() - work.began_s,
         **removed(base, widths),
-        **timed(work.board, base, widths),
+        **timed(work.board, base, widths, work.readings),
     )
 
 

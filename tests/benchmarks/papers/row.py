@@ -17,8 +17,6 @@ from hwprune_device.cut import Cutter
 from hwprune_device.job import CandidateJob, Job
 from hwprune_device.reading import Failure, Reading
 
-READINGS = 3
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
@@ -78,14 +76,14 @@ def filter_sparsity(base: BaseNetwork, widths: Sequence[int]) -> float:
     return 1 - left / whole
 
 
-def timed(board: Board, base: BaseNetwork, widths: Sequence[int]) -> dict[str, Any]:
-    """A network's latency by widths, by names of a `Row`: medians of a few readings."""
+def timed(board: Board, base: BaseNetwork, widths: Sequence[int], readings: int) -> dict[str, Any]:
+    """A network's latency by widths, by names of a `Row`: medians of so many readings."""
     fitted = fit(board, base, None, None)
     architecture = base.architecture_of(widths)
     found: list[Reading] = []
     with BoardSession(fitted) as session:
         session.open()
-        for number in range(READINGS):
+        for number in range(readings):
             job = Job(
                 job_id=f"reading-{number}",
                 base_id=base.base_id,
