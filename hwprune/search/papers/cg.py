@@ -67,10 +67,11 @@ class WidthEpisodes:
         self._gone = np.zeros((self.count, 0))
         is_new = any(not evaluator.asked(candidate) for candidate in candidates)
         self._stale = 0 if is_new else self._stale + 1
-        if self._stale == STALE or (is_new and evaluator.left < self.count):
-            evaluator.ask(candidates)
-            return None
         found = evaluator.ask(candidates)
+        if self._stale == STALE:
+            evaluator.ended = f"{STALE} rounds in a row proposed nothing new"
+        if self._stale == STALE or len(found) < self.count:
+            return None
         rewards = np.array([100 * (e.quality or 0.0) for e in found])
         costs = np.array([len(self._states) * _percent(e) for e in found])
         return rewards, costs, True

@@ -46,6 +46,8 @@ def search(evaluator: Evaluator) -> None:
             agent.remember([step.transition(reward) for step in steps])
         if not warming:
             agent.learn(count * len(walk.groups))
+    if stale == STALE:
+        evaluator.ended = f"{STALE} episodes in a row proposed nothing new"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
