@@ -12,7 +12,7 @@ from torch import nn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Constants:
+class DdpgConstants:
     """Those of AMC's code."""
 
     hidden: int = 300
@@ -49,10 +49,10 @@ class Ddpg:
     """An agent whose action is one number, a share that stays."""
 
     def __init__(
-        self, state_size: int, steps: int, seed: int, constants: Constants | None = None
+        self, state_size: int, steps: int, seed: int, constants: DdpgConstants | None = None
     ) -> None:
         """`steps`: of an episode."""
-        self.constants = constants or Constants()
+        self.constants = constants or DdpgConstants()
         self._chance = np.random.default_rng(seed)
         self._noises = torch.Generator().manual_seed(seed)
         hidden = self.constants.hidden

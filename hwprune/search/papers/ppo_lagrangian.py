@@ -19,7 +19,7 @@ from hwprune.search.papers.scale import ReturnScale, RunningScale
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Constants:
+class PpoConstants:
     """Those of the paper's published commands."""
 
     lr: float = 3e-4
@@ -77,8 +77,10 @@ class Rollout:
 class PpoLagrangian:
     """One Gaussian policy with a spread that does not depend on the state, and two critics."""
 
-    def __init__(self, episodes: Episodes, seed: int, constants: Constants | None = None) -> None:
-        self.constants = constants or Constants()
+    def __init__(
+        self, episodes: Episodes, seed: int, constants: PpoConstants | None = None
+    ) -> None:
+        self.constants = constants or PpoConstants()
         self.dual = DualVariable(start=self.constants.dual_start, lr=self.constants.dual_lr)
         self._episodes = episodes
         self._chance = torch.Generator().manual_seed(seed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hwprune.search.papers.ddpg import Constants, Ddpg, Transition
+from hwprune.search.papers.ddpg import DdpgConstants, Ddpg, Transition
 
 STATE = np.array([0.5, 0.5])
 
@@ -20,7 +20,7 @@ def test_actions_stay_within_their_bounds():
 
 @pytest.mark.parametrize("better", [1.0, -1.0])
 def test_the_actor_goes_where_the_reward_is(better):
-    agent = Ddpg(2, 100, seed=0, constants=Constants(actor_lr=1e-3))
+    agent = Ddpg(2, 100, seed=0, constants=DdpgConstants(actor_lr=1e-3))
 
     def play(action: float) -> None:
         reward = better * action

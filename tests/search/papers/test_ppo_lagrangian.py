@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from hwprune.search.papers.ppo_lagrangian import Constants, PpoLagrangian, advantages
+from hwprune.search.papers.ppo_lagrangian import PpoConstants, PpoLagrangian, advantages
 
 
 def test_advantages_of_a_terminal_reward_with_lambda_1_are_the_reward_less_the_value():
@@ -43,7 +43,7 @@ class OneStep:
         return earned, earned.copy(), True
 
 
-FAST = Constants(lr=3e-3, dual_lr=0.1, steps=64)
+FAST = PpoConstants(lr=3e-3, dual_lr=0.1, steps=64)
 
 
 def test_without_a_limit_it_learns_to_earn():
