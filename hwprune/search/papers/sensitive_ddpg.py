@@ -31,7 +31,7 @@ STALE = 50
 def search(evaluator: Evaluator) -> None:
     """Play and learn until the allowance or all variation is exhausted."""
     problem = evaluator.problem
-    walk = Walk(problem)
+    walk = GroupWalk(problem)
     agent = Ddpg(walk.state_size, max(1, len(walk.groups)), problem.seed)
     warm_up = max(2, int(WARM_UP * problem.evaluations))
     stale, count = 0, problem.at_once(1)
@@ -51,7 +51,7 @@ def search(evaluator: Evaluator) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Step:
+class OpenStep:
     """A step whose reward is not known yet."""
 
     state: np.ndarray
@@ -66,7 +66,7 @@ class Step:
         )
 
 
-class Walk:
+class GroupWalk:
     """The way over the groups that have a choice, with AMC's state of each."""
 
     def __init__(self, problem: SearchProblem) -> None:
@@ -82,7 +82,9 @@ class Walk:
         self._rest = np.append(self._costs.sum() - self._costs.cumsum(), 0.0) / whole
         self.state_size = told.shape[1] + 3
 
-    def play(self, agent: Ddpg, target: float, *, warming: bool) -> tuple[Candidate, list[Step]]:
+    def play(
+        self, agent: Ddpg, target: float, *, warming: bool
+    ) -> tuple[Candidate, list[OpenStep]]:
         """One episode: its candidate and its steps.
 
         Args:
@@ -91,7 +93,7 @@ class Walk:
         """
         groups = self._problem.space.groups
         widths, action = [group.choices[-1] for group in groups], 1.0
-        steps: list[Step] = []
+        steps: list[OpenStep] = []
         state = self._state(0, widths, action)
         for place, group in enumerate(self.groups):
             wished = agent.warm_up_action() if warming else agent.act(state)
@@ -102,7 +104,7 @@ class Walk:
             action = widths[group] / groups[group].width
             after = self._state(place + 1, widths, action)
             over = place == len(self.groups) - 1
-            steps.append(Step(state=state, action=action, after=after, over=over))
+            steps.append(OpenStep(state=state, action=action, after=after, over=over))
             state = after
         return Candidate(widths=tuple(widths)), steps
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hwprune.search.papers.ddpg import DdpgConstants, Ddpg, Transition
+from hwprune.search.papers.ddpg import Ddpg, DdpgConstants, Transition
 
 STATE = np.array([0.5, 0.5])
 

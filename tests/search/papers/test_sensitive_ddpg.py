@@ -10,7 +10,7 @@ from hwprune.candidate import SearchSpace
 from hwprune.search.evaluator import Evaluator
 from hwprune.search.papers import sensitive_ddpg
 from hwprune.search.papers.ddpg import Ddpg
-from hwprune.search.papers.sensitive_ddpg import Walk
+from hwprune.search.papers.sensitive_ddpg import GroupWalk
 from tests.doubles.synthetic_problem import SyntheticProblem
 
 
@@ -23,7 +23,7 @@ def with_a_fixed_group(problem):
 @pytest.mark.parametrize("target", [0.3, 0.5, 0.8])
 def test_random_episodes_keep_the_estimated_cost(target):
     problem = SyntheticProblem(10, seed=3).search_problem(60)
-    walk = Walk(problem)
+    walk = GroupWalk(problem)
     agent = Ddpg(walk.state_size, len(walk.groups), seed=1)
     for _ in range(20):
         candidate, steps = walk.play(agent, target, warming=True)
@@ -38,4 +38,4 @@ def test_what_sensitive_layers_are_given_stays():
     sensitive_ddpg.search(evaluator)
     width = problem.space.groups[0].width
     assert {e.candidate.widths[0] for e in evaluator.evaluations} == {width}
-    assert len(Walk(problem).groups) == 5
+    assert len(GroupWalk(problem).groups) == 5
