@@ -1,7 +1,7 @@
 """The papers' own methods, as they are: mask sparsity beside what is really removed and gained.
 
     HWPRUNE_DATA=… python -m tests.benchmarks.bench_papers --out FILE.jsonl --root DIR
-        [--networks resnet20 resnet56] [--methods …] [--effort 0.02] [--each 0.1] [--minutes M]
+        [--networks resnet20 resnet56] [--methods …] [--effort 0.02] [--each 0.1] [--tuning 0.02]
     python -m tests.benchmarks.bench_papers --device cuda --out FILE.jsonl --root DIR --minutes 12
         --networks vgg16_bn resnet18 resnet110
     python -m tests.benchmarks.bench_papers --read FILE.jsonl
@@ -18,9 +18,9 @@
 Of masks, "removed" is what can go for good: units that every layer which writes them has masked,
 with all that reads them. "cut" is the accuracy once they are gone. Latency is read on this
 machine's processor, or its GPU; in the masked network it would be the unpruned one's. `--effort`
-is the share of the papers' episodes and of their last fine-tuning that is done, `--each` that of
-the iterations and images before a reward. With `--minutes` the time that is left is divided among
-what is left to do. A row of the file is a method, so a killed run goes on.
+is the share of the papers' episodes that is played, `--each` that of the iterations and images
+before a reward, `--tuning` that of the last fine-tuning. With `--minutes` the time that is left is
+divided among what is left to do. A row of the file is a method, so a killed run goes on.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ def _work(images: Images, until_s: float, given: argparse.Namespace, progress: P
         images=images,
         board=board,
         readings=given.readings,
-        effort=Effort(episodes=given.effort, each=given.each),
+        effort=Effort(episodes=given.effort, each=given.each, tuning=given.tuning),
         began_s=time.monotonic(),
         until_s=until_s,
         seed=given.seed,
@@ -166,6 +166,7 @@ def main() -> None:
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--effort", type=float, default=0.02)
     parser.add_argument("--each", type=float, default=0.1)
+    parser.add_argument("--tuning", type=float, default=0.02)
     parser.add_argument("--minutes", type=float, default=0.0, help="0: as long as it takes")
     parser.add_argument("--macs", type=float, default=0.378, help="share that may stay")
     parser.add_argument("--epochs", type=float, default=EPOCHS, help="of networks trained here")

@@ -54,7 +54,7 @@ def channel_row(
     module = cutting.module(widths)
     images = work.images
     before = images.accuracy(module, images.test)
-    steps = max(1, round(TUNE_STEPS * work.effort.episodes))
+    steps = max(1, round(TUNE_STEPS * work.effort.tuning))
     work.progress.begin(f"{method}: fine-tune", steps)
     tuned = images.fit(
         module,

@@ -33,9 +33,10 @@ class Effort:
     """How much of the paper's work is done, as shares of it."""
 
     episodes: float
-    """Of episodes, and of iterations of the last fine-tuning."""
     each: float
     """Of iterations and images before each reward."""
+    tuning: float
+    """Of iterations of the last fine-tuning."""
 
 
 class MaskEpisodes:

@@ -90,7 +90,7 @@ def _tuned(
 ) -> Row:
     images, base = work.images, network.base
     before = images.accuracy(network.module, images.test)
-    steps = max(1, round(TUNE_STEPS * work.effort.episodes))
+    steps = max(1, round(TUNE_STEPS * work.effort.tuning))
     work.progress.begin(f"{method}: fine-tune", steps)
     done = images.fit(
         network.module,
