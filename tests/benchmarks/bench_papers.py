@@ -2,8 +2,8 @@
 
     HWPRUNE_DATA=… python -m tests.benchmarks.bench_papers --out FILE.jsonl --root DIR
         [--networks resnet20 resnet56] [--methods …] [--effort 0.02] [--each 0.1] [--tuning 0.02]
-    python -m tests.benchmarks.bench_papers --device cuda --out FILE.jsonl --root DIR --minutes 12
-        --networks vgg16_bn resnet18 resnet110
+    python -m tests.benchmarks.bench_papers --device cuda --out FILE.jsonl --root DIR --minutes 11
+        --networks vgg16_bn resnet18 resnet110 --effort 1 --each 0.1 --tuning 1
     python -m tests.benchmarks.bench_papers --read FILE.jsonl
 
 | method | is |

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -108,10 +109,10 @@ class Cutting:
         return self._images.accuracy(self.module(widths), self._images.heldout)
 
 
-def _problem(
-    base: BaseNetwork, share: float, sensitive: str, work: Work, cache: Path
-) -> tuple[SearchProblem, Cutting]:
-    """Multiply-accumulates as the cost, as both papers and AMC have it."""
+def _space(
+    base: BaseNetwork, sensitive: str, work: Work, cache: Path
+) -> tuple[SearchSpace, Ranking]:
+    """As a deployment has it by default, channels by the l1 norm as AMC ranks them."""
     task = classification(work.images.data)
     wish = SearchWish(sensitive=sensitive, saliency="l1")  # type: ignore[arg-type]
     groups = tuple(
@@ -124,16 +125,22 @@ def _problem(
         )
         for group in base.plan.groups
     )
-    ranking = rank(base, task, wish.saliency)
-    space, ranking = set_apart(
+    return set_apart(
         wish,
         base,
         task,
         SearchSpace(groups=groups),
-        ranking,
+        rank(base, task, wish.saliency),
         cache=cache,
         progress=work.progress,
     )
+
+
+def _problem(
+    base: BaseNetwork, share: float, sensitive: str, work: Work, cache: Path
+) -> tuple[SearchProblem, Cutting]:
+    """Multiply-accumulates as the cost, as both papers and AMC have it."""
+    space, ranking = _space(base, sensitive, work, cache)
     cutting = Cutting(base, ranking, work)
     model = base.cost_model
     whole = model.macs(base.widths)
@@ -153,6 +160,9 @@ def _problem(
             costs={"macs": float(macs)},
         )
 
+    base_quality, began_s = cutting.score(base.widths), time.monotonic()
+    cutting.score(base.widths)  # the first one sets things up
+    each_s = time.monotonic() - began_s
     problem = SearchProblem(
         space=space,
         features=model.features(),
@@ -161,9 +171,17 @@ def _problem(
         constraints=("macs",),
         evaluate=evaluate,
         estimate=lambda widths: model.macs(widths) / whole,
-        evaluations=max(LEAST, round(EVALUATIONS * work.effort.episodes)),
+        evaluations=_allowance(work, each_s),
         seed=work.seed,
-        base_quality=cutting.score(base.widths),
+        base_quality=base_quality,
         until_s=work.searched_s,
     )
     return problem, cutting
+
+
+def _allowance(work: Work, each_s: float) -> int:
+    """Evaluations as asked for, or as many as the time is enough for."""
+    wanted = max(LEAST, round(EVALUATIONS * work.effort.episodes))
+    if work.until_s == math.inf:
+        return wanted
+    return max(1, min(wanted, int((work.searched_s - time.monotonic()) / each_s)))

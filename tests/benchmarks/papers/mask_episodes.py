@@ -70,7 +70,7 @@ class MaskEpisodes:
         )
         self.observation_size = self._layers.shape[1] + (kind == "cg")
         self.wanted = max(SIDE_BY_SIDE, round(STEPS[kind] * effort.episodes / len(convs)))
-        self.played = 0
+        self.played, self._began_s = 0, time.monotonic()
         self.last: list[tuple[float, float]] = []
         """Reward and percentage kept, of every episode."""
         self._taken = np.zeros((self.count, 0, self.action_size))
@@ -99,8 +99,9 @@ class MaskEpisodes:
 
     @property
     def way(self) -> float:
-        """How far the search is, 0..1."""
-        return self.played / self.wanted
+        """How far the search is, 0..1: in episodes, or in time where that is what ends it."""
+        spent_s, allowed_s = time.monotonic() - self._began_s, self._until_s - self._began_s
+        return min(1.0, max(self.played / self.wanted, spent_s / max(allowed_s, 1e-9)))
 
     def most(self, way: float) -> float:
         """The largest action at this point of the search."""
