@@ -24,7 +24,8 @@ class SearchSettings:
     """After which no method begins another candidate; 0: as long as it takes."""
     methods: tuple[str, ...] = ("model", "uniform")
     """Who searches, one after the other: model, policy, policy+model, sensitivity, random,
-    uniform."""
+    uniform; cg of arXiv 2110.08558; sensitive+ddpg of doi 10.1007/s10462-023-10566-5, which wants
+    `sensitive` as well."""
     compare: bool = False
     """Let the baselines search as well, each with as many evaluations."""
     algorithm: str = "ppo-lagrange"

@@ -106,6 +106,50 @@ def cifar_resnet110(classes: int = 10) -> CifarResNet:
     return CifarResNet(18, classes)
 
 
+class WideBlock(nn.Module):
+    """Two 3x3 convolutions and a shortcut, a 1x1 convolution where the width doubles."""
+
+    def __init__(self, inside: int, out: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inside, out, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(out)
+        self.conv2 = nn.Conv2d(out, out, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(out)
+        self.shortcut = nn.Sequential()
+        if stride != 1:
+            self.shortcut.append(nn.Conv2d(inside, out, 1, stride, bias=False))
+            self.shortcut.append(nn.BatchNorm2d(out))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """N C H W -> N C' H' W'."""
+        out = F.relu(self.bn1(self.conv1(x)))
+        return F.relu(self.bn2(self.conv2(out)) + self.shortcut(x))
+
+
+class CifarResNet18(nn.Module):
+    """ResNet-18 as CIFAR papers have it: a 3x3 first convolution, no pooling before the end."""
+
+    def __init__(self, classes: int = 10) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 64, 3, 1, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(64)
+        blocks: list[nn.Module] = []
+        for inside, out, stride in ((64, 64, 1), (64, 128, 2), (128, 256, 2), (256, 512, 2)):
+            blocks += [WideBlock(inside, out, stride), WideBlock(out, out, 1)]
+        self.blocks = nn.Sequential(*blocks)
+        self.linear = nn.Linear(512, classes)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """N 3 32 32 -> N classes."""
+        out = self.blocks(F.relu(self.bn1(self.conv1(x))))
+        return self.linear(F.adaptive_avg_pool2d(out, 1).flatten(1))
+
+
+def cifar_resnet18(classes: int = 10) -> CifarResNet18:
+    """11.2 M parameters."""
+    return CifarResNet18(classes)
+
+
 class CifarVgg(nn.Module):
     """VGG-16 with BatchNorm for 32x32 images and one linear layer (Li et al. 2017)."""
 

@@ -29,6 +29,13 @@ def check(deployment: Deployment) -> None:
 
     search = deployment.search
     _known("search method", search.methods, METHODS)
+    if "sensitive+ddpg" in search.methods and search.sensitive == "off":
+        raise DeploymentError(
+            "the method 'sensitive+ddpg' searches what sensitive layers leave to it, and no layer "
+            "is set apart as sensitive",
+            given='search.sensitive = "off"',
+            possible='search.sensitive = "rank" or "protect"',
+        )
     if ":" not in search.algorithm and search.algorithm not in ALGORITHMS:
         raise DeploymentError(
             f"there is no algorithm '{search.algorithm}' for the policy",

@@ -15,7 +15,7 @@ class NetworkRow:
     """One network of the closing table: how well it does its task and what it costs."""
 
     name: str
-    """`unpruned`, `uniform` (the same cut everywhere, at the same latency) or `hwprune`."""
+    """`unpruned`, `uniform` (the widest of those that cut every group alike) or `hwprune`."""
     score_test: float | None
     """The task's metric on the test part, as delivered."""
     score_heldout_before_finetune: float | None = None

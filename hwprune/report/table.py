@@ -1,4 +1,4 @@
-"""The closing table: unpruned, a uniform cut at the same latency, and hwprune, side by side."""
+"""The closing table: unpruned, the widest uniform cut within the budget, and hwprune."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ COLUMNS = (
     "MACs",
     "budget",
 )
-CAPTION = "uniform: every group cut by the same share, to the same latency"
+CAPTION = "uniform: every group cut by the same share, the widest such cut that keeps the budget"
 STYLES = {"PASS": "bold green", "FAIL": "bold red", "NOT SHOWN": "bold yellow"}
 STYLES["NOT MEASURED"] = STYLES["NOT SHOWN"]
 

@@ -21,6 +21,19 @@ def _policy(evaluator: Evaluator) -> None:
     search(evaluator)
 
 
+def _cg(evaluator: Evaluator) -> None:
+    # Agents in torch, which the methods without one do not wait for.
+    from hwprune.search.papers.cg import search
+
+    search(evaluator)
+
+
+def _sensitive_ddpg(evaluator: Evaluator) -> None:
+    from hwprune.search.papers.sensitive_ddpg import search
+
+    search(evaluator)
+
+
 JOINT = frozenset({"model", "policy", "policy+model"})
 """Methods that look for several budgets in one search; others search for each by itself."""
 METHODS: dict[str, Method] = {
@@ -30,4 +43,6 @@ METHODS: dict[str, Method] = {
     "sensitivity": sensitivity.search,
     "random": random_search.search,
     "uniform": uniform.search,
+    "cg": _cg,
+    "sensitive+ddpg": _sensitive_ddpg,
 }

@@ -20,13 +20,13 @@ def none(images: torch.Tensor) -> torch.Tensor:
 
 def crop_flip(images: torch.Tensor) -> torch.Tensor:
     """Shift by up to an eighth of the image, and mirror half of them: the usual CIFAR recipe."""
-    flip = torch.rand(len(images)) < 0.5
+    flip = torch.rand(len(images), device=images.device) < 0.5
     return _shifted(images, flip)
 
 
 def shift(images: torch.Tensor) -> torch.Tensor:
     """Shift by up to an eighth of the image; for digits, whose mirror is another sign."""
-    return _shifted(images, torch.zeros(len(images), dtype=torch.bool))
+    return _shifted(images, torch.zeros(len(images), dtype=torch.bool, device=images.device))
 
 
 AUGMENTATIONS: dict[str, Augmentation] = {"none": none, "crop-flip": crop_flip, "shift": shift}
@@ -35,14 +35,15 @@ AUGMENTATIONS: dict[str, Augmentation] = {"none": none, "crop-flip": crop_flip, 
 def _shifted(images: torch.Tensor, flip: torch.Tensor) -> torch.Tensor:
     """Each image moved by its own offset, zeros coming in, columns reversed where `flip`."""
     count, _, height, width = images.shape
+    here = images.device
     pad_h, pad_w = max(1, height // 8), max(1, width // 8)
     padded = torch.nn.functional.pad(images, (pad_w, pad_w, pad_h, pad_h))
-    top = torch.randint(2 * pad_h + 1, (count, 1))
-    left = torch.randint(2 * pad_w + 1, (count, 1))
-    rows = top + torch.arange(height)
-    columns = torch.arange(width).expand(count, width)
+    top = torch.randint(2 * pad_h + 1, (count, 1), device=here)
+    left = torch.randint(2 * pad_w + 1, (count, 1), device=here)
+    rows = top + torch.arange(height, device=here)
+    columns = torch.arange(width, device=here).expand(count, width)
     columns = left + torch.where(flip[:, None], width - 1 - columns, columns)
     # One gather does crop and flip; N H W C viewed back as N C H W is channels_last.
-    which = torch.arange(count)[:, None, None]
+    which = torch.arange(count, device=here)[:, None, None]
     moved = padded.permute(0, 2, 3, 1)[which, rows[:, :, None], columns[:, None, :]]
     return moved.permute(0, 3, 1, 2)

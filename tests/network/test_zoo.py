@@ -22,6 +22,7 @@ WEIGHTS = DATA / "akamaster_resnet_cifar10"
         (zoo.cifar_resnet44, 0.66),
         (zoo.cifar_resnet56, 0.85),
         (zoo.cifar_resnet110, 1.73),
+        (zoo.cifar_resnet18, 11.17),
         (zoo.cifar_vgg16_bn, 14.73),
         (zoo.digits_cnn, 0.12),
     ],

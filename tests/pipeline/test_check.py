@@ -20,6 +20,7 @@ GPU = Board(name="orin", target=Target(runtime="trt", precision="fp16"))
     ("override", "said"),
     [
         ("search.methods=['policy', 'magic']", "magic"),
+        ("search.methods=['sensitive+ddpg']", "search.sensitive"),
         ("search.saliency=vibes", "vibes"),
         ("search.evaluations=-1", "[search]: evaluations: must be"),
         ("search.minutes=-1", "[search]: minutes: must be"),

@@ -1,0 +1,258 @@
+"""Peers at equal measured latency: Torch-Pruning's global ranking beside hwprune's own methods.
+
+    pip install -r tests/benchmarks/peers-requirements.txt
+    HWPRUNE_DATA=… python -m tests.benchmarks.bench_peers --out FILE.jsonl [--seeds 3]
+        [--networks resnet20 resnet56] [--budgets 0.5 0.35] [--methods …] [--evaluations 100]
+        [--set section.key=value]
+    python -m tests.benchmarks.bench_peers --read FILE.jsonl
+
+Every method has the same board, this machine's, and the same limit, a share of the unpruned
+network's measured latency. What it finds is read again and fine-tuned by the deployment's recipe.
+
+| method | is |
+|---|---|
+| uniform | the widest uniform cut that keeps the limit |
+| sensitivity, model, policy, policy+model, … | hwprune's, each with so many evaluations |
+| tp l2, tp taylor | Torch-Pruning's global ranking, its pruning ratio bisected to the limit |
+| tp l2 isomorphic, tp taylor isomorphic | the same, a ranking for each set of like groups |
+
+Torch-Pruning chooses its channels by its own scores, the others by the deployment's criterion. A
+row of the file is a method, a budget and a seed, so a killed run goes on. Times are only worth
+something on a machine that does nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+
+from hwprune.candidate import Candidate
+from hwprune.evaluation import Evaluation, best_of
+from hwprune.finetune.trainer import train
+from hwprune.network.execution import EXACT
+from hwprune.network.graph_module import to_module
+from hwprune.pipeline.open_bench import open_bench
+from hwprune.pipeline.prepare import Prepared
+from hwprune.pipeline.searched import search
+from hwprune.pipeline.workbench import Workbench
+from hwprune.progress import Progress, Silent
+from hwprune.report.progress import shown
+from hwprune.run_folder import RunFolder
+from hwprune.task.scoring import score_of
+from hwprune_device.reading import Reading
+from tests.benchmarks.bench_search import mean_and_error
+from tests.benchmarks.channels.scored import Scored
+from tests.benchmarks.cifar import WEIGHTS, deployment_of, prepared_of
+from tests.benchmarks.peers.global_ranking import GlobalRanking, Keep
+
+METHODS = (
+    "uniform",
+    "sensitivity",
+    "model",
+    "tp l2",
+    "tp l2 isomorphic",
+    "tp taylor",
+    "tp taylor isomorphic",
+)
+BISECTIONS = 9
+NEIGHBOURS = 3
+"""Ratios tried below the one that bisection found: latency is not monotone in it."""
+STEP = 0.01
+READINGS = 3
+
+
+def bisected(bench: Workbench, ranking: GlobalRanking) -> tuple[Evaluation, int]:
+    """The least pruning ratio whose network is measured to keep the limit, and the readings."""
+    low, high, asked = 0.0, 1.0, 0
+    kept: list[tuple[float, Evaluation]] = []
+    known: dict[Candidate, Evaluation] = {}
+
+    def keeps(ratio: float) -> bool:
+        candidate = ranking.candidate(ratio)
+        if candidate not in known:
+            (future,) = bench.evaluate([candidate], learning=False)
+            known[candidate] = future.result()
+        found = known[candidate]
+        if found.feasible:
+            kept.append((ratio, found))
+        return found.feasible
+
+    for _ in range(BISECTIONS):
+        middle = (low + high) / 2
+        if keeps(middle):
+            high = middle
+        else:
+            low = middle
+    for number in range(1, NEIGHBOURS + 1):
+        keeps(max(0.0, low - number * STEP))
+    asked = len(known)
+    if not kept:
+        keeps(1.0)
+    return min(kept, key=lambda pair: pair[0])[1], asked
+
+
+def found_by(
+    method: str, bench: Workbench, prepared: Prepared, seed: int
+) -> tuple[Candidate, Keep, int]:
+    """What a method delivers: widths, channels, and how many candidates it had evaluated."""
+    kind, *words = method.split()
+    if kind == "tp":
+        isomorphic = "isomorphic" in words
+        ranking = GlobalRanking(prepared, words[0], isomorphic=isomorphic, seed=seed)
+        bench.refer_to_unpruned()
+        found, asked = bisected(bench, ranking)
+        return found.candidate, ranking.keep(found.candidate), asked
+    (searched,) = search(bench, Silent()).searches
+    best = best_of(list(searched.evaluations))
+    candidate = prepared.space.smallest if best is None else best.candidate
+    return candidate, prepared.ranking.keep(candidate.widths), len(searched.evaluations)
+
+
+def row_of(
+    prepared: Prepared, place: dict[str, Any], folder: Path, given: argparse.Namespace
+) -> dict[str, Any]:
+    """A row of the file; `place` is its network, budget, method and seed."""
+    began, method, seed = time.monotonic(), place["method"], place["seed"]
+    name = method if method.split()[0] != "tp" else "uniform"
+    settings = prepared.deployment
+    changes = [
+        *given.set,
+        f"budget.latency_ms={100 * place['budget']:g} %",
+        f"search.methods=['{name}']",
+        f"search.seed={seed}",
+        f"search.evaluations={given.evaluations}",
+        f"finetune.seed={seed}",
+    ]
+    settings = deployment_of(place["network"], changes)
+    here = replace(prepared, deployment=settings)
+    run = RunFolder.open(folder / "run", {}, resume=(folder / "run").exists())
+    try:
+        with open_bench(here, run) as bench:
+            bench.bound(Silent())
+            candidate, keep, asked = found_by(method, bench, here, seed)
+            timed = _read(bench, candidate)
+    finally:
+        run.close()
+    model, full = here.base.cost_model, here.base.widths
+    scored = Scored(here, candidate.widths, share=1.0, allowed=0)
+    row = (
+        place
+        | timed
+        | {
+            "macs": model.macs(candidate.widths) / model.macs(full),
+            "params": model.params(candidate.widths) / model.params(full),
+            "widths": list(candidate.widths),
+            "evaluations": asked,
+            "search_s": time.monotonic() - began,
+            "before": scored.score(keep, "final"),
+        }
+    )
+    module = to_module(scored.cut(keep))
+    teacher = to_module(here.base.onnx)
+    train(module, here.task, settings.finetune, folder=folder / "tuning", teacher=teacher)
+    test = score_of(here.task, EXACT.run(EXACT.place(module)), "test").value
+    return row | {"test": test, "seconds": time.monotonic() - began}
+
+
+def _read(bench: Workbench, candidate: Candidate) -> dict[str, Any]:
+    """Fresh readings of what was found."""
+    farm = bench.fleet.farms[bench.prepared.kinds[0]]
+    found = farm.remeasure(candidate, READINGS)
+    readings = [one for one in found if isinstance(one, Reading)]
+    (limit,) = bench.limits.values()
+    return {
+        "latency_ms": median(one.latency_ms for one in readings) if readings else None,
+        "limit_ms": limit.at_most,
+        "doubts": sum(len(one.doubts) for one in readings),
+    }
+
+
+def run(given: argparse.Namespace, progress: Progress) -> None:
+    """Make the rows that are not in the file yet."""
+    keys = ("network", "budget", "seed", "method")
+    done = {tuple(row[key] for key in keys) for row in rows_in(given.out)}
+    places = [
+        dict(zip(keys, (network, budget, seed, method), strict=True))
+        for network in given.networks
+        for budget in given.budgets
+        for seed in range(given.seeds)
+        for method in given.methods
+    ]
+    progress.begin("peers at equal latency", len(places))
+    prepared: dict[str, Prepared] = {}
+    for place in places:
+        if tuple(place.values()) in done:
+            progress.skip(1)
+            continue
+        network = place["network"]
+        around = given.out.with_suffix(f".{network}")
+        if network not in prepared:
+            settings = deployment_of(network, given.set)
+            prepared[network] = prepared_of(settings, around / "base", Silent())
+        folder = around / f"{place['budget']:g} {place['seed']} {place['method']}"
+        row = row_of(prepared[network], place, folder, given)
+        with given.out.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+        progress.advance(note=f"{' '.join(map(str, place.values()))}: {row['test']:.2%}")
+    progress.end()
+
+
+def rows_in(out: Path) -> Iterator[dict[str, Any]]:
+    """The rows that are there."""
+    if out.exists():
+        yield from map(json.loads, out.read_text().splitlines())
+
+
+def read(out: Path) -> None:
+    """Print means over seeds with standard errors."""
+    found: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
+    for row in rows_in(out):
+        found[row["network"], row["budget"], row["method"]].append(row)
+    print("| network | budget | method | n | latency ÷ limit | MACs | before | after | tried |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    for (network, budget, method), rows in found.items():
+        timed = [r["latency_ms"] / r["limit_ms"] for r in rows if r["latency_ms"] is not None]
+        latency = f"{np.mean(timed):.3f}" if timed else "–"
+        before, after = (mean_and_error(100 * np.array([r[k] for r in rows])) for k in TOLD)
+        macs, tried = (np.mean([r[k] for r in rows]) for k in ("macs", "evaluations"))
+        print(
+            f"| {network} | {budget:.0%} | {method} | {len(rows)} | {latency} | {macs:.1%} "
+            f"| {before} | {after} | {tried:.0f} |"
+        )
+
+
+TOLD = ("before", "test")
+
+
+def main() -> None:
+    """Make rows, or read them."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--read", type=Path)
+    parser.add_argument("--networks", nargs="+", default=list(WEIGHTS), choices=list(WEIGHTS))
+    parser.add_argument("--budgets", nargs="+", type=float, default=[0.5, 0.35])
+    parser.add_argument("--methods", nargs="+", default=list(METHODS))
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--evaluations", type=int, default=100)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--set", action="append", default=[])
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    if not given.read:
+        with shown() as progress:
+            run(given, progress)
+    read(given.read or given.out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Ways to choose which channels stay, at widths that are given."""

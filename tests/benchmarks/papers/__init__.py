@@ -1,0 +1,1 @@
+"""The papers' own experiments: masks on trained networks, and what a mask really removes."""

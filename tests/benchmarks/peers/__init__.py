@@ -1,0 +1,1 @@
+"""Other pruners, on this project's groups and boards."""
