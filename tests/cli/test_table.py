@@ -79,7 +79,7 @@ def test_build_writes_a_table_and_says_what_is_in_it(built, files):
 def test_without_a_place_a_table_goes_to_the_shelf(built, files):
     code, out, _ = said(
         *("build", files / "chain.onnx", "--board", files / "quick.toml", "--held-out", 4),
-        *("--no-blocks", "--minutes", 0.1),
+        *("--no-blocks", "--minutes", 1),
     )
     assert code == 0
     (found,) = (files / "shelf").iterdir()

@@ -34,7 +34,7 @@ def candidates(*firsts: int) -> list[Candidate]:
 
 
 def key_of(farm: Farm, first: int):
-    return farm._kind.key_of(candidates(first)[0])
+    return farm._pool.key_of(candidates(first)[0])
 
 
 def results(futures) -> list:

@@ -170,11 +170,18 @@ def test_what_cannot_be_put_together_names_the_output(session):
         session.run_network(rows(), [np.array(["words"])])
 
 
+def kill_at_work(session: BoardSession, supervisor: int) -> None:
+    """Kill a supervisor once it has said that it times both candidates."""
+    while len(session._at_work) < 2:
+        time.sleep(0.01)
+    os.kill(supervisor, signal.SIGKILL)
+
+
 def test_a_supervisor_that_is_killed_is_a_loss_that_names_who_was_at_work():
     connection = LocalConnection(BOARD)
     with BoardSession(BOARD, connection) as session:
         first = connection.pid
-        killer = threading.Timer(0.6, os.kill, (first, signal.SIGKILL))
+        killer = threading.Thread(target=kill_at_work, args=(session, first))
         killer.start()
         batch = session.measure(job_of((8, 8, 8), (4, 8, 8), protocol=SLOW), base_network())
         killer.join()
