@@ -23,8 +23,9 @@ class SearchWish:
     minutes: Amount = 0.0
     """After which no method begins another candidate; 0: as long as it takes."""
     methods: tuple[str, ...] = ("model", "uniform")
-    """That search: model, policy, policy+model, sensitivity, random, uniform; cg of arXiv 2110.08558;
-    sensitive+ddpg of doi 10.1007/s10462-023-10566-5, which wants `sensitive` as well."""
+    """That search: model, policy, policy+model, sensitivity, random, uniform; of two papers cg
+    (arXiv 2110.08558) and sensitive+ddpg (doi 10.1007/s10462-023-10566-5), which wants `sensitive`
+    as well."""
     compare: bool = False
     """Let the baselines search as well, each with as many evaluations."""
     algorithm: str = "ppo-lagrange"
