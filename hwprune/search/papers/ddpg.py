@@ -85,6 +85,8 @@ class Ddpg:
             mean = float(self.actor(torch.as_tensor(state, dtype=torch.float32)))
         noise, least = max(self._noise, 1e-6), self.constants.least
         drawn = torch.empty(1)
+        # From a mean outside its bounds torch draws something else, and warns.
+        mean = max(mean, least)
         nn.init.trunc_normal_(drawn, mean, noise, least, 1.0, generator=self._noises)
         return float(drawn)
 

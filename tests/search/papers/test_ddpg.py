@@ -36,6 +36,12 @@ def test_the_actor_goes_where_the_reward_is(better):
     assert found > 0.8 if better > 0 else found < 0.4
 
 
+@pytest.mark.filterwarnings("error")
+def test_an_actor_below_its_bounds_acts_at_the_bound():
+    agent = Ddpg(2, 1, seed=0, constants=DdpgConstants(least=0.9, noise=0.01))
+    assert [agent.act(STATE) for _ in range(5)] == pytest.approx([0.9] * 5, abs=0.05)
+
+
 def test_noise_dies_away():
     agent = Ddpg(2, 1, seed=0)
     agent.remember([Transition(state=STATE, action=0.5, after=STATE, reward=0.0, over=True)])
