@@ -6,6 +6,8 @@ newest. onnxscript has to be recent whichever torch it is: torch's versions take
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -14,8 +16,6 @@ from torch import nn
 # TorchVersion compares versions, not letters: "2.10" is above "2.8".
 _ONE_RUN_WOULD_DO = torch.__version__ < "2.8"
 """What torch.export refuses is then recorded from one run, which hides branches on data."""
-_COMPARES_NAMES = torch.__version__ < "2.8"
-"""A translation is then passed over unless its parameters are named and typed as torch's own."""
 _NORMS_GIVE_THREE = torch.__version__ < "2.7"
 """BatchNormalization is then recorded with the outputs of training, too many for onnxscript."""
 
@@ -38,16 +38,22 @@ def exported(module: nn.Module, examples: tuple[torch.Tensor, ...], shapes: Any)
 
 
 def _options() -> dict[str, Any]:
-    table: dict[Any, Any] = {torch.ops.aten.as_strided.default: _as_strided}
+    from onnxscript.function_libs.torch_lib.ops import core
+
+    aten = torch.ops.aten
+    ours: dict[Any, tuple[Callable[..., Any], Callable[..., Any]]] = {
+        aten.as_strided.default: (core.aten_as_strided, _as_strided)
+    }
     if _NORMS_GIVE_THREE:
-        table[torch.ops.aten._native_batch_norm_legit_no_training.default] = _batch_norm
-    if _COMPARES_NAMES:
-        for function in table.values():
-            setattr(function, "signature", ())  # noqa: B010, no parameters to compare
+        own = core.aten__native_batch_norm_no_training
+        ours[aten._native_batch_norm_legit_no_training.default] = (own, _batch_norm)
     return {
         "dynamo": True,
         "optimize": False,
-        "custom_translation_table": table,
+        # Most versions pass over a translation whose signature is not as theirs, so it looks so.
+        "custom_translation_table": {
+            target: functools.wraps(theirs)(mine) for target, (theirs, mine) in ours.items()
+        },
         "verbose": False,
     }
 
