@@ -20,6 +20,7 @@ from torch import fx, nn
 from hwprune.channels.canonical import canonical
 from hwprune.errors import NetworkError
 from hwprune.network.copying import copied
+from hwprune.network.exporter import exported
 from hwprune.network.kernels import with_kernels
 from hwprune.network.scripted import scripted
 from hwprune.network.simplify import simplified
@@ -93,11 +94,12 @@ def _export(module: nn.Module, examples: tuple[torch.Tensor, ...]) -> tuple[ir.M
 def _exported(module: nn.Module, singles: tuple[torch.Tensor, ...]) -> ir.Model:
     # torch.export treats a size of 1 as a constant, so the batch is traced at 2.
     pairs = tuple(torch.cat([single, single]) for single in singles)
-    batch = torch.export.Dim("batch", min=1)
+    # An endless size is what torch 2.6 means by "to the end" of a slice, so it wants to know.
+    batch = torch.export.Dim("batch", min=1, max=2**31)
     try:
-        program = _export_once(module, pairs, _by_argument(module, pairs, {0: batch}))
+        program = exported(module, pairs, _by_argument(module, pairs, {0: batch}))
     except Exception:
-        program = _export_once(module, singles, None)
+        program = exported(module, singles, None)
     _name_by_module(program.model)
     return cast(ir.Model, program.model)
 
@@ -109,31 +111,6 @@ def _by_argument(module: nn.Module, examples: Sequence[torch.Tensor], entry: Any
         name: (entry,) * len(value) if isinstance(value, tuple) else entry
         for name, value in signature.bind(*examples).arguments.items()
     }
-
-
-def _export_once(module: nn.Module, examples: tuple[torch.Tensor, ...], shapes: Any) -> Any:
-    return torch.onnx.export(
-        module,
-        examples,
-        dynamo=True,
-        optimize=False,
-        dynamic_shapes=shapes,
-        custom_translation_table={torch.ops.aten.as_strided.default: _as_strided},
-        verbose=False,
-    )
-
-
-def _as_strided(data: Any, size: Any, stride: Any, storage_offset: Any = None) -> Any:
-    """Average pooling to 1x1 restrides its result for channels-last, which changes nothing."""
-    from onnxscript import opset18
-    from onnxscript.function_libs.torch_lib.ops.core import aten_as_strided
-
-    kept = len(data.shape) == len(size) and all(
-        before == after for before, after in zip(data.shape[1:], size[1:], strict=True)
-    )
-    if kept and all(after == 1 for after in size[2:]):
-        return opset18.Identity(data)
-    return aten_as_strided(data, size, stride, storage_offset)
 
 
 @contextlib.contextmanager

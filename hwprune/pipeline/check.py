@@ -21,10 +21,11 @@ def check(deployment: Deployment) -> None:
     """Refuse a deployment that cannot be carried out, before a run folder is made.
 
     Raises:
-        InputError: an unknown name, or a file that is not there.
+        InputError: an unknown name, a file that is not there, or a policy without its RLlib.
     """
     from hwprune.saliency.criteria import find_criterion
-    from hwprune.search.methods import METHODS
+    from hwprune.search.methods import LEARNED, METHODS
+    from hwprune.search.policy.rllib import expect_rllib
     from hwprune.search.problem import ALGORITHMS
 
     search = deployment.search
@@ -41,6 +42,8 @@ def check(deployment: Deployment) -> None:
             f"there is no algorithm '{search.algorithm}' for the policy",
             possible=f"{', '.join(ALGORITHMS)}, or package.module:function",
         )
+    if LEARNED & set(search.methods):
+        expect_rllib()
     find_criterion(search.saliency)
     if not search.methods:
         raise DeploymentError("search.methods is empty", possible=", ".join(METHODS))

@@ -36,6 +36,8 @@ def _sensitive_ddpg(evaluator: Evaluator) -> None:
 
 JOINT = frozenset({"model", "policy", "policy+model"})
 """Methods that look for several budgets in one search; others search for each by itself."""
+LEARNED = frozenset({"policy", "policy+model"})
+"""Methods that learn by RLlib."""
 METHODS: dict[str, Method] = {
     "model": model_search.search,
     "policy": _policy,

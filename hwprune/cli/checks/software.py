@@ -90,7 +90,7 @@ def _version(name: str) -> str:
 
 
 def _requirement(name: str) -> str:
-    """hwprune's own requirement on a package, such as `ray[rllib]>=2.60,<2.61`."""
+    """hwprune's own requirement on a package, such as `ray[rllib]>=2.50`."""
     try:
         wanted = metadata.requires("hwprune") or []
     except metadata.PackageNotFoundError:
