@@ -19,6 +19,12 @@ VERBS = ("add", "list", "show", "remove", "check", "compare")
 QUICK = 'connection = "local"\n[protocol]\nrounds = 5\nmax_rounds = 5\n'
 
 
+@pytest.fixture(autouse=True)
+def no_cluster(monkeypatch):
+    """Ray of other tests may run on this machine, and would be joined."""
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+
+
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """An empty folder of boards, in a place without others."""
@@ -293,8 +299,7 @@ def test_measure_takes_a_boards_name(folder, tmp_path):
     "text", ['connection = "ray"\n', 'connection = "local"\ngateway = "lab"\n']
 )
 @pytest.mark.parametrize("verb", [("boards", "check"), ("doctor",)])
-def test_a_board_of_a_cluster_is_not_mistaken_for_this_machine(folder, text, verb, monkeypatch):
-    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")  # where none is, whatever else runs here
+def test_a_board_of_a_cluster_is_not_mistaken_for_this_machine(folder, text, verb):
     profiles(folder, node=text)
     done = CliRunner().invoke(app, [*verb, "node"])
     assert done.exit_code != 0
