@@ -60,7 +60,7 @@ def best_criterion(question: Question) -> None:
 
 def mixture(question: Question) -> None:
     """CMA-ES over one weight for each criterion (the package `cma`), from the deployment's own."""
-    import cma  # type: ignore[import-untyped]
+    import cma
 
     names = [name for name in criterion_names() if name != "random"]
     columns = [question.standardised(name) for name in names]

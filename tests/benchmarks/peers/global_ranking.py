@@ -32,7 +32,7 @@ class GlobalRanking:
 
     def __init__(self, prepared: Prepared, name: str, *, isomorphic: bool, seed: int) -> None:
         """`name`: one of IMPORTANCES."""
-        import torch_pruning as tp  # type: ignore[import-untyped]
+        import torch_pruning as tp
 
         self._space = prepared.space
         base = prepared.base
