@@ -91,6 +91,7 @@ def test_a_finished_run_that_is_resumed_gives_the_same_evidence(pruned):
     assert again.result.timings.candidate_s == first.result.timings.candidate_s
 
 
+@pytest.mark.heavy
 def test_functions_of_a_cell_are_called_in_this_process(model, tmp_path, monkeypatch, capfd):
     """What no other process can import."""
     import os

@@ -91,6 +91,7 @@ def test_a_training_that_spoils_the_network_is_not_delivered_and_said(tmp_path):
     assert any("fine-tuning made hwprune worse" in doubt for doubt in result["doubts"])
 
 
+@pytest.mark.heavy
 @pytest.mark.filterwarnings("ignore")
 def test_an_onnx_file_and_a_folder_of_images_are_enough(tmp_path):
     """No labels, no training code, no TOML."""

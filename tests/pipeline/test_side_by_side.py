@@ -56,6 +56,7 @@ def cuts(trained_digits):
     }
 
 
+@pytest.mark.heavy
 def test_two_networks_are_tuned_as_this_process_would(cuts, trained_digits, tmp_path):
     bench, heard = bench_of(trained_digits, tmp_path), Heard()
     models = finetune_side_by_side(bench, cuts, heard)
