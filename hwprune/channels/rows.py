@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 import onnx
 from onnx import helper
 
-if TYPE_CHECKING:
-    from hwprune.channels.rewrites import Rewriter
+
+class Graph(Protocol):
+    """A graph that is being rewritten, as far as rows are concerned; see `Rewriter`."""
+
+    values: dict[str, np.ndarray]
+    producers: dict[str, onnx.NodeProto]
+    renamed: dict[str, str]
+    outputs: set[str]
+
+    def array(self, node: onnx.NodeProto, position: int) -> np.ndarray | None:
+        """A node's input where it is a constant."""
+
+    def constant(self, name: str, values: list[int] | np.ndarray) -> str:
+        """A constant, new or with a new value; its name."""
+
+    def known(self, name: str) -> list[int] | None:
+        """A value's shape; None where an axis is not known."""
 
 
-def gathered_rows(rewriter: Rewriter, node: onnx.NodeProto) -> list[onnx.NodeProto]:
+def gathered_rows(graph: Graph, node: onnx.NodeProto) -> list[onnx.NodeProto]:
     """GatherND of whole rows becomes Gather."""
-    indices = rewriter.array(node, 1)
+    indices = graph.array(node, 1)
     batch = next((a.i for a in node.attribute if a.name == "batch_dims"), 0)
     if indices is not None and indices.shape[-1] == 1 and batch == 0:
-        name = rewriter.constant(f"{node.name}/in1", indices[..., 0].astype(np.int64))
+        name = graph.constant(f"{node.name}/in1", indices[..., 0].astype(np.int64))
         gather = helper.make_node(
             "Gather", [node.input[0], name], node.output, name=node.name, axis=0
         )
@@ -25,15 +40,15 @@ def gathered_rows(rewriter: Rewriter, node: onnx.NodeProto) -> list[onnx.NodePro
     return [node]
 
 
-def scattered_rows(rewriter: Rewriter, node: onnx.NodeProto) -> list[onnx.NodeProto]:
+def scattered_rows(graph: Graph, node: onnx.NodeProto) -> list[onnx.NodeProto]:
     """ScatterND of neighbouring rows becomes Concat of what is before, the rows, and after.
 
     Of all rows, as a batch is written whose channels are changed in place, it is the updates.
     """
-    if _is_all_rows(rewriter, node) and node.output[0] not in rewriter.outputs:
-        rewriter.renamed[node.output[0]] = node.input[2]
+    if _is_all_rows(graph, node) and node.output[0] not in graph.outputs:
+        graph.renamed[node.output[0]] = node.input[2]
         return []
-    rows, shape = rewriter.array(node, 1), rewriter.known(node.input[0])
+    rows, shape = graph.array(node, 1), graph.known(node.input[0])
     mode = next((a.s for a in node.attribute if a.name == "reduction"), b"none")
     if rows is None or shape is None or mode != b"none" or rows.ndim != 2:
         return [node]
@@ -45,32 +60,32 @@ def scattered_rows(rewriter: Rewriter, node: onnx.NodeProto) -> list[onnx.NodePr
     nodes: list[onnx.NodeProto] = []
     parts = [updates]
     if first > 0:
-        parts.insert(0, _slice(rewriter, node.name, "before", data, [0, first], nodes))
+        parts.insert(0, _slice(graph, node.name, "before", data, [0, first], nodes))
     if last < shape[0]:
-        parts.append(_slice(rewriter, node.name, "after", data, [last, shape[0]], nodes))
+        parts.append(_slice(graph, node.name, "after", data, [last, shape[0]], nodes))
     nodes.append(helper.make_node("Concat", parts, node.output, name=node.name, axis=0))
     return nodes
 
 
-def _is_all_rows(rewriter: Rewriter, node: onnx.NodeProto) -> bool:
+def _is_all_rows(graph: Graph, node: onnx.NodeProto) -> bool:
     """Whether a ScatterND writes every row of its data, told by how its places are made."""
-    shape, along = rewriter.known(node.input[0]), rewriter.producers.get(node.input[1])
+    shape, along = graph.known(node.input[0]), graph.producers.get(node.input[1])
     mode = next((a.s for a in node.attribute if a.name == "reduction"), b"none")
-    if not shape or shape != rewriter.known(node.input[2]) or mode != b"none":
+    if not shape or shape != graph.known(node.input[2]) or mode != b"none":
         return False
-    count = rewriter.producers.get(along.input[0]) if along is not None else None
+    count = graph.producers.get(along.input[0]) if along is not None else None
     if along is None or count is None:
         return False
     if (along.op_type, count.op_type) != ("Unsqueeze", "Range"):
         return False
-    ends = [rewriter.values.get(name) for name in count.input]
-    axis = rewriter.values.get(along.input[1])
+    ends = [graph.values.get(name) for name in count.input]
+    axis = graph.values.get(along.input[1])
     known = [int(v.reshape(-1)[0]) for v in (*ends, axis) if v is not None and v.size == 1]
     return known in ([0, shape[0], 1, -1], [0, shape[0], 1, 1])
 
 
 def _slice(
-    rewriter: Rewriter,
+    graph: Graph,
     owner: str,
     what: str,
     data: str,
@@ -78,7 +93,7 @@ def _slice(
     nodes: list[onnx.NodeProto],
 ) -> str:
     name = f"{owner}/{what}"
-    bounds = [rewriter.constant(f"{name}/in{k}", [end]) for k, end in enumerate(ends, start=1)]
-    axes = rewriter.constant(f"{name}/in3", [0])
+    bounds = [graph.constant(f"{name}/in{k}", [end]) for k, end in enumerate(ends, start=1)]
+    axes = graph.constant(f"{name}/in3", [0])
     nodes.append(helper.make_node("Slice", [data, *bounds, axes], [name], name=name))
     return name
