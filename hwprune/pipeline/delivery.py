@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 class Delivered:
     """The fine-tuned networks, by the names of the closing table's rows."""
 
+    winner: Finalist
+    """What is delivered: the contest's winner, or the uniform cut where that was tuned to more."""
     models: dict[str, bytes]
     """ONNX of each fine-tuned network."""
     curves: tuple[FinetuneEpoch, ...]
@@ -43,7 +45,7 @@ class Delivered:
 
 
 def deliver(bench: Workbench, contest: Contest, progress: Progress) -> Delivered:
-    """Fine-tune the winner, and the uniform cut beside it for comparison; package the winner.
+    """Fine-tune the winner and the uniform cut beside it, and package the better of the two.
 
     Raises:
         DeliveryError: torch, ONNX and the board do not agree on the winner's outputs.
@@ -57,16 +59,22 @@ def deliver(bench: Workbench, contest: Contest, progress: Progress) -> Delivered
     worse = [name for name in rivals if _made_worse(bench, name, rivals[name])]
     # A training that failed is no reason to deliver less than what was searched.
     models = models | {name: cuts[name] for name in worse}
-    package(bench.folder.path, prepared, contest.winner, models[HWPRUNE])
+    best = best_tuned(bench, rivals)
+    doubts = [f"fine-tuning made {name} worse, so it is as it was cut" for name in worse]
+    if best == UNIFORM:
+        doubts.append(_outdone(bench, rivals))
+        models = {HWPRUNE: models[UNIFORM]}
+    package(bench.folder.path, prepared, rivals[best], models[HWPRUNE])
     forms = board_forms(bench, models[HWPRUNE])
     agreement = agree(bench, models[HWPRUNE], forms)
     return Delivered(
+        winner=rivals[best],
         models=models,
-        curves=_curves(bench.folder.path / "finetune" / HWPRUNE),
+        curves=_curves(bench.folder.path / "finetune" / best),
         forms=forms,
         agreement=agreement,
         engines=deliver_engines(bench, forms),
-        doubts=tuple(f"fine-tuning made {name} worse, so it is as it was cut" for name in worse),
+        doubts=tuple(doubts),
     )
 
 
@@ -111,6 +119,40 @@ def _last_words(folder: Path, failure: Failure) -> str:
     if failure.stage == "lost" and (folder / LOG).is_file():
         said += (folder / LOG).read_text(errors="replace").strip().splitlines()[-3:]
     return " | ".join(said) or failure.stage
+
+
+def best_tuned(bench: Workbench, rivals: Mapping[str, Finalist]) -> str:
+    """The name of the network that scores best on held-out items once all are fine-tuned.
+
+    Both keep the budget by fresh readings. Of equal ones the first.
+    """
+    better, best = bench.prepared.task.metric.better, next(iter(rivals))
+    for name in rivals:
+        if better(
+            _tuned_score(bench, name, rivals[name]), _tuned_score(bench, best, rivals[best])
+        ):
+            best = name
+    return best
+
+
+def _tuned_score(bench: Workbench, name: str, finalist: Finalist) -> float:
+    """The held-out score of what would be delivered of it."""
+    from hwprune.finetune.history import read_history
+
+    history = read_history(bench.folder.path / "finetune" / name)
+    if not history or _made_worse(bench, name, finalist):
+        return finalist.heldout
+    return history[-1].score
+
+
+def _outdone(bench: Workbench, rivals: Mapping[str, Finalist]) -> str:
+    text = bench.prepared.task.metric.text
+    ours, uniform = (text(_tuned_score(bench, n, rivals[n])) for n in (HWPRUNE, UNIFORM))
+    method = rivals[HWPRUNE].method
+    return (
+        f"fine-tuned, the uniform cut scores {uniform} on held-out items and what {method} found "
+        f"{ours}, so the uniform cut is delivered"
+    )
 
 
 def _made_worse(bench: Workbench, name: str, finalist: Finalist) -> bool:

@@ -6,7 +6,7 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -179,6 +179,7 @@ def _result(
 
     contest = clock.timed("finalists", lambda: hold(bench, searched, progress))
     delivered = clock.timed("deliver", lambda: deliver(bench, contest, progress))
+    contest = replace(contest, winner=delivered.winner)
     commands = (begun["command"], f"hwprune report {bench.folder.path}")
     evidence = clock.timed("certify", lambda: gather(bench, contest, delivered, progress))
     return result_of(

@@ -155,6 +155,7 @@ def simulated_run(deployment: Deployment, folder: Path, given: Given | None = No
     bench.bound(Silent())
     contest = hold(bench, search(bench, Silent()), Silent())
     delivered = deliver(bench, contest, Silent())
+    contest = replace(contest, winner=delivered.winner)
     evidence = gather(bench, contest, delivered, Silent())
     opened.close()
     return result_of(bench, contest, delivered, evidence, commands=(), started_at="", step_s={})

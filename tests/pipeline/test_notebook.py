@@ -47,7 +47,8 @@ def pruned(model, tmp_path_factory):
             "score": own_training.score,
             "train": own_training.train,
             "inputs": own_training.inputs,
-            "budget": {"latency_ms": "75 %", "params": "60 %"},
+            # So small a network spends its time beside its layers: hardly less when it is cut.
+            "budget": {"latency_ms": "95 %", "params": "60 %"},
             "search": {"evaluations": 8, "methods": ["random", "uniform"], "finalists": 1},
             "out": tmp_path_factory.mktemp("runs") / "run",
         }
