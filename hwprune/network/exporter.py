@@ -7,11 +7,15 @@ newest. onnxscript has to be recent whichever torch it is: torch's versions take
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
+import onnx_ir as ir
 import torch
 from torch import nn
+
+from hwprune.network.input_shapes import BATCH
 
 # TorchVersion compares versions, not letters: "2.10" is above "2.8".
 _ONE_RUN_WOULD_DO = torch.__version__ < "2.8"
@@ -33,8 +37,18 @@ def exported(module: nn.Module, examples: tuple[torch.Tensor, ...], shapes: Any)
     """
     if _ONE_RUN_WOULD_DO:
         program: Any = torch.export.export(module, examples, dynamic_shapes=shapes, strict=False)
-        return torch.onnx.export(program, **_options())
+        made = torch.onnx.export(program, **_options())
+        _name_batch(cast(Any, made).model.graph)
+        return made
     return torch.onnx.export(module, examples, dynamic_shapes=shapes, **_options())
+
+
+def _name_batch(graph: ir.Graph) -> None:
+    """The one open size is the batch, which torch calls `s0`, or by the size of an example."""
+    for value in (*graph.inputs, *(output for node in graph for output in node.outputs)):
+        for axis, dim in enumerate(value.shape or ()):
+            if isinstance(dim, ir.SymbolicDim) and re.fullmatch(r"s?\d+", dim.value or ""):
+                cast(ir.Shape, value.shape)[axis] = ir.SymbolicDim(BATCH)
 
 
 def _options() -> dict[str, Any]:
