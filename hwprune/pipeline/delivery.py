@@ -56,13 +56,16 @@ def deliver(bench: Workbench, contest: Contest, progress: Progress) -> Delivered
         rivals[UNIFORM] = contest.uniform
     cuts = {name: cut_network(prepared, finalist.candidate) for name, finalist in rivals.items()}
     models = finetune_side_by_side(bench, cuts, progress)
-    worse = [name for name in rivals if _made_worse(bench, name, rivals[name])]
+    tuned = tuned_of(bench, rivals)
+    worse = [name for name in rivals if tuned[name].is_worse]
     # A training that failed is no reason to deliver less than what was searched.
     models = models | {name: cuts[name] for name in worse}
-    best = best_tuned(bench, rivals)
-    doubts = [f"fine-tuning made {name} worse, so it is as it was cut" for name in worse]
+    best = best_of(bench, tuned)
+    # Of one that is not shown nothing is said: its name is the delivered one's.
+    shown = [best] if best == UNIFORM else list(rivals)
+    doubts = [f"fine-tuning made {n} worse, so it is as it was cut" for n in worse if n in shown]
     if best == UNIFORM:
-        doubts.append(_outdone(bench, rivals))
+        doubts.append(_outdone(bench, contest, tuned))
         models = {HWPRUNE: models[UNIFORM]}
     package(bench.folder.path, prepared, rivals[best], models[HWPRUNE])
     forms = board_forms(bench, models[HWPRUNE])
@@ -121,49 +124,45 @@ def _last_words(folder: Path, failure: Failure) -> str:
     return " | ".join(said) or failure.stage
 
 
-def best_tuned(bench: Workbench, rivals: Mapping[str, Finalist]) -> str:
-    """The name of the network that scores best on held-out items once all are fine-tuned.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tuned:
+    """What fine-tuning made of a finalist."""
 
-    Both keep the budget by fresh readings. Of equal ones the first.
-    """
-    better, best = bench.prepared.task.metric.better, next(iter(rivals))
-    for name in rivals:
-        if better(
-            _tuned_score(bench, name, rivals[name]), _tuned_score(bench, best, rivals[best])
-        ):
-            best = name
-    return best
+    score: float
+    """On held-out items, of what would be delivered of it."""
+    is_worse: bool
+    """Whether it was better before, and would be delivered as it was cut."""
 
 
-def _tuned_score(bench: Workbench, name: str, finalist: Finalist) -> float:
-    """The held-out score of what would be delivered of it."""
+def tuned_of(bench: Workbench, rivals: Mapping[str, Finalist]) -> dict[str, Tuned]:
+    """What fine-tuning made of each rival, by name."""
+    return {name: _tuned(bench, name, finalist) for name, finalist in rivals.items()}
+
+
+def best_of(bench: Workbench, tuned: Mapping[str, Tuned]) -> str:
+    """The name of the best of networks that all keep the budget; of equal ones the first."""
+    choose = max if bench.prepared.task.metric.higher_is_better else min
+    return choose(tuned, key=lambda name: tuned[name].score)
+
+
+def _tuned(bench: Workbench, name: str, finalist: Finalist) -> Tuned:
     from hwprune.finetune.history import read_history
 
     history = read_history(bench.folder.path / "finetune" / name)
-    if not history or _made_worse(bench, name, finalist):
-        return finalist.heldout
-    return history[-1].score
-
-
-def _outdone(bench: Workbench, rivals: Mapping[str, Finalist]) -> str:
-    text = bench.prepared.task.metric.text
-    ours, uniform = (text(_tuned_score(bench, n, rivals[n])) for n in (HWPRUNE, UNIFORM))
-    method = rivals[HWPRUNE].method
-    return (
-        f"fine-tuned, the uniform cut scores {uniform} on held-out items and what {method} found "
-        f"{ours}, so the uniform cut is delivered"
-    )
-
-
-def _made_worse(bench: Workbench, name: str, finalist: Finalist) -> bool:
-    """Whether the held-out score after fine-tuning is worse than that of the cut network."""
-    from hwprune.finetune.history import read_history
-
     before = bench.score(finalist.candidate)
-    history = read_history(bench.folder.path / "finetune" / name)
-    if not history or isinstance(before, Failure):
-        return False
-    return bench.prepared.task.metric.better(before.value, history[-1].score)
+    cut = finalist.heldout if isinstance(before, Failure) else before.value
+    after = history[-1].score if history else cut
+    is_worse = not isinstance(before, Failure) and bench.prepared.task.metric.better(cut, after)
+    return Tuned(score=cut if is_worse else after, is_worse=is_worse)
+
+
+def _outdone(bench: Workbench, contest: Contest, tuned: Mapping[str, Tuned]) -> str:
+    text = bench.prepared.task.metric.text
+    return (
+        f"fine-tuned, the uniform cut scores {text(tuned[UNIFORM].score)} on held-out items and "
+        f"what {contest.winner.method} found {text(tuned[HWPRUNE].score)}, so the uniform cut is "
+        "delivered"
+    )
 
 
 def package(folder: Path, prepared: Prepared, finalist: Finalist, model: bytes) -> None:
