@@ -27,7 +27,6 @@ import argparse
 import json
 import time
 from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -46,6 +45,7 @@ from tests.benchmarks.bench_search import mean_and_error
 from tests.benchmarks.channels.choosers import CHOOSERS, Question, choose
 from tests.benchmarks.channels.scored import Keep, Scored
 from tests.benchmarks.cifar import WEIGHTS, deployment_of, prepared_of
+from tests.benchmarks.row_file import add_row, rows_in
 
 
 def uniform_widths(prepared: Prepared, share: float) -> tuple[int, ...]:
@@ -109,16 +109,9 @@ def run(given: argparse.Namespace, progress: Progress) -> None:
             deployment = deployment_of(network, given.set)
             prepared[network] = prepared_of(deployment, folder, Silent())
         row = row_of(prepared[network], network, chooser, seed, given)
-        with given.out.open("a") as file:
-            file.write(json.dumps(row) + "\n")
+        add_row(given.out, row)
         progress.advance(note=f"{network} {chooser}: {row['final']:.2%}, tuned {row['test']:.2%}")
     progress.end()
-
-
-def rows_in(out: Path) -> Iterator[dict[str, Any]]:
-    """The rows that are there."""
-    if out.exists():
-        yield from map(json.loads, out.read_text().splitlines())
 
 
 def read(out: Path) -> None:

@@ -174,7 +174,7 @@ def main() -> None:
     methods = options.search.split(",") if options.search else [None]
     if "policy" in methods:
         # Not a part of any row: a process imports it once.
-        import hwprune.search.policy_search  # noqa: F401
+        import hwprune.search.policy.policy_search  # noqa: F401
     print(f"{options.candidates} candidates of {JOB_S} s", flush=True)
     print("method       boards   wall s   times faster   boards busy   head MB   head s     best")
     with tempfile.TemporaryDirectory() as folder:

@@ -26,10 +26,8 @@ divided among what is left to do. A row of the file is a method, so a killed run
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +45,7 @@ from tests.benchmarks.papers.mask_episodes import Effort
 from tests.benchmarks.papers.mask_rows import Work, mask_row
 from tests.benchmarks.papers.masked import MaskedNetwork
 from tests.benchmarks.papers.row import Row
+from tests.benchmarks.row_file import add_row, rows_in
 
 METHODS = (
     "cg 20",
@@ -97,8 +96,7 @@ def run(given: argparse.Namespace, progress: Progress) -> None:
             work = _work(images, _share(end_s, 1 / left) - late_s, given, progress)
             row = row_of(name, method, base, work, given)
             late_s = max(0.0, time.monotonic() - work.until_s) if late_s == 0 else late_s
-            with given.out.open("a") as file:
-                file.write(json.dumps(row.to_json()) + "\n")
+            add_row(given.out, row.to_json())
             print(_line(row.to_json()), flush=True)
             left -= 1
 
@@ -137,12 +135,6 @@ def _work(images: Images, until_s: float, given: argparse.Namespace, progress: P
         seed=given.seed,
         progress=progress,
     )
-
-
-def rows_in(out: Path) -> Iterator[dict[str, Any]]:
-    """The rows that are there."""
-    if out.exists():
-        yield from map(json.loads, out.read_text().splitlines())
 
 
 def _line(row: dict[str, Any]) -> str:

@@ -24,10 +24,8 @@ something on a machine that does nothing else.
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
@@ -54,6 +52,7 @@ from tests.benchmarks.bench_search import mean_and_error
 from tests.benchmarks.channels.scored import Scored
 from tests.benchmarks.cifar import WEIGHTS, deployment_of, prepared_of
 from tests.benchmarks.peers.global_ranking import GlobalRanking, Keep
+from tests.benchmarks.row_file import add_row, rows_in
 
 METHODS = (
     "uniform",
@@ -201,16 +200,9 @@ def run(given: argparse.Namespace, progress: Progress) -> None:
             prepared[network] = prepared_of(settings, around / "base", Silent())
         folder = around / f"{place['budget']:g} {place['seed']} {place['method']}"
         row = row_of(prepared[network], place, folder, given)
-        with given.out.open("a") as file:
-            file.write(json.dumps(row) + "\n")
+        add_row(given.out, row)
         progress.advance(note=f"{' '.join(map(str, place.values()))}: {row['test']:.2%}")
     progress.end()
-
-
-def rows_in(out: Path) -> Iterator[dict[str, Any]]:
-    """The rows that are there."""
-    if out.exists():
-        yield from map(json.loads, out.read_text().splitlines())
 
 
 def read(out: Path) -> None:

@@ -49,6 +49,7 @@ from hwprune.task.items import calibration_of, inputs_of
 from hwprune.task.scoring import score_of
 from hwprune_device.cut import Cutter, KeptIndices
 from hwprune_device.reading import Failure
+from tests.benchmarks.row_file import add_row, rows_in
 
 STEPS = (8, 16, 48)
 DRAWN = 6
@@ -314,15 +315,12 @@ def main() -> None:
         prepared = prepare(look_up(deployment, Given(), network=True), folder, Silent())
         prepared = replace(prepared, task=replace(prepared.task, bf16=False))
         study = Study(prepared)
-        known = set()
-        if asked.out.exists():
-            known = {tuple(json.loads(x)["widths"]) for x in asked.out.read_text().splitlines()}
+        known = {tuple(row["widths"]) for row in rows_in(asked.out)}
         for number, candidate in enumerate(candidates(study, asked.share, asked.candidates)):
             if candidate.widths in known:
                 continue
             row = row_of(study, candidate, Path(scratch) / str(number))
-            with asked.out.open("a") as file:
-                file.write(json.dumps(row) + "\n")
+            add_row(asked.out, row)
             print(number, {k: round(v, 4) for k, v in row.items() if k != "widths"}, flush=True)
     read(asked.out)
 

@@ -13,6 +13,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -75,7 +76,7 @@ def report(name: str, predictors: dict[str, Predictor], target: np.ndarray) -> N
 def main(folder: Path) -> None:
     """Print one row a table and a number of candidates learned from."""
     result = read_result(folder / "result.json")
-    traced = RunBook(folder).step("trace")
+    traced = RunBook(folder).step("trace", dict[str, Any])
     base = make_base((folder / "base" / "model.onnx").read_bytes(), ignore=traced["ignore"])
     ranking = Ranking.from_json(json.loads(next(folder.glob("base/ranking-*.json")).read_text()))
     good = {e.candidate: e for e in result.evaluations if e.failure is None and e.costs}

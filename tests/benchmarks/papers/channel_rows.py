@@ -9,7 +9,6 @@ from concurrent.futures import Future
 from pathlib import Path
 
 import torch
-from hwprune.task.classification import classification
 
 from hwprune.candidate import Candidate, GroupChoice, SearchSpace
 from hwprune.channels.base import BaseNetwork
@@ -25,6 +24,7 @@ from hwprune.search.methods import METHODS
 from hwprune.search.problem import SearchProblem
 from hwprune.search_settings import SearchSettings
 from hwprune.task.items import calibration_of
+from hwprune.task.kinds import classification
 from hwprune.width_limit import group_choices
 from hwprune_device.cut import Cutter
 from tests.benchmarks.papers.mask_rows import TUNE_STEPS, Work

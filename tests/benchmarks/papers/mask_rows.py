@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from hwprune.task.classification import classification
 
 from hwprune.board import Board
 from hwprune.network.graph_module import to_module
@@ -15,6 +14,7 @@ from hwprune.network.recalibration import batches_of, recalibrate
 from hwprune.progress import Progress
 from hwprune.search.papers.ppo_lagrangian import PpoLagrangian
 from hwprune.task.items import calibration_of
+from hwprune.task.kinds import classification
 from tests.benchmarks.papers.images import Images
 from tests.benchmarks.papers.mask_episodes import Effort, MaskEpisodes
 from tests.benchmarks.papers.masked import BATCH, MaskedNetwork

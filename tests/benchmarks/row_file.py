@@ -1,0 +1,20 @@
+"""A file of rows, JSON Lines: a benchmark that was killed goes on from the rows that are there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+
+def rows_in(path: Path) -> Iterator[dict[str, Any]]:
+    """The rows that are there."""
+    if path.exists():
+        yield from map(json.loads, path.read_text().splitlines())
+
+
+def add_row(path: Path, row: Mapping[str, Any]) -> None:
+    """Write one row behind the others."""
+    with path.open("a") as file:
+        file.write(json.dumps(row) + "\n")
