@@ -63,7 +63,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFil
 
 @pytest.fixture(scope="session", autouse=True)
 def one_export_registry() -> Iterator[None]:
-    """Networks are exported in half of the time."""
+    """Networks are exported in about two thirds of the time."""
     with pytest.MonkeyPatch.context() as patch:
         keep_registry(patch)
         yield

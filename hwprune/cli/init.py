@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from hwprune.cli.options import Json
 from hwprune.task_settings import KINDS
 
 OWN = "own"
@@ -35,7 +36,6 @@ Kind = Annotated[
         show_default=False,
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="What was written as JSON on stdout.")]
 
 
 def init(

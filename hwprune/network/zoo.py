@@ -41,7 +41,7 @@ class BasicBlock(nn.Module):
         self.conv2 = nn.Conv2d(out, out, 3, 1, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(out)
         pad = (out - inside) // 2
-        self.shortcut = PaddedShortcut(pad, pad) if stride != 1 else nn.Identity()
+        self.shortcut: nn.Module = nn.Identity() if stride == 1 else PaddedShortcut(pad, pad)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """N C H W -> N C' H' W'."""
@@ -106,24 +106,15 @@ def cifar_resnet110(classes: int = 10) -> CifarResNet:
     return CifarResNet(18, classes)
 
 
-class WideBlock(nn.Module):
-    """Two 3x3 convolutions and a shortcut, a 1x1 convolution where the width doubles."""
+class WideBlock(BasicBlock):
+    """A BasicBlock with a 1x1 convolution for a shortcut where the width doubles."""
 
     def __init__(self, inside: int, out: int, stride: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(inside, out, 3, stride, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(out)
-        self.conv2 = nn.Conv2d(out, out, 3, 1, 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(out)
-        self.shortcut = nn.Sequential()
+        super().__init__(inside, out, stride)
         if stride != 1:
-            self.shortcut.append(nn.Conv2d(inside, out, 1, stride, bias=False))
-            self.shortcut.append(nn.BatchNorm2d(out))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """N C H W -> N C' H' W'."""
-        out = F.relu(self.bn1(self.conv1(x)))
-        return F.relu(self.bn2(self.conv2(out)) + self.shortcut(x))
+            self.shortcut = nn.Sequential(
+                nn.Conv2d(inside, out, 1, stride, bias=False), nn.BatchNorm2d(out)
+            )
 
 
 class CifarResNet18(nn.Module):

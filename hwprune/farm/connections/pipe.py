@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,7 +17,7 @@ from hwprune_device.frame import Frame, encode
 from hwprune_device.runtimes import packages_to_look_for
 
 
-class PipeConnection:
+class PipeConnection(ABC):
     """Frames to and from a supervisor that a command starts; the package goes first, by stdin."""
 
     def __init__(
@@ -78,13 +79,13 @@ class PipeConnection:
         """The last lines that the supervisor wrote to stderr."""
         return "\n".join(self._last.lines) if self._last else ""
 
+    @abstractmethod
     def _command_line(self) -> list[str]:
         """The command that starts the supervisor."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _cannot_start(self, given: str) -> BoardError:
         """What to say when that command cannot be started at all."""
-        raise NotImplementedError
 
     def _start(self, command: Sequence[str]) -> PipedProcess:
         return PipedProcess(
