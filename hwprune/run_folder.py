@@ -74,17 +74,7 @@ class RunFolder:
             RunFolderError: it cannot be written, is in use, holds another run, or there is none
                 to resume.
         """
-        there = (path / "deployment.json").exists()
-        if resume and not there:
-            raise RunFolderError(
-                f"there is no run to resume in {path}",
-                next_step="leave --resume out to start one, or name its folder with --out",
-            )
-        if there and not resume:
-            raise RunFolderError(
-                f"{path} already holds a run",
-                possible="--resume to go on with it, or --out for another folder",
-            )
+        expect_run(path, resume=resume)
         try:
             path.mkdir(parents=True, exist_ok=True)
             lock = (path / ".lock").open("a+")
@@ -178,3 +168,22 @@ def _runs(root: Path, name: str) -> list[int]:
         elif tail[0] == "-" and tail[1:].isdigit():
             numbers.append(int(tail[1:]))
     return numbers
+
+
+def expect_run(path: Path, *, resume: bool) -> None:
+    """Refuse to begin where a run is, or to go on where none is.
+
+    Raises:
+        RunFolderError: says which, and what else can be done.
+    """
+    there = (path / "deployment.json").exists()
+    if resume and not there:
+        raise RunFolderError(
+            f"there is no run to resume in {path}",
+            next_step="leave --resume out to start one, or name its folder with --out",
+        )
+    if there and not resume:
+        raise RunFolderError(
+            f"{path} already holds a run",
+            possible="--resume to go on with it, or --out for another folder",
+        )

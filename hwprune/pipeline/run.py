@@ -18,7 +18,7 @@ from hwprune.pipeline.supplies import Given, Supplies
 from hwprune.progress import Progress
 from hwprune.report.front import Front, FrontEntry
 from hwprune.report.result import Result
-from hwprune.run_folder import RunFolder, latest, next_free
+from hwprune.run_folder import RunFolder, expect_run, latest, next_free
 from hwprune.toml_file import overridden
 from hwprune.whole_file import write_json
 
@@ -73,6 +73,7 @@ def run(
     from hwprune.pipeline.supplies import look_up
     from hwprune.report.html import write_front
 
+    expect_run(where, resume=resume)
     check(deployment)
     # An absent data set or network is said before a run folder is made.
     supplies = look_up(deployment, given or Given(), network=not resume)
