@@ -9,11 +9,14 @@ from collections.abc import Iterator
 import pytest
 import torch
 from hypothesis import settings
+from threadpoolctl import threadpool_limits
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
+from hwprune.affinity import keep_to
 from hwprune.cluster import Cluster
 from tests.export_registry import keep_registry
+from tests.once import keep_in
 
 # No deadlines: on a machine that others use, a slow example says nothing. Where CI is set the
 # examples are the same each time, so that what lands does not hang on luck; elsewhere new ones
@@ -30,7 +33,8 @@ def _one_share_of_the_cores() -> None:
     count = int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
     mine = sorted(os.sched_getaffinity(0))[int(number) :: count]
     if mine:
-        os.sched_setaffinity(0, mine)
+        keep_to(mine)
+        threadpool_limits(len(mine))
         torch.set_num_threads(len(mine))
 
 
@@ -67,6 +71,12 @@ def one_export_registry() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         keep_registry(patch)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What is slow to make is made by one of the processes."""
+    keep_in(tmp_path_factory)
 
 
 @pytest.fixture(autouse=True)

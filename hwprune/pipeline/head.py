@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
 from typing import Any
 
+from hwprune.affinity import kept_to
 from hwprune.board import Board
 from hwprune.errors import InputError
 from hwprune.pipeline.prepare import Prepared
@@ -24,13 +26,14 @@ class Head:
     def __init__(self, boards: Sequence[Board]) -> None:
         self._boards = boards
         self._affinity: set[int] = set(os.sched_getaffinity(0))
+        self._kept = ExitStack()
 
     def __enter__(self) -> Head:
-        os.sched_setaffinity(0, self.cores)
+        self._kept.enter_context(kept_to(self.cores))
         return self
 
     def __exit__(self, *_: object) -> None:
-        os.sched_setaffinity(0, self._affinity)
+        self._kept.close()
 
     @property
     def cores(self) -> set[int]:

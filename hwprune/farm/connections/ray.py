@@ -11,6 +11,7 @@ from typing import Any
 import ray
 from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
 
+from hwprune.affinity import keep_to
 from hwprune.board import Board
 from hwprune.cluster import Cluster, board_resource, gateway_resource
 from hwprune.errors import BoardError
@@ -38,7 +39,7 @@ class Relay:
         if rest and board.connection == "local":
             # Networks are timed on these cores of the node, and nothing else runs there.
             with contextlib.suppress(OSError):
-                os.sched_setaffinity(0, rest)
+                keep_to(rest)
         here = replace(board, gateway="")
         self._connection: Connection = connect(here, arguments, survey=survey)
 
