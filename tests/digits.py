@@ -22,6 +22,7 @@ from hwprune.task.data import Data, load_data
 from hwprune.task.kinds import classification
 from hwprune.task.scoring import score_of
 from hwprune.task.task import Part, Task
+from tests.once import once
 
 SHARED = Path(__file__).parent.parent.parent / "shared" / "data"
 CIFAR = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
@@ -77,12 +78,16 @@ def digits_module() -> torch.nn.Module:
 @lru_cache(maxsize=1)
 def trained_digits_base() -> BaseNetwork:
     """The zoo's digits network, trained for a few seconds and traced; once in a test run."""
+    return make_base(once("trained_digits.onnx", _trained_digits))
+
+
+def _trained_digits() -> bytes:
     torch.set_num_threads(1)
     module = digits_module()
     recipe = Recipe(epochs=5, batch_size=64, lr=0.05, bf16=False)
     with TemporaryDirectory() as folder:
         train(module, digits(), recipe, folder=Path(folder))
-    return make_base(trace(module, digit_example()))
+    return trace(module, digit_example())
 
 
 @pytest.fixture(scope="session")

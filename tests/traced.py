@@ -14,6 +14,7 @@ from torch import nn
 from hwprune.channels.base import BaseNetwork, make_base
 from hwprune.network import zoo
 from hwprune.network.trace import trace
+from tests.once import once
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,8 @@ def traced(name: str) -> Traced:
     module = make().eval()
     randomise_norms(module)
     example = torch.randn(2, *shape)
-    return Traced(module, make_base(trace(module, example)), example)
+    graph = once(f"{name}.onnx", lambda: trace(module, example))
+    return Traced(module, make_base(graph), example)
 
 
 def randomise_norms(module: nn.Module) -> None:

@@ -9,7 +9,7 @@ from hwprune.candidate import Candidate
 from tests.doubles.hard_problem import MEMORY, HardProblem
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(s, marks=pytest.mark.heavy) for s in (1, 2))])
 def test_the_reference_keeps_the_budget_and_cuts_the_stem_to_its_least(seed):
     problem = HardProblem(20, seed=seed)
     best = problem.optimum().widths

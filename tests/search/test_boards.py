@@ -19,7 +19,7 @@ from hwprune.search.methods import METHODS
 from hwprune.search.problem import ROUNDS, SearchProblem
 from hwprune.search.uniform import divisions
 from tests.doubles.synthetic_problem import SyntheticProblem
-from tests.search.test_methods import EACH
+from tests.search.test_methods import FAST
 
 ALLOWANCE = 200
 GROUPS = 20
@@ -52,7 +52,7 @@ def searched(method: str, boards: int, allowance: int = ALLOWANCE) -> Counting:
     return evaluator
 
 
-@pytest.mark.parametrize("method", EACH)
+@pytest.mark.parametrize("method", FAST)
 def test_eight_boards_keep_their_allowance_and_find_something_feasible(method):
     found = searched(method, 8, 60).evaluations
     assert 0 < len(found) <= 60

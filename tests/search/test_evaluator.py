@@ -128,11 +128,11 @@ def test_when_its_time_is_over_a_search_asks_for_nothing_more():
 @pytest.mark.parametrize(("patient", "stops"), [(True, False), (False, True)])
 def test_a_search_that_may_ends_once_nothing_better_comes(patient, stops):
     synthetic = SyntheticProblem(4, seed=2)
-    problem = dataclasses.replace(synthetic.search_problem(240), patient=patient)
+    problem = dataclasses.replace(synthetic.search_problem(130), patient=patient)
     evaluator = Evaluator(problem, "model")
     model_search.search(evaluator)
     best = evaluator.best
     assert best is not None and bool(evaluator.ended) == stops
     if stops:
         assert PATIENCE <= len(evaluator.evaluations) - best.number <= PATIENCE + 5
-    assert (len(evaluator.evaluations) < 200) == stops
+    assert (len(evaluator.evaluations) < 110) == stops

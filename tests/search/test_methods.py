@@ -10,11 +10,16 @@ from hwprune.search.methods import METHODS
 from tests.doubles.synthetic_problem import Difficulty, SyntheticProblem
 
 ALLOWANCE = 60
-EACH = [
-    pytest.param(method, marks=pytest.mark.heavy) if method == "policy" else method
-    for method in METHODS
-]
+
+
+def _without(*heavy: str) -> list[object]:
+    return [pytest.param(m, marks=pytest.mark.heavy) if m in heavy else m for m in METHODS]
+
+
+EACH = _without("policy")
 """The policy alone takes seconds for what policy+model shows too."""
+FAST = _without("policy", "policy+model", "sensitive+ddpg")
+"""What each that learns by gradients takes seconds for is asked of one of them by default."""
 
 
 def searched(method: str, problem: SyntheticProblem, allowance: int = ALLOWANCE):
@@ -23,7 +28,7 @@ def searched(method: str, problem: SyntheticProblem, allowance: int = ALLOWANCE)
     return evaluator.evaluations
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", EACH)
 def test_a_method_keeps_its_allowance_and_finds_something_feasible(method):
     problem = SyntheticProblem(8, seed=1)
     found = searched(method, problem)
@@ -35,7 +40,7 @@ def test_a_method_keeps_its_allowance_and_finds_something_feasible(method):
     assert all(excess <= 0 for excess in best.excess.values())
 
 
-@pytest.mark.parametrize("method", EACH)
+@pytest.mark.parametrize("method", FAST)
 def test_failing_candidates_break_nothing_and_are_never_feasible(method):
     found = searched(method, SyntheticProblem(6, seed=2, difficulty=Difficulty(failing=0.2)), 40)
     failed = [e for e in found if e.failure is not None]
@@ -52,7 +57,7 @@ def test_several_constraints_are_kept_at_once(method):
     assert best.worst_excess <= 0
 
 
-@pytest.mark.parametrize("method", EACH)
+@pytest.mark.parametrize("method", FAST)
 def test_a_space_smaller_than_the_allowance_ends_the_search(method):
     assert len(searched(method, SyntheticProblem(1, seed=0), 200)) <= 8
 

@@ -136,9 +136,16 @@ class PoolContract:
         assert raised.value.given == "cat.png" and raised.value.next_step == "draw it"
 
 
+def is_gone(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
 def wait_for_end(pid: int) -> None:
     end = time.monotonic() + 10
-    while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+    while not is_gone(pid):
         assert time.monotonic() < end, "it still runs"
         time.sleep(0.02)
 

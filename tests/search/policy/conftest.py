@@ -55,8 +55,17 @@ class Answered:
         ray.kill(self.service)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def answered(cluster: object) -> Iterator[Answered]:
+    """For tests that leave it as it is."""
+    made = Answered()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def own(cluster: object) -> Iterator[Answered]:
+    """For a test that changes it."""
     made = Answered()
     yield made
     made.close()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import gymnasium
 import numpy as np
 import pytest
@@ -13,7 +11,8 @@ from gymnasium.utils.env_checker import check_env
 from hwprune.layer import ChannelCount
 from hwprune.products import Products
 from hwprune.search.policy.environment import COSTS, REACH, PruningEnvironment, make, played
-from hwprune.search.policy.view import Costs
+from hwprune.search.policy.view import Costs, View
+from tests.doubles.synthetic_problem import SyntheticProblem
 from tests.search.policy.conftest import Answered
 
 GROUPS = 5
@@ -63,33 +62,33 @@ def test_what_others_had_evaluated_becomes_the_episode_that_was_not_played(answe
     assert tuple(environment._widths.tolist()) == widths
 
 
-def test_what_can_be_counted_is_seen_exactly(answered):
+def test_what_can_be_counted_is_seen_exactly(own):
     # A cost of the first group's width alone, of which 10 are allowed.
     counted = Products(
         times=np.ones(1),
         first=[ChannelCount(fixed=0, per_unit=((0, 1),))],
         second=[ChannelCount(fixed=1)],
     )
-    believed = tuple(np.zeros(len(g.choices)) for g in answered.problem.space.groups)
+    believed = tuple(np.zeros(len(g.choices)) for g in own.problem.space.groups)
     costs = Costs(
         budget="",
         budgets=np.array([0.5, 0.25]),
         believed=(believed, believed),
         forms=(None, (counted, 10.0)),
     )
-    ray.get(answered.service.report_costs.remote(costs))
-    environment = environment_of(answered)
+    ray.get(own.service.report_costs.remote(costs))
+    environment = environment_of(own)
     environment.reset()
     observation, *_ = environment.step(np.array([9.0], np.float32))
-    widest = answered.problem.space.groups[0].choices[-1]
+    widest = own.problem.space.groups[0].choices[-1]
     *_, believed_used, counted_used, latency, params, _ = observation
     assert (believed_used, counted_used) == pytest.approx((0.0, min(10.0, widest / 10)))
     assert (latency, params) == (-1.0, -2.0)
 
 
-def test_side_by_side_all_are_asked_for_before_the_first_is_waited_for(answered):
-    answered.least = 4
-    several = make({"service": answered.name, "num_envs": 4})
+def test_side_by_side_all_are_asked_for_before_the_first_is_waited_for(own):
+    own.least = 4
+    several = make({"service": own.name, "num_envs": 4})
     assert isinstance(several, gymnasium.vector.VectorEnv)
     several.reset()
     for _ in range(GROUPS):
@@ -102,18 +101,16 @@ def test_side_by_side_all_are_asked_for_before_the_first_is_waited_for(answered)
     assert not ended.any()
 
 
-def test_where_nothing_may_be_asked_any_more_an_episode_ends_without_a_cost(answered):
-    environment = environment_of(answered)
-    ray.get(answered.service.close.remote())
+def test_where_nothing_may_be_asked_any_more_an_episode_ends_without_a_cost(own):
+    environment = environment_of(own)
+    ray.get(own.service.close.remote())
     environment.reset()
     for _ in range(GROUPS):
         _, reward, ended, _, info = environment.step(np.zeros(1, np.float32))
     assert ended and reward == 0 and info == {}
 
 
-def test_neighbours_share_a_layer(answered):
-    from hwprune.search.policy.view import View
-
-    view = View.of(replace(answered.problem))
+def test_neighbours_share_a_layer():
+    view = View.of(SyntheticProblem(5, seed=1).search_problem(60))
     assert view.neighbours[0].tolist() == [0, 1, 0, 0, 0]
     assert view.neighbours[2].tolist() == [0, 0.5, 0, 0.5, 0]

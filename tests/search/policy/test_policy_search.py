@@ -67,14 +67,31 @@ def no_config() -> str:
     return "PPO"
 
 
-@pytest.mark.parametrize("algorithm", ["ppo-lagrange", "sac-lagrange", f"{__name__}:my_config"])
+@pytest.fixture(scope="module")
+def by_policy(cluster, tmp_path_factory):
+    """One search by the policy alone, and its folder."""
+    folder = tmp_path_factory.mktemp("policy")
+    return searched("policy", folder=folder), folder
+
+
+def test_the_policy_proposes_all_but_the_first(by_policy):
+    _is_whole(by_policy[0])
+
+
+@pytest.mark.parametrize(
+    "algorithm", ["sac-lagrange", pytest.param(f"{__name__}:my_config", marks=pytest.mark.heavy)]
+)
 def test_one_line_chooses_the_algorithm(algorithm):
-    found = searched("policy", algorithm)
+    _is_whole(searched("policy", algorithm))
+
+
+def _is_whole(found: Evaluator) -> None:
     assert len(found.evaluations) == 40 and found.best is not None
     assert Counter(e.proposed_by for e in found.evaluations) == {"start": 6, "policy": 34}
     assert all(m >= 0 for row in found.history for m in row["multipliers"].values())
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("algorithm", ["ppo-lagrange", "sac-lagrange"])
 def test_beside_the_model_each_proposes_its_share(algorithm):
     found = searched("policy+model", algorithm)
@@ -104,17 +121,16 @@ def test_a_killed_search_loses_no_evaluation_and_keeps_what_it_learned(tmp_path)
     assert resumed.history[: len(kept["history"])] == kept["history"]
 
 
-def test_what_is_kept_is_not_pickled_and_a_broken_file_is_said(tmp_path):
-    searched("policy", folder=tmp_path)
-    (file,) = tmp_path.iterdir()
+def test_what_is_kept_is_not_pickled_and_a_broken_file_is_said(by_policy, tmp_path):
+    (file,) = by_policy[1].iterdir()
     assert file.suffix == ".safetensors"
-    file.write_bytes(b"broken")
+    (tmp_path / file.name).write_bytes(b"broken")
     with pytest.raises(RunFolderError):
         searched("policy", folder=tmp_path)
 
 
-def test_the_history_counts_every_evaluation_and_never_loses_the_best():
-    found = searched("policy")
+def test_the_history_counts_every_evaluation_and_never_loses_the_best(by_policy):
+    found, _ = by_policy
     assert found.history[-1]["evaluations"] == 40
     best = [row["best_quality"] for row in found.history if row["best_quality"]]
     assert best == sorted(best)
