@@ -48,7 +48,7 @@ _MAKERS = {
     "densenet121": (torchvision.models.densenet121, (3, 64, 64)),
     "flatten_vgg": (_wide_flatten_vgg, (3, 224, 224)),
 }
-HEAVY = ("cifar_resnet110", "resnet50", "densenet121")
+HEAVY = ("cifar_resnet56", "cifar_resnet110", "resnet50", "densenet121")
 NETWORKS = [
     pytest.param(name, marks=pytest.mark.heavy) if name in HEAVY else name for name in _MAKERS
 ]

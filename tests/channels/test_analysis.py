@@ -44,7 +44,12 @@ def test_padded_shortcuts_split_a_stage_into_both_ends_and_the_middle() -> None:
 
 @pytest.mark.parametrize(
     "name, count",
-    [("cifar_resnet56", 32), ("cifar_vgg16_bn", 13), ("resnet18", 12), ("mobilenet_v2", 25)],
+    [
+        pytest.param("cifar_resnet56", 32, marks=pytest.mark.heavy),
+        ("cifar_vgg16_bn", 13),
+        ("resnet18", 12),
+        ("mobilenet_v2", 25),
+    ],
 )
 def test_known_networks_have_their_known_number_of_groups(name: str, count: int) -> None:
     assert len(traced(name).base.plan.groups) == count

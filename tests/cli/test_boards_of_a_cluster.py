@@ -15,6 +15,7 @@ from hwprune.cli.app import app
 from hwprune.cli.board_nodes import with_nodes
 from hwprune.cli.board_row import NO_PROFILE, profile_row
 from hwprune.cluster import NodeBoard
+from tests.conftest import NODE_BOARD
 
 ROOT = Path(__file__).parents[2]
 NOBODY = "127.0.0.1:9"
@@ -66,6 +67,17 @@ def place(tmp_path):
     return tmp_path
 
 
+def test_a_node_that_no_profile_names_is_listed_as_such(cluster, place, monkeypatch):
+    monkeypatch.chdir(place)
+    done = CliRunner().invoke(app, ["boards", "list", "--json", "--cluster", "auto"])
+    assert done.exit_code == 0, done.output
+    rows = {row["name"]: row for row in json.loads(done.stdout)["boards"]}
+    nodes = {name: len(row["nodes"]) for name, row in rows.items()}
+    assert nodes == {"gone": 0, "lab": 0, "pi": 0, NODE_BOARD: 1}
+    assert rows[NODE_BOARD]["path"] is None and rows[NODE_BOARD]["reached"] == NO_PROFILE
+
+
+@pytest.mark.heavy
 def test_boards_of_a_cluster_are_listed_with_and_without_a_profile(place):
     environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
     environment |= {

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from hwprune.cli.app import app
 from tests.channels.small_graphs import conv_net
+from tests.traced import traced
 
 SOURCE = "hwprune.network.zoo:cifar_resnet20"
 
@@ -16,10 +17,8 @@ SOURCE = "hwprune.network.zoo:cifar_resnet20"
 @pytest.fixture(scope="module")
 def resnet20(tmp_path_factory):
     """A traced ResNet-20 as an .onnx file."""
-    from hwprune.network.graph_source import load_graph
-
     path = tmp_path_factory.mktemp("models") / "resnet20.onnx"
-    path.write_bytes(load_graph(SOURCE, shapes=[(1, 3, 32, 32)]).onnx)
+    path.write_bytes(traced("cifar_resnet20").base.onnx)
     return path
 
 

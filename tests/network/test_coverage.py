@@ -23,6 +23,7 @@ from hwprune.network.silencing import silenced_module
 from hwprune.network.trace import trace
 from hwprune_device.cut import Cutter
 from hwprune_device.output_structure import leaves_of
+from tests.once import once
 from tests.traced import random_keep, randomise_norms, relative
 from tests.unusual import UNUSUAL
 
@@ -53,14 +54,11 @@ class Case:
 @functools.cache
 def case(name: str) -> Case:
     make, inputs = UNUSUAL[name]
-    return _case(make, inputs)
-
-
-def _case(make, inputs) -> Case:  # type: ignore[no-untyped-def]
     torch.manual_seed(0)
     module = make().eval()
     randomise_norms(module)
-    return Case(module, make_base(trace(module, inputs)), inputs)
+    graph = once(f"{name}.onnx", lambda: trace(module, inputs))
+    return Case(module, make_base(graph), inputs)
 
 
 def _run(model: bytes, inputs: tuple[torch.Tensor, ...]) -> list[np.ndarray]:

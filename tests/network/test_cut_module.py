@@ -137,7 +137,7 @@ class _Spoken(nn.Module):
         return self.last(states[:, -1])
 
 
-@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU])
+@pytest.mark.parametrize("kind", [nn.LSTM, pytest.param(nn.GRU, marks=pytest.mark.heavy)])
 def test_hidden_units_of_recurrent_modules_are_cut_alike_in_all_layers(kind) -> None:
     module, example = _Spoken(kind).eval(), torch.randn(2, 6, 9)
     base = make_base(trace(module, example))

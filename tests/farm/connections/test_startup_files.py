@@ -58,7 +58,13 @@ def test_one_that_ends_the_shell_is_named(homely, code):
     assert f"ended the shell, with exit code {code}" in words and "welcome" in words
 
 
-@pytest.mark.parametrize("line", ["cat > /dev/null", "read answer", "sleep 60"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "read answer",
+        *(pytest.param(s, marks=pytest.mark.heavy) for s in ("cat > /dev/null", "sleep 60")),
+    ],
+)
 def test_one_that_reads_what_is_not_meant_for_it_or_waits_is_named(homely, line):
     rig, file = homely
     file.write_text(f"{line}\n")

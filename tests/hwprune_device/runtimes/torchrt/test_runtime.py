@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -67,7 +68,7 @@ def test_weights_are_the_file_s_bytes_and_activations_what_one_run_holds(board: 
     assert two_maps / 1e6 <= memory.activations_mb <= 1.7 * two_maps / 1e6
 
 
-@pytest.mark.parametrize("precision", ["fp16", "bf16"])
+@pytest.mark.parametrize("precision", ["fp16", pytest.param("bf16", marks=pytest.mark.heavy)])
 def test_half_precision_halves_the_weights(board: Board, precision: str):
     full = board.measure(job([WIDTHS], target=target()))[name(WIDTHS)]
     half = board.measure(job([WIDTHS], target=target(precision=precision)))[name(WIDTHS)]
@@ -91,12 +92,12 @@ def test_a_target_that_torch_cannot_do_is_named(board: Board, wanted: Target, sa
     assert said in outcome.message
 
 
-def test_an_operator_that_torch_s_side_lacks_is_named():
-    with running() as board:
-        board.place(*endless_below(4))
-        (outcome,) = board.measure(job([WIDTHS], target=target())).values()
-        assert isinstance(outcome, Failure)
-        assert "cannot be rebuilt in torch: op Loop" in outcome.message
+def test_an_operator_that_torch_s_side_lacks_is_named(board: Board):
+    board.place(*endless_below(4), base_id="endless")
+    work = replace(job([WIDTHS], target=target()), base_id="endless")
+    (outcome,) = board.measure(work).values()
+    assert isinstance(outcome, Failure)
+    assert "cannot be rebuilt in torch: op Loop" in outcome.message
 
 
 def test_a_gpu_that_is_not_there_is_a_failure_and_no_reading_of_the_cpu(board: Board):
@@ -127,11 +128,11 @@ def arranged(model: bytes) -> bytes:
     return proto.SerializeToString()
 
 
-def test_a_network_that_gives_a_dict_is_measured_and_gives_its_outputs():
+def test_a_network_that_gives_a_dict_is_measured_and_gives_its_outputs(board: Board):
     model = arranged(chain())
-    with running() as board:
-        board.place(model, plan())
-        (outcome,) = board.measure(job([WIDTHS], target=target())).values()
+    board.place(model, plan(), base_id="arranged")
+    work = replace(job([WIDTHS], target=target()), base_id="arranged")
+    (outcome,) = board.measure(work).values()
     assert isinstance(outcome, Reading) and outcome.conditions["outputs_finite"] is True, outcome
     output, *_ = TorchRuntime().run_network(model, [IMAGES], target())
     np.testing.assert_allclose(output, by_onnxruntime(model), rtol=1e-4, atol=1e-4)

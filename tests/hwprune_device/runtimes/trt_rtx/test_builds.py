@@ -25,7 +25,7 @@ bindings = pytest.importorskip(
     "tensorrt_rtx_bindings", reason="needs tensorrt-rtx-cu13-bindings and -libs"
 )
 PRECISIONS = TRT_RTX.precisions
-USUAL = ("unet", "encoder", "spoken")
+USUAL = ("unet", "encoder", pytest.param("spoken", marks=pytest.mark.heavy))
 BATCH = 2
 
 
