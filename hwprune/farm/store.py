@@ -220,7 +220,9 @@ class ReadingStore:
 
     def _readable(self, key: ReadingKey, rows: Sequence[tuple[object, ...]]) -> list[Reading]:
         setting = self._setting(key)
-        assert setting is not None
+        # While the disk is full, even the first reading of a setting is in memory alone.
+        if setting is None:
+            return []
         found = [reading_of(row, setting.pattern) for row in rows]
         self.unreadable += found.count(None)
         return [reading for reading in found if reading is not None]

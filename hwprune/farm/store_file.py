@@ -52,11 +52,14 @@ class StoreFile:
         """Close the file.
 
         Raises:
-            RunFolderError: the disk is still full, so that what was kept in memory is lost.
+            RunFolderError: the disk is still full, so that what was kept in memory is lost, or
+                some of it cannot be written, ever.
         """
-        with self._lock:
-            self._flush()
-            self._database.close()
+        with self._lock, self._errors():
+            try:
+                self._flush()
+            finally:
+                self._database.close()
         if self._waiting:
             raise RunFolderError(
                 f"the disk of the store {self.path} is full",
