@@ -101,8 +101,11 @@ class BoardWorker:
         if batch.loss is not None:
             self._lost(clean, batch)
             return
-        alarm = self._read_canaries(canaries, batch.outcomes[len(clean) :])
-        self._sort(clean, batch.outcomes, alarm, guarded=bool(canaries))
+        read = batch.outcomes[len(clean) :]
+        alarm = self._read_canaries(canaries, read)
+        # A canary that failed guards nothing.
+        guarded = any(isinstance(outcome, Reading) for outcome in read)
+        self._sort(clean, batch.outcomes, alarm, guarded=guarded)
         if self.record.watch.drifts:
             self._quarantine()
 
@@ -224,24 +227,24 @@ class BoardWorker:
 
     def _quarantine(self) -> None:
         """Nothing is measured until the canaries read what is known of them again."""
-        pool = self._pool
-        self.record.to("quarantined", f"its canary reads {self.record.watch.off_pct:+.1f} % off")
+        pool, watch = self._pool, self.record.watch
+        self.record.to("quarantined", f"its canary reads {watch.off_pct:+.1f} % off")
         pool.answers(self.name, False)
-        for reading_id, key, candidate in self.record.watch.unguarded:
+        for reading_id, key, candidate in watch.unguarded:
             pool.store.doubt(reading_id, "taken shortly before the canary was off")
             pool.queue.join(key, candidate)
-        self.record.watch.unguarded.clear()
+        watch.unguarded.clear()
         for _ in self.recovery.attempts():
             canaries = pool.canaries.all
             batch = self._measure([(c.key.architecture, c.candidate.widths) for c in canaries])
-            self.record.to(
-                "quarantined", f"its canary reads {self.record.watch.off_pct:+.1f} % off"
-            )
+            self.record.to("quarantined", f"its canary reads {watch.off_pct:+.1f} % off")
             if batch.loss is not None:
                 self.record.message = batch.loss.message
                 if not self.recovery.wait():
                     return
-            elif not self._read_canaries(canaries, batch.outcomes):
+                # It answers again, and is not to be counted on yet.
+                pool.answers(self.name, False)
+            elif not self._read_canaries(canaries, batch.outcomes) and not watch.drifts:
                 self.record.to("idle")
                 pool.answers(self.name, True)
                 return
