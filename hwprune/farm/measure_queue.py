@@ -62,11 +62,6 @@ class MeasureQueue:
         """How many are being measured."""
         return len(self._open) - len(self._waiting)
 
-    @property
-    def closed(self) -> bool:
-        """Whether nothing is handed out any more."""
-        return self._closed
-
     def join(
         self, key: ReadingKey, candidate: Candidate, *, fresh: bool = False
     ) -> Future[Outcome]:
