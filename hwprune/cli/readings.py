@@ -138,6 +138,7 @@ def merge(
     from hwprune.cli.screen import output
     from hwprune.farm.store_entries import merge as bring
 
+    # The other one must be there; ours may be made by this.
     with _opened(other) as source, _opened(store, new=True) as target:
         added = bring(target, source)
         damaged = source.unreadable

@@ -38,6 +38,7 @@ class BoardRecord:
     @contextmanager
     def job(self, networks: int) -> Iterator[None]:
         """Around a batch: busy, then idle."""
+        # A calibration has no candidates; the base alone is one network.
         self._job = (max(1, networks), time.monotonic())
         self.to("busy")
         try:
@@ -77,6 +78,7 @@ class BoardRecord:
             canary_at=self.watch.read_at,
             readings=self._readings,
             failures=self._failures,
+            # A board that is younger than an hour has its rate so far.
             readings_per_hour=sum(lately) / min(1.0, age_s / _HOUR_S) if lately else None,
             busy_share=self._busy_s / age_s if lately else None,
         )

@@ -41,10 +41,12 @@ class StoreFile:
         self._waiting: list[Write] = []
         with self._errors():
             path.parent.mkdir(parents=True, exist_ok=True)
+            # Threads take turns by our lock; transactions begin where `_in_one` says, not sqlite3.
             self._database = sqlite3.connect(
                 path, timeout=BUSY_S, check_same_thread=False, isolation_level=None
             )
             self._database.execute("PRAGMA journal_mode = WAL")
+            # In WAL mode a power cut then costs the last writes at most, never the file.
             self._database.execute("PRAGMA synchronous = NORMAL")
             self._prepare(upgrade)
 
@@ -130,12 +132,14 @@ class StoreFile:
     def _in_one(self, writes: Sequence[Write]) -> None:
         if not writes:
             return
+        # At once for writing: SQLite refuses, without waiting, to turn an older read into one.
         self._database.execute("BEGIN IMMEDIATE")
         try:
             for write in writes:
                 write(self._database)
             self._database.execute("COMMIT")
         except BaseException:
+            # After some errors, such as a full disk, SQLite has rolled back itself.
             if self._database.in_transaction:
                 self._database.execute("ROLLBACK")
             raise
@@ -154,6 +158,7 @@ class StoreFile:
             self._in_one([make_tables])
         elif found < SCHEMA:
             self._in_one([lambda database: self._upgraded(database, upgrade)])
+            # Outside the transaction, as it must be: packed rows leave most of the file empty.
             self._database.execute("VACUUM")
 
     @staticmethod

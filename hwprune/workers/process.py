@@ -68,6 +68,7 @@ class Process:
             except BaseException:
                 said.put(("failed", traceback.format_exc(limit=-3)))
 
+        # Beside this one, which passes progress on meanwhile.
         thread = threading.Thread(target=work, daemon=True)
         thread.start()
         while True:
