@@ -16,7 +16,10 @@ from hwprune.cli.measure import measure
 from hwprune.cli.prune import prune
 from hwprune.cli.readings import readings
 from hwprune.cli.report import report
-from hwprune.cli.table import table
+from hwprune.cli.table_build import build
+from hwprune.cli.table_exchange import export, import_
+from hwprune.cli.table_show import show
+from hwprune.cli.table_upkeep import diff, lint, merge, refresh
 from hwprune.cli.verbs import Verbs
 
 app = typer.Typer(
@@ -29,6 +32,15 @@ app = typer.Typer(
     help="Prune a trained network until it keeps a latency and memory budget, measured on your "
     "own board.",
 )
+table = typer.Typer(
+    name="table",
+    no_args_is_help=True,
+    help="Latency tables: what a board takes for a network and its blocks, at any widths.",
+)
+for table_verb in (build, show, lint, diff, refresh, merge, export):
+    table.command()(table_verb)
+# Its function cannot have the name, which is a word of Python's.
+table.command("import")(import_)
 for verb in (init, prune, report, inspect, cut, measure, doctor):
     app.command()(verb)
 app.add_typer(farm)

@@ -56,11 +56,13 @@ def probe(board: Board) -> dict[str, Any]:
 
     result: dict[str, Any] = {"name": board.name, "kind": board.kind, "answers": False}
     if board.is_placeholder:
+        # ssh would look for a host of that name, and say less.
         return {**result, "error": f"set host in its profile: it is still '{board.host}'"}
     base = make_base(tiny_network())
     try:
         _, reading = next(read(fit(board, base, None, None), {"check": base}))
     except HwpruneError as error:
+        # On one line, as a board of a list.
         return {**result, "error": " ".join(str(error).split())}
     return {
         **result,

@@ -111,6 +111,7 @@ def _chosen(arguments: Sequence[str], folder: Path | None) -> tuple[list[Board],
     *names, last = arguments
     model = last if last.endswith(".onnx") or ":" in last else ""
     boards = [find_board(name, folder) for name in (names if model else arguments)]
+    # One board named twice would agree with itself.
     if len({board.name for board in boards}) < max(2, len(boards)):
         raise InputError(
             "compare takes two different boards or more",

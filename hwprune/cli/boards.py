@@ -97,11 +97,13 @@ def add(
         else {},
     )
     path = board_path(name, board_folder(folder))
+    # Before the look, which may take a minute.
     _refuse_to_replace(path, force)
     seen = None if unseen else _look(wanted)
     target = wanted.target if runtime else _computing(name, likely_target(seen), precision)
     board = replace(wanted, kind=kind or likely_kind(seen) or name, target=target)
     _write(lambda: write_profile(path, profile_text(board, seen, date.today())), path)
+    # Read back as every verb will read it.
     load_board(path)
     if as_json:
         print_json({"name": name, "path": str(path), "survey": seen})
@@ -130,6 +132,7 @@ def remove(
         find_board(name, board_folder(folder))  # says which there are
         raise InputError(f"board '{name}' has no profile in {path.parent}, nothing to remove")
     if not yes:
+        # A script cannot answer, and must not hang.
         if not sys.stdin.isatty():
             raise InputError(f"{path} was not removed", next_step="say --yes to remove it")
         typer.confirm(f"remove {path}?", abort=True)

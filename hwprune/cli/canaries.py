@@ -47,6 +47,7 @@ def _chain(layers: Sequence[tuple[str, tuple[int, ...], int]], shape: tuple[int,
     nodes, weights, value = [], [], "x"
     for number, (kind, size, groups) in enumerate(layers):
         fan_in = int(np.prod(size[1:]))
+        # By the root of the fan-in, so that values neither fade nor grow along the chain.
         data = random.standard_normal(size).astype(np.float32) / np.float32(fan_in**0.5)
         weights.append(numpy_helper.from_array(data, f"w{number}"))
         names = [value, f"w{number}"], [f"y{number}"]

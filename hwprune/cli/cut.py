@@ -142,13 +142,14 @@ def _limit(text: str) -> tuple[str, WidthLimit]:
     from hwprune.errors import InputError
     from hwprune.width_limit import WidthLimit
 
+    # The last colon: names of layers may have some of their own.
     pattern, colon, rules = text.rpartition(":")
     pairs = [rule.partition("=") for rule in rules.split(",")]
     kinds = {"min_width": int, "multiple_of": int, "min_keep": float}
     try:
         values = {key.strip(): kinds[key.strip()](value) for key, _, value in pairs}
     except (KeyError, ValueError):
-        values = {}
+        values = {}  # refused below, with the same words
     if not colon or not pattern or not values:
         raise InputError(
             "--limit cannot be read",

@@ -67,6 +67,7 @@ def status(
             "--web goes on until Ctrl-C, so --once and --json do not go with it",
             next_step="leave --web out, or the other; the page's own JSON is at /status.json",
         )
+    # Nothing else deletes farms' files: one that was killed could not.
     forget_long_gone()
     watch = FarmView(name, gone=everything)
     found = watch.look()
@@ -113,6 +114,7 @@ def _serve(watch: FarmView, host: str, port: int) -> None:
         if not page.local:
             messages().print(_open_to_others(page), style="yellow")
         with contextlib.suppress(KeyboardInterrupt):
+            # flush: whoever starts it by a script waits for this line.
             print(f"the farm's page: {page.url}   (Ctrl-C ends it)", flush=True)
             page.serve_forever()
 

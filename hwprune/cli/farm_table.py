@@ -137,6 +137,7 @@ def _canary(board: BoardStatus, now: float | None) -> str:
     """How far off it was, and how long ago where `now` is given."""
     if board.canary_off_pct is None:
         return ABSENT
+    # A minus sign, as wide as the plus.
     off = f"{board.canary_off_pct:+.1f} %".replace("-", "−")
     if now is None or board.canary_at is None:
         return off

@@ -20,6 +20,7 @@ def facts(base: BaseNetwork, found: OnBoard | None = None) -> dict[str, Any]:
 
     model, plan = base.cost_model, base.plan
     macs, params = model.macs(plan.widths), model.params(plan.widths)
+    # One unit of each group; what goes with a whole branch is not counted.
     least, removable = tuple(1 for _ in plan.widths), set(base.removable)
     groups = [
         {
@@ -36,6 +37,7 @@ def facts(base: BaseNetwork, found: OnBoard | None = None) -> dict[str, Any]:
         }
         for number, (group, cost) in enumerate(zip(plan.groups, model.group_costs(), strict=True))
     ]
+    # Empty where no board was asked, or it could not tell.
     timed = group_facts(found) if found is not None else []
     for group, times in zip(groups, timed, strict=False):
         group.update(times)

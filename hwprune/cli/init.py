@@ -132,6 +132,7 @@ def _write(texts: dict[Path, str]) -> None:
     try:
         for path, text in texts.items():
             path.parent.mkdir(parents=True, exist_ok=True)
+            # x: one that has come since the look is not overwritten.
             with path.open("x", encoding="utf-8") as target:
                 target.write(text)
     except OSError as error:

@@ -188,6 +188,7 @@ def _show_sensitivity(
     from hwprune.task.items import example_of
 
     task = read_task(options)
+    # The network is exported for the data's own sizes, unless others are asked for.
     shapes = shapes or tuple(tuple(values.shape) for values in example_of(task))
     base = make_base(load_graph(model, shapes=shapes, weights=weights).onnx)
     found = sensitivity_of(base, task, options)
@@ -211,7 +212,7 @@ def parse_shapes(text: str) -> Shapes:
     try:
         shapes = [tuple(int(size) for size in part.lower().split("x")) for _, _, part in parts]
     except ValueError:
-        shapes = [()]
+        shapes = [()]  # shorter than any shape: refused below, with the same words
     least = 1 if named else 2
     known = all(name for name, _, _ in parts) or not named
     if not known or any(len(shape) < least or min(shape) < 1 for shape in shapes):

@@ -140,6 +140,7 @@ def _said(found: OnBoard) -> list[str]:
             f"parts add up to {ms(times.told_ms)} while they are profiled, "
             f"and are scaled by {times.whole_ms / times.told_ms:.3f} to the whole"
         )
+        # A profile alone takes longer than a run, but not by so much.
         if times.told_ms > FAR * times.whole_ms:
             lines.append("much else ran while they were profiled, so shares may be off")
     else:
@@ -169,6 +170,7 @@ def _grid(times: LayerTimes, title: str) -> Grid:
         grid.add_column(column, justify="left" if left else "right", overflow="fold")
     costs = sorted((time.ms for time in times.layers), reverse=True)
     least, dear = costs[min(ROWS, len(costs)) - 1], costs[min(3, len(costs)) - 1]
+    # Layers as cheap as the last that has room may be too many.
     shown = [time for time in times.layers if time.ms >= least][:ROWS]
     for time in shown:
         name = time.layer or "other"

@@ -208,6 +208,7 @@ def _run(
 
 def resume_command(typed: list[str]) -> str:
     """What to type to go on with an interrupted run."""
+    # Once, however often it was resumed.
     told = [part for part in typed[1:] if part != "--resume"]
     return shlex.join(["hwprune", *told, "--resume"])
 

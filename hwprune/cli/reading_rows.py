@@ -51,6 +51,7 @@ def reading_rows(data: Mapping[str, Any], readings: Sequence[Reading]) -> list[R
 
 
 def _clock(reading: Reading) -> str:
+    # Of a GPU the host has two clocks, and the target's options say which.
     if reading.clock == "wall" and reading.device_ms is not None:
         latency = reading.target.get("options", {}).get("latency", "host")
         return _HOST_CLOCKS.get(latency, _CLOCKS["wall"])

@@ -83,7 +83,14 @@ def export(
             next_step="name one with --format",
         )
     with _opened(store) as found:
-        count = FORMS[wanted](entries(found, setting), out)
+        try:
+            count = FORMS[wanted](entries(found, setting), out)
+        except OSError as error:
+            raise InputError(
+                f"{out} cannot be written",
+                given=error.strerror or str(error),
+                next_step="name a file in a folder that is there",
+            ) from None
         damaged = found.unreadable
     output().print(f"{count} readings in {out}{_passed_over(damaged)}")
 
@@ -110,8 +117,9 @@ def prune(
         raise InputError(
             "say which readings", possible="--setting NUMBER, --doubted, --before 2026-01-31"
         )
+    day = _day(before) if before else ""
     with _opened(store) as found:
-        ids = matching(found, setting=setting, doubted=doubted, before=before)
+        ids = matching(found, setting=setting, doubted=doubted, before=day)
         if yes:
             delete(found, ids)
     said = "were deleted" if yes else "would be deleted; add --yes"
@@ -130,10 +138,28 @@ def merge(
     from hwprune.cli.screen import output
     from hwprune.farm.store_entries import merge as bring
 
+    # The other one must be there; ours may be made by this.
     with _opened(other) as source, _opened(store, new=True) as target:
         added = bring(target, source)
         damaged = source.unreadable
     output().print(f"{added} readings added to {target.path}{_passed_over(damaged)}")
+
+
+def _day(text: str) -> str:
+    """A day as the store writes it.
+
+    Raises:
+        InputError: it is none.
+    """
+    from datetime import date
+
+    from hwprune.errors import InputError
+
+    # Moments are compared as texts: "yesterday" would be after every reading, and delete all.
+    try:
+        return date.fromisoformat(text).isoformat()
+    except ValueError:
+        raise InputError("--before is no day", given=text, possible="2026-01-31") from None
 
 
 @contextmanager

@@ -77,7 +77,7 @@ def _contradictions_in_words(folder: Path) -> Iterator[None]:
     try:
         yield
     except (HwpruneError, OSError, typer.Exit):
-        raise
+        raise  # these say what they are
     except Exception as error:  # numbers that contradict each other fail wherever they are drawn
         raise RunFolderError(
             f"the result in {folder} contradicts itself, so no report can be made of it",

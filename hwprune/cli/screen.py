@@ -32,6 +32,7 @@ def output() -> Console:
 
 def end_unread() -> NoReturn:
     """End because whoever read the output has gone, as `head` does; what is left goes nowhere."""
+    # Python flushes stdout once more when it ends, and would complain of the broken pipe there.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     raise typer.Exit(UNREAD)
 

@@ -90,6 +90,7 @@ def read_task(options: SensitivityOptions) -> Task:
     settings = DataSettings(
         source=options.data,
         root=options.root,
+        # No candidate is scored or re-calibrated here, so next to nothing is set apart.
         heldout=1,
         calibration=2,
         mean=_numbers("--mean", options.mean),

@@ -100,6 +100,7 @@ def build(
             subject.base, subject.name, subject.boards, settings, progress, cluster=subject.cluster
         )
     place = out or place_of(built.table)
+    # An interrupted build's device-minutes count, too.
     built = replace(built, table=continued(built.table, place))
     write_table(built.table, place)
     if as_json:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hwprune.cli.options import Json
+from hwprune.cli.options import Json, TableFile
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 
 
 def show(
-    file: Annotated[
-        Path, typer.Argument(metavar="TABLE", help="A table's file.", show_default=False)
-    ],
+    file: TableFile,
     html: Annotated[
         Path | None,
         typer.Option("--html", help="Write a page with charts here.", show_default=False),

@@ -25,6 +25,7 @@ class Verbs(TyperGroup):
         """Run the verb that the arguments name."""
         try:
             done = super().invoke(ctx)
+            # Here, where a reader who has gone can still be answered for.
             sys.stdout.flush()
             return done
         except HwpruneError as error:

@@ -26,10 +26,12 @@ from hwprune_device.runtimes import EngineFile, Part
 Outcome = Reading | Failure
 Noun = TypeVar("Noun")
 
+# Deeper than any answer nests; `_plain` calls itself once a level.
 _DEPTH = 20
 _LARGEST = 2**63
 _STAGES = frozenset(("cut", "build", "run", "timeout", "memory", "crash"))
 """Where a board may see a network fail; what else there is, only the head can know."""
+# No path: an engine's files are written on this machine, under these names.
 _FILE_NAME = re.compile(r"\w[\w-]*(\.\w[\w-]*)*")
 _CONDITIONS: Mapping[str, type | tuple[type, ...]] = {
     **dict.fromkeys(("before", "after", "board", "gate", "gpu_between", "build", "builds"), dict),
@@ -65,6 +67,7 @@ def hello_of(board: Board, frame: Frame) -> Hello:
             board, "speaks another protocol", f"{header.get('protocol')}; ours is {PROTOCOL}"
         )
     clock_s = _number(header, "clock_s")
+    # Last, so that what the board may say under this name does not count.
     hello = _noun(Hello, {**header, "clock_off_s": clock_s - time.time()}, "hello")
     runtime = board.target.runtime
     if runtime not in hello.runtimes:
@@ -93,6 +96,7 @@ def outcome_of(header: Mapping[str, Any], job: Job, known: Container[int]) -> tu
         if outcome.stage not in _STAGES:
             raise AnswerError(f"its answer has failure.stage: {outcome.stage}")
     name = job.architectures[index]
+    # A failure may leave it out; the head's own name of the network is kept in any case.
     if outcome.architecture not in ("", name):
         raise AnswerError(f"its answer {index} is of architecture: {outcome.architecture}")
     return index, replace(outcome, architecture=name)
@@ -113,6 +117,7 @@ def timings_of(header: Mapping[str, Any], job: Job, known: Container[int]) -> di
     Raises:
         AnswerError: it is not, or a time is none.
     """
+    # "done" alone is not enough: whoever waits for a candidate would wait for ever.
     open_ = [index for index in range(len(job.architectures)) if index not in known]
     if open_:
         raise AnswerError(f"it is done, it says, without an answer to {open_}")
@@ -184,6 +189,7 @@ def _check_conditions(conditions: Mapping[str, Any]) -> None:
             raise AnswerError(f"its reading has conditions.{name}: {conditions[name]!r}")
     if PREDICTED in conditions:
         raise AnswerError(f"its reading has conditions.{PREDICTED}, which no board has")
+    # The calm time is multiplied by 1 + base_off (`BoardPool.seen_calm`), and must stay a time.
     if not conditions.get("base_off", 0.0) > -1:
         raise AnswerError(f"its reading has conditions.base_off: {conditions['base_off']!r}")
 
@@ -196,6 +202,7 @@ def _noun(noun: type[Noun], data: Any, where: str) -> Noun:
 
 
 def _place(value: Any, field: str, job: Job) -> int:
+    # Not isinstance, for which true is a place, too.
     if type(value) is not int or not 0 <= value < len(job.architectures):
         raise AnswerError(
             f"its answer has {field}: {value!r:.80}, of {len(job.architectures)} candidates"

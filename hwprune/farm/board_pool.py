@@ -30,6 +30,8 @@ from hwprune_device.reading import Failure, Reading
 
 Nominal = Literal["typical", "slowest"]
 """Whose time of the unpruned network ratios are multiplied with, where a kind has more boards."""
+# By judgement: so many share what it costs to build and time the base, and no more are lost with
+# a board.
 BATCH = 16
 _BATCH_BYTES = 2 * 10**9
 """All networks of a batch are built at the same time, so large ones come in smaller batches."""
@@ -57,6 +59,7 @@ class BoardPool:
         self._calm: dict[str, float] = {}
         self._answering: set[str] = set()
         self._at_hand = {board.name for board in boards}
+        # Nobody has been reached yet.
         self._deserted_at: float | None = time.monotonic()
         self._lock = threading.Lock()
 
@@ -79,6 +82,7 @@ class BoardPool:
     def place(self, base: BaseNetwork) -> None:
         """Choose the network; what the store knows of it is taken from there."""
         self._base = base
+        # Before any reading of it: a reading's row names its base by that row's number.
         self.store.know(base)
         self.canaries = Canaries()
         self._calm.clear()
@@ -132,6 +136,7 @@ class BoardPool:
         key = self.key(self.base.architecture)
         # Another head may have calibrated it meanwhile: the first one counts for both.
         self.store.keep_calm(key, board, calm_ms, first=True)
+        # `or`: a store whose disk is full has not written it yet.
         self._calm[board] = self.store.calm_ms(key, board) or calm_ms
         with self._lock:
             if self.nominal_ms is None:
@@ -142,6 +147,7 @@ class BoardPool:
         """The nominal time that the store kept: another head may have been the first."""
         kept = self.store.nominal_ms(self.key(self.base.architecture))
         with self._lock:
+            # The slowest is settled when all boards are calibrated, see `settle_nominal`.
             if kept is not None and self._whose != "slowest":
                 self.nominal_ms = kept
             return self.nominal_ms or mine
@@ -153,6 +159,7 @@ class BoardPool:
         calm. The nominal time stays, because readings share it.
         """
         known = self._calm.get(board)
+        # Calibrations lie that far apart on a calm board, too.
         if known is not None and base_off < -AGREE:
             self._calm[board] = known * (1 + base_off)
             self.store.keep_calm(self.key(self.base.architecture), board, self._calm[board])
@@ -171,6 +178,7 @@ class BoardPool:
         if protocol.between_batch_cv is None:
             squares, freedom = self.store.spread(self.conditions_key, self.target_key)
             target = self.board.target
+            # For the class default alone; whether there is a GPU, only the board knows.
             gpu = on_gpu(target, present=True)
             shown = between_batches(squares, freedom, target.threads, gpu=gpu)
             if shown is not None:
@@ -185,6 +193,7 @@ class BoardPool:
             candidates=tuple(
                 CandidateJob(architecture=name, widths=tuple(widths)) for name, widths in work
             ),
+            # A job for none calibrates: it must not lean on what was believed before.
             base_nominal_ms=self.nominal_ms if work else None,
             base_calm_ms=self.calm_ms(board) if work else None,
         )
@@ -206,6 +215,7 @@ class BoardPool:
             architecture=request.key.architecture,
         )
         with self._lock:
+            # Several boards may come to it at once; the failure is stored once.
             if request.key.architecture not in self.poisoned:
                 self.poisoned.append(request.key.architecture)
                 self.store.add(request.key, failure)
@@ -215,6 +225,7 @@ class BoardPool:
         """A board can measure from now on, or cannot any more."""
         with self._lock:
             (self._answering.add if yes else self._answering.discard)(board)
+            # While nobody answers, the first moment of it counts.
             self._deserted_at = None if self._answering else self._deserted_at or time.monotonic()
 
     def retire(self, board: str, message: str) -> None:
@@ -224,6 +235,7 @@ class BoardPool:
             self._at_hand.discard(board)
             if self._at_hand:
                 return
+        # Outside the lock: answers run callbacks of those who wait.
         said = f"no board of kind '{self.name}' is left: {message}"
         self.fail(self.queue.close(said), said)
 
@@ -235,6 +247,7 @@ class BoardPool:
     @property
     def answering(self) -> int:
         """How many boards can measure at this moment."""
+        # Never 0: the queue divides what is open by it.
         return max(1, len(self._answering))
 
     def deserted_s(self) -> float:

@@ -32,12 +32,13 @@ class BoardRecord:
         self._busy_s = 0.0
 
     def to(self, state: BoardState, message: str = "") -> None:
-        """Change the state; `message` say why."""
+        """Change the state; `message` says why."""
         self.state, self.message = state, message
 
     @contextmanager
     def job(self, networks: int) -> Iterator[None]:
         """Around a batch: busy, then idle."""
+        # A calibration has no candidates; the base alone is one network.
         self._job = (max(1, networks), time.monotonic())
         self.to("busy")
         try:
@@ -51,7 +52,10 @@ class BoardRecord:
         readings = [outcome for outcome in outcomes if isinstance(outcome, Reading)]
         self._readings += len(readings)
         self._failures += sum(isinstance(o, Failure) and o.stage != "lost" for o in outcomes)
-        self._done.append((time.monotonic(), len(readings)))
+        now = time.monotonic()
+        self._done.append((now, len(readings)))
+        while now - self._done[0][0] > _HOUR_S:
+            self._done.popleft()
         self._busy_s += busy_s
         for reading in readings[-1:]:
             degrees = reading.conditions.get("after", {}).get("temperature_c")
@@ -60,10 +64,9 @@ class BoardRecord:
     def status(self) -> BoardStatus:
         """What the board does at this moment."""
         now = time.monotonic()
-        while self._done and now - self._done[0][0] > _HOUR_S:
-            self._done.popleft()
         age_s = now - self._born
-        lately = sum(count for _, count in self._done)
+        # A copy at once: the worker may add a batch while this goes through them.
+        lately = [count for at, count in self._done.copy() if now - at <= _HOUR_S]
         return BoardStatus(
             name=self.name,
             kind=self._pool,
@@ -75,6 +78,7 @@ class BoardRecord:
             canary_at=self.watch.read_at,
             readings=self._readings,
             failures=self._failures,
-            readings_per_hour=lately / min(1.0, age_s / _HOUR_S) if self._done else None,
-            busy_share=self._busy_s / age_s if self._done else None,
+            # A board that is younger than an hour has its rate so far.
+            readings_per_hour=sum(lately) / min(1.0, age_s / _HOUR_S) if lately else None,
+            busy_share=self._busy_s / age_s if lately else None,
         )

@@ -50,6 +50,7 @@ class BoardWorker:
         self._closed.set()
         if self._thread is not None:
             self._thread.join(_CLOSE_S)
+            # A batch that is still there is lost by that, so the thread comes back.
             self.session.close()
             self._thread.join()
         # Once more: the thread may just have reached its board again.
@@ -60,6 +61,7 @@ class BoardWorker:
         """The unpruned network's reading; its time is this board's calm time from now on."""
         pool = self._pool
         known = pool.store.get(pool.key(pool.base.architecture))
+        # It was done before, by this run or another under the same conditions.
         if pool.nominal_ms is not None and known is not None and pool.calm_ms(self.name):
             return known.at_nominal(pool.nominal_ms)
         readings = calm_readings(self._take_base, BATCHES)
@@ -86,11 +88,13 @@ class BoardWorker:
     def _work(self, requests: Sequence[Request]) -> None:
         """One batch, whatever comes of it."""
         pool, clean = self._pool, []
+        # Strikes may have come since it was asked for, also from other runs.
         for request in requests:
             failure = pool.poison(request)
             clean.append(request) if failure is None else pool.queue.answer(request, failure)
         if not clean or not self._calibrated(clean):
             return
+        # A job holds a network once: what is asked for here is no canary beside it.
         names = {request.key.architecture for request in clean}
         canaries = pool.canaries.pick(len(clean), last_at=self.record.watch.read_at, without=names)
         batch = self._measure(
@@ -101,8 +105,11 @@ class BoardWorker:
         if batch.loss is not None:
             self._lost(clean, batch)
             return
-        alarm = self._read_canaries(canaries, batch.outcomes[len(clean) :])
-        self._sort(clean, batch.outcomes, alarm, guarded=bool(canaries))
+        read = batch.outcomes[len(clean) :]
+        alarm = self._read_canaries(canaries, read)
+        # A canary that failed guards nothing.
+        guarded = any(isinstance(outcome, Reading) for outcome in read)
+        self._sort(clean, batch.outcomes, alarm, guarded=guarded)
         if self.record.watch.drifts:
             self._quarantine()
 
@@ -114,6 +121,7 @@ class BoardWorker:
         outcome = self.calibrate()
         if isinstance(outcome, Reading):
             return True
+        # A lost board says nothing of the network; a base that fails here fails on its like.
         if outcome.stage == "lost":
             pool.queue.put_back(requests)
             self.record.message = outcome.message
@@ -133,6 +141,7 @@ class BoardWorker:
             entry.take(batch.timings)
         self.recovery.nonsense += batch.loss is not None and batch.loss.nonsense
         self.record.note(batch.outcomes, batch.timings.get("wall_s", 0.0))
+        # One is enough: the base's time is the whole batch's.
         for outcome in batch.outcomes[-1:]:
             if isinstance(outcome, Reading):
                 self._pool.seen_calm(self.name, outcome.conditions.get("base_off", 0.0))
@@ -181,6 +190,7 @@ class BoardWorker:
                 again.append(request)
                 continue
             if isinstance(outcome, Reading) and not doubted:
+                # Kept above, so it is among them: a canary knows one ratio at least.
                 earlier = self._pool.store.readings(request.key)
                 self._pool.canaries.learn(request.key, request.candidate, earlier)
                 if not guarded:
@@ -215,6 +225,7 @@ class BoardWorker:
     def _patient(self, requests: Sequence[Request], batch: Batch) -> list[Request]:
         """Those that may wait for another board; nothing is sent round for ever."""
         assert batch.loss is not None
+        # Then it is the suspects' loss; these were only in the same batch.
         if batch.loss.at_work:
             return list(requests)
         for request in requests:
@@ -224,24 +235,26 @@ class BoardWorker:
 
     def _quarantine(self) -> None:
         """Nothing is measured until the canaries read what is known of them again."""
-        pool = self._pool
-        self.record.to("quarantined", f"its canary reads {self.record.watch.off_pct:+.1f} % off")
+        pool, watch = self._pool, self.record.watch
+        self.record.to("quarantined", f"its canary reads {watch.off_pct:+.1f} % off")
         pool.answers(self.name, False)
-        for reading_id, key, candidate in self.record.watch.unguarded:
+        for reading_id, key, candidate in watch.unguarded:
             pool.store.doubt(reading_id, "taken shortly before the canary was off")
+            # Its future is nobody's: it is read anew for the store.
             pool.queue.join(key, candidate)
-        self.record.watch.unguarded.clear()
+        watch.unguarded.clear()
         for _ in self.recovery.attempts():
             canaries = pool.canaries.all
             batch = self._measure([(c.key.architecture, c.candidate.widths) for c in canaries])
-            self.record.to(
-                "quarantined", f"its canary reads {self.record.watch.off_pct:+.1f} % off"
-            )
+            # A batch leaves the record idle.
+            self.record.to("quarantined", f"its canary reads {watch.off_pct:+.1f} % off")
             if batch.loss is not None:
                 self.record.message = batch.loss.message
                 if not self.recovery.wait():
                     return
-            elif not self._read_canaries(canaries, batch.outcomes):
+                # It answers again, and is not to be counted on yet.
+                pool.answers(self.name, False)
+            elif not self._read_canaries(canaries, batch.outcomes) and not watch.drifts:
                 self.record.to("idle")
                 pool.answers(self.name, True)
                 return

@@ -9,6 +9,7 @@ from statistics import median
 from hwprune.farm.answers import Outcome
 from hwprune_device.reading import Failure, Reading
 
+# All three by judgement; tests/benchmarks/bench_interval.py shows what intervals hold with them.
 BATCHES = 3
 AGREE = 0.05
 """The calmest batches lie within this of each other, else more are taken."""
@@ -45,6 +46,7 @@ def one_reading(readings: Sequence[Reading], nominal_ms: float) -> Reading:
 
     The network beside itself is the control: a ratio off 1 shows an error of the protocol.
     """
+    # A reading that was taken, so no mean of two.
     middle = sorted(readings, key=lambda r: r.base_nominal_ms)[(len(readings) - 1) // 2]
     off_pct = 100 * abs(median(r.ratio for r in readings) - 1)
     doubts = set(middle.doubts)

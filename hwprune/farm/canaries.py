@@ -18,6 +18,7 @@ from hwprune.farm.reading_key import ReadingKey
 from hwprune_device.estimate import CLASS_CV, device_class
 from hwprune_device.reading import Reading
 
+# Schedule and limits are judgement, not measured.
 COUNT = 2
 _ALARM_PCT = 3.0
 """Less than this is never an alarm, however quiet the board is said to be."""
@@ -103,10 +104,12 @@ class Canaries:
         One in a usual batch, two in a large one; a small batch has one when it is due.
         """
         due = last_at is None or time.time() - last_at > _DUE_S
+        # So canaries are a fifth of a usual batch at most, and a seventh of a large one.
         wanted = 2 if count >= 12 else 1 if count >= 4 or due else 0
         with self._lock:
             able = [c for c in self._canaries if c.key.architecture not in without]
             self._turn += 1
+            # In turns, so that no canary alone decides about a board.
             start = self._turn % len(able) if able else 0
             return [*able[start:], *able[:start]][:wanted]
 
@@ -120,9 +123,11 @@ class Canaries:
 
     def compare(self, canary: Canary, reading: Reading) -> CanaryReading:
         """Compare a canary's new reading with what is known, and learn from it if it fits."""
+        # An interval is ± 1.96 standard deviations; here as a share of the latency.
         sigma = (reading.high_ms - reading.low_ms) / 2 / 1.96 / reading.latency_ms
         with self._lock:
             off_pct = 100 * (reading.ratio / canary.known - 1)
+            # What is known is itself unsure, the less the more readings it is of.
             sure = math.sqrt(1 + 1 / len(canary.ratios))
             alarm = abs(off_pct) > max(_ALARM_PCT, 100 * _SIGMAS * sigma * sure)
             if not alarm and not reading.doubts:

@@ -57,6 +57,7 @@ def to_csv(entries: Iterable[StoredReading], file: Path) -> int:
         count = 0
         for row in rows:
             count += 1
+            # With the first row, as a store may hold more than memory does.
             if writer is None:
                 writer = csv.DictWriter(stream, list(row))
                 writer.writeheader()
@@ -94,6 +95,7 @@ def to_pyperf(entries: Iterable[StoredReading], file: Path) -> int:
         name = _name(entry)
         metadata = {"name": name, "unit": "second", "hwprune_architecture": reading.architecture}
         benchmark = benchmarks.setdefault(name, {"metadata": metadata, "runs": []})
+        # Each run by the base's time in its round, as `Reading.quantile_ms`; ms to s.
         scale = reading.base_nominal_ms / 1e3
         values = [
             run / base * scale
@@ -112,6 +114,7 @@ def to_bencher(entries: Iterable[StoredReading], file: Path) -> int:
     for entry in _good(entries):
         reading, count = entry.reading, count + 1
         latency = {
+            # ms to ns; below, MB to bytes.
             "value": reading.latency_ms * 1e6,
             "lower_value": reading.low_ms * 1e6,
             "upper_value": reading.high_ms * 1e6,

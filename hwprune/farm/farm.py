@@ -59,6 +59,7 @@ class Farm:
         self._pool = BoardPool(boards, store, nominal)
         self._workers = [BoardWorker(board, self._pool, patience_s=patience_s) for board in boards]
         self._what = what
+        # A process may have several farms, one after another or for several kinds.
         self._name = f"{self._pool.name}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
         self._started_at = time.time()
         self._closed = threading.Event()
@@ -94,6 +95,7 @@ class Farm:
             for worker, attempt in zip(self._workers, attempts, strict=True)
             if attempt.exception() is None
         }
+        # A fault of ours goes before any board that does not answer.
         strange = next((e for e in errors if not isinstance(e, BoardError)), None)
         if strange is not None or not keys:
             raise strange or errors[0]
@@ -122,6 +124,7 @@ class Farm:
         nominal time stays in the store, so that all runs under these conditions share it. A
         Failure when the boards are lost, or cannot run the network.
         """
+        # One at a time: the second finds what the first has kept.
         with self._calibrating:
             answering = [w for w in self._workers if w.record.state in ("idle", "busy")]
             with ThreadPoolExecutor(max(1, len(answering))) as threads:
@@ -224,9 +227,11 @@ class Farm:
 
     def close(self) -> None:
         """End boards and threads; whoever still waits gets a failure of stage "lost"."""
+        # The queue first, so that no worker takes another batch.
         self._pool.fail(self._pool.queue.close(_CLOSED), _CLOSED)
         for worker in self._workers:
             worker.close()
+        # After the boards, so that the status which stays shows them closed.
         self._closed.set()
         if self._writer is not None:
             self._writer.join()

@@ -106,4 +106,5 @@ class Fleet:
 
     def _each(self, do: Callable[[Farm | TableFarm], None]) -> None:
         with ThreadPoolExecutor(len(self.farms)) as pool:
+            # list: errors of a map come when its results are taken.
             list(pool.map(do, self.farms.values()))

@@ -62,11 +62,6 @@ class MeasureQueue:
         """How many are being measured."""
         return len(self._open) - len(self._waiting)
 
-    @property
-    def closed(self) -> bool:
-        """Whether nothing is handed out any more."""
-        return self._closed
-
     def join(
         self, key: ReadingKey, candidate: Candidate, *, fresh: bool = False
     ) -> Future[Outcome]:
@@ -83,6 +78,7 @@ class MeasureQueue:
             request = self._open.get(name)
             if request is None:
                 request = Request(key=key, candidate=candidate, name=name, alone=fresh)
+                # A fresh one is passed on as it was read: how far readings lie apart is asked.
                 request.tries = TRIES - 1 if fresh else 0
                 self._open[name] = request
                 self._waiting.append(request)
@@ -93,6 +89,7 @@ class MeasureQueue:
     def put_back(self, requests: Sequence[Request]) -> None:
         """Wait again, before all others."""
         with self._changed:
+            # extendleft turns the order round.
             self._waiting.extendleft(reversed(requests))
             self._changed.notify_all()
 
@@ -122,6 +119,7 @@ class MeasureQueue:
     def _gather(self, limit: int) -> None:
         """Give a burst the time to arrive whole."""
         due = time.monotonic() + _GATHER_S
+        # As much as all who wait could take, or what comes within the time.
         while len(self._waiting) < limit * self._takers and not self._closed:
             if not self._changed.wait(max(0.0, due - time.monotonic())):
                 break
@@ -140,6 +138,7 @@ class MeasureQueue:
             if self._open.pop(request.name, None) is None:
                 return
             futures = list(request.futures)
+        # Outside the lock: a future's callbacks may ask for more.
         for future in futures:
             if future.set_running_or_notify_cancel():
                 future.set_result(outcome)
@@ -157,6 +156,7 @@ class MeasureQueue:
             self._closed, self._closed_for = True, self._closed_for or why
             self._waiting.clear()
             self._changed.notify_all()
+            # Also those on boards, whose answers would come too late.
             return list(self._open.values())
 
 

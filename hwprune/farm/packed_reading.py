@@ -43,6 +43,7 @@ def text_of(reading: Reading) -> bytes:
         raise ValueError(fault)
     told = {name: getattr(reading, name) for name in _NAMES}
     told["memory"] = {name: getattr(reading.memory, name) for name in _MEMORY}
+    # Runs are packed as one row of numbers; this divides it again.
     told["rounds"] = [len(runs) for runs in reading.runs_ms]
     try:
         return _ENCODER.encode(told).encode()
@@ -86,6 +87,7 @@ def unpack(packed: PackedReading, pattern: bytes) -> Reading:
 
 def _packed(times_ms: Sequence[float]) -> bytes:
     """The form's letter and the numbers, little-endian."""
+    # Clocks give whole nanoseconds; these take half of a double, up to 2.1 s.
     whole = [round(t * _NS) for t in times_ms]
     exact = [n / _NS for n in whole] == list(times_ms)
     if exact and min(whole, default=0) >= 0 and max(whole, default=0) < 2**31:

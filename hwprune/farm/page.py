@@ -53,6 +53,7 @@ class FarmPage(ThreadingHTTPServer):
         self.look = look
         try:
             self.address_family, *_, address = _resolve(host, port)
+            # Addresses of IPv6 have two more fields.
             super().__init__(address[:2], _Answer)
         except OSError as error:
             raise _cannot_open(host, port, error) from None
@@ -79,6 +80,7 @@ class FarmPage(ThreadingHTTPServer):
     @property
     def url(self) -> str:
         """Where a browser on this machine finds the page."""
+        # A browser cannot open "every address", such as 0.0.0.0.
         host = LOOPBACK if ipaddress.ip_address(self.host).is_unspecified else self.host
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}/"
 
@@ -95,6 +97,7 @@ class _Answer(BaseHTTPRequestHandler):
     timeout = 10.0
     """Seconds; who says nothing for so long does not hold a thread."""
     server_version = "hwprune"
+    # By default it names this Python in every answer.
     sys_version = ""
 
     def do_GET(self) -> None:

@@ -18,7 +18,7 @@ from hwprune.farm.status import BoardState
 from hwprune_device.owner import Previous
 
 PATIENCE_S = 1800.0
-"""When no board of a kind answers for this long, whoever waits is told."""
+"""When no board of a kind answers for this long, those who wait get a failure."""
 _PAUSES_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 """Between attempts to reach a board; the last one again and again."""
 _NONSENSE = 3
@@ -64,6 +64,7 @@ class Recovery:
             refuse_emulated(self._session.board, hello)
             key = self._session.conditions_key
         except BoardError as error:
+            # On one line, as tables show it.
             self._record.to("lost", " ".join(str(error).split()))
             raise
         self._previous = hello.previous
@@ -74,6 +75,7 @@ class Recovery:
         """Try to reach the board until it answers; False when it will not be worked with again."""
         suspects = suspects or Suspects(pool=self._pool, board=self._record.name)
         if self.nonsense >= _NONSENSE:
+            # Before the board goes: where it is the last, all that is open is failed.
             suspects.let_go()
             message = f"its answers make no sense: {self._record.message}"
             return self._retire("not believed", message)
@@ -112,7 +114,7 @@ class Recovery:
             yield
 
     def give_up_waiting(self) -> None:
-        """Tell those who wait when no board of this kind has answered for too long."""
+        """Fail what waits when no board of this kind has answered for too long."""
         if self._pool.deserted_s() > self._patience_s:
             message = f"no board of kind '{self._pool.name}' answers: {self._record.message}"
             self._pool.fail(self._pool.queue.empty(), message)
@@ -122,8 +124,8 @@ class Recovery:
 class Suspects:
     """The suspects of one loss. Whoever is let go waits for a board again, before all others.
 
-    A supervisor that died, or a machine that started anew, speaks against them; a link that was
-    cut does not. One alone gets a strike; several are measured alone from then on, which tells.
+    A supervisor that died, or a machine that started anew, counts against them; a link that was
+    cut does not. One alone gets a strike; of several, each is measured alone from then on.
     """
 
     pool: BoardPool
@@ -133,7 +135,7 @@ class Suspects:
     _since: float = field(default_factory=time.monotonic)
 
     def still_away(self) -> None:
-        """The board does not answer: after a while that speaks against them, for now."""
+        """The board does not answer: after a while that counts against them, for now."""
         if time.monotonic() - self._since > HOLD_S:
             self._strike("silent since")
 
@@ -142,6 +144,7 @@ class Suspects:
         if previous in ("died", "rebooted"):
             self._strike(previous)
         else:
+            # Given while the board was silent, whose link alone was cut.
             for strike in self._strikes:
                 self.pool.store.acquit(strike)
             self.let_go()
@@ -153,7 +156,9 @@ class Suspects:
 
     def _strike(self, verdict: str) -> None:
         for request in self.held:
+            # Of several nobody knows which it was.
             if len(self.held) == 1:
                 self._strikes.append(self.pool.store.strike(request.key, self.board, verdict))
             request.alone = True
+        # None is held any more, so a later verdict on this loss strikes nobody twice.
         self.let_go()

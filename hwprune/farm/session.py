@@ -46,20 +46,20 @@ Answer = TypeVar("Answer")
 _HELLO_S = 60.0
 """A slow board may take this long to import its runtime."""
 _SILENCE_S = 60.0
-"""A supervisor that is alive is heard every 5 s."""
+"""A supervisor that is alive sends a frame every 5 s."""
 _RUN_S = 300.0
 """Beside the patience of its runtime: what a board may take to run or profile a network."""
 _CLOCK_OFF_S = 60.0
 
 
 class BoardSession:
-    """Speaks to one board; a supervisor that was lost is started again by the next call.
+    """Exchanges frames with one board; a supervisor that was lost is started by the next call.
 
     Several threads may ask; they wait for each other. Every supervisor that one session starts has
     the same owner, so that what a cut link left on the board is ended by the next one.
 
     Args:
-        board: to speak to.
+        board: whose supervisor it starts.
         connection: another way than the board's profile says.
     """
 
@@ -77,14 +77,15 @@ class BoardSession:
         self._at_work: list[int] = []
 
     def open(self) -> Hello:
-        """Start the supervisor, unless it runs, and hear what the board is.
+        """Start the supervisor, unless it runs, and receive what the board is.
 
         Raises:
-            BoardError: it does not answer, speaks another protocol, or lacks the runtime.
+            BoardError: it does not answer, has another protocol, or lacks the runtime.
         """
         with self._asking:
             if self._hello is None:
                 self._connection.open()
+                # Whether a board has kept bases of earlier supervisors is asked one by one.
                 self._placed.clear()
                 self._last_model = ""
                 try:
@@ -97,6 +98,7 @@ class BoardSession:
 
     def close(self) -> None:
         """End the supervisor, whatever it is at."""
+        # Without the lock: it also ends a call that another thread waits in.
         self._hello = None
         self._connection.close()
 
@@ -129,6 +131,7 @@ class BoardSession:
             try:
                 self._place(base)
                 timings = self._run(job, known)
+            # First, as an AnswerError is a lost connection, too.
             except (AnswerError, BoardError) as error:
                 self.close()
                 return Batch.lost(job, Loss(message=str(error), nonsense=True), known)
@@ -165,7 +168,7 @@ class BoardSession:
         return self._read(answer, "engine", engine_of, "cannot give the network's engine")
 
     def profile(self, base: BaseNetwork) -> tuple[Part, ...] | str:
-        """What each kernel of a base network takes; in words why, where the board cannot tell.
+        """What each kernel of a base network takes; where the board cannot profile, why, as text.
 
         Raises:
             BoardError: the board does not answer, or cannot run the network.
@@ -217,6 +220,7 @@ class BoardSession:
                     if answer.kind != "unknown_model":
                         return answer
                 self._connection.send({**head, "model_bytes": len(model)}, model + body)
+                # Only now: a send that broke off has left nothing there.
                 self._last_model = wanted
                 return self._answer(self._run_until)
             except ConnectionLostError as error:
@@ -247,6 +251,7 @@ class BoardSession:
         conditions = dict(outcome.conditions)
         if abs(off_s) > _CLOCK_OFF_S:
             conditions["board_clock_off_s"] = round(off_s)
+        # A board's clock may be off by years, and readings are listed and thinned out by theirs.
         taken_at = datetime.now(UTC).isoformat(timespec="seconds")
         return replace(outcome, taken_at=taken_at, board=self.board.name, conditions=conditions)
 
@@ -277,6 +282,7 @@ class BoardSession:
             ConnectionLostError: none came, or signs of life alone until that moment.
         """
         while True:
+            # Two limits: silence means a lost board, signs of life alone a job that hangs.
             frame = self._connection.receive(_SILENCE_S)
             if frame.kind != "alive":
                 return checked(frame)

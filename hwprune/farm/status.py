@@ -90,6 +90,7 @@ class FarmStatus:
     @property
     def alive(self) -> bool:
         """Whether its process is there and has written lately."""
+        # Time too: the process may hang, and its number may be another's by now.
         return (
             not self.closed
             and time.time() - self.written_at < FRESH_S
@@ -112,6 +113,7 @@ def write_status(status: FarmStatus) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     # Halves of surrogate pairs, in the name of a file for example, cannot be written.
     text = plain_text(json.dumps(status.to_json(), ensure_ascii=False))
+    # Not durable: it is replaced in a second, and a sync would wait for the disk.
     write_whole(folder / f"{status.farm}.json", text, durable=False)
 
 

@@ -83,6 +83,7 @@ class ReadingStore:
             )
         ]
         while numbers:
+            # Where the median's row is damaged, the next one to it.
             number = numbers.pop((len(numbers) - 1) // 2)
             query = f"SELECT {COLUMNS} FROM readings WHERE number = ?"
             for reading in self._readable(key, self.file.rows(query, (number,))):
@@ -102,6 +103,7 @@ class ReadingStore:
         query = f"SELECT body FROM failures WHERE {BY_KEY} ORDER BY number DESC"
         rows = self.file.rows(query, key.columns)
         failures = [Failure.from_json(json.loads(body)) for (body,) in rows]
+        # Poison is final: one is enough.
         poison = next((failure for failure in failures if failure.stage == "poison"), None)
         if poison is None and len(failures) < FAILURES_SERVED_AFTER:
             return None
@@ -135,6 +137,7 @@ class ReadingStore:
             if isinstance(outcome, Reading):
                 kept.append((key, outcome))
         self.file.write(*writes)
+        # What waits for the disk is in no query, so it is served from here.
         if self.unwritten:
             self._kept += kept
         if refused:
@@ -202,6 +205,7 @@ class ReadingStore:
     def calibrate(self, key: ReadingKey, reading: Reading) -> None:
         """Keep a calibration reading and the nominal time it stands for; the first one stays."""
         self.add(key, reading)
+        # Readings of several runs share it, so a second calibration must not move it.
         self.file.execute(
             "INSERT OR IGNORE INTO nominals VALUES (?, ?, ?, ?, ?)",
             (*key.columns, reading.base_nominal_ms, reading.reading_id),
@@ -220,13 +224,16 @@ class ReadingStore:
 
     def _readable(self, key: ReadingKey, rows: Sequence[tuple[object, ...]]) -> list[Reading]:
         setting = self._setting(key)
-        assert setting is not None
+        # While the disk is full, even the first reading of a setting is in memory alone.
+        if setting is None:
+            return []
         found = [reading_of(row, setting.pattern) for row in rows]
         self.unreadable += found.count(None)
         return [reading for reading in found if reading is not None]
 
     def _setting(self, key: ReadingKey) -> Setting | None:
         name = key.columns[1:]
+        # One that is there never changes; one that is not may come any time.
         if name not in self._settings:
             found = self.file.read(partial(setting_of, key=key))
             if found is None:

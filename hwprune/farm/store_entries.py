@@ -78,6 +78,7 @@ def entries(store: ReadingStore, setting: int | None = None) -> Iterator[StoredR
     """All readings that can be read, oldest first; of one setting, or of all."""
     last, where = 0, "" if setting is None else f"AND r.setting = {int(setting)}"
     while True:
+        # Onwards by number, not by OFFSET: rows may come and go between two pages.
         query = f"{_QUERY} WHERE r.number > ? {where} ORDER BY r.number LIMIT ?"
         rows = store.file.rows(query, (last, AT_ONCE))
         if not rows:
@@ -102,6 +103,7 @@ def of_base(
         entry = _entry(row)
         if entry is not None and entry.cut is not None:
             found.setdefault(entry.cut.widths, []).append(entry)
+    # They came in order of latency.
     return [entries[(len(entries) - 1) // 2] for entries in found.values()]
 
 
@@ -124,11 +126,12 @@ def matching(store: ReadingStore, *, setting: int | None, doubted: bool, before:
 def delete(store: ReadingStore, reading_ids: list[str]) -> None:
     """Delete readings and give their room back."""
     store.file.write(*(lambda database, i=i: drop_reading(database, i) for i in reading_ids))
-    store.file.compact()
+    store.file.compact()  # SQLite gives no room back by itself
 
 
 def merge(store: ReadingStore, other: ReadingStore) -> int:
     """Bring over what another store has and this one lacks; how many readings."""
+    # Before the readings, whose rows name their base by its row.
     for base in other.file.rows("SELECT * FROM bases"):
         store.file.execute("INSERT OR IGNORE INTO bases VALUES (?, ?, ?)", base)
     before, waiting = count(store), entries(other)

@@ -41,10 +41,12 @@ class StoreFile:
         self._waiting: list[Write] = []
         with self._errors():
             path.parent.mkdir(parents=True, exist_ok=True)
+            # Threads take turns by our lock; transactions begin where `_in_one` says, not sqlite3.
             self._database = sqlite3.connect(
                 path, timeout=BUSY_S, check_same_thread=False, isolation_level=None
             )
             self._database.execute("PRAGMA journal_mode = WAL")
+            # In WAL mode a power cut then costs the last writes at most, never the file.
             self._database.execute("PRAGMA synchronous = NORMAL")
             self._prepare(upgrade)
 
@@ -52,11 +54,14 @@ class StoreFile:
         """Close the file.
 
         Raises:
-            RunFolderError: the disk is still full, so that what was kept in memory is lost.
+            RunFolderError: the disk is still full, so that what was kept in memory is lost, or
+                some of it cannot be written, ever.
         """
-        with self._lock:
-            self._flush()
-            self._database.close()
+        with self._lock, self._errors():
+            try:
+                self._flush()
+            finally:
+                self._database.close()
         if self._waiting:
             raise RunFolderError(
                 f"the disk of the store {self.path} is full",
@@ -127,12 +132,14 @@ class StoreFile:
     def _in_one(self, writes: Sequence[Write]) -> None:
         if not writes:
             return
+        # At once for writing: SQLite refuses, without waiting, to turn an older read into one.
         self._database.execute("BEGIN IMMEDIATE")
         try:
             for write in writes:
                 write(self._database)
             self._database.execute("COMMIT")
         except BaseException:
+            # After some errors, such as a full disk, SQLite has rolled back itself.
             if self._database.in_transaction:
                 self._database.execute("ROLLBACK")
             raise
@@ -151,6 +158,7 @@ class StoreFile:
             self._in_one([make_tables])
         elif found < SCHEMA:
             self._in_one([lambda database: self._upgraded(database, upgrade)])
+            # Outside the transaction, as it must be: packed rows leave most of the file empty.
             self._database.execute("VACUUM")
 
     @staticmethod

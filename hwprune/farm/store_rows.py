@@ -111,6 +111,7 @@ def short(name: str) -> bytes:
         found = bytes.fromhex(name)
     except ValueError:
         return name.encode()
+    # uuid4 and SHA-256; what would not come back as it was, such as capitals, stays a text.
     return found if len(name) in (32, 64) and found.hex() == name else name.encode()
 
 
@@ -149,6 +150,7 @@ def _network(database: sqlite3.Connection, architecture: str, cut: Cut | None) -
     row = database.execute(
         "SELECT network, base FROM networks WHERE architecture = ?", (name,)
     ).fetchone()
+    # A reading may come before it is known what was cut, as from an older store.
     if row and (row[1] is not None or cut is None):
         return int(row[0])
     base = widths = None
@@ -182,9 +184,11 @@ def _count(
     ).fetchone()
     count, total = row or (0, 0.0)
     after = count + sign
+    # The first reading of a network has nothing to lie apart from, nor has the last that goes.
     if count and after:
         squares = sign * (log_ms - total / count) ** 2 * count / after
         database.execute(
+            # max: what was added and taken away again leaves rounding errors behind.
             "UPDATE settings SET squares = max(0, squares + ?), freedom = freedom + ? "
             "WHERE setting = ?",
             (squares, sign, setting),

@@ -10,6 +10,8 @@ import sqlite3
 
 SCHEMA = 3
 
+# Names are bytes where they are hashes, see `store_rows.short`. networks.base is the rowid of a
+# base: bases are never deleted, so VACUUM, which may number rows anew in their order, keeps it.
 TABLES = """
 CREATE TABLE IF NOT EXISTS bases (
     base_id TEXT PRIMARY KEY, architecture TEXT NOT NULL, structure TEXT NOT NULL
@@ -72,6 +74,7 @@ def found_schema(database: sqlite3.Connection) -> int:
 
 def make_tables(database: sqlite3.Connection) -> None:
     """Make what is not there; the caller's transaction."""
+    # One by one: sqlite3's executescript would commit the caller's transaction first.
     for statement in TABLES.split(";"):
         if statement.strip():
             database.execute(statement)

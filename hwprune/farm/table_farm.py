@@ -152,6 +152,7 @@ class TableFarm:
         if not self._is_own:
             layers = self._network.cost_model.layers()
             latency = float(self._model.of_other(layers, np.array([widths]))[0])
+            # Nothing of another network was held out to say how far this errs.
             low, high, memory, outside = 0.0, math.inf, None, ""
         else:
             found = self._model.predict(np.array([widths]))[0]
@@ -172,9 +173,10 @@ class TableFarm:
         )
 
     def _reading(self, architecture: str, row: TableRow, how: str) -> Reading:
+        # Rows are as they were read; the model has applied a refresh's scale already.
         table, scale = self._table, 1.0 if how.startswith("predicted") else self._table.scale
         latency = scale * row.latency_ms
-        # One run of twenty is at the 95 % quantile, the others at the median.
+        # The 19th of twenty is the quantile, see `Reading.quantile_ms`, so the last two are at it.
         runs = (*(latency,) * (RUNS - 2), *(scale * row.p95_ms,) * 2)
         return Reading(
             reading_id=uuid.uuid4().hex,

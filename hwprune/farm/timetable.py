@@ -48,6 +48,7 @@ class Timetable:
             for stage in STAGES:
                 self._seconds[stage] += entry.timings.get(f"{stage}_s", 0.0)
             self._seconds["busy"] += busy
+            # What the board's own account leaves over is the way there and back.
             self._seconds["send"] += end - start - busy
 
     def seconds_each(self) -> float | None:

@@ -36,6 +36,7 @@ class LocalHost:
     ) -> None:
         self._wanted = (list(cores), factory, dict(arguments))
         self._pipe, theirs = Pipe()
+        # A file: a pipe that nobody reads while it works would fill up and stop it.
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115
         threads = dict.fromkeys(THREAD_VARIABLES, str(max(1, len(cores))))
         self._process = subprocess.Popen(
@@ -50,6 +51,7 @@ class LocalHost:
             # Ctrl-C is the head's to handle; the process ends when its pipe does.
             start_new_session=True,
         )
+        # While this end were open here, a process that died would not end the pipe.
         theirs.close()
 
     def prepare(self) -> str:

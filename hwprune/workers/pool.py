@@ -108,6 +108,7 @@ class WorkerPool:
 
     def stop(self) -> None:
         """End the workers at once, whatever they are at."""
+        # First, as `close` waits for the threads, and these for what their workers are at.
         for worker in self._workers:
             worker.end()
         self.close()
@@ -130,6 +131,7 @@ class WorkerPool:
                 self._changed.wait()
             if not self._waiting:
                 return None
+            # Of equals min takes the first, which came first.
             best = min(range(len(self._waiting)), key=lambda at: self._waiting[at].rank())
             return self._waiting.pop(best)
 

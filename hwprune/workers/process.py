@@ -64,9 +64,11 @@ class Process:
             except HwpruneError as error:
                 parts = {key: getattr(error, key) for key in ("given", "possible", "next_step")}
                 said.put(("error", (type(error).__name__, error.happened, parts)))
-            except Exception:
+            # All of them: an item that calls sys.exit() would else never be answered.
+            except BaseException:
                 said.put(("failed", traceback.format_exc(limit=-3)))
 
+        # Beside this one, which passes progress on meanwhile.
         thread = threading.Thread(target=work, daemon=True)
         thread.start()
         while True:
@@ -115,7 +117,7 @@ def serve(fd: int) -> None:
 def _send(head: Connection[Any, Any], event: Event) -> None:
     try:
         head.send(event)
-    except (ConnectionError, OSError):
-        raise
+    except OSError:
+        raise  # the head has gone, which ends `serve`
     except Exception:  # an answer that cannot be sent, of whatever kind
         head.send(("failed", traceback.format_exc(limit=-3)))

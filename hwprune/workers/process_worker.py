@@ -78,6 +78,7 @@ class ProcessWorker:
             return ""
         host = self._start()
         broken = host.prepare()
+        # `end` may have been called meanwhile, when there was no process to end yet.
         if broken or self._ended:
             host.end()
         else:
@@ -85,6 +86,7 @@ class ProcessWorker:
         return broken
 
     def _follow(self, item: Any, progress: Progress) -> Any:
+        # `end` is called by another thread, at any time.
         if self._host is None:
             raise ProcessDiedError("it was ended")
         for kind, said in self._host.call(item):

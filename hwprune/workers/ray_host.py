@@ -35,6 +35,7 @@ class RayHost:
     def call(self, item: Any) -> Iterator[Event]:
         """See `Host.call`."""
         try:
+            # Each event as it is made, not all of them after the answer.
             for event in self._actor.call.options(num_returns="streaming").remote(item):
                 yield ray.get(event)
         except RayActorError as error:
@@ -42,5 +43,6 @@ class RayHost:
 
     def end(self) -> None:
         """See `Host.end`."""
+        # A pool may be closed after its cluster was left, which has ended the actor.
         if ray.is_initialized():
             ray.kill(self._actor)

@@ -116,7 +116,8 @@ METRICS = {
 
 def test_what_bencher_gets_is_in_its_metric_format(store, tmp_path):
     readings("export", tmp_path / "b.json", "--format", "bencher")
-    jsonschema.validate(json.loads((tmp_path / "b.json").read_text()), METRICS)
+    metrics = json.loads((tmp_path / "b.json").read_text())
+    assert list(jsonschema.Draft202012Validator(METRICS).iter_errors(metrics)) == []
 
 
 @pytest.mark.heavy
@@ -145,6 +146,17 @@ def test_prune_counts_first_and_deletes_when_told_so(store):
     assert kept.spread("c", TARGET) == (0.0, 0)
     kept.close()
     assert readings("prune", "--yes").exit_code != 0
+
+
+def test_a_day_that_is_none_deletes_nothing(store):
+    done = readings("prune", "--before", "yesterday", "--yes")
+    assert done.exit_code == 2 and "2026-01-31" in done.stderr
+    assert listed()["readings"] == 4
+
+
+def test_a_file_that_cannot_be_written_is_named(store, tmp_path):
+    done = readings("export", tmp_path / "nowhere" / "readings.csv")
+    assert done.exit_code == 2 and "nowhere/readings.csv cannot be written" in done.stderr
 
 
 def test_merge_brings_over_what_is_lacking_and_nothing_twice(store, tmp_path):

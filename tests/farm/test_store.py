@@ -252,6 +252,26 @@ def test_one_outcome_that_cannot_be_written_takes_no_other_with_it(store):
     assert store.unwritten == 0
 
 
+@pytest.fixture
+def full_disk(store):
+    """The store, whose disk has no room for another page until `lift` is called."""
+
+    def lift() -> None:
+        store.file.rows("PRAGMA max_page_count = 100000")
+
+    (pages,) = store.file.rows("PRAGMA page_count")[0]
+    store.file.rows(f"PRAGMA max_page_count = {pages}")
+    yield lift
+    lift()
+
+
+def test_the_first_reading_of_a_setting_is_given_while_the_disk_is_full(store, full_disk):
+    taken = read(1, runs_ms=((9.0 + 1 / 3,) * 3000,), base_ms=(20.0,))
+    store.add(KEY, taken)
+    assert store.unwritten == 1 and store.readings(KEY) == [taken]
+    assert store.readings(replace(KEY, architecture="other")) == []
+
+
 @pytest.mark.parametrize("column", ["body", "runs"])
 def test_a_damaged_row_is_passed_over_and_counted(store, column):
     for number in range(3):

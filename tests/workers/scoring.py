@@ -33,6 +33,8 @@ def make_scorer(*, table: np.ndarray, folder: str) -> Any:
             return os.getpid(), sorted(os.sched_getaffinity(0)), threads
         if item == "raise":
             raise ValueError("this item cannot be scored")
+        if item == "exit":
+            sys.exit("this item ends the program")
         if item == "sleep":
             time.sleep(60)
         if item == "a lock":

@@ -73,6 +73,13 @@ class PoolContract:
         assert "this item cannot be scored" in failure.message
         assert right.result(60) == 0.01
 
+    def test_an_item_that_ends_the_program_is_a_failure_and_the_pool_lives(self, pool):
+        failure = pool.call("exit").result(60)
+        assert isinstance(failure, Failure)
+        assert failure.stage == "run"
+        assert "this item ends the program" in failure.message
+        assert pool.call(4).result(60) == 0.04
+
     def test_an_answer_that_cannot_be_sent_is_a_failure_and_the_pool_lives(self, pool):
         failure = pool.call("a lock").result(60)
         assert isinstance(failure, Failure) and failure.stage == "run"

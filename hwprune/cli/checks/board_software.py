@@ -43,6 +43,7 @@ def _package(board: Board, survey: Survey, name: str, facts: RuntimeFacts) -> Ch
     found = table(table(survey, "packages"), name)
     if found.get("imports"):
         version = str(found.get("version", ""))
+        # `newest_opset` is about the last of the packages.
         newest = facts.newest_opset(version) if name == facts.packages[-1] else None
         if newest is not None:
             return _that_reads(newest, board, survey, f"{name} {version}", facts)

@@ -61,6 +61,7 @@ def steal() -> Check:
     before = _stat()
     time.sleep(STEAL_WATCH_S)
     after = _stat()
+    # Some sandboxes show a /proc/stat that stands still.
     if before is None or after is None or after[1] <= before[1]:
         return Check(name="steal", state="ok", found="not told by the system")
     share = (after[0] - before[0]) / (after[1] - before[1])
@@ -151,12 +152,14 @@ def _stat() -> tuple[int, int] | None:
         first = Path("/proc/stat").read_text().splitlines()[0].split()
     except (OSError, IndexError):
         return None
+    # user nice system idle iowait irq softirq steal; guests' ticks after them are in user's.
     ticks = [int(field) for field in first[1:9]]
     return ticks[7], sum(ticks)
 
 
 def _cpu_quota() -> float | None:
     """Cores that the container's quota allows; None without one."""
+    # Of cgroup v2: v1 has other files, and is then taken for no limit.
     try:
         quota, period = (_CGROUP / "cpu.max").read_text().split()
     except (OSError, ValueError):

@@ -81,6 +81,7 @@ def _pip(pip: str, names: Sequence[str], runtime: RuntimeFacts) -> str:
 def _of_system(board: Board, runtime: RuntimeFacts, about: Mapping[str, Any], python: str) -> str:
     """A package that comes with the system of some boards, for that system's own Python."""
     name = runtime.system_package
+    # An environment sees the system's packages only where it was made to.
     if about.get("environment"):
         anew = there(board, "python3 -m venv --system-site-packages FOLDER")
         return f"{python} does not see the system's {name}; an environment that does: {anew}"

@@ -49,6 +49,7 @@ def examine_board(board: Board) -> Iterator[Check]:
         return
     found = findings(board, seen)
     yield from found
+    # What failed would fail once more, with fewer words.
     if all(check.state != "fail" for check in found):
         yield measured(board)
 
@@ -62,6 +63,7 @@ def findings(board: Board, survey: Survey, head_clock: float | None = None) -> l
     now = time.time() if head_clock is None else head_clock
     interpreter = python(survey)
     found = [_reached(board, survey), interpreter]
+    # A survey by such a Python ends there, and has no other topics.
     if interpreter.state == "fail":
         return found
     found += [
@@ -109,6 +111,7 @@ def _governor(board: Board, survey: Survey) -> Check:
     if not isinstance(governors, list):
         return Check(name="governor", state="ok", found="not told (usual in virtual machines)")
     pinned = table(survey, "power_mode").get("clocks_locked") is True
+    # A range of one clock is pinned, whatever governs it.
     pinned = pinned or clocks.get("lowest_mhz") == clocks.get("highest_mhz")
     if governors == ["performance"] or pinned:
         words = "clocks are locked" if pinned else "performance on every core"
@@ -194,6 +197,7 @@ def _throttling(survey: Survey) -> Check:
             mend="give the container or service there more of the processor, or no quota "
             "(docker --cpus, CPUQuota of systemd)",
         )
+    # Once each: what is there now was there since the start.
     seen = list(dict.fromkeys([*topic.get("now", ()), *topic.get("since_boot", ())]))
     if not seen:
         words = "none since it was started" if topic else "not told by the board"

@@ -96,6 +96,7 @@ def _requirement(name: str) -> str:
     except metadata.PackageNotFoundError:
         wanted = []
     for requirement in wanted:
+        # onnxruntime is no requirement on onnx.
         if requirement.startswith(name) and not requirement[len(name) :][:1].isalnum():
             return requirement.split(";")[0].strip()
     return name

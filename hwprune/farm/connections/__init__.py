@@ -32,6 +32,7 @@ def connect(board: Board, arguments: Sequence[str] = (), *, survey: bool = False
             next_step="name the board that it is of; hwprune table show tells what it knows",
         )
     if board.connection == "ray" or board.gateway:
+        # Not at the top: Ray takes seconds to import, and only such boards need it.
         from hwprune.farm.connections.ray import RayConnection
 
         return RayConnection(board, arguments, survey=survey)

@@ -1,4 +1,4 @@
-"""Why a board does not answer, in words that say what to do, from what ssh and Python wrote."""
+"""Why a board does not answer and what to do about it, from what ssh and Python wrote."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 SSH_FAILED = 255
 """ssh leaves with this when it fails itself, and when a signal ended the remote command."""
+# As POSIX has shells leave with.
 _NOT_EXECUTABLE, _NOT_FOUND = 126, 127
 _SSH_PORT = "22"
 _BY_JUMP = re.compile("UNKNOWN port 65535|stdio forwarding failed")
@@ -17,6 +18,7 @@ _NAMED_HOST = (
     r"^(\S+@\S+): permission denied|connect to host (\S+) port|could not resolve hostname (\S+):"
     r"|host key for (\S+) has changed|host key is known for (\S+)"
 )
+# A start-up file that reads stdin takes a piece of the zip file away.
 _TORN_PACKAGE = "ZipImportError|zlib.error|No module named 'hwprune_device"
 _OF_PYTHON = "Traceback|a board needs Python|Python.* error"
 """What is written only by a Python that has begun."""
@@ -113,7 +115,8 @@ def explain(
 
 
 def ended_before_python(end: str, exit_code: int | None, stderr: str) -> str:
-    """The end of a remote command of which nothing was heard, `end` in words, and why."""
+    """`end`, of a remote command that has sent nothing, and why it came where that is known."""
+    # Python has written why itself, or `explain` knows from ssh's exit code.
     told = exit_code in (None, SSH_FAILED, _NOT_FOUND, _NOT_EXECUTABLE)
     if told or re.search(_OF_PYTHON, stderr):
         return end
@@ -122,7 +125,7 @@ def ended_before_python(end: str, exit_code: int | None, stderr: str) -> str:
 
 
 def silent_before_python(silent: str) -> str:
-    """The silence of a remote command of which nothing was heard yet, in words, and why."""
+    """`silent`, of a remote command that has sent nothing yet, and why it probably is."""
     did = "waits, or has read what was meant for the board's Python, which did not begin"
     return f"{silent}; {_startup_file(did)}"
 
@@ -147,7 +150,7 @@ def missing_module(stderr: str) -> str:
 
 
 def _what_ssh_says(stderr: str, host: str, port: str = "") -> str:
-    """What to do about the first thing that is known of ssh's words; empty when nothing is."""
+    """What to do about the first thing in ssh's output that is known; empty when nothing is."""
     for pattern, words in _SSH_WORDS:
         if re.search(pattern, stderr, re.IGNORECASE):
             login = f"-p {port} {host}" if port else host
@@ -159,8 +162,10 @@ def _known_as(stderr: str, host: str, port: str) -> str:
     """What the host is called among the known ones, as ssh itself says; for a shell."""
     said = re.search(r"host key for (\S+) has changed", stderr, re.IGNORECASE)
     address = host.rpartition("@")[2]
+    # A host at another port than 22 is remembered with it, in brackets.
     name = said[1] if said else f"[{address}]:{port}" if port else address
     file = re.search(r"Offending \S+ key in (.+):\d+", stderr)
+    # ssh-keygen finds the user's own file by itself.
     if file is None or file[1].endswith("/.ssh/known_hosts"):
         return shlex.quote(name)
     return f"{shlex.quote(name)} -f {shlex.quote(file[1])}"
@@ -169,6 +174,7 @@ def _known_as(stderr: str, host: str, port: str) -> str:
 def _port(options: Sequence[str]) -> str:
     """The port that a profile's options name, where it is not ssh's own."""
     for option in options:
+        # Port=2222, -oPort=2222 or -p2222.
         found = re.fullmatch(r"(?:-o\s*)?port\s*[=\s]\s*(\d+)|-p\s*(\d+)", option, re.IGNORECASE)
         if found is not None:
             port = found[1] or found[2]

@@ -44,6 +44,7 @@ class LocalConnection(PipeConnection):
         return [python, *self._python_arguments()]
 
     def _start(self, command: Sequence[str]) -> PipedProcess:
+        # Such a command has the package already, and writes no marker before its frames.
         if self._command:
             return PipedProcess(command, environment=self._environment())
         return super()._start(command)
@@ -52,6 +53,7 @@ class LocalConnection(PipeConnection):
         return {k: os.environ[k] for k in _KEPT_ENVIRONMENT if k in os.environ}
 
     def _mend(self, stderr: str, exit_code: int | None) -> str:
+        # As Popen reports a signal.
         if exit_code is not None and exit_code < 0:
             return f"signal {-exit_code} ({signal.strsignal(-exit_code)}) ended it"
         return super()._mend(stderr, exit_code)

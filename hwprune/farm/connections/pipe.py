@@ -2,19 +2,46 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
 from typing import Any
 
+import hwprune_device
 from hwprune.board import Board
 from hwprune.errors import BoardError
 from hwprune.farm.connections.boot import MARKER
 from hwprune.farm.connections.connection import ConnectionLostError
 from hwprune.farm.connections.failure import missing_module
-from hwprune.farm.connections.package import boot_text, device_zip
 from hwprune.farm.connections.piped import PipedProcess
 from hwprune_device.frame import Frame, encode
 from hwprune_device.runtimes import packages_to_look_for
+
+# The same files give the same bytes, whenever they were checked out.
+_DATE = (1980, 1, 1, 0, 0, 0)
+
+
+@cache
+def device_zip() -> bytes:
+    """The device package as a zip file that Python can import from."""
+    package = Path(hwprune_device.__file__).parent
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for source in sorted(package.rglob("*.py")):
+            name = (Path(package.name) / source.relative_to(package)).as_posix()
+            archive.writestr(
+                zipfile.ZipInfo(name, _DATE), source.read_bytes(), zipfile.ZIP_DEFLATED
+            )
+    return buffer.getvalue()
+
+
+@cache
+def boot_text() -> str:
+    """`boot.py` as one line, for `python -c`: some shells allow no line breaks in quotes."""
+    return f"exec({Path(__file__).with_name('boot.py').read_text(encoding='utf-8')!r})"
 
 
 class PipeConnection(ABC):
@@ -28,6 +55,7 @@ class PipeConnection(ABC):
         self._arguments = tuple(arguments)
         self._survey = survey
         self._process: PipedProcess | None = None
+        # Stays after `close`: what it wrote last is asked for then.
         self._last: PipedProcess | None = None
 
     def open(self) -> None:

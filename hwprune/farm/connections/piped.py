@@ -17,9 +17,10 @@ from hwprune.farm.connections.stderr_tail import StderrTail
 from hwprune_device.frame import CHUNK, Frame, FrameDecoder, FrameError, encode
 
 PING_S = 20.0
-"""A supervisor that hears nothing for much longer than this takes its head for gone."""
+"""A supervisor that receives nothing for much longer than this takes its head for gone."""
 _END_WAIT_S = 5.0
 _BUSY_WAIT_S = 1.0
+# More than any greeting of a login shell: the marker will not come.
 _NOISE_LIMIT = 1 << 20
 _BYTES_AT_ONCE = 1 << 16
 
@@ -101,7 +102,7 @@ class PipedProcess:
                     continue
                 raise ConnectionLostError(self._silent(timeout_s)) from None
         if isinstance(item, str):
-            self._frames.put(item)  # whoever asks again hears the same
+            self._frames.put(item)  # for whoever asks again
             raise ConnectionLostError(item)
         return item
 
@@ -129,6 +130,7 @@ class PipedProcess:
         return silent if self._began or not self._by_ssh else silent_before_python(silent)
 
     def _write(self, data: bytes) -> None:
+        # Its descriptor may be another file's by now.
         if self._stdin.closed:
             raise BrokenPipeError("the supervisor was ended")
         rest = memoryview(data)
@@ -153,6 +155,7 @@ class PipedProcess:
             self._skip_noise(fd)
             decoder = FrameDecoder()
             while chunk := os.read(fd, CHUNK):
+                # Every piece counts: a whole engine may take longer than any limit.
                 self._heard_at = time.monotonic()
                 for frame in decoder.feed(chunk):
                     self._frames.put(frame)

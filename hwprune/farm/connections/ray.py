@@ -33,6 +33,7 @@ class Relay:
     def __init__(self, board: Board, arguments: Sequence[str], survey: bool) -> None:
         from hwprune.farm.connections import connect
 
+        # On the node itself the board is this machine.
         if board.connection == "ray":
             board = replace(board, connection="local")
         rest = os.sched_getaffinity(0) - set(board.cores)
@@ -88,6 +89,7 @@ class RayConnection:
                 cannot be started there.
         """
         self.close()
+        # Left open: other boards, and processes that score, may use the same cluster.
         Cluster(os.environ.get("RAY_ADDRESS", "auto")).start()
         self._relay = ray.remote(Relay).options(**_placement(self._board)).remote(*self._wanted)
         try:
@@ -115,6 +117,7 @@ class RayConnection:
         Raises:
             ConnectionLostError: the supervisor, the actor or its node is gone, or silent.
         """
+        # The relay counts the silence; the rest is for a large frame's way from there.
         frame: Frame = self._ask("receive", timeout_s, limit_s=timeout_s + _FRAME_S)
         return frame
 
@@ -140,6 +143,7 @@ class RayConnection:
         try:
             return ray.get(getattr(relay, verb).remote(*arguments), timeout=limit_s)
         except RayTaskError as error:
+            # Ray wraps what the actor raised.
             if isinstance(error.cause, (ConnectionLostError, BoardError)):
                 raise error.cause from None
             raise

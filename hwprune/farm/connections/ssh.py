@@ -21,6 +21,7 @@ class SshConnection(PipeConnection):
         python = self._board.python or "python3"
         # A quoted ~ would stay one; $HOME is a variable of every shell.
         word = f'"$HOME"/{shlex.quote(python[2:])}' if python[:2] == "~/" else shlex.quote(python)
+        # exec: no shell stays between ssh and Python, to outlive it or to change its exit code.
         return f"exec {word} {shlex.join(self._python_arguments())}"
 
     def _mend(self, stderr: str, exit_code: int | None) -> str:
@@ -43,6 +44,7 @@ class SshConnection(PipeConnection):
 def _options(board: Board) -> list[str]:
     """ssh takes the first value that it meets, so the user's come before those of ours."""
     ours = ["ConnectTimeout=10", "ServerAliveInterval=5", "ServerAliveCountMax=3"]
+    # No terminal, which would change bytes; no questions, which nobody is there to answer.
     options = ["-T", "-o", "BatchMode=yes"]
     for option in (*board.ssh_options, *ours):
         # Whole words such as "-F/path/config" are ssh's own; the rest are values of -o.

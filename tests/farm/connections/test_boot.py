@@ -11,7 +11,7 @@ import zipfile
 import pytest
 
 from hwprune.farm.connections.boot import MARKER
-from hwprune.farm.connections.package import boot_text, device_zip
+from hwprune.farm.connections.pipe import boot_text, device_zip
 
 CHILD = """
 import os, sys
