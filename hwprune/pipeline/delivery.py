@@ -17,7 +17,7 @@ from hwprune.pipeline.cut_network import cut_network
 from hwprune.pipeline.engines import deliver_engines
 from hwprune.pipeline.head import finetuner_pool
 from hwprune.pipeline.workbench import Workbench
-from hwprune.progress import Progress, SideBySide
+from hwprune.progress import Progress, SharedProgress
 from hwprune.report.agreement import Agreement
 from hwprune.report.rows import HWPRUNE, UNIFORM, EngineRow, FinetuneEpoch
 from hwprune_device.reading import Failure
@@ -91,7 +91,7 @@ def finetune_side_by_side(
     """
     folder = bench.folder.folder("finetune")
     pool = finetuner_pool(bench.prepared, len(cuts), bench.head)
-    together = SideBySide(progress, "fine-tune", len(cuts))
+    together = SharedProgress(progress, "fine-tune", len(cuts))
     try:
         futures = {
             name: pool.submit(

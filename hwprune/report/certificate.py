@@ -16,7 +16,7 @@ UNITS = {"latency_ms": "ms", "memory_mb": "MB", "energy_mj": "mJ", "params": "",
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class ConstraintFinding:
     """What the fresh readings say about one constraint."""
 
     constraint: Constraint
@@ -56,7 +56,7 @@ class Finding:
 class Certificate:
     """The delivered network against the budget: a finding per constraint, and how it was read."""
 
-    findings: tuple[Finding, ...]
+    findings: tuple[ConstraintFinding, ...]
     architecture: str
     """Hash of the network that was read."""
     board: str
@@ -172,7 +172,7 @@ def _finding(
     *,
     params: int,
     macs: int,
-) -> Finding:
+) -> ConstraintFinding:
     counted = {"params": params, "macs": macs}.get(constraint.quantity)
     if counted is not None:
         # Counted from the structure: exact, and no reading is behind it that could have failed.
@@ -186,7 +186,7 @@ def _finding(
         status = "NOT SHOWN"
     if any(PREDICTED in reading.conditions for reading in readings):
         status = "NOT MEASURED"
-    finding = Finding(
+    finding = ConstraintFinding(
         constraint=constraint,
         value=interval.value if interval else None,
         low=interval.low if interval else None,
@@ -198,7 +198,7 @@ def _finding(
     return replace(finding, words=_words(finding, failures))
 
 
-def _words(finding: Finding, failures: Sequence[Failure]) -> str:
+def _words(finding: ConstraintFinding, failures: Sequence[Failure]) -> str:
     if failures and finding.status == "NOT SHOWN":
         first = failures[0]
         return (

@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from hwprune.plain_text import plain_text
 from hwprune.report import figures
-from hwprune.report.certificate import Finding
+from hwprune.report.certificate import ConstraintFinding
 from hwprune.report.charts import bullet, candidates, curves, readings, widths
 from hwprune.report.charts.front import front as curve
 from hwprune.report.front import Front
@@ -151,7 +151,7 @@ def _charts(result: Result) -> dict[str, Any]:
     }
 
 
-def _bullet(finding: Finding) -> Markup:
+def _bullet(finding: ConstraintFinding) -> Markup:
     return Markup(bullet.bullet(finding))
 
 

@@ -45,12 +45,14 @@ def completed(task: Task, teacher: Run, kinds: Sequence[OutputKind], names: Sequ
     outputs = task.output_kinds or tuple(kinds)
     if task.score is not None:
         return replace(task, output_kinds=outputs)
-    compare = Agreement(inputs=task.inputs, teacher=teacher, kinds=outputs, names=tuple(names))
+    compare = AgreementScore(
+        inputs=task.inputs, teacher=teacher, kinds=outputs, names=tuple(names)
+    )
     return replace(task, score=compare, metric=Metric(name="agreement"), output_kinds=outputs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Agreement:
+class AgreementScore:
     """The score function: how far a network agrees with the unpruned one."""
 
     inputs: Callable[[Part, int], object]
@@ -103,7 +105,7 @@ class Agreement:
 class Taught:
     """What the unpruned network gives for a part: outputs by item, and how far they spread."""
 
-    def __init__(self, agreement: Agreement, part: Part) -> None:
+    def __init__(self, agreement: AgreementScore, part: Part) -> None:
         self._teacher = agreement.teacher
         self._part = part
         self._first: tuple[torch.Tensor, ...] = ()
