@@ -59,8 +59,7 @@ def load_task(
         task = _of_data(settings, data, guessed)
     else:
         task = _of_inputs(settings, entries, guessed)
-    own: dict[str, Any] = _functions(settings)
-    own.pop("inputs", None)
+    own = _own_functions(settings, alone=not settings.source and data is None)
     metric = _metric(task, settings)
     if own or metric != task.metric:
         # The kind alone would not make it again, and is not all that it is.
@@ -195,6 +194,7 @@ def _dealt(batches: Callable[[], Iterable[Any]]) -> Callable[[Part, int], Iterab
     places = {"heldout": (0,), "final": (0,), "test": (1,), "train": (2, 3), "calibration": (2, 3)}
 
     def inputs(part: Part, count: int) -> Iterable[Any]:
+        """The batches of a part, until they are `count` items."""
         chosen = (b for number, b in enumerate(batches()) if number % 4 in places[part])
         given = 0
         for inputs in first_items(chosen, count):
@@ -210,12 +210,32 @@ def _dealt(batches: Callable[[], Iterable[Any]]) -> Callable[[Part, int], Iterab
     return inputs
 
 
-def _functions(settings: TaskSettings) -> dict[str, Callable[..., Any]]:
-    return {
+def _own_functions(settings: TaskSettings, *, alone: bool) -> dict[str, Any]:
+    """What takes the place of a task's own functions, by names in `Task`.
+
+    Args:
+        alone: whether the task is made of its inputs; then these replace nothing.
+
+    Raises:
+        DeploymentError: a function is not there, or files stand in the place of other inputs.
+    """
+    named = {name: getattr(settings, name) for name in FUNCTIONS}
+    if alone:
+        del named["inputs"]
+    elif named["inputs"] and not _is_function(named["inputs"]):
+        raise DeploymentError(
+            "files of inputs do not go with a task or data that have inputs of their own",
+            given=f"[task] inputs = {settings.inputs}",
+            possible="a function, such as task.py:inputs, or neither [task] source nor [data]",
+        )
+    found: dict[str, Any] = {
         name: load_function(source, DeploymentError, what=f"{name} function")
-        for name in FUNCTIONS
-        if (source := getattr(settings, name)) and (name != "inputs" or _is_function(source))
+        for name, source in named.items()
+        if source
     }
+    if "inputs" in found:
+        found["inputs"] = of_function(found["inputs"]).inputs
+    return found
 
 
 def _is_function(source: str) -> bool:
