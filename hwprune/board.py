@@ -12,6 +12,7 @@ from hwprune.board_folder import THIS_MACHINE, find_profile, is_path, no_such_bo
 from hwprune.errors import DeploymentError
 from hwprune.file_name import checked_name
 from hwprune.number import Amount
+from hwprune.toml_file import read_toml, validate
 from hwprune_device.job import Protocol, Target
 from hwprune_device.runtimes.option_error import OptionError
 from hwprune_device.runtimes.registry import known_facts, normal_options, runtime_names
@@ -115,8 +116,6 @@ def load_board(path: Path) -> Board:
     Raises:
         DeploymentError: the file is missing, is no TOML, or says something that cannot be.
     """
-    from hwprune.toml_file import read_toml
-
     board = parse_board(read_toml(path, what="board"), name=path.stem)
     if not board.table:
         return board
@@ -130,8 +129,6 @@ def parse_board(data: Mapping[str, Any], *, name: str) -> Board:
     Raises:
         DeploymentError: a key is unknown, or a value cannot be.
     """
-    from hwprune.toml_file import validate
-
     where = f"board {name}"
     unknown = [key for key in data if key not in PROFILE_KEYS]
     if unknown:

@@ -19,7 +19,7 @@ from hwprune.number import Amount, Positive
 from hwprune.recipe import Recipe
 from hwprune.search_settings import SearchSettings
 from hwprune.task_settings import TaskSettings
-from hwprune.toml_file import FORBID_UNKNOWN
+from hwprune.toml_file import FORBID_UNKNOWN, overridden, read_toml, validate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,8 +110,6 @@ def load_deployment(path: Path, overrides: Sequence[str] = ()) -> Deployment:
     Raises:
         DeploymentError: the file is missing, is no TOML, or says something that cannot be.
     """
-    from hwprune.toml_file import overridden, read_toml
-
     data = read_toml(path, what="deployment")
     name = file_name(path.stem)
     return parse_deployment(overridden(data, overrides), name=name, folder=path.parent)
@@ -123,8 +121,6 @@ def parse_deployment(data: Mapping[str, Any], *, name: str, folder: Path) -> Dep
     Raises:
         DeploymentError: a key is unknown or missing, or a value cannot be.
     """
-    from hwprune.toml_file import validate
-
     content = dict(data)
     needed = ("network", "task", "data", "board", "budget")
     sections = (*needed, "search", "training", "finetune", "delivery")
@@ -161,8 +157,6 @@ def parse_deployment(data: Mapping[str, Any], *, name: str, folder: Path) -> Dep
 
 def _recipe(content: Mapping[str, Any], section: str, where: str) -> Recipe:
     """A recipe from its section, and what is usual where it says nothing."""
-    from hwprune.toml_file import validate
-
     told = content.get(section, {})
     whole = {**USUAL[section], **told} if isinstance(told, Mapping) else told
     return validate(Recipe, whole, where=f"{where} [{section}]")
@@ -201,8 +195,6 @@ def _task(data: Any, folder: Path, *, where: str) -> TaskSettings:
     Raises:
         DeploymentError: a key is unknown, or the floor cannot be read.
     """
-    from hwprune.toml_file import validate
-
     settings = validate(TaskSettings, data, where=where)
     parse_floor(settings.at_least)
     functions = ("source", "score", "train", "loss", "batches")
@@ -214,8 +206,6 @@ def _task(data: Any, folder: Path, *, where: str) -> TaskSettings:
 
 
 def _data(data: Any, folder: Path, *, where: str) -> DataSettings:
-    from hwprune.toml_file import validate
-
     settings = validate(DataSettings, data, where=where)
     kind, colon, path = settings.source.partition(":")
     if kind == "imagefolder" and colon:

@@ -27,7 +27,8 @@ from hwprune.stored import read_stored
 from hwprune.whole_file import write_json
 
 FORMAT = 4
-"""1: steps in steps.json, accuracies in scores.sqlite. 2: one budget a run."""
+"""1: steps in steps.json, accuracies in scores.sqlite. 2: one budget a run. 3: settings
+by the names of older versions."""
 
 
 RUN_NAMES = (

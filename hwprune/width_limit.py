@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from typing import ClassVar
 
 from hwprune.number import Positive, Share
+from hwprune.toml_file import FORBID_UNKNOWN
 from hwprune_device.plan import ChannelGroup
 
 
@@ -16,7 +17,7 @@ from hwprune_device.plan import ChannelGroup
 class WidthLimit:
     """What differs for the groups of one name pattern."""
 
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+    __pydantic_config__: ClassVar[dict[str, str]] = FORBID_UNKNOWN
     min_width: Positive = 1
     """Fewest channels of the layer that may stay."""
     min_keep: Share | None = None

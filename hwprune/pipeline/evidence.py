@@ -288,7 +288,7 @@ def versions() -> dict[str, str]:
     """Versions of what the result depends on."""
     from importlib.metadata import version
 
-    names = ("torch", "onnx", "onnxruntime", "ray", "numpy")
     from hwprune_device import __version__
 
+    names = ("torch", "onnx", "onnxruntime", "ray", "numpy")
     return {"hwprune": __version__, **{name: version(name) for name in names}}

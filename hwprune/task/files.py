@@ -83,7 +83,7 @@ class FileInputs:
 
     def inputs(self, part: Part, count: int | None = None) -> Iterator[Inputs]:
         """The first `count` inputs of a part, in batches."""
-        order = self._parts["calibration" if part == "train" else part][:count]
+        order = self._parts[part][:count]
         for start in range(0, len(order), BATCH):
             yield self.batch(order[start : start + BATCH].tolist())
 

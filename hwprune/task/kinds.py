@@ -27,6 +27,7 @@ def classification(
     classes = data.classes
 
     def check(outputs: object) -> None:
+        """Compare the output with N x classes."""
         shape = list(getattr(outputs, "shape", ()))
         if len(shape) != 2 or (classes is not None and shape[1] != classes):
             raise NetworkError(
@@ -115,6 +116,7 @@ def _check_shape(targets: torch.Tensor, possible: str) -> Callable[[object], Non
     wanted = prod(targets.shape[1:])
 
     def check(outputs: object) -> None:
+        """Compare the numbers an item of outputs and targets."""
         shape = list(getattr(outputs, "shape", ()))
         if not shape or prod(shape[1:]) != wanted:
             raise NetworkError(

@@ -24,6 +24,7 @@ def segmentation(
     """
 
     def check(outputs: object) -> None:
+        """Compare shapes and classes with those of the masks."""
         shape, masks = list(getattr(outputs, "shape", ())), list(data.targets.shape)
         if len(shape) != len(masks) + 1 or shape[2:] != masks[1:]:
             raise NetworkError(

@@ -42,6 +42,7 @@ def supervised(
     size = at_once(data.example)
 
     def score(run: Run, part: Part, share: float = 1.0) -> Score:
+        """The mean rating over the first `share` of a part."""
         items = data.part(part)
         count = count_of(share, len(items))
         found: dict[str, list[torch.Tensor]] = {}
