@@ -19,7 +19,7 @@ from hwprune_device.runtimes.registry import known_facts, normal_options, runtim
 
 CONNECTIONS = ("local", "ssh", "ray", "table")
 PLACEHOLDER_HOST = "change-me"
-"""Host of a profile that only tells of a kind of board: its user puts a real one there."""
+"""Host of a profile that describes a kind of board alone: its user puts a real one there."""
 _REACHED_BY = ("connection", "host", "ssh_options", "gateway", "python")
 _PLAIN_KEYS = ("name", "kind", *_REACHED_BY, "cache", "cache_mb", "table")
 PROFILE_KEYS = (*_PLAIN_KEYS, "cores", "target", "protocol", "facts")
@@ -64,6 +64,7 @@ class Board:
     """What was found out about the hardware, for readers; nothing depends on it."""
 
     def __post_init__(self) -> None:
+        # The class is frozen, and this default depends on another field.
         object.__setattr__(self, "kind", self.kind or self.name)
 
     @property
@@ -137,6 +138,7 @@ def parse_board(data: Mapping[str, Any], *, name: str) -> Board:
         )
     target = validate(Target, data.get("target", {}), where=f"{where} [target]")
     protocol = validate(Protocol, data.get("protocol", {}), where=f"{where} [protocol]")
+    # Before the options, which are looked up by runtime: it has to be a known one.
     _check(target, protocol, where)
     target = _with_normal_options(target, where)
     plain = {key: data[key] for key in _PLAIN_KEYS if key in data}
@@ -176,6 +178,7 @@ def _check_connection(board: Board, where: str) -> None:
             given=f'connection = "{board.connection}", table = "{board.table}"',
             possible='connection = "table" and table = "FILE.parquet"',
         )
+    # ssh would take it for an option, and some of its options run commands.
     if board.host.startswith("-"):
         raise DeploymentError(f"{where}: host cannot be used", given=board.host)
 
@@ -216,6 +219,7 @@ def _with_normal_options(target: Target, where: str) -> Target:
 
 def _cores(wanted: object, *, threads: int, where: str) -> tuple[int, ...]:
     """Core numbers from a profile's words, on the machine this runs on."""
+    # A container, or taskset, may allow fewer cores than the machine has.
     allowed = sorted(os.sched_getaffinity(0))
     if wanted == "last":
         return tuple(allowed[-threads:])
@@ -248,6 +252,7 @@ def _is_list_of_cores(wanted: object) -> bool:
     return (
         isinstance(wanted, list | tuple)
         and len(wanted) > 0
+        # Not isinstance: a bool is an int, and `true` is no core.
         and all(type(core) is int and core >= 0 for core in wanted)
         and len(set(wanted)) == len(wanted)
     )

@@ -100,7 +100,7 @@ class Deployment:
 
     @property
     def limits(self) -> Budget:
-        """Every constraint of every budget: what boards have to tell."""
+        """Every constraint of every budget: what boards have to measure."""
         return Budget(constraints=tuple(c for b in self.budgets for c in b.constraints))
 
 
@@ -127,6 +127,7 @@ def parse_deployment(data: Mapping[str, Any], *, name: str, folder: Path) -> Dep
     unknown = [key for key in content if key not in sections]
     missing = [key for key in ("network", "board", "budget") if key not in content]
     if "task" not in content and "data" not in content:
+        # The message below puts brackets around it: no [data] and no [task].
         missing.append("data] and no [task")
     if unknown or missing:
         raise DeploymentError(
@@ -183,6 +184,7 @@ def _profile(named: str, folder: Path) -> Path:
         return _resolve(named, folder)
     path = find_profile(named)
     if path is not None:
+        # Absolute, because a run compares its settings when it is resumed, from whatever folder.
         return path.resolve()
     if named == THIS_MACHINE:
         return Path(THIS_MACHINE)
@@ -200,6 +202,7 @@ def _task(data: Any, folder: Path, *, where: str) -> TaskSettings:
     functions = ("source", "score", "train", "loss", "batches")
     found: dict[str, Any] = {name: placed(getattr(settings, name), folder) for name in functions}
     inputs = settings.inputs
+    # Files; with a colon it is a function by name.
     if inputs and ":" not in inputs:
         inputs = str(_resolve(inputs, folder))
     return replace(settings, **found, inputs=placed(inputs, folder))

@@ -54,6 +54,7 @@ class SharedProgress:
 
     def begun(self, total: int | None) -> None:
         """One of them knows how many steps it has; the others have as many."""
+        # Pieces begin in threads of their own, and one heading is enough.
         with self._lock:
             if not self._begun:
                 self._begun = True

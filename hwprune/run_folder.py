@@ -65,6 +65,7 @@ class RunFolder:
         if not name:
             return self
         inner = self.folder(file_name(name))
+        # The steps of all budgets are in the run's one book, apart by their names' beginning.
         return RunFolder(inner, self._lock, self.book, f"{name}: ")
 
     @classmethod
@@ -96,6 +97,7 @@ class RunFolder:
                 next_step="name another folder with --out",
             ) from None
         try:
+            # The kernel lets go of it when the process dies, however that happens.
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             lock.close()
@@ -114,6 +116,7 @@ class RunFolder:
     def _agree_on(self, settings: Mapping[str, Any]) -> None:
         """Refuse to mix two deployments in one folder: their readings would not compare."""
         file = self.path / "deployment.json"
+        # As the file gives it back: tuples have become lists.
         now = json.loads(json.dumps(dict(settings)))
         if not file.exists():
             write_json(file, {"format": FORMAT, "settings": now})

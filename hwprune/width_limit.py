@@ -46,6 +46,7 @@ def width_choices(
         min_width: fewest channels that may stay.
     """
     floor = max(1, round(width * min_keep), math.ceil(min_width / unit))
+    # In units: where 6 channels go together, 2 units make a multiple of 4 channels.
     multiple = multiple_of // math.gcd(multiple_of, unit)
     step = multiple if width >= 2 * multiple else max(1, width // 2)
     inner = [w for w in range(step, width, step) if w >= floor]

@@ -67,6 +67,7 @@ def deliver(bench: Workbench, contest: Contest, progress: Progress) -> Delivered
     if best == UNIFORM:
         doubts.append(_outdone(bench, contest, tuned))
         models = {HWPRUNE: models[UNIFORM]}
+    # Before the comparison, which reads the package as a user will.
     package(bench.folder.path, prepared, rivals[best], models[HWPRUNE])
     forms = board_forms(bench, models[HWPRUNE])
     agreement = agree(bench, models[HWPRUNE], forms)
@@ -119,6 +120,7 @@ def finetune_side_by_side(
 def _last_words(folder: Path, failure: Failure) -> str:
     """What a training said before it ended."""
     said = failure.message.strip().splitlines()[-1:]
+    # A process that died can have said why in its log alone.
     if failure.stage == "lost" and (folder / LOG).is_file():
         said += (folder / LOG).read_text(errors="replace").strip().splitlines()[-3:]
     return " | ".join(said) or failure.stage

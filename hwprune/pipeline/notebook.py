@@ -117,6 +117,7 @@ def prune(
     made = _task(task, data, inputs, functions, metric, example)
     deployment = Deployment(
         name=Path(out).name,
+        # The settings are what a resumed run is compared by, so another module is noticed.
         network=NetworkSettings(source=_fingerprint(model), trained=True),
         task=TaskSettings(source=f"given: {made.identity}", at_least=at_least),
         boards=(Path(board),) if isinstance(board, str | Path) else (),
@@ -143,6 +144,7 @@ def _budgets(
             "give a budget, or budgets", possible='budget={"latency_ms": "50 %"}'
         )
     if isinstance(budget, Budget):
+        # A lone budget has no folder of its own, whatever it is called.
         return (replace(budget, name=""),)
     return parse_budgets(budget or budgets)
 

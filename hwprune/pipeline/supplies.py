@@ -79,6 +79,7 @@ def look_up(deployment: Deployment, given: Given, *, network: bool) -> Supplies:
     if module is not None:
         module = cuttable_part(module)
         example = example_of_part(module, example)
+    # The example has to be the part's by now, not the detector's.
     if network:
         _check_fit(task, _module_of(module, onnx), example)
     return Supplies(

@@ -134,6 +134,7 @@ def certify(
     failures = [o for o in outcomes if isinstance(o, Failure) and o.stage != "lost"]
     if any(c.relative for c in budget.constraints):
         raise ValueError("a certificate needs a budget in absolute units: call resolve() first")
+    # The hash binds a certificate to the network that was delivered.
     if strangers := {r.architecture for r in readings} - {architecture}:
         raise ValueError(f"readings of another network: {sorted(strangers)}, not {architecture}")
     return Certificate(
@@ -184,6 +185,7 @@ def _finding(
     status = decide(constraint.at_most, interval)
     if failures and status == "PASS":
         status = "NOT SHOWN"
+    # Last, as it outdoes the others: nothing that a table says is a measurement.
     if any(PREDICTED in reading.conditions for reading in readings):
         status = "NOT MEASURED"
     finding = ConstraintFinding(

@@ -49,7 +49,7 @@ class Pace:
 
     @property
     def left_s(self) -> float | None:
-        """Seconds that the rest will take; None where nothing tells."""
+        """Seconds that the rest will take; None without a total or a step of this session."""
         own = self.done - self._skipped
         if not self.total or own <= 0 or self.done >= self.total:
             return None
@@ -69,6 +69,7 @@ class LineProgress:
         self._stream = stream or sys.stderr
         self._every_s = every_s
         self._clock = clock
+        # One that its holder may take again: `begin` ends a stage that is open.
         self._lock = threading.RLock()
         self._stage = ""
         self._pace = Pace(None, clock)
@@ -130,9 +131,11 @@ class BarProgress:
             bars.TextColumn("{task.description}", style="bold", markup=False),
             bars.BarColumn(bar_width=24),
             bars.MofNCompleteColumn(),
+            # Not rich's own time left, which would count steps of an earlier session.
             bars.TextColumn("{task.fields[eta]}"),
             bars.TextColumn("{task.fields[note]}", markup=False),
             console=console,
+            # A finished stage is printed as a line, so its bar goes.
             transient=True,
             refresh_per_second=8,
         )

@@ -124,6 +124,7 @@ def _of_data(settings: TaskSettings, data: DataSettings | Data, guessed: list[st
             given=f"targets of type {type(given.targets).__name__}",
             possible=f"[task] kind = {', '.join(KINDS)}, or [task] source or score and loss",
         )
+    # Arrays go to another process as they are; a Dataset is opened there once more.
     tensors = all(isinstance(items, Tensors) for items in given.parts.values())
     return OF_DATA[kind](
         given,
@@ -185,6 +186,7 @@ def of_function(function: Callable[..., Any] | Iterable[Any], *, name: str = "in
         return Task(name=name, inputs=_dealt(lambda: rows))
     parameters = inspect.signature(function).parameters
     needed = any(p.default is p.empty and p.kind in PLACES for p in parameters.values())
+    # A parameter with a default alone, such as `size=32`, asks for no part.
     if needed or "part" in parameters:
         return Task(name=name, inputs=lambda part, count: call_with(function, part, count))
     return Task(name=name, inputs=_dealt(lambda: call_with(function)))
@@ -249,6 +251,7 @@ def _identity(task: Task, settings: TaskSettings) -> str:
         place = Path(source.rpartition(":")[0])
         if source and place.suffix == ".py" and place.is_file():
             digest.update(place.read_bytes())
+    # The first ones stand for the rest: to read them all may take as long as training.
     for inputs in inputs_of(task, "calibration", 4):
         for values in inputs:
             digest.update(values.contiguous().numpy().data)

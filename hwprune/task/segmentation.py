@@ -61,11 +61,13 @@ def _rate(outputs: torch.Tensor, masks: torch.Tensor) -> Mapping[str, torch.Tens
     kinds = [1] if two else range(outputs.shape[1])
     both, either, sizes = [], [], []
     for kind in kinds:
+        # N x H*W
         one, other = (said == kind).flatten(1), (masks == kind).flatten(1)
         both.append((one & other).sum(1))
         either.append((one | other).sum(1))
         sizes.append(one.sum(1) + other.sum(1))
     shared, union, total = (torch.stack(rows, 1).double() for rows in (both, either, sizes))
+    # N x classes
     named = (union > 0).double()
     count = named.sum(1)
 

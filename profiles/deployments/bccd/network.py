@@ -80,6 +80,7 @@ class Detector(nn.Module):
         fine = self.fine(F.relu(self.stem(images)))
         middle = self.middle(fine)
         coarse = self.from_coarse(self.coarse(middle))
+        # By size, because a stride of 2 rounds odd sides up.
         up = F.interpolate(coarse, size=middle.shape[-2:])
         up = F.interpolate(F.relu(self.from_middle(middle) + up), size=fine.shape[-2:])
         fused = F.relu(self.from_fine(fine) + up)
