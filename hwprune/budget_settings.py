@@ -56,9 +56,11 @@ def parse_budgets(data: Any, *, where: str = "budget") -> tuple[Budget, ...]:
             f"{where}: a budget cannot be called '{taken[0]}'",
             given="a run keeps something else under that name",
         )
-    if len(places) < len(names):
+    # Labels are `NAME: LABEL`, so no name may go on where another one and its colon end.
+    inside = any(one.startswith(f"{other}: ") for one in names for other in names)
+    if len(places) < len(names) or inside:
         raise DeploymentError(
-            f"{where}: two budgets have one name",
+            f"{where}: two budgets have one name, or one begins with the other and a colon",
             given=", ".join(names),
             next_step='give each a name of letters and digits: name = "small"',
         )

@@ -173,8 +173,9 @@ def fit(board: Board, base: BaseNetwork, threads: int | None, batch: int | None)
         )
     count = threads or board.target.threads
     allowed = sorted(os.sched_getaffinity(0))
-    # From the last core down, as in profiles.
-    cores = board.cores[-count:] if count <= len(board.cores) else ()
+    # Other threads than the profile's take cores from the last one down, as profiles do.
+    kept = board.cores if threads is None else board.cores[-count:]
+    cores = kept if count <= len(board.cores) else ()
     if board.is_here:
         cores = cores or tuple(allowed[-count:])
     if board.is_here and count > len(cores):
