@@ -117,7 +117,6 @@ def prune(
     made = _task(task, data, inputs, functions, metric, example)
     deployment = Deployment(
         name=Path(out).name,
-        # The settings are what a resumed run is compared by, so another module is noticed.
         network=NetworkSettings(source=_fingerprint(model), trained=True),
         task=TaskSettings(source=f"given: {made.identity}", at_least=at_least),
         boards=(Path(board),) if isinstance(board, str | Path) else (),

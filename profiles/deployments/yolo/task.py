@@ -17,8 +17,6 @@ from ultralytics import YOLO, cfg, data
 from ultralytics.models.yolo.detect import DetectionTrainer, DetectionValidator
 from ultralytics.nn.modules import Detect
 
-from hwprune.recipe import Recipe
-
 
 class Raw(Detect):
     """The head of what is pruned: it does not decode."""
@@ -74,7 +72,7 @@ def score(run: Callable[[torch.Tensor], Any], part: str) -> float:
     return validator(model=detector_with(run))["metrics/mAP50-95(B)"]
 
 
-def train(module: nn.Module, teacher: nn.Module, recipe: Recipe, folder: Path) -> None:
+def train(module: nn.Module, teacher: nn.Module, recipe: Any, folder: Path) -> None:
     """Train the module in place by Ultralytics' own trainer, which keeps its files in `folder`."""
     trainer = DetectionTrainer(overrides=ARGS | {"epochs": recipe.epochs, "project": str(folder)})
     trainer.model, trainer.save_model = detector_with(module), lambda: False  # it would pickle
