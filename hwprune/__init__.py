@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hwprune_device import __version__
 
+# For type checkers and editors, which do not run `__getattr__` below.
 if TYPE_CHECKING:
     from hwprune.board import Board, find_board
     from hwprune.budget import Budget, Constraint
@@ -65,6 +66,7 @@ _HOMES = {
     "measure": "hwprune.pipeline.measure:measure",
     "prune": "hwprune.pipeline.notebook:prune",
 }
+# Spelled out, not read off _HOMES: type checkers take `__all__` from the source alone.
 __all__ = [
     "Board",
     "BoardError",

@@ -12,13 +12,14 @@ from hwprune.board_folder import THIS_MACHINE, find_profile, is_path, no_such_bo
 from hwprune.errors import DeploymentError
 from hwprune.file_name import checked_name
 from hwprune.number import Amount
+from hwprune.toml_file import read_toml, validate
 from hwprune_device.job import Protocol, Target
 from hwprune_device.runtimes.option_error import OptionError
 from hwprune_device.runtimes.registry import known_facts, normal_options, runtime_names
 
 CONNECTIONS = ("local", "ssh", "ray", "table")
 PLACEHOLDER_HOST = "change-me"
-"""Host of a profile that only tells of a kind of board: its user puts a real one there."""
+"""Host of a profile that describes a kind of board alone: its user puts a real one there."""
 _REACHED_BY = ("connection", "host", "ssh_options", "gateway", "python")
 _PLAIN_KEYS = ("name", "kind", *_REACHED_BY, "cache", "cache_mb", "table")
 PROFILE_KEYS = (*_PLAIN_KEYS, "cores", "target", "protocol", "facts")
@@ -63,6 +64,7 @@ class Board:
     """What was found out about the hardware, for readers; nothing depends on it."""
 
     def __post_init__(self) -> None:
+        # The class is frozen, and this default depends on another field.
         object.__setattr__(self, "kind", self.kind or self.name)
 
     @property
@@ -115,8 +117,6 @@ def load_board(path: Path) -> Board:
     Raises:
         DeploymentError: the file is missing, is no TOML, or says something that cannot be.
     """
-    from hwprune.toml_file import read_toml
-
     board = parse_board(read_toml(path, what="board"), name=path.stem)
     if not board.table:
         return board
@@ -130,8 +130,6 @@ def parse_board(data: Mapping[str, Any], *, name: str) -> Board:
     Raises:
         DeploymentError: a key is unknown, or a value cannot be.
     """
-    from hwprune.toml_file import validate
-
     where = f"board {name}"
     unknown = [key for key in data if key not in PROFILE_KEYS]
     if unknown:
@@ -140,6 +138,7 @@ def parse_board(data: Mapping[str, Any], *, name: str) -> Board:
         )
     target = validate(Target, data.get("target", {}), where=f"{where} [target]")
     protocol = validate(Protocol, data.get("protocol", {}), where=f"{where} [protocol]")
+    # Before the options, which are looked up by runtime: it has to be a known one.
     _check(target, protocol, where)
     target = _with_normal_options(target, where)
     plain = {key: data[key] for key in _PLAIN_KEYS if key in data}
@@ -179,6 +178,7 @@ def _check_connection(board: Board, where: str) -> None:
             given=f'connection = "{board.connection}", table = "{board.table}"',
             possible='connection = "table" and table = "FILE.parquet"',
         )
+    # ssh would take it for an option, and some of its options run commands.
     if board.host.startswith("-"):
         raise DeploymentError(f"{where}: host cannot be used", given=board.host)
 
@@ -219,6 +219,7 @@ def _with_normal_options(target: Target, where: str) -> Target:
 
 def _cores(wanted: object, *, threads: int, where: str) -> tuple[int, ...]:
     """Core numbers from a profile's words, on the machine this runs on."""
+    # A container, or taskset, may allow fewer cores than the machine has.
     allowed = sorted(os.sched_getaffinity(0))
     if wanted == "last":
         return tuple(allowed[-threads:])
@@ -251,6 +252,7 @@ def _is_list_of_cores(wanted: object) -> bool:
     return (
         isinstance(wanted, list | tuple)
         and len(wanted) > 0
+        # Not isinstance: a bool is an int, and `true` is no core.
         and all(type(core) is int and core >= 0 for core in wanted)
         and len(set(wanted)) == len(wanted)
     )

@@ -17,6 +17,7 @@ from hwprune.whole_file import write_whole
 from hwprune_device.job import Target
 from hwprune_device.runtimes import facts_of, runtime_names
 
+# Device trees name the revision too ("... Model B Rev 1.4"); boards of two are of one kind.
 _REVISION = re.compile(r"\s+rev(ision)?\.?\s*[\d.]+$", re.IGNORECASE)
 
 
@@ -57,7 +58,7 @@ def write_profile(path: Path, text: str) -> None:
 def likely_kind(survey: Survey | None) -> str:
     """A kind for boards with the same device tree, such as "raspberry-pi-4-model-b"; else "".
 
-    Only a device tree tells boards of one kind: DMI gives unlike machines the same name.
+    A device tree names the kind of a board; DMI gives unlike machines the same name.
     """
     if survey is None or survey.get("soc", UNAVAILABLE) == UNAVAILABLE:
         return ""
@@ -76,17 +77,18 @@ def likely_target(survey: Survey | None) -> Target:
 
 
 def facts(survey: Survey, looked_at: date) -> dict[str, Any]:
-    """What a reader wants to know of a board, flat; what it did not tell is left out."""
+    """The facts of a survey that a reader needs, flat; what the survey lacks is left out."""
     found = {key: _told(value) for key, value in _facts(survey)}
     told = {key: value for key, value in found.items() if value not in (None, [])}
     return {"looked_at": looked_at.isoformat(), **told}
 
 
 def _told(value: Any) -> Any:
-    """What a board said, as a profile can hold it; None where it tells nothing."""
+    """A value of a survey as a profile can hold it; None where there is none."""
     if isinstance(value, list | tuple):
         return [told for item in value if (told := _told(item)) is not None]
     if isinstance(value, bool | int | float):
+        # TOML has nan and inf, but `read_toml` refuses them, so no profile may hold them.
         return None if value != value or value in (math.inf, -math.inf) else value
     return None if value in (None, UNAVAILABLE, "") else plain_text(str(value))
 
@@ -116,13 +118,13 @@ def _facts(survey: Survey) -> Iterator[tuple[str, Any]]:
 
 
 def table(survey: Survey, topic: str) -> Mapping[str, Any]:
-    """A topic that has parts; none when the board does not tell of it."""
+    """A topic that has parts; an empty one where the survey lacks it."""
     value = survey.get(topic)
     return value if isinstance(value, Mapping) else {}
 
 
 def items(survey: Survey, topic: str) -> Sequence[Any]:
-    """A topic that is a list; an empty one when the board does not tell of it."""
+    """A topic that is a list; an empty one where the survey lacks it."""
     value = survey.get(topic)
     return value if isinstance(value, list | tuple) else []
 
@@ -162,6 +164,7 @@ def _connection_lines(board: Board) -> Iterator[str]:
 def _core_lines(survey: Survey | None) -> Iterator[str]:
     """The last core, unless that is a slow one of a board with fast and slow cores."""
     cores = [cluster.get("cores", []) for cluster in items(survey or {}, "clusters")]
+    # A survey lists clusters fastest first.
     fastest = cores[0] if cores else []
     if len(cores) > 1 and fastest and max(fastest) < max(map(max, filter(None, cores))):
         yield f"cores = {to_toml([max(fastest)])}              # the last of the fastest cores"

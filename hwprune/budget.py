@@ -28,7 +28,7 @@ work alone."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Footprint:
-    """What a network costs: its reading on the board, and what its structure alone tells."""
+    """What a network costs: its reading on the board, and the counts of its structure."""
 
     reading: Reading
     """On the board, or on the first kind of board of a fleet."""
@@ -71,7 +71,7 @@ class Constraint:
         """The quantity as read: a point, without its interval.
 
         Raises:
-            BoardError: a memory or an energy that the board did not tell.
+            BoardError: a memory or an energy that the board did not report.
         """
         if self.quantity == "latency_ms":
             return cost.on(self.kind).quantile_ms(self.quantile)
@@ -93,6 +93,7 @@ class Constraint:
             # Power times time: no surer than the time.
             reading = cost.on(self.kind)
             return self.value(cost) * reading.high_ms / reading.latency_ms
+        # Memory is repeatable and counts are exact: they have no interval.
         return self.value(cost)
 
     def excess(self, cost: Footprint) -> float:
@@ -112,10 +113,10 @@ class Budget:
 
     constraints: tuple[Constraint, ...]
     name: str = ""
-    """What tells it from the others of a deployment; empty where there is one."""
+    """Unique among the budgets of a deployment; empty where there is one."""
 
     def of_kind(self, kind: str, kinds: Sequence[str]) -> tuple[Constraint, ...]:
-        """The constraints that readings of a kind tell; of the first also those of no kind."""
+        """The constraints that readings of a kind decide; of the first also those of no kind."""
         return tuple(c for c in self.constraints if (c.kind or kinds[0]) == kind)
 
     def for_kinds(self, kinds: Sequence[str]) -> Budget:
@@ -135,6 +136,7 @@ class Budget:
                     next_step="name a kind of the deployment's boards, or add such a board",
                 )
         if len(kinds) == 1:
+            # One kind needs no naming, so labels stay short.
             alone = tuple(replace(c, kind="") for c in self.constraints)
             return replace(self, constraints=alone)
         own = {(c.quantity, c.quantile, c.kind) for c in self.constraints}
@@ -249,6 +251,7 @@ def parse_constraint(
     if (
         not match
         or not 0 < number <= LARGEST
+        # The unit that a quantity takes is the end of its name: latency_ms, memory_mb.
         or unit not in ("", "%", quantity.rpartition("_")[2])
     ):
         raise DeploymentError(

@@ -48,6 +48,7 @@ def parse_budgets(data: Any, *, where: str = "budget") -> tuple[Budget, ...]:
         usual = ", ".join(str(limit) for limit in limits.values())
         found.append(replace(budget, name=str(entry.get("name", usual))))
     names = [budget.name for budget in found]
+    # Each budget has a folder in the run, so names must differ as folders do.
     places = {file_name(name) for name in names}
     taken = sorted(places & set(RUN_NAMES))
     if taken:
@@ -55,12 +56,15 @@ def parse_budgets(data: Any, *, where: str = "budget") -> tuple[Budget, ...]:
             f"{where}: a budget cannot be called '{taken[0]}'",
             given="a run keeps something else under that name",
         )
-    if len(places) < len(names):
+    # Labels are `NAME: LABEL`, so no name may go on where another one and its colon end.
+    inside = any(one.startswith(f"{other}: ") for one in names for other in names)
+    if len(places) < len(names) or inside:
         raise DeploymentError(
-            f"{where}: two budgets have one name",
+            f"{where}: two budgets have one name, or one begins with the other and a colon",
             given=", ".join(names),
             next_step='give each a name of letters and digits: name = "small"',
         )
+    # A list of one is as one table: no folder of its own, no name before its labels.
     return tuple(found) if len(found) > 1 else (replace(found[0], name=""),)
 
 
@@ -72,6 +76,7 @@ def parse_budget(data: Mapping[str, Any], *, where: str = "budget") -> Budget:
     """
     constraints = []
     for name, limits in data.items():
+        # A table of quantities belongs to a kind of board; any other table is one limit.
         if isinstance(limits, Mapping) and limits and set(limits) <= set(QUANTITIES):
             for quantity, inner in limits.items():
                 constraints += _limits(quantity, inner, kind=name, where=f"{where} {name}")

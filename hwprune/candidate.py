@@ -57,6 +57,7 @@ class SearchSpace:
         """The candidate whose widths are nearest to the fractions `keep` of full width."""
         return Candidate(
             widths=tuple(
+                # Of two that are as near the narrower one; the defaults bind this turn's g and k.
                 min(g.choices, key=lambda w, g=g, k=k: (abs(w - k * g.width), w))  # type: ignore[misc]
                 for g, k in zip(self.groups, keep, strict=True)
             )

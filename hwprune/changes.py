@@ -27,6 +27,7 @@ class Changes:
 
     def apply(self, widths: np.ndarray) -> np.ndarray:
         """The candidates in full, [changes, groups], of rows [n, groups]."""
+        # Indexing by an array copies, so the caller's rows stay as they are.
         changed = widths[self.row]
         changed[np.arange(len(self.row)), self.group] = self.width
         return changed

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from hwprune.errors import BoardError
 
 _BOARD = "board:"
+# Ray's own default is 30 % of the memory, which scorers here need.
 _OBJECT_STORE_BYTES = 512 * 2**20
 _REACH_S = 10.0
 """Ray itself would try for a minute and more."""
@@ -23,6 +24,7 @@ _LOCAL_ENVIRONMENT = {
     "RAY_AUTH_MODE": "token",
     # Workers would run at nice 15, and a board's supervisor with them.
     "RAY_worker_niceness": "0",
+    # Ray would hide GPUs from actors that reserve none, and warns that it does.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     # A single node on Linux binds its servers to every interface; told that it can have no further
     # nodes, which is what this variable says, it stays on loopback.

@@ -35,7 +35,7 @@ class DataSettings:
     """Height and width that streamed images are brought to; empty: as their transforms say."""
     transforms: str = ""
     """`torchvision:resnet18:IMAGENET1K_V1`: images are prepared as these weights want it; empty:
-    the network's own weights, where it is torchvision's."""
+    by `size`, `mean` and `std`, and as ImageNet's where these are empty too."""
     workers: Count = 2
     """Processes that read and decode streamed items."""
     seed: Seed = 0

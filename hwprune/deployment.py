@@ -19,7 +19,7 @@ from hwprune.number import Amount, Positive
 from hwprune.recipe import Recipe
 from hwprune.search_settings import SearchSettings
 from hwprune.task_settings import TaskSettings
-from hwprune.toml_file import FORBID_UNKNOWN
+from hwprune.toml_file import FORBID_UNKNOWN, overridden, read_toml, validate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +100,7 @@ class Deployment:
 
     @property
     def limits(self) -> Budget:
-        """Every constraint of every budget: what boards have to tell."""
+        """Every constraint of every budget: what boards have to measure."""
         return Budget(constraints=tuple(c for b in self.budgets for c in b.constraints))
 
 
@@ -110,8 +110,6 @@ def load_deployment(path: Path, overrides: Sequence[str] = ()) -> Deployment:
     Raises:
         DeploymentError: the file is missing, is no TOML, or says something that cannot be.
     """
-    from hwprune.toml_file import overridden, read_toml
-
     data = read_toml(path, what="deployment")
     name = file_name(path.stem)
     return parse_deployment(overridden(data, overrides), name=name, folder=path.parent)
@@ -123,14 +121,13 @@ def parse_deployment(data: Mapping[str, Any], *, name: str, folder: Path) -> Dep
     Raises:
         DeploymentError: a key is unknown or missing, or a value cannot be.
     """
-    from hwprune.toml_file import validate
-
     content = dict(data)
     needed = ("network", "task", "data", "board", "budget")
     sections = (*needed, "search", "training", "finetune", "delivery")
     unknown = [key for key in content if key not in sections]
     missing = [key for key in ("network", "board", "budget") if key not in content]
     if "task" not in content and "data" not in content:
+        # The message below puts brackets around it: no [data] and no [task].
         missing.append("data] and no [task")
     if unknown or missing:
         raise DeploymentError(
@@ -161,8 +158,6 @@ def parse_deployment(data: Mapping[str, Any], *, name: str, folder: Path) -> Dep
 
 def _recipe(content: Mapping[str, Any], section: str, where: str) -> Recipe:
     """A recipe from its section, and what is usual where it says nothing."""
-    from hwprune.toml_file import validate
-
     told = content.get(section, {})
     whole = {**USUAL[section], **told} if isinstance(told, Mapping) else told
     return validate(Recipe, whole, where=f"{where} [{section}]")
@@ -189,6 +184,7 @@ def _profile(named: str, folder: Path) -> Path:
         return _resolve(named, folder)
     path = find_profile(named)
     if path is not None:
+        # Absolute, because a run compares its settings when it is resumed, from whatever folder.
         return path.resolve()
     if named == THIS_MACHINE:
         return Path(THIS_MACHINE)
@@ -201,21 +197,18 @@ def _task(data: Any, folder: Path, *, where: str) -> TaskSettings:
     Raises:
         DeploymentError: a key is unknown, or the floor cannot be read.
     """
-    from hwprune.toml_file import validate
-
     settings = validate(TaskSettings, data, where=where)
     parse_floor(settings.at_least)
     functions = ("source", "score", "train", "loss", "batches")
     found: dict[str, Any] = {name: placed(getattr(settings, name), folder) for name in functions}
     inputs = settings.inputs
+    # Files; with a colon it is a function by name.
     if inputs and ":" not in inputs:
         inputs = str(_resolve(inputs, folder))
     return replace(settings, **found, inputs=placed(inputs, folder))
 
 
 def _data(data: Any, folder: Path, *, where: str) -> DataSettings:
-    from hwprune.toml_file import validate
-
     settings = validate(DataSettings, data, where=where)
     kind, colon, path = settings.source.partition(":")
     if kind == "imagefolder" and colon:

@@ -59,6 +59,7 @@ class Evaluation:
         """As one of several budgets sees it: its own constraints, by their plain labels."""
         if not budget:
             return self
+        # Costs are by plain labels already: budgets have them in common.
         labels = labels_under(budget, self.excess)
         return replace(self, excess={plain: self.excess[full] for plain, full in labels.items()})
 

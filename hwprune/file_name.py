@@ -32,4 +32,5 @@ def checked_name(name: str, *, what: str) -> str:
 
 def file_name(words: str) -> str:
     """Words as a file's name: `30 %` is `30`."""
+    # A dot in front would hide the file, and `..` is another folder.
     return re.sub(r"[^\w.]+", "-", words)[:LONGEST].strip("-.") or "unnamed"

@@ -72,5 +72,6 @@ def parse_floor(text: str | float) -> Floor | None:
 def judge(floor: Floor, metric: Metric, *, unpruned: float, delivered: float) -> FloorFinding:
     """Hold a delivered network's score against the floor."""
     limit = floor.of(metric, unpruned)
+    # `better` is strict, and the limit itself will do.
     reached = delivered == limit or metric.better(delivered, limit)
     return FloorFinding(floor=limit, score=delivered, reached=reached)

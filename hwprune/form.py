@@ -1,4 +1,4 @@
-"""The form of a cost: what a network's structure alone tells of it, at any widths."""
+"""The form of a cost: what follows of it from a network's structure alone, at any widths."""
 
 from __future__ import annotations
 

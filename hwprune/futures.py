@@ -9,7 +9,7 @@ from typing import Any
 
 
 def joined(futures: Sequence[Future[Any]], change: Callable[..., Any]) -> Future[Any]:
-    """A future of `change` of all their results, done when the last of them is.
+    """A future of `change` of all their results, done when the last of them is; one at least.
 
     An error of any of them, or of `change`, is its error: nobody waits for ever.
     """
@@ -18,7 +18,9 @@ def joined(futures: Sequence[Future[Any]], change: Callable[..., Any]) -> Future
     missing = len(futures)
 
     def arrived(_: object) -> None:
+        """Count one future off; the last one sets the result."""
         nonlocal missing
+        # Futures end in threads of their own; under the lock exactly one of them is the last.
         with lock:
             missing -= 1
             if missing:
@@ -31,19 +33,6 @@ def joined(futures: Sequence[Future[Any]], change: Callable[..., Any]) -> Future
     for future in futures:
         future.add_done_callback(arrived)
     return whole
-
-
-def relay(source: Future[Any], target: Future[Any]) -> None:
-    """Have `target` end as `source` does."""
-
-    def ended(_: object) -> None:
-        error = source.exception()
-        if error is not None:
-            target.set_exception(error)
-        else:
-            target.set_result(source.result())
-
-    source.add_done_callback(ended)
 
 
 def done(value: Any) -> Future[Any]:

@@ -47,4 +47,5 @@ def channels(counts: Sequence[ChannelCount], widths: np.ndarray) -> np.ndarray:
     for axis, count in enumerate(counts):
         for group, each in count.per_unit:
             matrix[group, axis] += each
+    # candidates x groups times groups x axes
     return widths @ matrix + [count.fixed for count in counts]

@@ -23,6 +23,7 @@ class Metric:
         as much; above 1, and below 2, where it is better.
         """
         if self.is_share:
+            # An error may be above 1, as a word error rate is with many insertions.
             return max(0.0, score if self.higher_is_better else 1.0 - score)
         worse = unpruned - score if self.higher_is_better else score - unpruned
         share = worse / max(abs(unpruned), 1e-12)

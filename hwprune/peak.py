@@ -53,6 +53,7 @@ class Peak:
 
     def essential(self) -> Peak:
         """The same peak without moments at which no more is held than at another one."""
+        # Unique first: of two equal moments each would rule the other out.
         rows = np.unique(np.column_stack([self.fixed, self.per_unit]), axis=0)
         others = ~np.eye(len(rows), dtype=bool)
         dominated = np.asarray((rows[:, None] <= rows[None]).all(axis=2) & others)

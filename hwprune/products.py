@@ -27,6 +27,7 @@ class Products:
     def terms(self, widths: np.ndarray) -> np.ndarray:
         """The cost at widths [n, groups]; [n, 1]."""
         widths = np.asarray(widths)
+        # candidates x parts
         both = channels(self.first, widths) * channels(self.second, widths)
         return np.asarray(both @ self.times)[:, None]
 

@@ -38,7 +38,7 @@ class Silent:
         """Nothing is shown."""
 
 
-class SideBySide:
+class SharedProgress:
     """Equal pieces of work under one heading: their steps add up, their notes carry names."""
 
     def __init__(self, progress: Progress, stage: str, count: int) -> None:
@@ -54,6 +54,7 @@ class SideBySide:
 
     def begun(self, total: int | None) -> None:
         """One of them knows how many steps it has; the others have as many."""
+        # Pieces begin in threads of their own, and one heading is enough.
         with self._lock:
             if not self._begun:
                 self._begun = True
@@ -63,7 +64,7 @@ class SideBySide:
 class _Named:
     """One piece of work's own listener."""
 
-    def __init__(self, together: SideBySide, name: str) -> None:
+    def __init__(self, together: SharedProgress, name: str) -> None:
         self._together = together
         self._name = name
 

@@ -37,8 +37,10 @@ class RunBook:
     def __init__(self, folder: Path) -> None:
         self._lock, self._file = threading.Lock(), folder / FILE
         try:
+            # One connection for all threads, which take turns in `_ask`; each statement commits.
             self._db = sqlite3.connect(self._file, check_same_thread=False, isolation_level=None)
             self._db.execute("PRAGMA journal_mode = WAL")
+            # In WAL mode a power cut then costs the last commits at most, and damages nothing.
             self._db.execute("PRAGMA synchronous = NORMAL")
             self._db.execute(
                 "CREATE TABLE IF NOT EXISTS step (name TEXT PRIMARY KEY, outcome TEXT NOT NULL)"
@@ -72,6 +74,7 @@ class RunBook:
         """Record a step as finished with an outcome that JSON can hold; gives the outcome back."""
         text = json.dumps(outcome)
         self._ask("INSERT OR REPLACE INTO step VALUES (?, ?)", name, text)
+        # As a resumed run will read it: tuples have become lists, keys text.
         return json.loads(text)
 
     def score(self, part: str, widths: Sequence[int]) -> KnownScore | None:

@@ -27,7 +27,8 @@ from hwprune.stored import read_stored
 from hwprune.whole_file import write_json
 
 FORMAT = 4
-"""1: steps in steps.json, accuracies in scores.sqlite. 2: one budget a run."""
+"""1: steps in steps.json, accuracies in scores.sqlite. 2: one budget a run. 3: settings
+by the names of older versions."""
 
 
 RUN_NAMES = (
@@ -64,6 +65,7 @@ class RunFolder:
         if not name:
             return self
         inner = self.folder(file_name(name))
+        # The steps of all budgets are in the run's one book, apart by their names' beginning.
         return RunFolder(inner, self._lock, self.book, f"{name}: ")
 
     @classmethod
@@ -85,6 +87,7 @@ class RunFolder:
                 next_step="name another folder with --out",
             ) from None
         try:
+            # The kernel lets go of it when the process dies, however that happens.
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             lock.close()
@@ -103,6 +106,7 @@ class RunFolder:
     def _agree_on(self, settings: Mapping[str, Any]) -> None:
         """Refuse to mix two deployments in one folder: their readings would not compare."""
         file = self.path / "deployment.json"
+        # As the file gives it back: tuples have become lists.
         now = json.loads(json.dumps(dict(settings)))
         if not file.exists():
             write_json(file, {"format": FORMAT, "settings": now})

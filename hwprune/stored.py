@@ -48,6 +48,7 @@ def plain_json(text: str | bytes) -> Any:
         ValueError: it is no JSON.
     """
     try:
+        # Python's json would take NaN and Infinity, which JSON does not have.
         return json.loads(text, parse_constant=finite, parse_float=finite)
     except RecursionError:
         raise ValueError("it is nested too deep") from None
@@ -83,6 +84,7 @@ def said(error: Exception) -> str:
     return " ".join(str(error).split())[:300] or type(error).__name__
 
 
+# pydantic builds a validator anew for every TypeAdapter.
 @cache
 def _adapter(kind: Any) -> TypeAdapter[Any]:
     from pydantic import TypeAdapter

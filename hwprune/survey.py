@@ -1,4 +1,4 @@
-"""A board's survey at the head: a topic that is not checked as it should be counts as not told."""
+"""A board's survey at the head: a topic of another type than it should have is unavailable."""
 
 from __future__ import annotations
 
@@ -56,6 +56,7 @@ def _fits(topic: str, value: Any) -> bool:
     from pydantic import ValidationError
 
     try:
+        # Strict, because the value is kept as it came: text that reads as a number stays text.
         _adapter(topic).validate_python(value, strict=True)
     except ValidationError:
         return False

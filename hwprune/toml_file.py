@@ -117,6 +117,7 @@ def to_toml(value: object) -> str:
     Raises:
         TypeError: a value of another kind; tables have headings and are written by their owner.
     """
+    # First, because a bool is an int too.
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):

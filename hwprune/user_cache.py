@@ -43,6 +43,7 @@ def _for_this_process() -> Path:
         ) from error
 
 
+# Held here: a TemporaryDirectory that nobody holds deletes its folder.
 @cache
 def _folder_of_process() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="hwprune-cache-")

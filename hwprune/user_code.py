@@ -118,7 +118,7 @@ def call_with(function: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def places_of(function: Callable[..., Any]) -> int | None:
-    """How many arguments a function takes by position; None where nothing tells.
+    """How many arguments a function takes by position; None where that is not known.
 
     Built-in callables may have no signature.
     """

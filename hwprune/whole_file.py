@@ -25,10 +25,12 @@ def replacing(file: Path, *, durable: bool = True) -> Iterator[Path]:
         OSError: the folder cannot be written.
     """
     part = file.with_name(f".{secrets.token_hex(8)}.part")
+    # Not by tempfile, whose files only their owner may read: here the umask decides, as usual.
     os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666))
     try:
         yield part
         if durable:
+            # Before it takes the name, which a power cut could else leave with nothing behind it.
             with part.open("rb") as written:
                 os.fsync(written.fileno())
         part.replace(file)

@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from typing import ClassVar
 
 from hwprune.number import Positive, Share
+from hwprune.toml_file import FORBID_UNKNOWN
 from hwprune_device.plan import ChannelGroup
 
 
@@ -16,7 +17,7 @@ from hwprune_device.plan import ChannelGroup
 class WidthLimit:
     """What differs for the groups of one name pattern."""
 
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+    __pydantic_config__: ClassVar[dict[str, str]] = FORBID_UNKNOWN
     min_width: Positive = 1
     """Fewest channels of the layer that may stay."""
     min_keep: Share | None = None
@@ -45,6 +46,7 @@ def width_choices(
         min_width: fewest channels that may stay.
     """
     floor = max(1, round(width * min_keep), math.ceil(min_width / unit))
+    # In units: where 6 channels go together, 2 units make a multiple of 4 channels.
     multiple = multiple_of // math.gcd(multiple_of, unit)
     step = multiple if width >= 2 * multiple else max(1, width // 2)
     inner = [w for w in range(step, width, step) if w >= floor]

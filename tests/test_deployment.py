@@ -156,7 +156,11 @@ def test_a_budget_that_is_repeated_is_several_with_names(tmp_path):
 
 @pytest.mark.parametrize(
     ("second", "said"),
-    [('latency_ms = "50%"', "one name"), ('name = "search"\nparams = "20 %"', "called 'search'")],
+    [
+        ('latency_ms = "50%"', "one name"),
+        ('name = "50 %: b"\nparams = "9 %"', "and a colon"),
+        ('name = "search"\nparams = "20 %"', "called 'search'"),
+    ],
 )
 def test_budgets_that_could_not_be_told_apart_are_refused(tmp_path, second, said):
     text = GOOD.replace(

@@ -38,9 +38,11 @@ def agree(bench: Workbench, model: bytes, forms: Mapping[str, BoardForm]) -> Agr
     from hwprune.network.package import load_package
 
     wished = bench.prepared.deployment.tolerance
+    # From the disk: what has to agree is what a user will load.
     package = load_package(bench.folder.path).eval()
     boards = []
     for kind, form in forms.items():
+        # A latency table runs no network.
         if kind in bench.prepared.tabled:
             continue
         precision = bench.prepared.targets[kind].precision
@@ -92,6 +94,7 @@ def _scores(bench: Workbench, kind: str, model: bytes, form: BoardForm) -> dict[
 
     task = bench.prepared.task
     module = EXACT.run(EXACT.place(to_module(model)))
+    # Only the whole score tells how many items the part has.
     whole = score_of(task, module, "test")
     share = 1.0
     if whole.items is not None and takes_share(task.score):
@@ -133,6 +136,7 @@ def _difference(reference: Sequence[np.ndarray], other: Sequence[np.ndarray]) ->
     """Largest difference of any output, relative to the largest value of that output."""
     if [one.shape for one in reference] != [one.shape for one in other]:
         return float("inf")
+    # 1e-12 stands for an output that is 0 everywhere.
     return max(
         float(np.abs(one - two).max(initial=0.0) / max(np.abs(one).max(initial=0.0), 1e-12))
         for one, two in zip(reference, other, strict=True)

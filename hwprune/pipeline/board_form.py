@@ -71,6 +71,7 @@ def quantised(model: bytes, inputs: Sequence[np.ndarray]) -> bytes:
     from hwprune_device.runtimes.ranges import observe_ranges
 
     graph = onnx.load_model_from_string(model)
+    # In pieces, so that activations of all calibration items need not fit into memory.
     starts = range(0, len(inputs[0]), _RANGES_BATCH)
     batches = (tuple(values[at : at + _RANGES_BATCH] for values in inputs) for at in starts)
     return with_qdq(graph, observe_ranges(graph, batches)).SerializeToString()

@@ -27,7 +27,7 @@ from hwprune_device import __version__
 from hwprune_device.reading import Failure, Reading
 
 RUNS = 30
-"""Of a network in a usual reading, to tell how long a table takes before anything was measured."""
+"""Of a network in a usual reading, to estimate a table's duration before anything is measured."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +131,9 @@ class _Builder:
             spent, done = spent + cost, number + 1
             minutes = self._farm.timings()["busy"] / 60
             self._progress.advance(
-                round(spent) - round(spent - cost), f"{minutes:.1f} device-minutes"
+                # Whole seconds, rounded so that they add up to the total.
+                round(spent) - round(spent - cost),
+                f"{minutes:.1f} device-minutes",
             )
         self._take_again(until)
         table = judged(self._table(calm, steps))
@@ -167,6 +169,7 @@ class _Builder:
         whole = max(1, self._base.cost_model.macs(self._base.widths))
         one = self._measured[step.network].cost_model
         macs = sum(one.macs(self._tiled(step.network, widths)) for widths in step.candidates)
+        # For cutting and building one. A guess: nothing but the progress bar rests on it.
         each_s = 0.03
         return len(step.candidates) * each_s + RUNS * own_ms / 1e3 * macs / whole
 
@@ -188,6 +191,7 @@ class _Builder:
             outcome = future.result()
             if isinstance(outcome, Reading):
                 known = self._read.get((step.network, widths))
+                # Taken again, a doubtful reading does not replace the one there is.
                 if known is None or not outcome.doubts:
                     self._read[step.network, widths] = outcome, step.role
             elif outcome.stage == "lost":

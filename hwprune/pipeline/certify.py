@@ -55,6 +55,7 @@ def _read_until_shown(
             issued_at=datetime.now(UTC).isoformat(timespec="seconds"),
         )
         edge = certificate.status == "NOT SHOWN" and budget.constraints
+        # A network that fails now and then is not shown to keep it, however often it is read.
         if not edge or any(isinstance(outcome, Failure) for outcome in outcomes):
             break
     return certificate, outcomes
@@ -72,6 +73,7 @@ def fresh(
     outcomes: list[Reading | Failure] = []
     for number in range(1, 2 * count + 1):
         outcomes.append(_fresh_one(bench, f"{name} {number}", candidate, kind))
+        # A failure counts: to take it again would hide that the network fails at times.
         good = [o for o in outcomes if isinstance(o, Failure) or not o.doubts]
         if len(good) >= count:
             return good

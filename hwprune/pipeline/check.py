@@ -55,6 +55,7 @@ def check(deployment: Deployment) -> None:
             next_step="mend network.weights, or leave it out to train the network first",
         )
     boards = [find_board(str(board)) for board in deployment.boards]
+    # A notebook may hand over a board that no profile names.
     if boards:
         kinds = list(dict.fromkeys(b.kind for b in boards))
         for budget in deployment.budgets:
@@ -64,7 +65,7 @@ def check(deployment: Deployment) -> None:
 
 
 def as_asked(budget: Budget, board: Board) -> Board:
-    """The board, told to read what the budget limits.
+    """The board, with a target and a protocol that read what the budget limits.
 
     Raises:
         DeploymentError: a clock that the board's runtime does not have, or two of them.
@@ -73,6 +74,7 @@ def as_asked(budget: Budget, board: Board) -> Board:
     limited = any(c.quantity == "energy_mj" for c in budget.constraints)
     if limited and protocol.energy_s <= 0:
         protocol = replace(protocol, energy_s=ENERGY_S)
+    # A clock is part of the target, so readings by another one are not taken for its.
     clock = budget.clock_on(board.kind)
     if clock:
         if not facts_of(target.runtime).has_device_clock:

@@ -89,7 +89,7 @@ def hold(bench: Workbench, searched: Searched, progress: Progress) -> Contest:
 
 
 def _promise(bench: Workbench, finalist: Finalist) -> float:
-    """What tells the network that will be the best once it is fine-tuned.
+    """A finalist's promise of being the best once it is fine-tuned; higher is better.
 
     Scores before and after a few steps err in different ways: their sum ranks better than either
     does (tests/benchmarks/bench_reward.py).
@@ -126,6 +126,7 @@ def _finals(bench: Workbench, evaluations: list[Evaluation], progress: Progress)
 def _widest_uniform(bench: Workbench, evaluations: list[Evaluation]) -> Finalist | None:
     """The uniform cut nearest to the budget: what a user would do without a search."""
     cuts = [e for e in evaluations if e.method == UNIFORM and e.feasible]
+    # Five at most, as each is read afresh several times.
     for evaluation in sorted(cuts, key=lambda e: -e.worst_excess)[:5]:
         finalist = _finalist(bench, evaluation)
         if finalist.passed:
@@ -135,6 +136,7 @@ def _widest_uniform(bench: Workbench, evaluations: list[Evaluation]) -> Finalist
 
 def _finalist(bench: Workbench, evaluation: Evaluation) -> Finalist:
     candidate = evaluation.candidate
+    # Begun first: it runs on cores of its own while the boards read.
     scoring = bench.scoring.whole(candidate, "final")
     certificate = read_afresh(bench, "finalist", candidate).certificate
     score = scoring.result()
@@ -144,6 +146,7 @@ def _finalist(bench: Workbench, evaluation: Evaluation) -> Finalist:
         candidate=candidate,
         heldout=evaluation.score or 0.0,
         final=None if isinstance(score, Failure) else score.value,
+        # Of a table in a board's place nothing is shown, so what it believes has to do.
         passed=certificate.believed and not isinstance(score, Failure),
         latency_ms=next(
             (f.value for f in certificate.findings if f.constraint.quantity == "latency_ms"), None

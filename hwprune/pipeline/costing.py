@@ -37,7 +37,7 @@ class Costing:
     """Costs of the candidates of one network under the limits of its budgets.
 
     Args:
-        model: tells params and multiply-accumulates.
+        model: counts params and multiply-accumulates.
         limits: the constraints of all budgets, by labels as in `Evaluation.excess`.
         budgets: their names.
         pricing: what latency tables say; None without any.
@@ -106,6 +106,7 @@ class Costing:
                 costs={self.limits[label].label: value for label, value in read.items()},
             )
         except BoardError as error:
+            # A memory or an energy that is missing is a failure of this candidate, not of the run.
             said = f"{error.happened}: {error.given}"
             architecture = footprint.reading.architecture
             return Failure(stage="run", message=said, architecture=architecture)
@@ -114,7 +115,7 @@ class Costing:
 def footprint_of(
     model: CostModel, candidate: Candidate, readings: Mapping[str, Reading]
 ) -> Footprint:
-    """Readings by kind of board, together with what the structure alone tells."""
+    """Readings by kind of board, together with params and multiply-accumulates."""
     return Footprint(
         reading=next(iter(readings.values())),
         by_kind=dict(readings),

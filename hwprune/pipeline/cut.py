@@ -164,6 +164,7 @@ def _widths(settings: CutSettings, base: BaseNetwork) -> tuple[int, ...]:
     keep = settings.keep or 1.0
     widths = []
     for group in base.plan.groups:
+        # No least share: the share that was asked for may be any.
         choices = group_choices(
             group, multiple_of=settings.multiple_of, min_keep=0.0, limits=settings.limits
         )
@@ -181,6 +182,7 @@ def _widths_from(file: Path, base: BaseNetwork) -> tuple[int, ...]:
         raise InputError(
             f"{file} is no object of widths by group", possible='{"layer1.0.conv1": 32, …}'
         )
+    # Only where a width is 0, because each branch is tried out for it.
     removable = _removable(base) if 0 in wished.values() else frozenset()
     for name, width in wished.items():
         if name not in known:
@@ -190,6 +192,7 @@ def _widths_from(file: Path, base: BaseNetwork) -> tuple[int, ...]:
                 next_step="hwprune inspect lists the groups",
             )
         least = 0 if name in removable else 1
+        # Not isinstance: a bool is an int, and `true` is no width.
         if type(width) is not int or not least <= width <= known[name]:
             raise InputError(
                 f"{file}: the width of '{name}' cannot be",

@@ -17,7 +17,7 @@ from hwprune.pipeline.cut_network import cut_network
 from hwprune.pipeline.engines import deliver_engines
 from hwprune.pipeline.head import finetuner_pool
 from hwprune.pipeline.workbench import Workbench
-from hwprune.progress import Progress, SideBySide
+from hwprune.progress import Progress, SharedProgress
 from hwprune.report.agreement import Agreement
 from hwprune.report.rows import HWPRUNE, UNIFORM, EngineRow, FinetuneEpoch
 from hwprune_device.reading import Failure
@@ -67,6 +67,7 @@ def deliver(bench: Workbench, contest: Contest, progress: Progress) -> Delivered
     if best == UNIFORM:
         doubts.append(_outdone(bench, contest, tuned))
         models = {HWPRUNE: models[UNIFORM]}
+    # Before the comparison, which reads the package as a user will.
     package(bench.folder.path, prepared, rivals[best], models[HWPRUNE])
     forms = board_forms(bench, models[HWPRUNE])
     agreement = agree(bench, models[HWPRUNE], forms)
@@ -91,7 +92,7 @@ def finetune_side_by_side(
     """
     folder = bench.folder.folder("finetune")
     pool = finetuner_pool(bench.prepared, len(cuts), bench.head)
-    together = SideBySide(progress, "fine-tune", len(cuts))
+    together = SharedProgress(progress, "fine-tune", len(cuts))
     try:
         futures = {
             name: pool.submit(
@@ -119,6 +120,7 @@ def finetune_side_by_side(
 def _last_words(folder: Path, failure: Failure) -> str:
     """What a training said before it ended."""
     said = failure.message.strip().splitlines()[-1:]
+    # A process that died can have said why in its log alone.
     if failure.stage == "lost" and (folder / LOG).is_file():
         said += (folder / LOG).read_text(errors="replace").strip().splitlines()[-3:]
     return " | ".join(said) or failure.stage

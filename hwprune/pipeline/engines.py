@@ -77,6 +77,7 @@ def _write(stem: Path, kind: str, board: str, engine: EngineFile) -> EngineRow:
             given=said(error),
             next_step="go on with --resume",
         ) from None
+    # The one is of the bytes that arrived, the other of what the board built.
     if engine.sha256 != facts.sha256:
         raise DeliveryError(
             "the engine that a board gave was damaged on its way",
@@ -112,7 +113,7 @@ class _Build:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Facts:
-    """What a board must tell of an engine."""
+    """The facts that a board must give of an engine."""
 
     made_for: str
     precision: str

@@ -54,6 +54,7 @@ def gather(
 
     The test part is looked at here and nowhere else.
     """
+    # In the order of the closing table's rows.
     candidates: dict[str, Candidate] = {UNPRUNED: bench.prepared.space.unpruned}
     if contest.uniform is not None:
         candidates[UNIFORM] = contest.uniform.candidate
@@ -166,6 +167,7 @@ def _row(
     afresh: ReadAfresh,
 ) -> NetworkRow:
     model = bench.prepared.base.cost_model
+    # Of several kinds of board the table shows the first one's time and memory.
     findings = afresh.certificate.findings
     timed = next((f for f in findings if f.constraint.quantity == "latency_ms"), None)
     first = next(iter(afresh.readings[bench.prepared.kinds[0]]), None)
@@ -178,6 +180,7 @@ def _row(
         score_test=test.value,
         others_test=test.others,
         score_heldout_before_finetune=None if isinstance(heldout, Failure) else heldout.value,
+        # A budget that limits no latency has no finding of it.
         latency_ms=timed.value if timed else (first.latency_ms if first else None),
         low_ms=timed.low if timed else (first.low_ms if first else None),
         high_ms=timed.high if timed else (first.high_ms if first else None),
@@ -288,7 +291,7 @@ def versions() -> dict[str, str]:
     """Versions of what the result depends on."""
     from importlib.metadata import version
 
-    names = ("torch", "onnx", "onnxruntime", "ray", "numpy")
     from hwprune_device import __version__
 
+    names = ("torch", "onnx", "onnxruntime", "ray", "numpy")
     return {"hwprune": __version__, **{name: version(name) for name in names}}

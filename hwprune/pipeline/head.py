@@ -58,6 +58,7 @@ def scorer_pool(prepared: Prepared, head: Head) -> WorkerPool:
     }
     factory, wanted = "hwprune.network.scorer:make_scorer", _arguments(prepared, arguments)
     if wanted is None:
+        # The task lives in this process alone, such as one of a notebook's cell.
         return WorkerPool([LocalWorker(lambda: _local_scorer(prepared))])
     if prepared.deployment.cluster:
         return WorkerPool.of_cluster(factory, wanted, count)

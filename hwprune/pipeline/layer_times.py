@@ -29,7 +29,7 @@ class LayerTime:
     """Several with JOINT between them where one kernel computes them; empty for what belongs to no
     layer."""
     op: str
-    """Operators of its kernels; empty where a table tells."""
+    """Operators of its kernels; empty where a table is the source."""
     ms: float
 
 
@@ -80,7 +80,7 @@ def layer_times(
 
     Args:
         whole_ms: what the network takes when nothing disturbs it.
-        parts: of a profile; none where the board tells none.
+        parts: of a profile; none where the board gives none.
         table: of this network on this kind of board.
     """
     model = TableModel(table) if table is not None else None
@@ -88,6 +88,7 @@ def layer_times(
     told_ms = sum(time.ms for time in told)
     if not told_ms > 0:
         return None
+    # Profiling takes time of its own, and tables err: the whole was read without either.
     scale = whole_ms / told_ms
     layers = tuple(LayerTime(layer=t.layer, op=t.op, ms=t.ms * scale) for t in told)
     halves = halved(base)
@@ -133,6 +134,7 @@ def _groups(
     left: np.ndarray,
     model: TableModel | None,
 ) -> tuple[GroupTime, ...]:
+    # groups x layers: a layer whose work falls with a group carries or reads it.
     touched = np.where(left < 1, ms, 0.0).sum(axis=1)
     saved = (ms * (1 - left)).sum(axis=1)
     outside = [""] * len(halves)

@@ -42,7 +42,7 @@ class Measured:
 
     @property
     def memory_mb(self) -> float | None:
-        """The most that any reading took; None where the runtime does not tell."""
+        """The most that any reading took; None where the runtime does not report it."""
         peaks = [r.memory.peak_mb for r in self.readings if r.memory.peak_mb is not None]
         return max(peaks, default=None)
 
@@ -173,7 +173,9 @@ def fit(board: Board, base: BaseNetwork, threads: int | None, batch: int | None)
         )
     count = threads or board.target.threads
     allowed = sorted(os.sched_getaffinity(0))
-    cores = board.cores[-count:] if count <= len(board.cores) else ()
+    # Other threads than the profile's take cores from the last one down, as profiles do.
+    kept = board.cores if threads is None else board.cores[-count:]
+    cores = kept if count <= len(board.cores) else ()
     if board.is_here:
         cores = cores or tuple(allowed[-count:])
     if board.is_here and count > len(cores):
@@ -206,4 +208,5 @@ def _onnx_of(
         return load_graph(str(model), shapes=tuple(tuple(v.shape) for v in inputs)).onnx
     if not inputs:
         raise InputError("a module is traced on an example", next_step="give example_inputs")
+    # One item is enough, as the trace leaves the size of the batch open.
     return trace(model, tuple(values[:1] for values in inputs))

@@ -22,6 +22,7 @@ from hwprune.report.front import Front
 from hwprune.report.result import Result
 from hwprune.search_settings import SearchSettings
 from hwprune.task_settings import TaskSettings
+from hwprune.toml_file import validate
 
 if TYPE_CHECKING:
     import torch
@@ -142,6 +143,7 @@ def _budgets(
             "give a budget, or budgets", possible='budget={"latency_ms": "50 %"}'
         )
     if isinstance(budget, Budget):
+        # A lone budget has no folder of its own, whatever it is called.
         return (replace(budget, name=""),)
     return parse_budgets(budget or budgets)
 
@@ -189,7 +191,6 @@ def _task(
     """
     from hwprune.task.given import task_of_functions
     from hwprune.task.load import load_task
-    from hwprune.toml_file import validate
 
     if task is not None and data is not None:
         raise DeploymentError("give a task or data, not both")
@@ -207,8 +208,6 @@ def _task(
 
 def _noun(noun: type[Any], given: Any, where: str, **usual: Any) -> Any:
     """A noun as it is given, or made of its keys and what is usual beside them."""
-    from hwprune.toml_file import validate
-
     told = asdict(given) if isinstance(given, noun) else usual | dict(given or {})
     return validate(noun, told, where=where)
 

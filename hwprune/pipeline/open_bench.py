@@ -26,6 +26,7 @@ def open_bench(prepared: Prepared, folder: RunFolder) -> Iterator[Workbench]:
     """A workbench with the deployment's boards; all that was started is ended with it."""
     with ExitStack() as stack:
         head = stack.enter_context(Head(prepared.boards))
+        # Before the boards, some of which are reached through its nodes.
         stack.enter_context(in_cluster(prepared.deployment.cluster))
         store = ReadingStore(store_path())
         stack.callback(store.close)

@@ -139,6 +139,7 @@ def _tables(
             kept[kind] = f"table-{len(kept) + 1}{SUFFIX}"
             write_table(table, folder.folder("base") / kept[kind])
         folder.finish("tables", kept)
+    # The last part alone: a stored name must not lead out of the folder.
     return {kind: folder.folder("base") / Path(name).name for kind, name in kept.items()}
 
 
@@ -220,6 +221,7 @@ def _base(supplies: Supplies, folder: RunFolder, progress: Progress) -> BaseNetw
     if done is not None and file.exists():
         return make_base(file.read_bytes(), ignore=done.ignore)
     module = supplies.module
+    # A resumed run was not given its network, and its trace was not finished.
     if module is None and supplies.onnx is None:
         module = cuttable_part(load_network_of(supplies.deployment.network, supplies.task))
     if module is not None and not has_weights(supplies.deployment):

@@ -1,4 +1,4 @@
-"""What latency tables say of candidates before a board is asked, and what readings say of that."""
+"""Costs of candidates by latency tables, before a board is asked, corrected by its readings."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Pricing:
     """Tables by kind of board, corrected by what boards read; safe to use from several threads.
 
     Args:
-        model: tells params and multiply-accumulates.
+        model: counts params and multiply-accumulates.
         tables: by kind; a kind may have none.
         kinds: of the deployment's boards, in order.
     """
@@ -58,7 +58,7 @@ class Pricing:
         self._lock = threading.Lock()
 
     def of(self, constraint: Constraint) -> TableModel | None:
-        """The table that tells of a constraint."""
+        """The table of the kind of board that a constraint is for; None without one."""
         return self.tables.get(constraint.kind or self._first)
 
     def forms(self, limits: Mapping[str, Constraint]) -> dict[str, Forms]:
@@ -72,7 +72,7 @@ class Pricing:
         return found
 
     def price(self, candidate: Candidate, limits: Mapping[str, Constraint]) -> Price:
-        """What is believed of a candidate, for the constraints that tables and structure tell."""
+        """The believed cost of a candidate, of what tables and structure cover."""
         costs, lowest, by_table = {}, {}, {}
         widths = np.array([candidate.widths])
         for label, constraint in limits.items():
@@ -89,6 +89,7 @@ class Pricing:
                 costs[label] = value
                 # No table has seen a branch that went as a whole: it may take any less.
                 known = all(candidate.widths)
+                # A table that was never judged may err by any factor, so its lowest is 0.
                 lowest[label] = value / math.exp(table.interval or math.inf) if known else 0.0
             elif (
                 constraint.quantity == "memory_mb"
@@ -98,7 +99,7 @@ class Pricing:
         return Price(costs=costs, lowest=lowest, by_table=by_table)
 
     def sure_over(self, price: Price, limits: Mapping[str, Constraint]) -> bool:
-        """Whether a candidate is over a latency for sure, and all its other costs can be told."""
+        """Whether a candidate is over a latency for sure, and all its other costs are known."""
         if not set(limits) <= set(price.costs):
             return False
         return any(
@@ -112,6 +113,7 @@ class Pricing:
         with self._lock:
             for label, believed in price.by_table.items():
                 if read.get(label, 0) > 0 and believed > 0:
+                    # As logarithms: what a table misses by is a factor.
                     self._missed.setdefault(label, []).append(math.log(read[label] / believed))
 
     def _correction(self, label: str) -> float:

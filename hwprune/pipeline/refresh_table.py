@@ -88,15 +88,17 @@ def decided(table: Table, widths: np.ndarray, then: np.ndarray, now: np.ndarray)
     """What follows from candidates [n, groups] whose rows say `then` and which read `now`, [n]."""
     away = np.log(now / (table.scale * then))
     middle = float(np.median(away))
-    # Half of the middle half is a spread that a few odd readings do not move.
+    # The middle half of a normal spread is 1.35 deviations wide; odd readings do not move it.
     spread = float(np.subtract(*np.quantile(away, [0.75, 0.25])) / 1.35)
     ratio = float(np.exp(middle))
     scaled = replace(table, scale=table.scale * ratio)
+    # A table that was never judged is taken to err by 10 %.
     interval = TableModel(table).interval or 0.1
     moved = abs(middle) > SAME
     after = scaled if moved else table
     error = error_of(TableModel(after).latency_ms(widths), now)
     verdict: Verdict = "scale" if moved else "good"
+    # Candidates moved apart, so no one factor mends the table.
     if spread > max(SAME, interval / 2) or error.mape_pct > 100 * np.expm1(interval):
         verdict, after = "rebuild", table
         error = error_of(TableModel(table).latency_ms(widths), now)

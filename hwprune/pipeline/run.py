@@ -82,6 +82,7 @@ def run(
         progress.end(words)
     folder = RunFolder.open(where, settings_of(deployment), resume=resume)
     try:
+        # The first session's command: that of a resumed one would not start the run.
         begun = folder.step("begun", dict[str, str]) or folder.finish(
             "begun", {"at": datetime.now(UTC).isoformat(timespec="seconds"), "command": command}
         )
@@ -141,6 +142,7 @@ def _delivered(
         progress.end("; ".join(bench.asked.text))
     try:
         result = _result(bench, searched, clock, begun, progress)
+    # Boards that are gone would be missing for the other budgets as well: that ends the run.
     except (BudgetError, DeliveryError, InputError) as error:
         if not name:
             raise
@@ -180,6 +182,7 @@ def _result(
 
     contest = clock.timed("finalists", lambda: hold(bench, searched, progress))
     delivered = clock.timed("deliver", lambda: deliver(bench, contest, progress))
+    # Which is the uniform cut, where fine-tuning made more of that.
     contest = replace(contest, winner=delivered.winner)
     commands = (begun["command"], f"hwprune report {bench.folder.path}")
     evidence = clock.timed("certify", lambda: gather(bench, contest, delivered, progress))

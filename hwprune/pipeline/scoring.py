@@ -188,6 +188,7 @@ class _Way:
         if self._kept is None:
             return 0.0
         if not self._kept.done():
+            # One share is enough until its cost is known; it waits behind all others.
             return 3.0 if begun else 1.0
         return (2.0 if self._is_over else 0.0) - 0.5 * begun
 
@@ -211,6 +212,7 @@ class _Way:
             self._last = answer
             self._values[self._left.pop(0)] = float(answer["value"])
             self._seconds += float(answer["seconds"])
+            # Back to the queue, where those that are known to keep their budget come first.
             if self._kept is not None and not self._kept.done():
                 break
         return None
@@ -243,6 +245,7 @@ class _Way:
             others=self._last["others"],
             of_shares=self._values,
         )
+        # Else nothing was scored anew, and the book has what is known.
         if self._seconds:
             self._scoring.keep(self._part, self._candidate, score, self._seconds)
         self._future.set_result(score)

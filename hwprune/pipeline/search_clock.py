@@ -12,7 +12,7 @@ from hwprune.search.evaluator import Evaluator
 
 STEP = "search seconds"
 ON_BOARD = ("send", "cut", "build", "warm", "time")
-"""Stages of a candidate that boards tell of."""
+"""Stages of a candidate that boards report."""
 
 Sums = Mapping[str, float]
 

@@ -87,6 +87,7 @@ def search(bench: Workbench, progress: Progress) -> Searched:
     searches = [
         _search(bench, problem.under(budget), method, budget, progress, clock)
         for method in settings.searched
+        # Joint methods search once for all budgets, the others once for each.
         for budget in (("",) if method in JOINT else problem.budgets)
     ]
     return Searched(allowance=problem.evaluations, clock=clock, searches=tuple(searches))
@@ -123,7 +124,7 @@ def problem_of(bench: Workbench) -> SearchProblem:
 
 
 def _forms(base: BaseNetwork, constraints: Mapping[str, Constraint]) -> dict[str, Form]:
-    """What the graph tells of each constraint, where it tells something; by label."""
+    """The form of each constraint that the graph gives one for, by label."""
     forms: dict[str, Form | None] = {}
     for label, constraint in constraints.items():
         if constraint.quantity == "memory_mb":
@@ -188,6 +189,7 @@ def _run_method(
 ) -> _Kept:
     minutes = bench.prepared.deployment.search.minutes
     if minutes:
+        # Minutes count over all the sessions of a run.
         left_s = 60 * minutes - clock.seconds.get(name, 0.0)
         problem = replace(problem, until_s=time.monotonic() + left_s)
     evaluator = Evaluator(

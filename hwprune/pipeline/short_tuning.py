@@ -24,6 +24,7 @@ def tuned_scores(
     A task that trains by itself has none: what a few steps of it are is not known.
     """
     prepared = bench.prepared
+    # One alone wins, whatever it would be tuned to.
     if prepared.task.train is not None or len(candidates) < 2:
         return {}
     steps = {c: f"tuned {prepared.base.architecture_of(c.widths)[:16]}" for c in candidates}

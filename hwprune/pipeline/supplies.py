@@ -14,7 +14,6 @@ from hwprune.deployment import Deployment, NetworkSettings
 from hwprune.errors import NetworkError
 from hwprune.network.detector import cuttable_part, example_of_part
 from hwprune.pipeline.check import as_asked
-from hwprune.task.data import Data
 from hwprune.task.image_file import InputShape
 from hwprune.task.items import Inputs, example_of
 from hwprune.task.load import load_task
@@ -30,7 +29,6 @@ class Given:
 
     module: nn.Module | None = None
     example: Inputs = ()
-    data: Data | None = None
     task: Task | None = None
     board: Board | None = None
 
@@ -66,9 +64,7 @@ def look_up(deployment: Deployment, given: Given, *, network: bool) -> Supplies:
     onnx = _read_onnx(settings) if settings.source.endswith(".onnx") else None
     task, guessed = given.task, tuple[str, ...]()
     if task is None:
-        loaded = load_task(
-            deployment.task, given.data or deployment.data, entries=_entries(settings, onnx)
-        )
+        loaded = load_task(deployment.task, deployment.data, entries=_entries(settings, onnx))
         task, guessed = loaded.task, loaded.guessed
     module = given.module
     if module is None and onnx is None and network:
@@ -83,6 +79,7 @@ def look_up(deployment: Deployment, given: Given, *, network: bool) -> Supplies:
     if module is not None:
         module = cuttable_part(module)
         example = example_of_part(module, example)
+    # The example has to be the part's by now, not the detector's.
     if network:
         _check_fit(task, _module_of(module, onnx), example)
     return Supplies(

@@ -48,6 +48,7 @@ def placed(farm: Farm, base: BaseNetwork) -> Reading:
     Raises:
         BoardError: they cannot.
     """
+    # A farm measures candidates of one network at a time.
     farm.place(base)
     outcome = farm.calibrate()
     if isinstance(outcome, Failure):
@@ -60,7 +61,7 @@ def placed(farm: Farm, base: BaseNetwork) -> Reading:
 
 
 def table_network(name: str, base: BaseNetwork) -> TableNetwork:
-    """A whole network as a table tells it."""
+    """A whole network as a table describes it."""
     return TableNetwork(
         name=name,
         architecture=base.architecture,

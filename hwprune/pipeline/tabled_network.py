@@ -53,6 +53,7 @@ def _of_deployment(path: Path, boards: tuple[str, ...]) -> TabledNetwork:
     from hwprune.pipeline.supplies import Given, look_up
 
     deployment = load_deployment(path)
+    # For the shapes of inputs and the number of classes; the network is read below.
     supplies = look_up(deployment, Given(), network=False)
     settings = deployment.network
     graph = load_graph(

@@ -124,6 +124,7 @@ class Workbench:
 
     def under(self, name: str) -> Workbench:
         """The same bench for one of its budgets, with a folder of its own where there are more."""
+        # Not deep: boards, scorers and what they know belong to all budgets.
         bench = copy.copy(self)
         bench.budget, bench.folder = self.budgets[name], self.folder.part(name)
         return bench
@@ -152,7 +153,7 @@ class Workbench:
         )
 
     def footprint(self, candidate: Candidate, readings: Mapping[str, Reading]) -> Footprint:
-        """Readings by kind of board, together with what the structure alone tells."""
+        """Readings by kind of board, together with params and multiply-accumulates."""
         return footprint_of(self.prepared.base.cost_model, candidate, readings)
 
     def evaluate(
@@ -166,6 +167,7 @@ class Workbench:
         prices = [costing.price(candidate) for candidate in candidates]
         known = [costing.is_over(price) for price in prices]
         asked = [one for one, over in zip(candidates, known, strict=True) if not over]
+        # In the order of `asked`: what a table rules out takes none of them.
         measured = iter(self.fleet.measure(asked))
         return [
             self._evaluation(costing, one, None if over else next(measured), price, learning)
@@ -186,6 +188,7 @@ class Workbench:
         else:
             assert price is not None
             cost = done(costing.believed(price))
+        # A future of its own, because scoring ends early by it.
         kept = joined([cost], self._kept)
         score = self.scoring.raced(candidate, kept, learning=learning)
         whole = joined([score, cost, kept], lambda *found: self._joined(candidate, *found))

@@ -73,6 +73,7 @@ class Agreement:
     @property
     def holds(self) -> bool:
         """Whether every form that was compared is within its tolerance."""
+        # Results that name no boards hold the boards' error against the one tolerance.
         told = self.onnx_error if self.boards else max(self._errors(), default=None)
         return (
             told is not None

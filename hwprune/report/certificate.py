@@ -16,7 +16,7 @@ UNITS = {"latency_ms": "ms", "memory_mb": "MB", "energy_mj": "mJ", "params": "",
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class ConstraintFinding:
     """What the fresh readings say about one constraint."""
 
     constraint: Constraint
@@ -56,7 +56,7 @@ class Finding:
 class Certificate:
     """The delivered network against the budget: a finding per constraint, and how it was read."""
 
-    findings: tuple[Finding, ...]
+    findings: tuple[ConstraintFinding, ...]
     architecture: str
     """Hash of the network that was read."""
     board: str
@@ -134,6 +134,7 @@ def certify(
     failures = [o for o in outcomes if isinstance(o, Failure) and o.stage != "lost"]
     if any(c.relative for c in budget.constraints):
         raise ValueError("a certificate needs a budget in absolute units: call resolve() first")
+    # The hash binds a certificate to the network that was delivered.
     if strangers := {r.architecture for r in readings} - {architecture}:
         raise ValueError(f"readings of another network: {sorted(strangers)}, not {architecture}")
     return Certificate(
@@ -172,7 +173,7 @@ def _finding(
     *,
     params: int,
     macs: int,
-) -> Finding:
+) -> ConstraintFinding:
     counted = {"params": params, "macs": macs}.get(constraint.quantity)
     if counted is not None:
         # Counted from the structure: exact, and no reading is behind it that could have failed.
@@ -184,9 +185,10 @@ def _finding(
     status = decide(constraint.at_most, interval)
     if failures and status == "PASS":
         status = "NOT SHOWN"
+    # Last, as it outdoes the others: nothing that a table says is a measurement.
     if any(PREDICTED in reading.conditions for reading in readings):
         status = "NOT MEASURED"
-    finding = Finding(
+    finding = ConstraintFinding(
         constraint=constraint,
         value=interval.value if interval else None,
         low=interval.low if interval else None,
@@ -198,7 +200,7 @@ def _finding(
     return replace(finding, words=_words(finding, failures))
 
 
-def _words(finding: Finding, failures: Sequence[Failure]) -> str:
+def _words(finding: ConstraintFinding, failures: Sequence[Failure]) -> str:
     if failures and finding.status == "NOT SHOWN":
         first = failures[0]
         return (

@@ -30,7 +30,7 @@ def megabytes(value: float | None) -> str:
 
 
 def memory(value: float | None, *, measured: bool, unit: str = " MB") -> str:
-    """Peak memory; some runtimes tell none of a network that they ran."""
+    """Peak memory; some runtimes report none of a network that they ran."""
     if value is None:
         return NOT_TOLD if measured else ABSENT
     return f"{plain(value)}{unit}"
@@ -50,6 +50,7 @@ def points(share: float | None, reference: float | None) -> str:
     """A difference of shares in percentage points, with its sign."""
     if share is None or reference is None:
         return ABSENT
+    # With the sign for minus, as wide as the plus; a hyphen is narrower.
     return f"{(share - reference) * 100:+.2f} pp".replace("-", "−")
 
 

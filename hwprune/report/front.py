@@ -73,6 +73,7 @@ def read_front(run: Path) -> Front:
     file = run / FILE
     front = read_stored(file, _Stored, what="the front", next_step="start the run anew")
     folders = [entry.folder for entry in front.budgets]
+    # Whoever changed the file must not lead a reader out of the run's folder.
     strange = [f for f in folders if f in ("", "..") or Path(f).name != f]
     if front.format != FORMAT or strange or all(entry.failed for entry in front.budgets):
         raise RunFolderError(

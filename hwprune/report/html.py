@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from hwprune.plain_text import plain_text
 from hwprune.report import figures
-from hwprune.report.certificate import Finding
+from hwprune.report.certificate import ConstraintFinding
 from hwprune.report.charts import bullet, candidates, curves, readings, widths
 from hwprune.report.charts.front import front as curve
 from hwprune.report.front import Front
@@ -41,6 +41,7 @@ def render(result: Result) -> str:
             charts=_charts(result),
             bullet=_bullet,
             verdict_of=verdict_of,
+            # A result repeats the doubts and commands of its certificate; each is shown once.
             doubts=tuple(dict.fromkeys((*result.doubts, *result.certificate.doubts))),
             asked=_asked(result),
             conditions=_conditions(result),
@@ -68,6 +69,7 @@ def write_report(result: Result, path: Path) -> None:
 
 def write_page(html: str, path: Path) -> None:
     """Write a page without control characters; an interrupted write leaves the old one."""
+    # XML allows hardly any control character, not even escaped.
     write_whole(path, plain_text(html))
 
 
@@ -104,6 +106,7 @@ def _tiles(result: Result) -> list[tuple[str, str, str]]:
     base, ours = result.row("unpruned"), result.row("hwprune")
     if not ours:
         return []
+    # A result without the unpruned row shows changes from itself: none.
     was = base or ours
     return [
         (f"{result.metric.name}, test", result.metric.text(ours.score_test),
@@ -151,7 +154,7 @@ def _charts(result: Result) -> dict[str, Any]:
     }
 
 
-def _bullet(finding: Finding) -> Markup:
+def _bullet(finding: ConstraintFinding) -> Markup:
     return Markup(bullet.bullet(finding))
 
 
@@ -176,7 +179,7 @@ def _conditions(result: Result) -> dict[str, str]:
 
 
 def shown_conditions(board: str, conditions: Mapping[str, Any]) -> dict[str, str]:
-    """Conditions as rows, and those that the board could not tell in one."""
+    """Conditions as rows, and those that are unavailable on the board in one."""
     told = dict(conditions)
     inner = told.pop("board", {})
     rows = {"board": board} | flat(inner if isinstance(inner, Mapping) else {"board": inner})

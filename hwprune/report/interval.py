@@ -33,7 +33,7 @@ def student_t95(freedom: int) -> float:
 
 
 def decisive(constraint: Constraint, readings: Sequence[Reading]) -> Sequence[Reading]:
-    """The readings that say something about a constraint: a board may tell no memory or energy."""
+    """The readings that bear on a constraint: a board may report no memory or energy."""
     if constraint.quantity == "memory_mb":
         return [reading for reading in readings if reading.memory.peak_mb is not None]
     if constraint.quantity == "energy_mj":
@@ -48,8 +48,8 @@ def of_readings(constraint: Constraint, readings: Sequence[Reading]) -> Interval
     the mean of the readings. Its half width is the wider of two: what each reading claims for
     itself, shrunk by the root of their number, and what they show between each other by Student's
     t. So a board noisier than its profile says cannot make an interval too narrow. An energy is
-    power times time, so it claims no less than the time does. A reading that tells no energy or
-    no memory says nothing.
+    power times time, so it claims no less than the time does. A reading without an energy or
+    a memory says nothing.
     """
     readings = decisive(constraint, readings)
     if not readings:
@@ -60,6 +60,7 @@ def of_readings(constraint: Constraint, readings: Sequence[Reading]) -> Interval
     if constraint.quantity not in ("latency_ms", "energy_mj"):
         return Interval(value=max(values), low=max(values), high=max(values))
     value = fmean(values)
+    # As shares of each reading's own time, which may differ from one to the next.
     claimed = median((r.high_ms - r.low_ms) / 2 / r.latency_ms for r in readings) * value
     shown = 0.0
     if len(values) > 1:

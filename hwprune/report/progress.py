@@ -1,4 +1,4 @@
-"""Progress of long work: a live bar on a terminal, a line every few seconds elsewhere."""
+"""Progress of long work and its time left: a live bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from hwprune.plain_text import plain_text
 from hwprune.report.figures import seconds
-from hwprune.report.pace import Pace
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,6 +18,42 @@ if TYPE_CHECKING:
     from hwprune.progress import Progress
 
 LINE_EVERY_S = 5.0
+
+
+class Pace:
+    """The time left of a stage, from the steps of this session alone.
+
+    Steps that were done before a run was resumed say nothing of time.
+    """
+
+    def __init__(self, total: int | None, clock: Callable[[], float] = time.monotonic) -> None:
+        self.total = total
+        self.done = 0
+        self._clock = clock
+        self._started = clock()
+        self._skipped = 0
+
+    def advance(self, count: int) -> None:
+        """Steps are done."""
+        self.done += count
+
+    def skip(self, count: int) -> None:
+        """Steps were done before, or came from memory."""
+        self.done += count
+        self._skipped += count
+
+    @property
+    def took_s(self) -> float:
+        """Seconds since the stage began."""
+        return self._clock() - self._started
+
+    @property
+    def left_s(self) -> float | None:
+        """Seconds that the rest will take; None without a total or a step of this session."""
+        own = self.done - self._skipped
+        if not self.total or own <= 0 or self.done >= self.total:
+            return None
+        return self.took_s / own * (self.total - self.done)
 
 
 class LineProgress:
@@ -34,6 +69,7 @@ class LineProgress:
         self._stream = stream or sys.stderr
         self._every_s = every_s
         self._clock = clock
+        # One that its holder may take again: `begin` ends a stage that is open.
         self._lock = threading.RLock()
         self._stage = ""
         self._pace = Pace(None, clock)
@@ -95,9 +131,11 @@ class BarProgress:
             bars.TextColumn("{task.description}", style="bold", markup=False),
             bars.BarColumn(bar_width=24),
             bars.MofNCompleteColumn(),
+            # Not rich's own time left, which would count steps of an earlier session.
             bars.TextColumn("{task.fields[eta]}"),
             bars.TextColumn("{task.fields[note]}", markup=False),
             console=console,
+            # A finished stage is printed as a line, so its bar goes.
             transient=True,
             refresh_per_second=8,
         )

@@ -127,7 +127,7 @@ class Result:
 
     @property
     def exit_code(self) -> int:
-        """What the shell is told of it: 0, NOT_SHOWN or BELOW_FLOOR."""
+        """The exit code of the command: 0, NOT_SHOWN or BELOW_FLOOR."""
         if not self.passed:
             return NOT_SHOWN
         return 0 if self.good_enough else BELOW_FLOOR
@@ -177,6 +177,7 @@ class Result:
 
     def save(self, path: Path) -> None:
         """Write result.json; an interrupted write leaves the old file."""
+        # NaN is no JSON: it is better refused here than by every reader.
         write_whole(path, json.dumps(self.to_json(), indent=1, allow_nan=False))
 
 

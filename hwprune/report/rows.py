@@ -28,7 +28,7 @@ class NetworkRow:
     high_ms: float | None
     """95 % interval of `latency_ms`."""
     memory_mb: float | None
-    """Weights and peak activations, in 10**6 bytes; None where the runtime does not tell."""
+    """Weights and peak activations, in 10**6 bytes; None where the runtime does not report it."""
     params: int
     macs: int
     """Multiply-accumulates for one input."""

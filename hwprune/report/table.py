@@ -76,6 +76,7 @@ def closing_table(result: Result) -> Table:
         justify: JustifyMethod = "left" if column in ("network", "budget") else "right"
         table.add_column(column, justify=justify, no_wrap=True)
     for row in result.rows:
+        # As Text, which rich does not read for markup.
         cells = [Text(cell) for cell in cells_of(row, result)]
         cells[-1].stylize(STYLES.get(cells[-1].plain, ""))
         table.add_row(*cells, style="bold" if row.name == "hwprune" else "")
@@ -139,6 +140,7 @@ def findings_text(certificate: Certificate) -> Text:
     """One line a constraint: the verdict and its words."""
     text = Text()
     for finding in certificate.findings:
+        # As wide as NOT MEASURED and a space.
         text.append(f"{finding.status:<13}", style=STYLES[finding.status])
         text.append(f"{finding.label}: {finding.words}\n")
     text.rstrip()

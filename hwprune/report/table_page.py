@@ -35,6 +35,7 @@ def render_table(model: TableModel) -> str:
             runs_on=runs_on(table),
             tiles=_tiles(model, shares),
             shares=shares,
+            # Bars are drawn as shares of it, so it is not 0.
             most_ms=max(max(layer.ms for layer in shares.layers), 1e-9),
             groups=groups,
             charts={

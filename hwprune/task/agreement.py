@@ -45,12 +45,14 @@ def completed(task: Task, teacher: Run, kinds: Sequence[OutputKind], names: Sequ
     outputs = task.output_kinds or tuple(kinds)
     if task.score is not None:
         return replace(task, output_kinds=outputs)
-    compare = Agreement(inputs=task.inputs, teacher=teacher, kinds=outputs, names=tuple(names))
+    compare = AgreementScore(
+        inputs=task.inputs, teacher=teacher, kinds=outputs, names=tuple(names)
+    )
     return replace(task, score=compare, metric=Metric(name="agreement"), output_kinds=outputs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Agreement:
+class AgreementScore:
     """The score function: how far a network agrees with the unpruned one."""
 
     inputs: Callable[[Part, int], object]
@@ -66,6 +68,7 @@ class Agreement:
         Raises:
             DataError: the part is empty, or not the same each time.
         """
+        # Runs that ask at once would each put the whole part through the teacher.
         with self._lock:
             taught = self._taught.get(part)
             if taught is None:
@@ -103,12 +106,13 @@ class Agreement:
 class Taught:
     """What the unpruned network gives for a part: outputs by item, and how far they spread."""
 
-    def __init__(self, agreement: Agreement, part: Part) -> None:
+    def __init__(self, agreement: AgreementScore, part: Part) -> None:
         self._teacher = agreement.teacher
         self._part = part
         self._first: tuple[torch.Tensor, ...] = ()
         self.items = 0
         kept: list[list[torch.Tensor]] = []
+        # In float64, as a variance is a small difference of large sums.
         room, moments = KEPT_BYTES, [torch.zeros(3, dtype=torch.float64) for _ in agreement.kinds]
         for inputs in first_items(agreement.inputs(part, ITEMS), ITEMS):  # type: ignore[arg-type]
             outputs = self._run(inputs)
@@ -117,6 +121,7 @@ class Taught:
                 wide = values.double()
                 total += torch.stack([torch.tensor(wide.numel()), wide.sum(), wide.square().sum()])
             room -= sum(values.nbytes for values in outputs)
+            # Once over for good: what is kept is the part's beginning, without gaps.
             if room > 0:
                 kept.append(outputs)
             self.items += len(inputs[0])
@@ -217,6 +222,7 @@ def _kind(value: onnx.ValueInfoProto, makers: dict[str, onnx.NodeProto]) -> Outp
     node = makers.get(value.name)
     while node is not None and node.op_type in ("Identity", "Cast", *(("Add",) * (rank == 2))):
         found = (makers[name] for name in node.input if name in makers)
+        # A linear layer may be a MatMul and an Add, whose other input is the bias.
         node = next((one for one in found if one.op_type != "Constant"), None)
     if node is None:
         return "values"

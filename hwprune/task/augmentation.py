@@ -38,6 +38,7 @@ def _shifted(images: torch.Tensor, flip: torch.Tensor) -> torch.Tensor:
     here = images.device
     pad_h, pad_w = max(1, height // 8), max(1, width // 8)
     padded = torch.nn.functional.pad(images, (pad_w, pad_w, pad_h, pad_h))
+    # N 1, so that rows become N H and columns N W.
     top = torch.randint(2 * pad_h + 1, (count, 1), device=here)
     left = torch.randint(2 * pad_w + 1, (count, 1), device=here)
     rows = top + torch.arange(height, device=here)

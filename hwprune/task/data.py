@@ -49,6 +49,7 @@ class Data:
 
     def inputs(self, part: Part, count: int | None = None, *, size: int = 32) -> Iterable[Inputs]:
         """The first `count` inputs of a part as they are, or all."""
+        # The same items, but as they are, and in an order that stays.
         kept: Part = "calibration" if part == "train" else part
         return first_items((inputs for inputs, _ in self.pairs(kept, size)), count)
 
@@ -127,6 +128,7 @@ def _normalisation(train: Tensors, settings: DataSettings) -> Normalisation:
     values, (mean, std) = train.inputs[0], (settings.mean, settings.std)
     ours = settings.source.startswith(("sklearn:", "torchvision:"))
     prepared = values.dtype == torch.float32 and not ours and not mean and not std
+    # Rows of features, N F, have no channels whose figures these could be.
     if prepared or values.ndim < 3 or values.dtype not in (torch.uint8, torch.float32):
         return Normalisation(mean=tuple(mean), std=tuple(std))
     channels = values.shape[1]
@@ -148,6 +150,7 @@ def _normalisation(train: Tensors, settings: DataSettings) -> Normalisation:
 def _content_hash(settings: DataSettings, parts: Mapping[Part, Items]) -> str:
     """Of every byte of tensors; of streamed items, of the settings and each part's first item."""
     digest = hashlib.sha256(repr(settings).encode())
+    # Calibration has the items of train.
     for name in ("train", "heldout", "final", "test"):
         items = parts[name]
         digest.update(f"{name} {len(items)}".encode())

@@ -76,6 +76,7 @@ def _torchvision(name: str, root: str) -> tuple[Tensors, Tensors]:
     home = Path(os.path.expandvars(os.path.expanduser(root)))
     given = os.environ.get("HWPRUNE_DATA", "")
     places = [home, *([Path(given).expanduser()] if given else [])]
+    # Every folder is looked into before anything is downloaded.
     for place in places:
         if (found := _try(dataset, place, download=False)) is not None:
             return found
@@ -148,6 +149,7 @@ def _part(part: Any, settings: DataSettings) -> Tensors | Streamed:
     if isinstance(part, tuple) and len(part) == 2 and _is_arrays(part[0]):
         return as_tensors(*part)
     try:
+        # One item is read here, so that what cannot be read is refused before a run begins.
         _inputs, _target = part[0]
         len(part)
     except (TypeError, ValueError, KeyError, IndexError, NotImplementedError) as error:

@@ -83,7 +83,7 @@ class FileInputs:
 
     def inputs(self, part: Part, count: int | None = None) -> Iterator[Inputs]:
         """The first `count` inputs of a part, in batches."""
-        order = self._parts["calibration" if part == "train" else part][:count]
+        order = self._parts[part][:count]
         for start in range(0, len(order), BATCH):
             yield self.batch(order[start : start + BATCH].tolist())
 
@@ -124,6 +124,7 @@ class FileInputs:
             )
         _, first, second, third = entry.shape
         if not layout:
+            # No image has a side of 1 or 3, so that axis is the channels'.
             layout = "NCHW" if first in (1, 3) else "NHWC" if third in (1, 3) else "NCHW"
             if first in (1, 3) and third in (1, 3):
                 self.guessed.append(f"layout {layout}")
@@ -220,12 +221,14 @@ class FilePairs:
 
 def _set_apart(items: np.ndarray) -> dict[Part, np.ndarray]:
     """A quarter scores, a quarter is looked at last, the rest teaches."""
+    # Always the same parts: a resumed run goes on with the scores of its candidates.
     order = np.random.default_rng(0).permutation(items)
     aside = min(MOST_ASIDE, len(order) // 4)
     heldout, test, rest = order[:aside], order[aside : 2 * aside], order[2 * aside :]
     return {"train": rest, "calibration": rest, "heldout": heldout, "final": heldout, "test": test}
 
 
+# Items are read one by one, and an .npz file would be unpacked for each.
 @lru_cache(maxsize=64)
 def _arrays(file: Path) -> Mapping[str, Any]:
     """Arrays by name; of an .npy file the only one, which stays on disk until it is read."""

@@ -37,6 +37,7 @@ def task_of_functions(
     given = inputs
     if task is None and inputs is None:
         given = _inputs_of(functions.get("batches"), example)
+    # Made again in another process it would lack these functions.
     made = replace(task, remake=None) if task is not None else None
     if given is not None:
         fresh = of_function(given, name="functions")
@@ -48,6 +49,7 @@ def task_of_functions(
     identity = hashlib.sha256(repr(sorted(names.items())).encode())
     for values in example:
         identity.update(values.detach().cpu().contiguous().numpy().data)
+    # Names say all of it only where every function has one, and no task is below them.
     by_name = task is None and callable(inputs) and all(names.values())
     own: dict[str, Any] = dict(functions)
     metric = metric or made.metric

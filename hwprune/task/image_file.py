@@ -44,6 +44,7 @@ class Preparation:
 
         try:
             with Image.open(file) as image:
+                # Pillow's convert would clip such values to 255.
                 if image.mode[0] in "IF":
                     raise ValueError("more than 8 bits a channel; give it as an .npy array")
                 height, width = self.size

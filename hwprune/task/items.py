@@ -62,6 +62,7 @@ def first_items(batches: Iterable[Any], count: int | None) -> Iterable[Inputs]:
             return
         yield tuple(values[:left] for values in inputs)
         left -= len(inputs[0])
+        # Here, before the next batch is asked for: a loader would decode it in vain.
         if left <= 0:
             return
 

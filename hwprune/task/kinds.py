@@ -27,6 +27,7 @@ def classification(
     classes = data.classes
 
     def check(outputs: object) -> None:
+        """Compare the output with N x classes."""
         shape = list(getattr(outputs, "shape", ()))
         if len(shape) != 2 or (classes is not None and shape[1] != classes):
             raise NetworkError(
@@ -78,6 +79,7 @@ def _f1(outputs: torch.Tensor, targets: torch.Tensor) -> Mapping[str, torch.Tens
     said, wanted = outputs.cpu() > 0, targets.cpu() > 0
     right = (said & wanted).sum(1)
     together = said.sum(1) + wanted.sum(1)
+    # An item without labels, of which none is named, is right.
     f1 = torch.where(together > 0, 2 * right / together.clamp_min(1), torch.ones(()))
     return {"F1": f1, "labels right": (said == wanted).float().mean(1)}
 
@@ -115,6 +117,7 @@ def _check_shape(targets: torch.Tensor, possible: str) -> Callable[[object], Non
     wanted = prod(targets.shape[1:])
 
     def check(outputs: object) -> None:
+        """Compare the numbers an item of outputs and targets."""
         shape = list(getattr(outputs, "shape", ()))
         if not shape or prod(shape[1:]) != wanted:
             raise NetworkError(
@@ -136,7 +139,7 @@ OF_DATA: Mapping[str, Callable[..., Task]] = {
 
 
 def arrays_of(kind: str, data: Data, calibration: int) -> Remake:
-    """The parts as arrays, without the test part: nothing in another process can look at it."""
+    """The parts as arrays, without the test part: no other process can score on it."""
     parts: dict[str, Any] = {}
     for name in ("train", "heldout", "final"):
         items = data.part(name)

@@ -59,8 +59,7 @@ def load_task(
         task = _of_data(settings, data, guessed)
     else:
         task = _of_inputs(settings, entries, guessed)
-    own: dict[str, Any] = _functions(settings)
-    own.pop("inputs", None)
+    own = _own_functions(settings, alone=not settings.source and data is None)
     metric = _metric(task, settings)
     if own or metric != task.metric:
         # The kind alone would not make it again, and is not all that it is.
@@ -125,6 +124,7 @@ def _of_data(settings: TaskSettings, data: DataSettings | Data, guessed: list[st
             given=f"targets of type {type(given.targets).__name__}",
             possible=f"[task] kind = {', '.join(KINDS)}, or [task] source or score and loss",
         )
+    # Arrays go to another process as they are; a Dataset is opened there once more.
     tensors = all(isinstance(items, Tensors) for items in given.parts.values())
     return OF_DATA[kind](
         given,
@@ -186,6 +186,7 @@ def of_function(function: Callable[..., Any] | Iterable[Any], *, name: str = "in
         return Task(name=name, inputs=_dealt(lambda: rows))
     parameters = inspect.signature(function).parameters
     needed = any(p.default is p.empty and p.kind in PLACES for p in parameters.values())
+    # A parameter with a default alone, such as `size=32`, asks for no part.
     if needed or "part" in parameters:
         return Task(name=name, inputs=lambda part, count: call_with(function, part, count))
     return Task(name=name, inputs=_dealt(lambda: call_with(function)))
@@ -195,6 +196,7 @@ def _dealt(batches: Callable[[], Iterable[Any]]) -> Callable[[Part, int], Iterab
     places = {"heldout": (0,), "final": (0,), "test": (1,), "train": (2, 3), "calibration": (2, 3)}
 
     def inputs(part: Part, count: int) -> Iterable[Any]:
+        """The batches of a part, until they are `count` items."""
         chosen = (b for number, b in enumerate(batches()) if number % 4 in places[part])
         given = 0
         for inputs in first_items(chosen, count):
@@ -210,12 +212,32 @@ def _dealt(batches: Callable[[], Iterable[Any]]) -> Callable[[Part, int], Iterab
     return inputs
 
 
-def _functions(settings: TaskSettings) -> dict[str, Callable[..., Any]]:
-    return {
+def _own_functions(settings: TaskSettings, *, alone: bool) -> dict[str, Any]:
+    """What takes the place of a task's own functions, by names in `Task`.
+
+    Args:
+        alone: whether the task is made of its inputs; then these replace nothing.
+
+    Raises:
+        DeploymentError: a function is not there, or files stand in the place of other inputs.
+    """
+    named = {name: getattr(settings, name) for name in FUNCTIONS}
+    if alone:
+        del named["inputs"]
+    elif named["inputs"] and not _is_function(named["inputs"]):
+        raise DeploymentError(
+            "files of inputs do not go with a task or data that have inputs of their own",
+            given=f"[task] inputs = {settings.inputs}",
+            possible="a function, such as task.py:inputs, or neither [task] source nor [data]",
+        )
+    found: dict[str, Any] = {
         name: load_function(source, DeploymentError, what=f"{name} function")
-        for name in FUNCTIONS
-        if (source := getattr(settings, name)) and (name != "inputs" or _is_function(source))
+        for name, source in named.items()
+        if source
     }
+    if "inputs" in found:
+        found["inputs"] = of_function(found["inputs"]).inputs
+    return found
 
 
 def _is_function(source: str) -> bool:
@@ -229,6 +251,7 @@ def _identity(task: Task, settings: TaskSettings) -> str:
         place = Path(source.rpartition(":")[0])
         if source and place.suffix == ".py" and place.is_file():
             digest.update(place.read_bytes())
+    # The first ones stand for the rest: to read them all may take as long as training.
     for inputs in inputs_of(task, "calibration", 4):
         for values in inputs:
             digest.update(values.contiguous().numpy().data)

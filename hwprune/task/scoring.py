@@ -48,6 +48,7 @@ def _as_score(found: Any, task: Task) -> Score:
             return _plain(found)
         if isinstance(found, Mapping) and found:
             numbers = {str(name): float(value) for name, value in found.items()}
+            # Of several numbers the metric is the one of its name, else the first.
             first = task.metric.name if task.metric.name in numbers else next(iter(numbers))
             return Score(value=numbers.pop(first), others=numbers)
         return Score(value=float(found))

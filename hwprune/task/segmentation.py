@@ -24,6 +24,7 @@ def segmentation(
     """
 
     def check(outputs: object) -> None:
+        """Compare shapes and classes with those of the masks."""
         shape, masks = list(getattr(outputs, "shape", ())), list(data.targets.shape)
         if len(shape) != len(masks) + 1 or shape[2:] != masks[1:]:
             raise NetworkError(
@@ -60,11 +61,13 @@ def _rate(outputs: torch.Tensor, masks: torch.Tensor) -> Mapping[str, torch.Tens
     kinds = [1] if two else range(outputs.shape[1])
     both, either, sizes = [], [], []
     for kind in kinds:
+        # N x H*W
         one, other = (said == kind).flatten(1), (masks == kind).flatten(1)
         both.append((one & other).sum(1))
         either.append((one | other).sum(1))
         sizes.append(one.sum(1) + other.sum(1))
     shared, union, total = (torch.stack(rows, 1).double() for rows in (both, either, sizes))
+    # N x classes
     named = (union > 0).double()
     count = named.sum(1)
 

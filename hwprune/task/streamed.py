@@ -45,6 +45,7 @@ class Streamed:
     def take(self, indices: np.ndarray | Sequence[int]) -> Streamed:
         """The items at `indices`, in that order."""
         own = np.arange(len(self)) if self.indices is None else self.indices
+        # Batches and lock of its own: those of `self` are of other items.
         return replace(self, indices=own[np.asarray(indices)], _kept={}, _lock=threading.Lock())
 
     def pairs(self, size: int, *, training: bool = False) -> Iterable[Pair]:
@@ -66,6 +67,7 @@ class Streamed:
         inputs, target = self.dataset[0]
         if not isinstance(target, torch.Tensor | np.ndarray | int | float | np.generic):
             return None
+        # By the first item; where others differ in shape, stacking them fails below.
         size = sum(value.nbytes for value in (np.asarray(v) for v in _several(inputs)))
         if size * len(self) > limit_bytes:
             return None
@@ -85,6 +87,7 @@ class Streamed:
             chosen if self.indices is None else Subset(chosen, self.indices.tolist()),
             batch_size=size,
             shuffle=training,
+            # A smaller last batch would give BatchNorm poor sums.
             drop_last=training,
             num_workers=self.workers,
             collate_fn=_pair,
@@ -104,6 +107,7 @@ class _Kept:
     def __iter__(self) -> Iterator[Pair]:
         with self._items._lock:
             kept = self._items._kept.setdefault(self._size, [])
+        # A copy, because another pass may add to it meanwhile.
         yield from list(kept)
         done = len(kept) * self._size
         if done >= len(self._items):
@@ -116,6 +120,7 @@ class _Kept:
         ):
             room -= _bytes(pair)
             with self._items._lock:
+                # Of passes at the same time only the one that is ahead adds, in order.
                 if room > 0 and len(kept) == number:
                     kept.append(pair)
             yield pair
@@ -170,6 +175,7 @@ def _transforms(settings: DataSettings) -> tuple[Any, Any]:
     if preset is not None and not (settings.size or settings.mean or settings.std):
         plain = preset
     else:
+        # The usual proportion of ImageNet: sides of 256 before a crop of 224.
         larger = round(max(size) * 256 / 224)
         plain = v2.Compose([v2.Resize(larger), v2.CenterCrop(size), *last])
     trained = [v2.RandomResizedCrop(size, antialias=True), v2.RandomHorizontalFlip(), *last]

@@ -42,6 +42,7 @@ def supervised(
     size = at_once(data.example)
 
     def score(run: Run, part: Part, share: float = 1.0) -> Score:
+        """The mean rating over the first `share` of a part."""
         items = data.part(part)
         count = count_of(share, len(items))
         found: dict[str, list[torch.Tensor]] = {}
@@ -77,6 +78,7 @@ def mean_score(columns: Mapping[str, np.ndarray], metric: Metric) -> Score:
     """The score whose value is the mean of the first column, N each."""
     means = {key: float(column.mean()) for key, column in columns.items()}
     first = next(iter(columns))
+    # Of items higher means better, whatever the metric.
     sign = 1.0 if metric.higher_is_better else -1.0
     return Score(
         value=means.pop(first), others=means, items=(sign * columns[first]).astype(np.float32)

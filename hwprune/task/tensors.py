@@ -25,8 +25,10 @@ class Normalisation:
         """Values N C … as float32, whole numbers as they are."""
         if not self.mean:
             return values
+        # C 1 1, to be broadcast over N C H W.
         shape = (-1, *[1] * (values.ndim - 2))
         top = 255.0 if values.dtype == torch.uint8 else 1.0
+        # (v / top - mean) / std as one product and one difference in place: two copies fewer.
         std = torch.tensor(self.std, device=values.device)
         shift = torch.tensor(self.mean, device=values.device) / std
         scaled = values.float() * (1.0 / (top * std)).reshape(shape)
@@ -60,6 +62,7 @@ class Tensors:
 
     def take(self, indices: np.ndarray | Sequence[int]) -> Tensors:
         """The items at `indices`, in that order."""
+        # torch takes no array with negative strides, such as a reversed order.
         chosen = torch.from_numpy(np.ascontiguousarray(indices))
         return replace(
             self,

@@ -163,6 +163,12 @@ def test_fewer_threads_stay_on_the_boards_own_cores():
     assert fit(board, make_base(tiny_network()), 1, None).cores == (1,)
 
 
+def test_a_profiles_cores_stay_as_they_are_where_no_threads_are_asked_for():
+    """As in a search, which reads a network of one thread on any of these cores."""
+    board = Board(name="b", cores=(0, 1), target=Target(threads=1))
+    assert fit(board, make_base(tiny_network()), None, None).cores == (0, 1)
+
+
 def test_doubts_of_several_readings_are_said_once():
     readings = [make_reading("a" * 64, 2.0, seed=n, doubts=("drift",)) for n in range(3)]
     data = Measured(

@@ -49,6 +49,7 @@ class Boxes(torch.utils.data.Dataset):
 
 def boxes(): return Boxes(), Boxes()
 def inputs(part, count): return IMAGES[:count].split(16)
+def few(part, count): return [IMAGES[:2]]
 def score(run, part, share): return float(run(IMAGES[:10]).mean()) + len(part)
 def loss(outputs, targets): return outputs.square().mean()
 def batches(part, size): return [(IMAGES[:size], None)]
@@ -150,6 +151,17 @@ def test_functions_by_name(mine):
     assert task.train is not None and float(task.loss(torch.ones(2), None)) == 1.0
     assert len(next(iter(task.batches("train", 5)))[0]) == 5
     same_again(task, nn.Flatten())
+
+
+@pytest.mark.parametrize("origin", ["data", "source"])
+def test_inputs_by_name_take_the_place_of_those_of_data_or_a_task(mine, origin):
+    own = {"source": f"{mine}:task"} if origin == "source" else {}
+    data = data_of(mine, "multilabel") if origin == "data" else None
+    task = load_task(TaskSettings(**own, inputs=f"{mine}:few"), data).task
+    assert [len(images) for images in task.inputs("heldout", 10)] == [2]
+    same_again(task, NETWORKS["multilabel"])
+    with pytest.raises(DeploymentError, match="files of inputs do not go with"):
+        load_task(TaskSettings(**own, inputs="frames/*.png"), data)
 
 
 def test_a_score_of_its_own_is_not_measured_as_the_kind_that_it_replaces(mine):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from html import escape
 
-from hwprune.report.certificate import Finding
+from hwprune.report.certificate import ConstraintFinding
 from hwprune.report.charts.plane import Scale
 
 WIDTH, HEIGHT = 384, 30
 
 
-def bullet(finding: Finding) -> str:
+def bullet(finding: ConstraintFinding) -> str:
     """A bar from 0 to the value, a whisker for the interval and a rule at the limit."""
     if finding.value is None or finding.low is None or finding.high is None:
         return ""

@@ -7,14 +7,14 @@ from collections.abc import Callable
 from hwprune.evaluation import Evaluation
 from hwprune.metric import Metric
 from hwprune.report import figures
-from hwprune.report.certificate import Finding
+from hwprune.report.certificate import ConstraintFinding
 from hwprune.report.charts.legend import colour_of, legend, order_of, shape_of
 from hwprune.report.charts.plane import Plane, outline, span
 from hwprune.report.result import Result
 from hwprune.report.rows import UNIFORM, NetworkRow
 
 
-def deciding(result: Result) -> Finding | None:
+def deciding(result: Result) -> ConstraintFinding | None:
     """The constraint a scatter is drawn against: the first on latency, else the first."""
     findings = result.certificate.findings
     timed = (f for f in findings if f.constraint.quantity == "latency_ms")
@@ -111,7 +111,7 @@ def _name_ends(
         plane.text(left + 10, at, f"{name} {metric.text(y)}", cls="label")
 
 
-def axis_title(finding: Finding) -> str:
+def axis_title(finding: ConstraintFinding) -> str:
     """A constraint as the title of an axis."""
     quantity = {
         "latency_ms": "measured latency",
@@ -125,7 +125,7 @@ def axis_title(finding: Finding) -> str:
     return f"{title}, {finding.unit}" if finding.unit else title
 
 
-def _over_budget(plane: Plane, finding: Finding) -> None:
+def _over_budget(plane: Plane, finding: ConstraintFinding) -> None:
     at, top, bottom = plane.x(finding.limit), plane.y.stop, plane.y.start
     plane.add(
         f'<rect class="over" x="{at:.1f}" y="{top:.1f}" '
@@ -138,7 +138,9 @@ def _over_budget(plane: Plane, finding: Finding) -> None:
     )  # fmt: skip
 
 
-def _networks(result: Result, finding: Finding) -> list[tuple[float, float, str, str, str]]:
+def _networks(
+    result: Result, finding: ConstraintFinding
+) -> list[tuple[float, float, str, str, str]]:
     """The networks of the closing table as (cost, score, name, shape, style)."""
     looks = {
         "unpruned": ("square", "special"),

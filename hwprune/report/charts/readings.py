@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 
 from hwprune.report import figures
-from hwprune.report.certificate import Finding
+from hwprune.report.certificate import ConstraintFinding
 from hwprune.report.charts.plane import Plane
 from hwprune.report.result import Result
 from hwprune_device.reading import Reading
@@ -36,7 +36,7 @@ def normal_runs(reading: Reading) -> list[float]:
     ]
 
 
-def _strip(name: str, readings: Sequence[Reading], limits: Sequence[Finding]) -> str:
+def _strip(name: str, readings: Sequence[Reading], limits: Sequence[ConstraintFinding]) -> str:
     runs = [sorted(normal_runs(r)) for r in readings]
     low, high = _window(readings, runs, limits)
     height = ROW_PX * len(readings) + 64
@@ -86,7 +86,9 @@ def _row(plane: Plane, place: int, reading: Reading, runs: Sequence[float]) -> N
 
 
 def _window(
-    readings: Sequence[Reading], runs: Sequence[Sequence[float]], limits: Sequence[Finding]
+    readings: Sequence[Reading],
+    runs: Sequence[Sequence[float]],
+    limits: Sequence[ConstraintFinding],
 ) -> tuple[float, float]:
     """The range to show: all but the slowest runs, the intervals, and a limit that is near."""
     low = min([*(r.low_ms for r in readings), *(mine[0] for mine in runs if mine)])

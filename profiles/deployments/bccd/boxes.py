@@ -70,9 +70,11 @@ def boxes_of(distances: torch.Tensor) -> torch.Tensor:
 def decode(outputs: Any) -> list[dict[str, torch.Tensor]]:
     """Boxes, scores and labels of each image, best first: peaks of the heat maps, less doubles."""
     heat, corners = torch.sigmoid(outputs[0]), boxes_of(outputs[1])
+    # A cell is a peak where none of its eight neighbours is higher.
     heat = heat * (heat == F.max_pool2d(heat, 3, 1, 1))
     found = []
     for scores, boxes in zip(heat.flatten(1), corners.flatten(2), strict=True):
+        # Twice as many as are kept, because doubles go below.
         best, places = scores.topk(2 * MOST_BOXES)
         best, places = best[best > LEAST_SCORE], places[best > LEAST_SCORE]
         labels, cells = places // (ROWS * COLUMNS), places % (ROWS * COLUMNS)

@@ -44,7 +44,7 @@ class Stage(nn.Module):
         return self.blocks(F.relu(self.down(x)))
 
 
-class Head(nn.Module):
+class DenseHead(nn.Module):
     """One 3x3 convolution of its own, then numbers for each cell."""
 
     def __init__(self, inside: int, width: int, out: int) -> None:
@@ -70,8 +70,8 @@ class Detector(nn.Module):
         self.from_coarse = ConvNorm(coarse, neck, kernel=1)
         self.from_middle = ConvNorm(middle, neck, kernel=1)
         self.from_fine = ConvNorm(fine, neck, kernel=1)
-        self.heat = Head(neck, neck, classes)
-        self.box = Head(neck, neck, 4)
+        self.heat = DenseHead(neck, neck, classes)
+        self.box = DenseHead(neck, neck, 4)
         # Nearly all cells are background: starting there keeps the first steps calm (RetinaNet).
         nn.init.constant_(self.heat.out.bias, math.log(0.01 / 0.99))
 
@@ -80,6 +80,7 @@ class Detector(nn.Module):
         fine = self.fine(F.relu(self.stem(images)))
         middle = self.middle(fine)
         coarse = self.from_coarse(self.coarse(middle))
+        # By size, because a stride of 2 rounds odd sides up.
         up = F.interpolate(coarse, size=middle.shape[-2:])
         up = F.interpolate(F.relu(self.from_middle(middle) + up), size=fine.shape[-2:])
         fused = F.relu(self.from_fine(fine) + up)

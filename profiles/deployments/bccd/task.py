@@ -36,6 +36,7 @@ def loss(outputs: Any, targets: Targets) -> torch.Tensor:
     wanted, boxes, weight = targets
     centre, sure = wanted == 1, torch.sigmoid(heat)
     missed = (1 - sure) ** 2 * F.logsigmoid(heat) * centre
+    # The fourth power spares cells beside a centre, which are nearly right.
     wrong = sure**2 * F.logsigmoid(-heat) * (1 - wanted) ** 4
     by_class = (missed + wrong).sum((0, 2, 3)) @ torch.tensor(CLASS_WEIGHT, device=heat.device)
     inside = weight > 0
@@ -57,6 +58,7 @@ def score(run: Run, part: Part, share: float) -> Score:
     figures = measure.compute()
     labels, values = figures["classes"].view(-1), figures["map_per_class"].view(-1)
     others = {f"AP50 {CLASSES[k]}": float(v) for k, v in zip(labels, values, strict=True)}
+    # Ten thresholds instead of one: too slow for every candidate of a search.
     if part in ("final", "test"):
         measure = MeanAveragePrecision()
         measure.update(found, truth)
@@ -80,6 +82,7 @@ def image_ap(found: dict[str, torch.Tensor], truth: dict[str, torch.Tensor]) -> 
             best = row.argmax()
             hits[number] = row[best] >= 0.5
             if hits[number]:
+                # That true box is taken, so a second find of it is a miss.
                 overlaps[number + 1 :, best] = 0
         reached = np.cumsum(hits) / np.arange(1, len(hits) + 1)
         reached = np.maximum.accumulate(reached[::-1])[::-1]

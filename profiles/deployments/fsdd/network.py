@@ -40,6 +40,7 @@ class DsCnn(nn.Module):
 
     def __init__(self, width: int, strides: tuple[int, ...], words: int) -> None:
         super().__init__()
+        # The kernel of the paper's first layer: 4 mels by 10 frames.
         self.first = nn.Conv2d(1, width, (4, 10), 2, (1, 4), bias=False)
         self.norm = nn.BatchNorm2d(width)
         self.blocks = nn.Sequential(*(Separable(width, width, stride) for stride in strides))

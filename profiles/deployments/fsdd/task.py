@@ -112,10 +112,12 @@ def log_mels(samples: np.ndarray) -> np.ndarray:
     spare = length - len(samples)
     padded = np.pad(samples / 32768.0, (max(0, spare // 2), max(0, spare - spare // 2)))
     start = max(0, -spare // 2)
+    # FRAMES + 2 * MARGIN x WINDOW
     frames = np.lib.stride_tricks.sliding_window_view(padded[start : start + length], WINDOW)[
         ::HOP
     ]
     power = np.abs(np.fft.rfft(frames * np.hanning(WINDOW), FFT)) ** 2
+    # 1e-6 keeps the logarithm of silence finite.
     return np.log(_bands() @ power.T + 1e-6).astype(np.float32)
 
 
@@ -171,6 +173,7 @@ def augmented(mels: torch.Tensor) -> torch.Tensor:
         first = (torch.rand(count, 1) * (length - width)).long()
         at = torch.arange(length)
         masked = (at >= first) & (at < first + width)
+        # 0 is the mean of normalised mels.
         x = x.masked_fill(masked[:, :, None] if axis == 1 else masked[:, None], 0.0)
     return x
 

@@ -120,6 +120,7 @@ def augmented(pixels: torch.Tensor, masks: torch.Tensor) -> tuple[torch.Tensor, 
     """A crop of each image N 1 CROP CROP, mirrored, turned and lit at random, and of its mask."""
     count = len(pixels)
     crops = []
+    # The mask goes along as a second channel, so that both are cut and turned alike.
     for one in torch.cat([pixels, masks.to(torch.uint8)], 1):
         top, left = torch.randint(0, SIDE - CROP + 1, (2,)).tolist()
         crop = one[:, top : top + CROP, left : left + CROP]
@@ -136,6 +137,7 @@ def loss(outputs: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
     logits = outputs.float()
     sure = torch.sigmoid(logits)
     both, areas = (v.sum((1, 2, 3)) for v in (sure * masks, sure + masks))
+    # The 1 keeps images without a nucleus finite.
     dice = (2 * both + 1) / (areas + 1)
     return F.binary_cross_entropy_with_logits(logits, masks) + (1 - dice).mean()
 

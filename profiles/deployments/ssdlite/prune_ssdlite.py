@@ -29,6 +29,7 @@ DETECTOR.transform.fixed_size = (SIDE, SIDE)
 
 @torch.inference_mode()
 def score(run: Any, part: str) -> float:
+    """COCO's mAP of the whole detector around `run`."""
     detector, metric = hwprune.detector_with(DETECTOR, run), MeanAveragePrecision()
     for images, targets in batches(part):
         metric.update(detector(images), targets)
@@ -36,6 +37,7 @@ def score(run: Any, part: str) -> float:
 
 
 def train(module: nn.Module) -> None:
+    """Train in place by the detector's own losses."""
     detector = hwprune.detector_with(DETECTOR, module).train()
     optimizer = optim.AdamW(detector.parameters(), LR)
     rate = optim.lr_scheduler.OneCycleLR(optimizer, LR, EPOCHS * len(batches("train")))
@@ -48,6 +50,7 @@ def train(module: nn.Module) -> None:
 
 
 def inputs(part: str, count: int) -> Sequence[torch.Tensor]:
+    """The first images of a part as the detector's transform prepares them: N 3 SIDE SIDE."""
     return DETECTOR.transform([image for image, _ in DATA[part][:count]])[0].tensors.split(16)
 
 
