@@ -1,4 +1,4 @@
-"""The proposer: what is worth evaluating next, by a table of what was evaluated so far."""
+"""The proposer: what is worth evaluating next, by a surrogate of what was evaluated so far."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from hwprune.search.problem import SearchProblem
 from hwprune.search.random_search import drawn, target_estimate
 
 VARIATIONS = 32
-"""Of the plan, for each batch; the table chooses among them."""
+"""Of the plan, for each batch; the surrogate chooses among them."""
 SPREAD = (0.2, 0.06)
 """Standard deviation of a variation at the first and at the last evaluation; choices span 2."""
 DRAWN = 0.2
-"""Share of a batch that is drawn without the table."""
+"""Share of a batch that is drawn without the surrogate."""
 
 
 class Proposer:
@@ -30,7 +30,7 @@ class Proposer:
         self._evaluations: list[Evaluation] = []
 
     def learn(self, evaluations: Sequence[Evaluation]) -> None:
-        """Refit the table and plan anew."""
+        """Refit the surrogate and plan anew."""
         self._evaluations = list(evaluations)
         self.model.learn(evaluations)
 
@@ -46,7 +46,7 @@ class Proposer:
         chance = np.random.default_rng([self.problem.seed, 11, len(self._evaluations)])
         by_chance = max(1, round(DRAWN * count)) if count > 1 else 0
         found: dict[Candidate, str] = {}
-        if self.model.table.known:
+        if self.model.surrogate.known:
             for candidate in [*self._way_back(), *self._ranked(chance, left)]:
                 if len(found) == count - by_chance:
                     break

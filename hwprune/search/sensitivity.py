@@ -17,7 +17,7 @@ from hwprune.search.evaluator import Evaluator
 from hwprune.search.knapsack import solve_all
 from hwprune.search.problem import SearchProblem
 from hwprune.search.scan import scan_candidates
-from hwprune.search.table import Table
+from hwprune.search.surrogate import Surrogate
 
 SCAN_SHARE = 0.6
 BATCH = 4
@@ -44,18 +44,18 @@ def search(evaluator: Evaluator) -> None:
     levels = min(3, max(1, (room - 1) // len(groups)))
     scan = evaluator.ask(scan_candidates(problem.space, levels, max(1, room)))
     losses = scan_losses(problem, scan)
-    table = Table(problem)
+    surrogate = Surrogate(problem)
     chance = np.random.default_rng([problem.seed, 3])
     centre, stale, tried = problem.space.uniform(0.7).widths, 0, False
     while evaluator.left > 0 and stale < STALE:
-        table.fit(evaluator.evaluations)
+        surrogate.fit(evaluator.evaluations)
         batch: list[Candidate] = []
         lost = problem.boards > 1 and not _at_the_limit(evaluator)
-        if table.known:
+        if surrogate.known:
             # Each dry batch searches wider and further from the limit.
-            centre = solve(table, losses, centre, CAUTION * (1 + stale / 2))
+            centre = solve(surrogate, losses, centre, CAUTION * (1 + stale / 2))
             aims = AIMS if lost and tried else (1.0, 1.0)
-            batch = _varied(evaluator, table, losses, centre, chance, stale=stale, aims=aims)
+            batch = _varied(evaluator, surrogate, losses, centre, chance, stale=stale, aims=aims)
         stale, tried = (0 if batch else stale + 1), True
         # Losses are the scan's.
         evaluator.hand_in(evaluator.start(batch, learning=False))
@@ -66,7 +66,7 @@ def search(evaluator: Evaluator) -> None:
 
 def _varied(
     evaluator: Evaluator,
-    table: Table,
+    surrogate: Surrogate,
     losses: Sequence[np.ndarray],
     centre: tuple[int, ...],
     chance: np.random.Generator,
@@ -82,17 +82,17 @@ def _varied(
     count = evaluator.problem.at_once(BATCH)
     several = evaluator.problem.boards > 1
     draws = DRAWS * count if several else count
-    slack, shift = CAUTION * (1 + stale / 2) * float(table.used_error().max()), 0.0
-    _, costs = table.around(centre)
+    slack, shift = CAUTION * (1 + stale / 2) * float(surrogate.used_error().max()), 0.0
+    _, costs = surrogate.around(centre)
     for number in range(draws):
         spread = SPREAD * (1 + stale / 4) if number else 0.0
         varied = [loss * np.exp(chance.normal(0.0, spread)) for loss in losses]
         aim = float(np.interp(len(batch), (0, max(1, count - 1)), aims))
-        found = _within(table, varied, costs, aim - slack + shift)
+        found = _within(surrogate, varied, costs, aim - slack + shift)
         if several:
             # Costs are a sum over groups near the centre only. Where one batch follows another
-            # before either is read, a search would go astray on that; the whole table knows.
-            believed = float(table.used(np.array([found.widths])).max())
+            # before either is read, a search would go astray on that; the surrogate itself knows.
+            believed = float(surrogate.used(np.array([found.widths])).max())
             shift = float(np.clip(shift + (aim - slack - believed) / 2, -FAR, FAR))
         if not evaluator.asked(found):
             batch[found] = None
@@ -107,23 +107,23 @@ def _at_the_limit(evaluator: Evaluator) -> bool:
 
 
 def solve(
-    table: Table, losses: Sequence[np.ndarray], centre: tuple[int, ...], caution: float
+    surrogate: Surrogate, losses: Sequence[np.ndarray], centre: tuple[int, ...], caution: float
 ) -> tuple[int, ...]:
     """The widths with the least loss whose believed cost keeps the limit with some caution."""
-    limit = 1 - caution * float(table.used_error().max())
+    limit = 1 - caution * float(surrogate.used_error().max())
     for _ in range(2):
-        _, costs = table.around(centre)
-        centre = _within(table, losses, costs, limit).widths
+        _, costs = surrogate.around(centre)
+        centre = _within(surrogate, losses, costs, limit).widths
     return centre
 
 
 def _within(
-    table: Table,
+    surrogate: Surrogate,
     losses: Sequence[np.ndarray],
     costs: Sequence[Sequence[np.ndarray]],
     limit: float,
 ) -> Candidate:
-    groups = table.problem.space.groups
+    groups = surrogate.problem.space.groups
     chosen = zip(groups, solve_all(losses, costs, [limit] * len(costs)), strict=True)
     return Candidate(widths=tuple(g.choices[int(c)] for g, c in chosen))
 

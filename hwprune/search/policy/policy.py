@@ -105,11 +105,11 @@ class Policy:
     def believe(self, budget: str, model: Model) -> None:
         """Play for a budget from now on; observations tell what is known of its costs."""
         self.budget = budget
-        problem, table = model.table.problem, model.table
-        if not table.known:
+        problem, surrogate = model.surrogate.problem, model.surrogate
+        if not surrogate.known:
             return
-        _, believed = table.around(model.plan)
-        unpruned = table.used(np.array([problem.space.unpruned.widths]))[0]
+        _, believed = surrogate.around(model.plan)
+        unpruned = surrogate.used(np.array([problem.space.unpruned.widths]))[0]
         forms: list[Any] = []
         for label in problem.constraints:
             form = problem.forms.get(label)

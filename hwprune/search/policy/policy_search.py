@@ -131,10 +131,10 @@ def _load(folder: Path | None) -> dict[str, Any] | None:
             weights: dict[str, Any] = {}
             for name in opened.keys():  # noqa: SIM118, it is no dict
                 *inner, last = name.split("/")
-                table = weights
+                branch = weights
                 for key in inner:
-                    table = table.setdefault(key, {})
-                table[last] = opened.get_tensor(name)
+                    branch = branch.setdefault(key, {})
+                branch[last] = opened.get_tensor(name)
         return asdict(told) | {"weights": weights}
     except Exception as error:  # safetensors has errors of its own, and files break in many ways
         raise RunFolderError(

@@ -1,4 +1,4 @@
-"""The table: what is believed about quality and cost of candidates that were not evaluated.
+"""The surrogate: what is believed about quality and cost of candidates that were not evaluated.
 
 Learned from every evaluation so far. It answers in microseconds, and knows how far it errs.
 """
@@ -21,7 +21,7 @@ FAR_WEIGHT = 0.05
 """What a reading far from the limit counts: it tells of structure, but it must not decide."""
 
 
-class Table:
+class Surrogate:
     """Beliefs about one problem; `fit` as evaluations come in."""
 
     def __init__(self, problem: SearchProblem) -> None:
