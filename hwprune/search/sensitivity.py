@@ -11,12 +11,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hwprune.candidate import Candidate, GroupChoice
+from hwprune.candidate import Candidate, GroupChoice, SearchSpace
 from hwprune.evaluation import Evaluation
 from hwprune.search.evaluator import Evaluator
 from hwprune.search.knapsack import solve_all
 from hwprune.search.problem import SearchProblem
-from hwprune.search.scan import scan_candidates
 from hwprune.search.surrogate import Surrogate
 
 SCAN_SHARE = 0.6
@@ -62,6 +61,31 @@ def search(evaluator: Evaluator) -> None:
         if lost:
             evaluator.take_in()
     evaluator.take_in()
+
+
+def scan_candidates(space: SearchSpace, levels: int, limit: int) -> list[Candidate]:
+    """The widest candidate, then each group alone at `levels` widths, deepest cuts first.
+
+    At most `limit` candidates: where the allowance ends within a level, groups are taken evenly
+    spread over the depth.
+    """
+    full = space.widest.widths
+    found = {space.widest: None}
+    for level in range(levels):
+        order = [g for g, group in enumerate(space.groups) if len(group.choices) > level + 1]
+        room = limit - len(found)
+        if room < len(order):
+            order = [order[i * len(order) // room] for i in range(room)] if room > 0 else []
+        for g in order:
+            width = _cut(space.groups[g].choices, level, levels)
+            found[Candidate(widths=(*full[:g], width, *full[g + 1 :]))] = None
+    return list(found)[:limit]
+
+
+def _cut(choices: tuple[int, ...], level: int, levels: int) -> int:
+    """The width of a level: level 0 is about half of what can be cut, or the middle of several."""
+    below = len(choices) - 1
+    return choices[below * (level + 1) // (levels + 1)]
 
 
 def _varied(
