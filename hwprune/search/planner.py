@@ -107,6 +107,8 @@ class Planner:
         value = float(self._value(widths[None], aim)[0])
         for _ in range(IMPROVEMENTS):
             singles = self._singles(widths)
+            if not len(singles.row):
+                break
             loss, used = self._surrogate.changed(widths[None], singles)
             values = priced(loss, used, aim=aim, price=OVER)
             rows = self._exchanges(widths, singles, loss, used, aim, chance)
@@ -135,7 +137,10 @@ class Planner:
         aim: float,
         chance: np.random.Generator,
     ) -> np.ndarray:
-        """The pairs of single changes that look best if both were what each is alone."""
+        """Rows after the pairs of single changes that seem best if both are what each is alone.
+
+        [pairs, groups]; the widths themselves where there are no two changes to pair.
+        """
         some = np.arange(len(loss))
         if len(some) > SINGLES:
             some = chance.choice(len(some), SINGLES, replace=False)
@@ -145,6 +150,8 @@ class Planner:
         value = priced(more[:, None] + more[None], over, aim=aim, price=OVER)
         # Of each pair once, and never two changes of one group.
         value[group[:, None] >= group[None]] = np.inf
+        if value.size < 2:
+            return widths[None]
         count = min(PAIRS, value.size - 1)
         first, second = np.divmod(np.argpartition(value, count, axis=None)[:count], len(some))
         rows = np.repeat(widths[None], count, axis=0)

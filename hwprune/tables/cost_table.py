@@ -83,7 +83,9 @@ class CostTable:
         """Learn from costs [n] of candidates [n, groups], trusted by `weight` [n]."""
         start, forms = 0.0, np.zeros((1, *SHAPE))
         if self._before is not None:
+            # What an earlier fit added to it must not count as known before.
             self._take(self._before)
+            self._of_form = np.zeros(0)
             believed = np.maximum(self.predict(widths), 1e-9)
             scale = math.exp(_median(np.log(used / believed), weight * used**2))
             used = used - scale * believed

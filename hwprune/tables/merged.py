@@ -16,8 +16,15 @@ def merged(first: Table, second: Table) -> Table:
     """Rows of both; of what both have read, the row with more runs. What one held out stays so.
 
     Raises:
-        InputError: their readings cannot be mixed, or they are begun from different tables.
+        InputError: their readings cannot be mixed, they are begun from different tables, or the
+            network that they are of is not known.
     """
+    if not first.own.architecture:
+        raise InputError(
+            "these tables cannot be merged: they do not say of which network they are",
+            given=f"{first.own.name}, imported without its network",
+            possible="tables that hwprune table build made",
+        )
     begun = dict.fromkeys(table.begun_from for table in (first, second) if table.begun_from)
     apart = {
         "network": (first.own.architecture, second.own.architecture),

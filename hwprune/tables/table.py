@@ -44,6 +44,11 @@ class TableNetwork:
     """Parameters, where they are products of two widths."""
 
     @property
+    def identity(self) -> str:
+        """What tells it from other networks: its hash, or its name where an import has none."""
+        return self.architecture or self.name
+
+    @property
     def full(self) -> tuple[int, ...]:
         """Unpruned widths."""
         return tuple(width for _, width in self.groups)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from hwprune.candidate import SearchSpace
 from hwprune.search.evaluator import Evaluator
 from hwprune.search.planner import Planner
 from hwprune.search.spread import spread_candidates
@@ -51,3 +53,17 @@ def test_the_same_beliefs_and_starts_give_the_same_plan():
     start = [surrogate.problem.space.uniform(0.5).widths]
     first, second = (Planner(surrogate).best(start, aim=0.98, number=7) for _ in range(2))
     assert first == second
+
+
+@pytest.mark.parametrize("choices", [1, 2])
+def test_a_space_with_hardly_a_choice_has_a_plan(choices):
+    given = SyntheticProblem(1, seed=0).search_problem(20)
+    (group,), (harm,) = given.space.groups, given.harm
+    narrow = replace(group, choices=group.choices[-choices:])
+    given = replace(given, space=SearchSpace(groups=(narrow,)), harm=(harm[-choices:],))
+    evaluator = Evaluator(given, "model")
+    evaluator.ask([given.space.widest, given.space.smallest])
+    surrogate = Surrogate(given)
+    surrogate.fit(evaluator.evaluations)
+    plan = Planner(surrogate).best([given.space.widest.widths], aim=1.0, number=0)
+    assert plan[0] in narrow.choices
