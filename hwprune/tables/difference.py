@@ -88,6 +88,7 @@ def _rows(table: Table) -> dict[Key, TableRow]:
 def _moved(
     name: str, pairs: list[tuple[TableRow, TableRow]], first: Table, second: Table
 ) -> Moved:
+    # Rows stay as they were read; what a refresh found is a factor beside them.
     scale = second.scale / first.scale
     ratios = np.array([scale * b.latency_ms / a.latency_ms for a, b in pairs])
     apart = [scale * b.low_ms > a.high_ms or scale * b.high_ms < a.low_ms for a, b in pairs]
@@ -108,6 +109,7 @@ def _predicted(first: Table, second: Table) -> Moved:
     read = {r.widths for t in (first, second) for r in t.whole("network", "held out")}
     widths = np.array(sorted({first.own.full, *read}))
     ratios = two.latency_ms(widths) / one.latency_ms(widths)
+    # Without held-out candidates no difference of predictions is beyond their noise.
     noise = (one.interval or math.inf) + (two.interval or math.inf)
     low, middle, high = np.quantile(ratios, [0.05, 0.5, 0.95])
     return Moved(
