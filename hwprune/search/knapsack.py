@@ -23,6 +23,7 @@ def solve(losses: Sequence[np.ndarray], costs: Sequence[np.ndarray], limit: floa
     if room < 0:
         return cheapest
     scale = BINS / max(room, 1e-9)
+    # To the nearest bin and not up, so that errors of groups cancel; BINS + 1 is out of reach.
     steps = [np.minimum(np.rint((c - c.min()) * scale), BINS + 1).astype(int) for c in costs]
     # ahead[b]: least loss of the groups from here on with b bins left.
     ahead, picks = np.zeros(BINS + 1), []

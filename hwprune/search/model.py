@@ -33,6 +33,7 @@ class Model:
 
     def learn(self, evaluations: Sequence[Evaluation]) -> None:
         """Refit the surrogate and plan anew; without one good evaluation the plan stays."""
+        # Before the fit: what was believed of them without them.
         self._misses += self._missed(evaluations[self._learned :])
         self._learned = len(evaluations)
         self.surrogate.fit(evaluations)

@@ -24,6 +24,7 @@ from hwprune.search.proposer import Proposer
 from hwprune.search.spread import spread_candidates
 
 BATCH = 5
+"""Candidates of a batch, for one board."""
 START_SHARE = 0.15
 """Of the allowance, spread over the space before anything is planned."""
 STALE = 6
@@ -59,6 +60,7 @@ def start_batch(evaluator: Evaluator, proposer: Proposer) -> list[Future[Evaluat
     left = evaluator.left / problem.evaluations
     batch = proposer.propose(problem.at_once(BATCH), evaluator.asked, left=left)
     futures = []
+    # One call for each proposer: `by` holds for all candidates of a call.
     for by in dict.fromkeys(batch.values()):
         futures += evaluator.start([c for c, who in batch.items() if who == by], by=by)
     return futures

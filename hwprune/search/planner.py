@@ -47,6 +47,7 @@ class Planner:
         """
         chance = np.random.default_rng([self._surrogate.problem.seed, 7, number])
         reached = self._descend(self._starts(starts, chance), aim)
+        # An improvement looks at hundreds of exchanges a step, so only the best descents get one.
         promising = reached[np.argsort(self._value(reached, aim), kind="stable")[:2]]
         plans = [self._improve(np.array(w), aim, chance) for w in (*promising, *starts)]
         values = self._value(np.array(plans), aim)
@@ -71,6 +72,7 @@ class Planner:
             now = self._value(widths, aim)
             better = now < value
             best[better], value = widths[better], np.minimum(now, value)
+            # Higher prices would only cut deeper.
             if (self._surrogate.used(widths).max(axis=1) <= aim).all():
                 break
         return best
@@ -93,11 +95,12 @@ class Planner:
         return widths
 
     def _options(self, group: int, now: np.ndarray) -> np.ndarray:
-        """Widths to look at for a group that is now at [n]; [n, options]."""
+        """Widths to try for a group that is now at [n]; [n, options]."""
         choices = self._choices[group]
         if len(choices) <= OPTIONS:
             return np.repeat(choices[None], len(now), axis=0)
         place = np.searchsorted(choices, now)[:, None]
+        # Neighbours to settle between, and a grid over all widths to get away.
         near = np.clip(place + np.arange(-2, 3), 0, len(choices) - 1)
         spread = np.linspace(0, len(choices) - 1, OPTIONS - 5).astype(int)
         return choices[np.concatenate([near, np.repeat(spread[None], len(now), axis=0)], axis=1)]
@@ -107,6 +110,7 @@ class Planner:
         value = float(self._value(widths[None], aim)[0])
         for _ in range(IMPROVEMENTS):
             singles = self._singles(widths)
+            # No group has a choice.
             if not len(singles.row):
                 break
             loss, used = self._surrogate.changed(widths[None], singles)
@@ -145,6 +149,7 @@ class Planner:
         if len(some) > SINGLES:
             some = chance.choice(len(some), SINGLES, replace=False)
         group, width = singles.group[some], singles.width[some]
+        # [changes] and [changes, changes, constraints], as if changes did not meet in a layer.
         more = loss[some] - self._surrogate.loss(widths[None])
         over = used[some, None] + used[None, some] - self._surrogate.used(widths[None])
         value = priced(more[:, None] + more[None], over, aim=aim, price=OVER)

@@ -74,6 +74,7 @@ class Proposer:
         columns = []
         for choices, width in zip(self._choices, self.model.plan, strict=True):
             top = len(choices) - 1
+            # A group's choices span 2, as a policy's actions do: `std` is in that unit.
             place = np.searchsorted(choices, width) + chance.normal(0, std, VARIATIONS) * top / 2
             columns.append(choices[np.clip(np.rint(place), 0, top).astype(int)])
         return np.stack(columns, axis=1)
@@ -84,6 +85,7 @@ class Proposer:
         kept = [e.candidate for e in self._evaluations if e.feasible]
         if any(candidate != smallest for candidate in kept):
             return []
+        # By turns a half to a sixteenth of the way: the limit may lie close to the smallest.
         share = 0.5 ** (1 + len(self._evaluations) % 4)
         return [self._between(smallest.widths, self.model.plan, share)]
 

@@ -19,7 +19,9 @@ from hwprune.search.problem import SearchProblem
 from hwprune.search.surrogate import Surrogate
 
 SCAN_SHARE = 0.6
+"""Of the allowance, at most, for the scan."""
 BATCH = 4
+"""Candidates of a batch, for one board."""
 DRAWS = 4
 """Varied solutions for each one that several boards are to have; many are the same."""
 SPREAD = 0.3
@@ -27,12 +29,13 @@ SPREAD = 0.3
 CAUTION = 0.5
 """The share of the cost regression's typical error that is kept free below the limit."""
 NEAR = 0.1
-"""A reading tells where the limit is if it keeps it by no more than this share."""
+"""A reading shows where the limit is if it keeps it by no more than this share."""
 AIMS = (1.1, 0.8)
-"""Several boards look for the limit over this range of believed costs, as shares of it."""
+"""Several boards search for the limit over this range of believed costs, as shares of it."""
 FAR = 0.5
 """The most that a sum over groups is corrected by, as a share of the limit."""
 STALE = 12
+"""Batches in a row without a new candidate after which the space counts as exhausted."""
 
 
 def search(evaluator: Evaluator) -> None:
@@ -40,6 +43,7 @@ def search(evaluator: Evaluator) -> None:
     problem = evaluator.problem
     groups = problem.space.groups
     room = int(problem.evaluations * SCAN_SHARE)
+    # The scan begins with the widest candidate; each level is one candidate a group.
     levels = min(3, max(1, (room - 1) // len(groups)))
     scan = evaluator.ask(scan_candidates(problem.space, levels, max(1, room)))
     losses = scan_losses(problem, scan)
@@ -72,6 +76,7 @@ def scan_candidates(space: SearchSpace, levels: int, limit: int) -> list[Candida
     full = space.widest.widths
     found = {space.widest: None}
     for level in range(levels):
+        # A group with as few choices as levels would have one cut twice.
         order = [g for g, group in enumerate(space.groups) if len(group.choices) > level + 1]
         room = limit - len(found)
         if room < len(order):
@@ -83,7 +88,7 @@ def scan_candidates(space: SearchSpace, levels: int, limit: int) -> list[Candida
 
 
 def _cut(choices: tuple[int, ...], level: int, levels: int) -> int:
-    """The width of a level: level 0 is about half of what can be cut, or the middle of several."""
+    """The width of a level: levels part the choices evenly, level 0 is the deepest cut."""
     below = len(choices) - 1
     return choices[below * (level + 1) // (levels + 1)]
 
@@ -135,6 +140,7 @@ def solve(
 ) -> tuple[int, ...]:
     """The widths with the least loss whose believed cost keeps the limit with some caution."""
     limit = 1 - caution * float(surrogate.used_error().max())
+    # Costs are a sum over groups near the centre alone, and the first solution moves it.
     for _ in range(2):
         _, costs = surrogate.around(centre)
         centre = _within(surrogate, losses, costs, limit).widths

@@ -12,7 +12,7 @@ from hwprune.tables.model import TableModel
 from hwprune.tables.table import Table, TableRow
 
 Key = tuple[str, tuple[int, ...]]
-"""What a network is told from others by, and widths."""
+"""A network's identity, and widths."""
 LEAST = 5
 """Candidates of the network that both tables have read; of fewer, predictions are compared."""
 

@@ -1,4 +1,4 @@
-"""Costs of layers by kind: what readings of whole networks tell of what these are made of.
+"""Costs of layers by kind: what readings of whole networks show of what these are made of.
 
 A layer's cost is taken as a bilinear form u(inputs)ᵀ M u(outputs), one M for all layers and a
 correction for each kind. u holds a count of channels, the count rounded up to the board's block,

@@ -36,7 +36,7 @@ class Staircase:
     """Ascending, up to the unpruned one."""
     latency_ms: tuple[float, ...]
     read: tuple[int, ...]
-    """Widths at which the board read the network; between them the model tells alone."""
+    """Widths at which the board read the network; between them there is the model alone."""
     offered: tuple[int, ...]
     """Of those read, the ones that are worth offering."""
     shares_axis: bool

@@ -45,7 +45,7 @@ class TableNetwork:
 
     @property
     def identity(self) -> str:
-        """What tells it from other networks: its hash, or its name where an import has none."""
+        """The architecture hash; the name, where an import knows no hash."""
         return self.architecture or self.name
 
     @property

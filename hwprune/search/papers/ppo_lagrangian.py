@@ -83,6 +83,7 @@ class DualVariable:
 
     def __init__(self, *, start: float = 1.0, lr: float = 1.0) -> None:
         """`start`: the price before the first rollout, above 0."""
+        # The inverse of softplus.
         self._z = torch.tensor(math.log(math.expm1(start)), requires_grad=True)
         self._optimizer = torch.optim.Adam([self._z], lr=lr)
 
@@ -121,6 +122,7 @@ class PpoLagrangian:
             *self.cost_critic.parameters(),
             self.log_std,
         ]
+        # eps as Stable-Baselines3 has it, which the paper's code is built on.
         self._optimizer = torch.optim.Adam(self._weights, lr=self.constants.lr, eps=1e-5)
         self._seen = RunningScale(episodes.observation_size)
         discount = self.constants.discount
@@ -215,12 +217,14 @@ class PpoLagrangian:
         costs = self.cost_critic(part["observations"]).squeeze(-1)
         of_critics = (values - part["returns"]).square().mean()
         of_critics = of_critics + (costs - part["cost returns"]).square().mean()
+        # Divided, so that a high price turns the step and does not lengthen it.
         return of_policy / (1 + price) + 0.5 * of_critics, float(-change.detach().mean())
 
     def _batch(self, rollout: Rollout) -> dict[str, torch.Tensor]:
         """Every step of a rollout by itself, with its advantages."""
         constants = self.constants
         seen = torch.as_tensor(rollout.observations, dtype=torch.float32)
+        # Episodes go on behind a rollout: the critics say what is still to come of them.
         after = self._seen.standardised(self._episodes.observe())
         last = torch.as_tensor(after, dtype=torch.float32)
         found = {"observations": seen, "actions": torch.as_tensor(rollout.actions)}

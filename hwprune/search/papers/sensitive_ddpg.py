@@ -48,6 +48,7 @@ def search(evaluator: Evaluator) -> None:
             reward = found.quality or 0.0
             agent.remember([step.transition(reward) for step in steps])
         if not warming:
+            # AMC updates once for every step that was played.
             agent.learn(count * len(walk.groups))
     if stale == STALE:
         evaluator.ended = f"{STALE} rounds in a row proposed nothing new"
@@ -114,6 +115,7 @@ class GroupWalk:
     def _state(self, place: int, widths: list[int], action: float) -> np.ndarray:
         """AMC's: the group, what was taken so far, what is left to take from, the last action."""
         reduced = 1 - self._problem.estimate(tuple(widths))
+        # Behind the last group there is none to show: it is shown again.
         told = self._told[min(place, len(self.groups) - 1)]
         return np.concatenate([told, [reduced, self._rest[place - 1] if place else 1.0, action]])
 
