@@ -42,7 +42,7 @@ class Planner:
         """The plan that is believed best, with cost `aim` or less as shares of the limits.
 
         Args:
-            starts: widths to descend from, beside the unpruned network and random ones.
+            starts: widths to descend from, beside the widest and random ones.
             number: what chance is seeded with.
         """
         chance = np.random.default_rng([self._surrogate.problem.seed, 7, number])
@@ -54,9 +54,10 @@ class Planner:
         return tuple(int(w) for w in plans[int(np.argmin(values))])
 
     def _starts(self, given: Sequence[Sequence[int]], chance: np.random.Generator) -> np.ndarray:
-        full = [g.width for g in self._groups]
+        # Not the unpruned network, which is no candidate where a group is fixed at less.
+        widest = [g.choices[-1] for g in self._groups]
         drawn = [[chance.choice(c) for c in self._choices] for _ in range(RANDOM_STARTS)]
-        return np.unique(np.array([full, *given, *drawn]), axis=0)
+        return np.unique(np.array([widest, *given, *drawn]), axis=0)
 
     def _value(self, widths: np.ndarray, aim: float) -> np.ndarray:
         """Believed loss of widths [n, groups], with what is over the aim; [n]."""

@@ -67,3 +67,16 @@ def test_a_space_with_hardly_a_choice_has_a_plan(choices):
     surrogate.fit(evaluator.evaluations)
     plan = Planner(surrogate).best([given.space.widest.widths], aim=1.0, number=0)
     assert plan[0] in narrow.choices
+
+
+def test_a_group_that_is_fixed_at_less_than_its_width_stays_there():
+    given = SyntheticProblem(4, seed=0).search_problem(20)
+    (group, *groups), (harm, *harms) = given.space.groups, given.harm
+    fixed = replace(group, choices=group.choices[:1])
+    given = replace(given, space=SearchSpace(groups=(fixed, *groups)), harm=(harm[:1], *harms))
+    evaluator = Evaluator(given, "model")
+    evaluator.ask(spread_candidates(given, 20))
+    surrogate = Surrogate(given)
+    surrogate.fit(evaluator.evaluations)
+    plan = Planner(surrogate).best([given.space.widest.widths], aim=5.0, number=0)
+    assert plan[0] in fixed.choices
