@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from hwprune.changes import Changes
 from hwprune.layer import ChannelCount, Layer
-from hwprune.search.table import Table
+from hwprune.search.surrogate import Surrogate
 from hwprune.tables.cost_table import CostTable
 from tests.doubles.synthetic_problem import SyntheticProblem
-from tests.search.test_table import seen
+from tests.search.test_surrogate import seen
 
 FULL = (12, 16, 8)
 
@@ -60,14 +60,14 @@ def test_a_change_costs_what_the_changed_candidate_costs(layers, seed):
     )
 
 
-def test_a_table_believes_the_same_of_a_change_as_of_the_candidate():
+def test_a_surrogate_believes_the_same_of_a_change_as_of_the_candidate():
     problem, evaluations = seen(
         SyntheticProblem(9, seed=1, constraints=("latency_ms", "params")), 60
     )
-    table = Table(problem)
-    table.fit(evaluations)
+    surrogate = Surrogate(problem)
+    surrogate.fit(evaluations)
     full = tuple(group.width for group in problem.space.groups)
     widths, changes = drawn(np.random.default_rng(0), full, 5, 200)
-    loss, used = table.changed(widths, changes)
-    np.testing.assert_allclose(loss, table.loss(changes.apply(widths)), atol=1e-9)
-    np.testing.assert_allclose(used, table.used(changes.apply(widths)), atol=1e-9)
+    loss, used = surrogate.changed(widths, changes)
+    np.testing.assert_allclose(loss, surrogate.loss(changes.apply(widths)), atol=1e-9)
+    np.testing.assert_allclose(used, surrogate.used(changes.apply(widths)), atol=1e-9)

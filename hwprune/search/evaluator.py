@@ -39,7 +39,7 @@ class Evaluator:
         self.evaluations: list[Evaluation] = []
         """Complete ones that were waited for, in the order they were asked for."""
         self.ended = ""
-        """Why the search ended before its allowance was used, in words."""
+        """Why the search ended before its allowance was used; empty while it goes on."""
         self.history: list[dict[str, Any]] = []
         """Rows for curves, where a method has such."""
         self.waited_s = 0.0
@@ -54,6 +54,7 @@ class Evaluator:
     @property
     def left(self) -> int:
         """How many new candidates may still be asked for."""
+        # Every method asks for this before a batch, so a search whose time is over ends here.
         if time.monotonic() >= self.problem.until_s:
             self.ended = self.ended or "its time was over"
         return 0 if self.ended else self.problem.evaluations - len(self._asked)
@@ -64,6 +65,7 @@ class Evaluator:
         As long as nothing keeps the budget, more of them pay.
         """
         budgets = self.problem.budgets
+        # Budgets have their batches by turns: each gets one in so many evaluations.
         patience = self.problem.at_once(PATIENCE) * len(budgets)
         bests = [best.number for b in budgets if (best := self.best_under(b)) is not None]
         if self.problem.patient or len(bests) < len(budgets):
@@ -112,6 +114,7 @@ class Evaluator:
         new: dict[Candidate, None] = {}
         for candidate in candidates:
             if candidate not in self._asked and candidate not in new:
+                # Nothing behind it either: callers pair results with candidates from the front.
                 if len(new) == self.left:
                     break
                 self._check(candidate)
@@ -122,7 +125,7 @@ class Evaluator:
         return [self._asked[candidate] for candidate in fitting]
 
     def resolve(self, futures: Sequence[Future[Evaluation]]) -> list[Evaluation]:
-        """Wait for evaluations; progress hears of each once, results keep their order."""
+        """Wait for evaluations; progress receives each once, results keep their order."""
         results = []
         for future in futures:
             began = time.monotonic()
@@ -178,12 +181,13 @@ class Evaluator:
             number = len(self._asked) + 1
             who = {"method": self.method, "number": number, "proposed_by": by}
             self._asked[candidate] = joined([future], lambda e, who=who: replace(e, **who))
+            # Done at once: the run had it in memory, so progress does not count its time.
             if future.done() and not future.exception():
                 self._known.add(number)
 
     @property
     def note(self) -> str:
-        """What is worth seeing now, in words."""
+        """The best score by budget so far, as progress shows it."""
         text, said = self.problem.metric.text, []
         for budget in self.problem.budgets:
             best = self.best_under(budget)

@@ -23,6 +23,7 @@ def solve(losses: Sequence[np.ndarray], costs: Sequence[np.ndarray], limit: floa
     if room < 0:
         return cheapest
     scale = BINS / max(room, 1e-9)
+    # To the nearest bin and not up, so that errors of groups cancel; BINS + 1 is out of reach.
     steps = [np.minimum(np.rint((c - c.min()) * scale), BINS + 1).astype(int) for c in costs]
     # ahead[b]: least loss of the groups from here on with b bins left.
     ahead, picks = np.zeros(BINS + 1), []
@@ -47,8 +48,13 @@ def solve_all(
 
     One constraint is solved exactly. Several are added up with weights (a surrogate constraint),
     which shift towards those the solution breaks; where that does not settle it, the sum's own
-    limit shrinks as well.
+    limit shrinks as well. Where a limit is 0 or less, the cheapest choices are returned.
     """
+    if min(limits) <= 0:
+        # Shares of such a limit would rank the dearest choice as the cheapest.
+        return np.array(
+            [int(np.sum(group, axis=0).argmin()) for group in zip(*costs, strict=True)]
+        )
     rows = [[c / limit for c in row] for row, limit in zip(costs, limits, strict=True)]
     weights = np.full(len(rows), 1.0 / len(rows))
     best, least, tight = np.zeros(0, int), np.inf, 1.0

@@ -1,8 +1,8 @@
-"""The loss table: what scores of whole candidates tell of the quality that each cut loses.
+"""The loss table: what scores of whole candidates say of the quality that each cut loses.
 
 Ridge regression of -log(quality / base quality), which is nearly a sum over groups where
 quality itself is not. It leans on `harm`, what the saliency ranking holds the removed channels to
-be worth, which tells of groups that no candidate so far has cut; bench_table shows how far.
+be worth, which is known of groups that no candidate so far has cut; bench_table shows how far.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ class LossTable:
         self._full = np.array([g.width for g in groups], float)
         self._base_quality = max(base_quality, FLOOR)
         self._harm = np.zeros((len(groups), int(self._full.max()) + 1))
+        # Criteria have units of their own; the ridge's scales hold where all harms together are 1.
         most = sum(float(np.abs(row).max()) for row in harm) or 1.0
         for g, (group, row) in enumerate(zip(groups, harm, strict=True)):
             self._harm[g, list(group.choices)] = np.asarray(row) / most

@@ -35,7 +35,7 @@ def _sensitive_ddpg(evaluator: Evaluator) -> None:
 
 
 JOINT = frozenset({"model", "policy", "policy+model"})
-"""Methods that look for several budgets in one search; others search for each by itself."""
+"""Methods that serve several budgets in one search; others search for each by itself."""
 LEARNED = frozenset({"policy", "policy+model"})
 """Methods that learn by RLlib."""
 METHODS: dict[str, Method] = {

@@ -1,4 +1,4 @@
-"""The model: a table of what is believed, and the widths that it holds best as a whole."""
+"""The model: the surrogate, and the widths that it holds best as a whole."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import numpy as np
 from hwprune.evaluation import Evaluation, best_of
 from hwprune.search.planner import Planner
 from hwprune.search.problem import SearchProblem
-from hwprune.search.table import Table, priced
+from hwprune.search.surrogate import Surrogate, priced
 
 CAUTION = 0.25
-"""The share of the table's typical error that is kept free below the limit."""
+"""The share of the surrogate's typical error that is kept free below the limit."""
 RECENT = 15
 """Evaluations whose misses count for how far the aim stays below the limit: three batches."""
 OVER = 5.0
@@ -24,19 +24,20 @@ class Model:
 
     def __init__(self, problem: SearchProblem, start: Sequence[int]) -> None:
         """`start`: the plan before anything is known."""
-        self.table = Table(problem)
+        self.surrogate = Surrogate(problem)
         self.plan = tuple(start)
         """The widths held best."""
-        self._planner = Planner(self.table)
+        self._planner = Planner(self.surrogate)
         self._misses: list[float] = []
         self._learned = 0
 
     def learn(self, evaluations: Sequence[Evaluation]) -> None:
-        """Refit the table and plan anew; without one good evaluation the plan stays."""
+        """Refit the surrogate and plan anew; without one good evaluation the plan stays."""
+        # Before the fit: what was believed of them without them.
         self._misses += self._missed(evaluations[self._learned :])
         self._learned = len(evaluations)
-        self.table.fit(evaluations)
-        if not self.table.known:
+        self.surrogate.fit(evaluations)
+        if not self.surrogate.known:
             return
         best = best_of(list(evaluations))
         starts = [self.plan, *([best.candidate.widths] if best is not None else [])]
@@ -45,25 +46,27 @@ class Model:
     @property
     def aim(self) -> float:
         """The believed cost, as a share of the limit, that is aimed at."""
-        if not self.table.known:
+        if not self.surrogate.known:
             return 1.0
-        # What looks best is often what the table errs on, so its own error is not all.
+        # What looks best is often what the surrogate errs on, so its own error is not all.
         recent = self._misses[-RECENT:]
         # The median: a batch in a new corner of the space misses by much, and is learned from.
         missed = max(0.0, float(np.median(recent))) if recent else 0.0
-        return 1 - CAUTION * float(self.table.used_error().max()) - missed
+        return 1 - CAUTION * float(self.surrogate.used_error().max()) - missed
 
     def ranked(self, widths: np.ndarray) -> np.ndarray:
         """Places of rows of widths [n, groups], the one believed best first; [n]."""
-        value = priced(self.table.loss(widths), self.table.used(widths), aim=self.aim, price=OVER)
+        value = priced(
+            self.surrogate.loss(widths), self.surrogate.used(widths), aim=self.aim, price=OVER
+        )
         return np.argsort(value, kind="stable")
 
     def _missed(self, evaluations: Sequence[Evaluation]) -> list[float]:
         """How far costs came out over what was believed of them before."""
         good = [e for e in evaluations if e.failure is None]
-        if not good or not self.table.known:
+        if not good or not self.surrogate.known:
             return []
-        believed = self.table.used(np.array([e.candidate.widths for e in good]))
-        labels = self.table.problem.constraints
+        believed = self.surrogate.used(np.array([e.candidate.widths for e in good]))
+        labels = self.surrogate.problem.constraints
         real = np.array([[1 + e.excess[label] for label in labels] for e in good])
         return [float(m) for m in (real.max(axis=1) - believed.max(axis=1))]

@@ -1,14 +1,14 @@
 """Method "model": a planner over what is believed, and candidates that belief has no say in.
 
 1. The smallest network and a spread over the space are evaluated.
-2. A table of losses and costs is fitted to everything evaluated so far.
+2. A surrogate of losses and costs is fitted to everything evaluated so far.
 3. Of each batch, one is the planner's own plan, one is drawn at random near the budget without the
-   table, and the others are the best of many variations of the plan, by the table.
+   surrogate, and the others are the best of many variations of the plan, by the surrogate.
 
-What the table cannot express it is wrong about however often it plans: the random ones find the
-way there, and the next fit starts from them. As long as nothing but the smallest network keeps the
-budget, candidates between it and the plan are tried. Several budgets have their batches by turns;
-each learns from all that was evaluated.
+What the surrogate cannot express it is wrong about however often it plans: the random ones find
+the way there, and the next fit starts from them. As long as nothing but the smallest network keeps
+the budget, candidates between it and the plan are tried. Several budgets have their batches by
+turns; each learns from all that was evaluated.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from hwprune.search.proposer import Proposer
 from hwprune.search.spread import spread_candidates
 
 BATCH = 5
+"""Candidates of a batch, for one board."""
 START_SHARE = 0.15
 """Of the allowance, spread over the space before anything is planned."""
 STALE = 6
@@ -59,6 +60,7 @@ def start_batch(evaluator: Evaluator, proposer: Proposer) -> list[Future[Evaluat
     left = evaluator.left / problem.evaluations
     batch = proposer.propose(problem.at_once(BATCH), evaluator.asked, left=left)
     futures = []
+    # One call for each proposer: `by` holds for all candidates of a call.
     for by in dict.fromkeys(batch.values()):
         futures += evaluator.start([c for c, who in batch.items() if who == by], by=by)
     return futures

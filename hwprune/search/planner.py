@@ -1,4 +1,4 @@
-"""The planner: the widths that a table believes best within the limits.
+"""The planner: the widths that a surrogate believes best within the limits.
 
 Costs of groups hang together (a board's fast path may need a residual stream and what is inside
 its blocks to fill its vectors), so a sum over groups will not do. From several starts at once,
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from hwprune.changes import Changes
-from hwprune.search.table import Table, priced
+from hwprune.search.surrogate import Surrogate, priced
 
 PRICES = np.geomspace(0.2, 20.0, 9)
 """Loss that one whole limit is worth, from where little is cut to where all is."""
@@ -31,35 +31,39 @@ RANDOM_STARTS = 2
 
 
 class Planner:
-    """Plans for one problem; the same table, starts and number give the same plan."""
+    """Plans for one problem; the same surrogate, starts and number give the same plan."""
 
-    def __init__(self, table: Table) -> None:
-        self._table = table
-        self._groups = table.problem.space.groups
+    def __init__(self, surrogate: Surrogate) -> None:
+        self._surrogate = surrogate
+        self._groups = surrogate.problem.space.groups
         self._choices = [np.array(g.choices) for g in self._groups]
 
     def best(self, starts: Sequence[Sequence[int]], *, aim: float, number: int) -> tuple[int, ...]:
         """The plan that is believed best, with cost `aim` or less as shares of the limits.
 
         Args:
-            starts: widths to descend from, beside the unpruned network and random ones.
+            starts: widths to descend from, beside the widest and random ones.
             number: what chance is seeded with.
         """
-        chance = np.random.default_rng([self._table.problem.seed, 7, number])
+        chance = np.random.default_rng([self._surrogate.problem.seed, 7, number])
         reached = self._descend(self._starts(starts, chance), aim)
+        # An improvement looks at hundreds of exchanges a step, so only the best descents get one.
         promising = reached[np.argsort(self._value(reached, aim), kind="stable")[:2]]
         plans = [self._improve(np.array(w), aim, chance) for w in (*promising, *starts)]
         values = self._value(np.array(plans), aim)
         return tuple(int(w) for w in plans[int(np.argmin(values))])
 
     def _starts(self, given: Sequence[Sequence[int]], chance: np.random.Generator) -> np.ndarray:
-        full = [g.width for g in self._groups]
+        # Not the unpruned network, which is no candidate where a group is fixed at less.
+        widest = [g.choices[-1] for g in self._groups]
         drawn = [[chance.choice(c) for c in self._choices] for _ in range(RANDOM_STARTS)]
-        return np.unique(np.array([full, *given, *drawn]), axis=0)
+        return np.unique(np.array([widest, *given, *drawn]), axis=0)
 
     def _value(self, widths: np.ndarray, aim: float) -> np.ndarray:
         """Believed loss of widths [n, groups], with what is over the aim; [n]."""
-        return priced(self._table.loss(widths), self._table.used(widths), aim=aim, price=OVER)
+        return priced(
+            self._surrogate.loss(widths), self._surrogate.used(widths), aim=aim, price=OVER
+        )
 
     def _descend(self, widths: np.ndarray, aim: float) -> np.ndarray:
         """From each start [starts, groups], the best widths met on the way as prices rise."""
@@ -69,7 +73,8 @@ class Planner:
             now = self._value(widths, aim)
             better = now < value
             best[better], value = widths[better], np.minimum(now, value)
-            if (self._table.used(widths).max(axis=1) <= aim).all():
+            # Higher prices would only cut deeper.
+            if (self._surrogate.used(widths).max(axis=1) <= aim).all():
                 break
         return best
 
@@ -85,17 +90,18 @@ class Planner:
                 group=np.full(options.size, g),
                 width=options.reshape(-1),
             )
-            loss, used = self._table.changed(widths, changes)
+            loss, used = self._surrogate.changed(widths, changes)
             best = (loss + price * used.max(axis=1)).reshape(options.shape).argmin(axis=1)
             widths[:, g] = options[np.arange(len(widths)), best]
         return widths
 
     def _options(self, group: int, now: np.ndarray) -> np.ndarray:
-        """Widths to look at for a group that is now at [n]; [n, options]."""
+        """Widths to try for a group that is now at [n]; [n, options]."""
         choices = self._choices[group]
         if len(choices) <= OPTIONS:
             return np.repeat(choices[None], len(now), axis=0)
         place = np.searchsorted(choices, now)[:, None]
+        # Neighbours to settle between, and a grid over all widths to get away.
         near = np.clip(place + np.arange(-2, 3), 0, len(choices) - 1)
         spread = np.linspace(0, len(choices) - 1, OPTIONS - 5).astype(int)
         return choices[np.concatenate([near, np.repeat(spread[None], len(now), axis=0)], axis=1)]
@@ -105,7 +111,10 @@ class Planner:
         value = float(self._value(widths[None], aim)[0])
         for _ in range(IMPROVEMENTS):
             singles = self._singles(widths)
-            loss, used = self._table.changed(widths[None], singles)
+            # No group has a choice.
+            if not len(singles.row):
+                break
+            loss, used = self._surrogate.changed(widths[None], singles)
             values = priced(loss, used, aim=aim, price=OVER)
             rows = self._exchanges(widths, singles, loss, used, aim, chance)
             of_rows = self._value(rows, aim)
@@ -133,16 +142,22 @@ class Planner:
         aim: float,
         chance: np.random.Generator,
     ) -> np.ndarray:
-        """The pairs of single changes that look best if both were what each is alone."""
+        """Rows after the pairs of single changes that seem best if both are what each is alone.
+
+        [pairs, groups]; the widths themselves where there are no two changes to pair.
+        """
         some = np.arange(len(loss))
         if len(some) > SINGLES:
             some = chance.choice(len(some), SINGLES, replace=False)
         group, width = singles.group[some], singles.width[some]
-        more = loss[some] - self._table.loss(widths[None])
-        over = used[some, None] + used[None, some] - self._table.used(widths[None])
+        # [changes] and [changes, changes, constraints], as if changes did not meet in a layer.
+        more = loss[some] - self._surrogate.loss(widths[None])
+        over = used[some, None] + used[None, some] - self._surrogate.used(widths[None])
         value = priced(more[:, None] + more[None], over, aim=aim, price=OVER)
         # Of each pair once, and never two changes of one group.
         value[group[:, None] >= group[None]] = np.inf
+        if value.size < 2:
+            return widths[None]
         count = min(PAIRS, value.size - 1)
         first, second = np.divmod(np.argpartition(value, count, axis=None)[:count], len(some))
         rows = np.repeat(widths[None], count, axis=0)

@@ -1,4 +1,4 @@
-"""The proposer: what is worth evaluating next, by a table of what was evaluated so far."""
+"""The proposer: what is worth evaluating next, by a surrogate of what was evaluated so far."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from hwprune.search.problem import SearchProblem
 from hwprune.search.random_search import drawn, target_estimate
 
 VARIATIONS = 32
-"""Of the plan, for each batch; the table chooses among them."""
+"""Of the plan, for each batch; the surrogate chooses among them."""
 SPREAD = (0.2, 0.06)
 """Standard deviation of a variation at the first and at the last evaluation; choices span 2."""
 DRAWN = 0.2
-"""Share of a batch that is drawn without the table."""
+"""Share of a batch that is drawn without the surrogate."""
 
 
 class Proposer:
@@ -30,7 +30,7 @@ class Proposer:
         self._evaluations: list[Evaluation] = []
 
     def learn(self, evaluations: Sequence[Evaluation]) -> None:
-        """Refit the table and plan anew."""
+        """Refit the surrogate and plan anew."""
         self._evaluations = list(evaluations)
         self.model.learn(evaluations)
 
@@ -46,7 +46,7 @@ class Proposer:
         chance = np.random.default_rng([self.problem.seed, 11, len(self._evaluations)])
         by_chance = max(1, round(DRAWN * count)) if count > 1 else 0
         found: dict[Candidate, str] = {}
-        if self.model.table.known:
+        if self.model.surrogate.known:
             for candidate in [*self._way_back(), *self._ranked(chance, left)]:
                 if len(found) == count - by_chance:
                     break
@@ -74,6 +74,7 @@ class Proposer:
         columns = []
         for choices, width in zip(self._choices, self.model.plan, strict=True):
             top = len(choices) - 1
+            # A group's choices span 2, as a policy's actions do: `std` is in that unit.
             place = np.searchsorted(choices, width) + chance.normal(0, std, VARIATIONS) * top / 2
             columns.append(choices[np.clip(np.rint(place), 0, top).astype(int)])
         return np.stack(columns, axis=1)
@@ -84,6 +85,7 @@ class Proposer:
         kept = [e.candidate for e in self._evaluations if e.feasible]
         if any(candidate != smallest for candidate in kept):
             return []
+        # By turns a half to a sixteenth of the way: the limit may lie close to the smallest.
         share = 0.5 ** (1 + len(self._evaluations) % 4)
         return [self._between(smallest.widths, self.model.plan, share)]
 

@@ -12,10 +12,11 @@ from hwprune.search.evaluator import Evaluator
 from hwprune.search.problem import SearchProblem
 
 BATCH = 5
+"""Candidates of a batch, for one board."""
 NEAR, AROUND = (0.92, 1.0), (0.6, 1.4)
 """Shares of the target within which candidates are drawn."""
 ROUNDS = 4
-"""Where the budget lies is all there is to learn, and the first batch tells most of it."""
+"""Where the budget lies is all there is to learn, and the first batch shows most of it."""
 STALE = 200
 """Draws in a row without a new candidate after which the space counts as exhausted."""
 
@@ -82,6 +83,7 @@ def scaled(problem: SearchProblem, direction: np.ndarray, goal: float) -> Candid
     between the smallest and the unpruned candidate is reached.
     """
     low, high = -1.0, 1.0
+    # 2 / 2**14 of a group's width: finer than its choices.
     for _ in range(14):
         shift = (low + high) / 2
         keep = direction * (1 + shift) if shift < 0 else direction + (1 - direction) * shift
@@ -105,6 +107,7 @@ def target_estimate(problem: SearchProblem, evaluations: Sequence[Evaluation]) -
         # Nothing to fit yet: half of the unpruned cost, moved by what little is known.
         return 0.5 / float(used.mean()) if len(measured) else 0.5
     slope, start = np.polyfit(shares, used, 1)
+    # No line to follow: estimates were nearly alike, or costs noise. Taken as proportional.
     if slope <= 0:
         return float(shares.mean() / used.mean())
     return float(np.clip((1 - start) / slope, 0.0, 1.0))

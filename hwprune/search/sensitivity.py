@@ -11,16 +11,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hwprune.candidate import Candidate, GroupChoice
+from hwprune.candidate import Candidate, GroupChoice, SearchSpace
 from hwprune.evaluation import Evaluation
 from hwprune.search.evaluator import Evaluator
 from hwprune.search.knapsack import solve_all
 from hwprune.search.problem import SearchProblem
-from hwprune.search.scan import scan_candidates
-from hwprune.search.table import Table
+from hwprune.search.surrogate import Surrogate
 
 SCAN_SHARE = 0.6
+"""Of the allowance, at most, for the scan."""
 BATCH = 4
+"""Candidates of a batch, for one board."""
 DRAWS = 4
 """Varied solutions for each one that several boards are to have; many are the same."""
 SPREAD = 0.3
@@ -28,12 +29,13 @@ SPREAD = 0.3
 CAUTION = 0.5
 """The share of the cost regression's typical error that is kept free below the limit."""
 NEAR = 0.1
-"""A reading tells where the limit is if it keeps it by no more than this share."""
+"""A reading shows where the limit is if it keeps it by no more than this share."""
 AIMS = (1.1, 0.8)
-"""Several boards look for the limit over this range of believed costs, as shares of it."""
+"""Several boards search for the limit over this range of believed costs, as shares of it."""
 FAR = 0.5
 """The most that a sum over groups is corrected by, as a share of the limit."""
 STALE = 12
+"""Batches in a row without a new candidate after which the space counts as exhausted."""
 
 
 def search(evaluator: Evaluator) -> None:
@@ -41,21 +43,22 @@ def search(evaluator: Evaluator) -> None:
     problem = evaluator.problem
     groups = problem.space.groups
     room = int(problem.evaluations * SCAN_SHARE)
+    # The scan begins with the widest candidate; each level is one candidate a group.
     levels = min(3, max(1, (room - 1) // len(groups)))
     scan = evaluator.ask(scan_candidates(problem.space, levels, max(1, room)))
     losses = scan_losses(problem, scan)
-    table = Table(problem)
+    surrogate = Surrogate(problem)
     chance = np.random.default_rng([problem.seed, 3])
     centre, stale, tried = problem.space.uniform(0.7).widths, 0, False
     while evaluator.left > 0 and stale < STALE:
-        table.fit(evaluator.evaluations)
+        surrogate.fit(evaluator.evaluations)
         batch: list[Candidate] = []
         lost = problem.boards > 1 and not _at_the_limit(evaluator)
-        if table.known:
+        if surrogate.known:
             # Each dry batch searches wider and further from the limit.
-            centre = solve(table, losses, centre, CAUTION * (1 + stale / 2))
+            centre = solve(surrogate, losses, centre, CAUTION * (1 + stale / 2))
             aims = AIMS if lost and tried else (1.0, 1.0)
-            batch = _varied(evaluator, table, losses, centre, chance, stale=stale, aims=aims)
+            batch = _varied(evaluator, surrogate, losses, centre, chance, stale=stale, aims=aims)
         stale, tried = (0 if batch else stale + 1), True
         # Losses are the scan's.
         evaluator.hand_in(evaluator.start(batch, learning=False))
@@ -64,9 +67,35 @@ def search(evaluator: Evaluator) -> None:
     evaluator.take_in()
 
 
+def scan_candidates(space: SearchSpace, levels: int, limit: int) -> list[Candidate]:
+    """The widest candidate, then each group alone at `levels` widths, deepest cuts first.
+
+    At most `limit` candidates: where the allowance ends within a level, groups are taken evenly
+    spread over the depth.
+    """
+    full = space.widest.widths
+    found = {space.widest: None}
+    for level in range(levels):
+        # A group with as few choices as levels would have one cut twice.
+        order = [g for g, group in enumerate(space.groups) if len(group.choices) > level + 1]
+        room = limit - len(found)
+        if room < len(order):
+            order = [order[i * len(order) // room] for i in range(room)] if room > 0 else []
+        for g in order:
+            width = _cut(space.groups[g].choices, level, levels)
+            found[Candidate(widths=(*full[:g], width, *full[g + 1 :]))] = None
+    return list(found)[:limit]
+
+
+def _cut(choices: tuple[int, ...], level: int, levels: int) -> int:
+    """The width of a level: levels part the choices evenly, level 0 is the deepest cut."""
+    below = len(choices) - 1
+    return choices[below * (level + 1) // (levels + 1)]
+
+
 def _varied(
     evaluator: Evaluator,
-    table: Table,
+    surrogate: Surrogate,
     losses: Sequence[np.ndarray],
     centre: tuple[int, ...],
     chance: np.random.Generator,
@@ -82,17 +111,17 @@ def _varied(
     count = evaluator.problem.at_once(BATCH)
     several = evaluator.problem.boards > 1
     draws = DRAWS * count if several else count
-    slack, shift = CAUTION * (1 + stale / 2) * float(table.used_error().max()), 0.0
-    _, costs = table.around(centre)
+    slack, shift = CAUTION * (1 + stale / 2) * float(surrogate.used_error().max()), 0.0
+    _, costs = surrogate.around(centre)
     for number in range(draws):
         spread = SPREAD * (1 + stale / 4) if number else 0.0
         varied = [loss * np.exp(chance.normal(0.0, spread)) for loss in losses]
         aim = float(np.interp(len(batch), (0, max(1, count - 1)), aims))
-        found = _within(table, varied, costs, aim - slack + shift)
+        found = _within(surrogate, varied, costs, aim - slack + shift)
         if several:
             # Costs are a sum over groups near the centre only. Where one batch follows another
-            # before either is read, a search would go astray on that; the whole table knows.
-            believed = float(table.used(np.array([found.widths])).max())
+            # before either is read, a search would go astray on that; the surrogate itself knows.
+            believed = float(surrogate.used(np.array([found.widths])).max())
             shift = float(np.clip(shift + (aim - slack - believed) / 2, -FAR, FAR))
         if not evaluator.asked(found):
             batch[found] = None
@@ -107,23 +136,24 @@ def _at_the_limit(evaluator: Evaluator) -> bool:
 
 
 def solve(
-    table: Table, losses: Sequence[np.ndarray], centre: tuple[int, ...], caution: float
+    surrogate: Surrogate, losses: Sequence[np.ndarray], centre: tuple[int, ...], caution: float
 ) -> tuple[int, ...]:
     """The widths with the least loss whose believed cost keeps the limit with some caution."""
-    limit = 1 - caution * float(table.used_error().max())
+    limit = 1 - caution * float(surrogate.used_error().max())
+    # Costs are a sum over groups near the centre alone, and the first solution moves it.
     for _ in range(2):
-        _, costs = table.around(centre)
-        centre = _within(table, losses, costs, limit).widths
+        _, costs = surrogate.around(centre)
+        centre = _within(surrogate, losses, costs, limit).widths
     return centre
 
 
 def _within(
-    table: Table,
+    surrogate: Surrogate,
     losses: Sequence[np.ndarray],
     costs: Sequence[Sequence[np.ndarray]],
     limit: float,
 ) -> Candidate:
-    groups = table.problem.space.groups
+    groups = surrogate.problem.space.groups
     chosen = zip(groups, solve_all(losses, costs, [limit] * len(costs)), strict=True)
     return Candidate(widths=tuple(g.choices[int(c)] for g, c in chosen))
 

@@ -1,7 +1,7 @@
 """The spread: candidates all over the space, from nearly whole to well below the budget.
 
 One group cut alone loses next to nothing in a deep network, less than the noise of its score; what
-counts is how groups lose together. Candidates in which every group is cut at random tell of all
+counts is how groups lose together. Candidates in which every group is cut at random show all
 groups at once: with n of them each group's effect is known as if it had been tried n / 2 times.
 """
 

@@ -8,6 +8,7 @@ from hwprune.candidate import Candidate, SearchSpace
 from hwprune.search.evaluator import Evaluator
 
 GRID = 401
+"""Shares of full width that are tried, a quarter of a percent apart."""
 NEIGHBOURS = 4
 """On each side of where the budget is met."""
 

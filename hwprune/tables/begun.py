@@ -12,7 +12,9 @@ from hwprune.tables.table import Table
 
 def begun_from(other: Table, own: Table) -> Table:
     """A board's own few rows together with all that another kind of board took."""
+    # Rows name networks by their places, and behind the first these are now the other table's.
     own = replace(own, rows=tuple(row for row in own.rows if row.network == 0))
+    # Tables of one network hold out the same candidates by default: they stay unseen here too.
     before = tuple(replace(row, role="before") for row in other.rows if row.role != "held out")
     runtime = f"{other.target.get('runtime', '?')} {other.runtime_version}"
     return replace(
@@ -24,7 +26,7 @@ def begun_from(other: Table, own: Table) -> Table:
 
 
 def refuse_other(table: Table, base: BaseNetwork) -> None:
-    """See that a table is of this very network.
+    """Check that a table is of this very network.
 
     Raises:
         InputError: it is of another one.

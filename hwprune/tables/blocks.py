@@ -104,6 +104,7 @@ class _Parts:
         self._weights = {tensor.name: tensor for tensor in model.graph.initializer}
         self._origins = weight_origins(model.graph)
         self._turned = _of_weights(model.graph, self._weights)
+        # Nodes that turn weights are in no block: each block that reads the weights takes them.
         known = {name for node in self._turned.values() for name in node.output}
         self._nodes = [n for n in model.graph.node if not n.output or n.output[0] not in known]
         self._needed = _leading_on(self._nodes, model.graph, {*self._weights, *known})
@@ -128,6 +129,7 @@ class _Parts:
         nodes = self._with_turned(self._nodes[begin:end])
         made = {name for node in nodes for name in node.output}
         entered = [n for n in dict.fromkeys(_read(nodes)) if n not in made | set(self._weights)]
+        # Behind the last block there is nothing to drain into: it ends with the network's outputs.
         left = self._needed[end - 1] if end < len(self._nodes) else ()
         return self._network(nodes, entered, left, copies)
 
@@ -166,6 +168,7 @@ class _Parts:
         )
         network = onnx.GraphProto(name="window", input=inputs)
         for number in range(copies):
+            # Inputs keep their names, so all copies read the same ones.
             copy = compose.add_prefix_graph(one, f"{number}.", rename_inputs=False)
             network.node.extend(copy.node)
             network.initializer.extend(copy.initializer)
@@ -179,6 +182,7 @@ class _Parts:
         begin, layers = 0, 0
         for number, node in enumerate(self._nodes):
             alone = number > 0 and len(self._needed[number - 1]) == 1
+            # What follows a layer, such as its activation, stays with it in one block.
             if alone and layers and (self._is_layer(node) or node.op_type in _BEFORE_LAYERS):
                 yield begin, number
                 begin, layers = number, 0
@@ -186,6 +190,7 @@ class _Parts:
         yield begin, len(self._nodes)
 
     def _is_layer(self, node: onnx.NodeProto) -> bool:
+        # A product of two values, as in attention, has no weights and is no layer.
         return node.op_type in PRODUCTS and node.input[1] in self._origins
 
     def _with_turned(self, nodes: Sequence[onnx.NodeProto]) -> list[onnx.NodeProto]:
@@ -226,6 +231,7 @@ class _End:
         before, after = (ENDS, channels) if feeds else (channels, ENDS)
         dims = (after, before, 1, 1) if maps else (before, after)
         weight = f"{name}.{'feed' if feeds else 'drain'}.weight"
+        # N C H W, or channels last.
         sizes = ["N", ENDS, *shape[2:]] if maps else ["N", *shape[1:-1], ENDS]
         return cls(
             value=helper.make_tensor_value_info(
@@ -256,7 +262,9 @@ def _leading_on(
         for name in reads(node):
             last[name] = number
     for value in graph.output:
+        # Outputs are read after all nodes.
         last[value.name] = len(nodes)
+    # Before IR version 4, ONNX lists weights among the inputs as well.
     alive = {value.name for value in graph.input if value.name not in weights}
     found = []
     for number, node in enumerate(nodes):

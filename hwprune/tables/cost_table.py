@@ -83,8 +83,12 @@ class CostTable:
         """Learn from costs [n] of candidates [n, groups], trusted by `weight` [n]."""
         start, forms = 0.0, np.zeros((1, *SHAPE))
         if self._before is not None:
+            # What an earlier fit added to it must not count as known before.
             self._take(self._before)
+            self._of_form = np.zeros(0)
+            # A model may predict less than nothing, which has no logarithm.
             believed = np.maximum(self.predict(widths), 1e-9)
+            # Weights are of absolute errors; times the square of a cost they are of relative ones.
             scale = math.exp(_median(np.log(used / believed), weight * used**2))
             used = used - scale * believed
             start, forms = self._before.start * scale, self._before.of_layers * scale
@@ -110,6 +114,7 @@ class CostTable:
         inputs, outputs = self._from.places(widths), self._to.places(widths)
         if inputs.size <= self._pairs.size or self._pairs.size > PAIRS:
             return self._cost(inputs, outputs)
+        # To compute all pairs once pays where more of them are asked for than there are.
         if self._costs is None:
             self._costs = self._cost(*self._pairs.places())
         return np.asarray(self._costs[self._pairs.of(inputs, outputs)])
@@ -129,6 +134,7 @@ class CostTable:
         """
         inputs, outputs = self._from.places(widths), self._to.places(widths)
         before = self._cost(inputs, outputs)
+        # One entry for each change and layer that it touches, not changes x layers.
         change, layer = np.nonzero(self._touches[changes.group])
         group, row = changes.group[change], changes.row[change]
         by = changes.width[change] - widths[row, group]
@@ -146,13 +152,14 @@ class CostTable:
         """Believe these forms of layers from now on."""
         self.forms = forms
         each = forms.of_layers[self._from.axis]
+        # p places of inputs, b block sizes, i and j entries of u.
         carried = np.einsum("pbi,pbij->pbj", self._from.terms, each)
         self._carried = carried.reshape(len(carried), -1)
         """By place of an input: what each term of the outputs costs."""
         self._costs = None
 
     def _cost(self, inputs: np.ndarray, outputs: np.ndarray) -> np.ndarray:
-        """Of layers whose axes are at these places, of any shape."""
+        """Costs of layers whose axes are at these places, of any shape."""
         return np.asarray(np.einsum("...t,...t->...", self._carried[inputs], self._flat[outputs]))
 
     def _rows(self, widths: np.ndarray) -> Blocks:
@@ -168,6 +175,7 @@ class _Axes:
     """One axis of each layer, and u at every count that it can have, one place each."""
 
     def __init__(self, counts: Sequence[ChannelCount], full: Sequence[int]) -> None:
+        # Groups with 4 and 6 channels a unit move an axis by 2; gcd() of no group is 0.
         each = [math.gcd(*(units for _, units in count.per_unit)) or 1 for count in counts]
         self._each = np.array(each, int)
         self.steps = np.zeros((len(full), len(counts)), int)
@@ -185,11 +193,11 @@ class _Axes:
         """[places, blocks, terms]."""
 
     def places(self, widths: np.ndarray) -> np.ndarray:
-        """Of the counts at widths [n, groups]; [n, axes]."""
+        """Places of the counts at widths [n, groups]; [n, axes]."""
         return np.asarray(np.asarray(widths, int) @ self.steps + self.first)
 
     def counts(self, axis: int) -> np.ndarray:
-        """All that an axis can have; what it may not lose is in each of them."""
+        """All counts that an axis can have; what it may not lose is in each of them."""
         return np.asarray(self._fixed[axis] + np.arange(self.sizes[axis]) * self._each[axis])
 
     def at(self, axis: int, counts: np.ndarray) -> np.ndarray:

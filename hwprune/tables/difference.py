@@ -12,8 +12,9 @@ from hwprune.tables.model import TableModel
 from hwprune.tables.table import Table, TableRow
 
 Key = tuple[str, tuple[int, ...]]
+"""A network's identity, and widths."""
 LEAST = 5
-"""With fewer candidates that both tables have read, their predictions are compared."""
+"""Candidates of the network that both tables have read; of fewer, predictions are compared."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,14 +61,15 @@ def difference(first: Table, second: Table) -> Difference:
             ),
         )
     before, after = _rows(first), _rows(second)
-    names = {network.architecture: network.name for network in first.networks}
+    predicts = bool(first.own.layers and second.own.layers)
     moved = []
-    for architecture, name in names.items():
-        keys = [key for key in before if key[0] == architecture and key in after]
-        if keys and (len(keys) >= LEAST or architecture != first.own.architecture):
-            moved.append(_moved(name, [(before[k], after[k]) for k in keys], first, second))
-        elif architecture == first.own.architecture:
+    for network in first.networks:
+        keys = [key for key in before if key[0] == network.identity and key in after]
+        if network is first.own and len(keys) < LEAST and predicts:
             moved.append(_predicted(first, second))
+        elif keys:
+            pairs = [(before[k], after[k]) for k in keys]
+            moved.append(_moved(network.name, pairs, first, second))
     own = [m for m in moved if m.name == first.own.name]
     rest = sorted(
         (m for m in moved if m.name != first.own.name), key=lambda m: -abs(math.log(m.ratio))
@@ -77,7 +79,7 @@ def difference(first: Table, second: Table) -> Difference:
 
 def _rows(table: Table) -> dict[Key, TableRow]:
     return {
-        (table.networks[row.network].architecture, row.widths): row
+        (table.networks[row.network].identity, row.widths): row
         for row in table.rows
         if not row.doubts and row.role != "before"
     }
@@ -86,6 +88,7 @@ def _rows(table: Table) -> dict[Key, TableRow]:
 def _moved(
     name: str, pairs: list[tuple[TableRow, TableRow]], first: Table, second: Table
 ) -> Moved:
+    # Rows stay as they were read; what a refresh found is a factor beside them.
     scale = second.scale / first.scale
     ratios = np.array([scale * b.latency_ms / a.latency_ms for a, b in pairs])
     apart = [scale * b.low_ms > a.high_ms or scale * b.high_ms < a.low_ms for a, b in pairs]
@@ -106,6 +109,7 @@ def _predicted(first: Table, second: Table) -> Moved:
     read = {r.widths for t in (first, second) for r in t.whole("network", "held out")}
     widths = np.array(sorted({first.own.full, *read}))
     ratios = two.latency_ms(widths) / one.latency_ms(widths)
+    # Without held-out candidates no difference of predictions is beyond their noise.
     noise = (one.interval or math.inf) + (two.interval or math.inf)
     low, middle, high = np.quantile(ratios, [0.05, 0.5, 0.95])
     return Moved(

@@ -24,12 +24,12 @@ class InvertedResidual:
 
     @property
     def name(self) -> str:
-        """Of its first layer."""
+        """Name of its first layer."""
         return self.layers[0].name
 
     @property
     def layers(self) -> tuple[Layer, ...]:
-        """In order."""
+        """All of its layers, in order."""
         first = () if self.expand is None else (self.expand,)
         return (*first, self.depthwise, *self.squeeze, self.project)
 
@@ -50,7 +50,7 @@ class InvertedResidual:
 
     @property
     def operation(self) -> Operation:
-        """Of its depthwise convolution, which has the block's kernel, stride and sizes."""
+        """That of its depthwise convolution, which has the block's kernel, stride and sizes."""
         assert self.depthwise.operation is not None
         return self.depthwise.operation
 
@@ -86,14 +86,15 @@ def parts_of(layers: Sequence[Layer], full: Sequence[int]) -> list[Part]:
 
 
 def is_depthwise(layer: Layer, full: Sequence[int]) -> bool:
-    """A convolution with one filter a channel, in a network of those unpruned widths."""
+    """Whether a layer has one filter a channel, in a network of those unpruned widths."""
     if not layer.grouped or layer.operation is None or layer.inputs != ChannelCount(fixed=1):
         return False
+    # With a channel multiplier there are more outputs than groups.
     return bool(channels([layer.outputs], np.array([full]))[0, 0] == layer.operation.groups)
 
 
 def is_pointwise(layer: Layer) -> bool:
-    """A 1 x 1 convolution that is applied everywhere."""
+    """Whether a layer is a 1 x 1 convolution that is applied everywhere."""
     applied = layer.operation
     return (
         applied is not None
@@ -106,6 +107,7 @@ def is_pointwise(layer: Layer) -> bool:
 def _block(layers: Sequence[Layer], at: int, full: Sequence[int]) -> InvertedResidual | None:
     """The block that begins with a layer, if one does."""
     expand = layers[at] if is_pointwise(layers[at]) else None
+    # A block has at most five: expand, depthwise, two of squeeze-and-excitation, project.
     rest = list(layers[at + (expand is not None) : at + 5])
     if not rest or not is_depthwise(rest[0], full) or not _is_even(rest[0]):
         return None

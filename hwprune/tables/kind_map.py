@@ -58,6 +58,7 @@ def _map(
     inputs, outputs = (_strides(some) for some in counts[widest])
     inside = points[(points[:, 0] <= inputs[-1]) & (points[:, 1] <= outputs[-1])]
     read = np.zeros((len(inputs), len(outputs)), bool)
+    # Counts that the map leaves out are shown by the nearest that it has.
     read[_nearest(inputs, inside[:, 0]), _nearest(outputs, inside[:, 1])] = True
     layer = layers[widest]
     return KindMap(
@@ -87,6 +88,7 @@ def _points(model: TableModel) -> dict[tuple[int, int, bool], np.ndarray]:
         outputs = channels([layer.outputs for layer in network.layers], widths)
         for place, layer in enumerate(network.layers):
             pairs = zip(inputs[:, place], outputs[:, place], strict=True)
+            # The layers that feed and drain windows are of kinds that the network may not have.
             found.setdefault(layer.kind, set()).update(pairs)
     return {kind: np.array(sorted(pairs)).reshape(-1, 2) for kind, pairs in found.items()}
 

@@ -1,4 +1,4 @@
-"""Costs of layers by kind: what readings of whole networks tell of what these are made of.
+"""Costs of layers by kind: what readings of whole networks show of what these are made of.
 
 A layer's cost is taken as a bilinear form u(inputs)ᵀ M u(outputs), one M for all layers and a
 correction for each kind. u holds a count of channels, the count rounded up to the board's block,
@@ -20,7 +20,7 @@ from hwprune.peak import BLOCKS
 from hwprune.tables.ridge import Blocks, Ridge
 
 OWN = 3.0
-"""How far a kind's own form may stray, where all kinds together may 10."""
+"""How far a kind's own form may stray, where what all kinds share may stray 10 (`blocks_of`)."""
 COUNTED = np.array([0, 0, 1, 1, 1])
 """Entries of u, for each block: which of them hold a count of channels."""
 TERMS = len(COUNTED)
@@ -81,6 +81,7 @@ class LayerCosts:
         self.start = float(start[0])
         self._shared = shared.reshape(SHAPE)
         self._own = own.reshape(len(self._kinds), *SHAPE)
+        # `Ridge` divides weights by their mean; times its root the error is relative again.
         self.error = ridge.error * float(np.sqrt(np.mean(1 / cost**2)))
 
     def forms(self, layers: Sequence[Layer]) -> Forms:
@@ -101,6 +102,7 @@ class LayerCosts:
     def predict(self, layers: Sequence[Layer], widths: np.ndarray) -> np.ndarray:
         """Cost of a network at widths [n, groups]; [n]."""
         inputs, outputs = u_of(layers, widths)
+        # n candidates, l layers, b block sizes, i and j entries of u.
         each = self.forms(layers).of_layers
         return np.asarray(
             self.start + np.einsum("nlbi,nlbj,lbij->n", inputs, outputs, each, optimize=True)
@@ -148,6 +150,7 @@ def scales(layers: Sequence[Layer], of: np.ndarray) -> np.ndarray:
     it is arithmetic; these go by positions and kernel. `of`: the network's totals.
     """
     with_input, with_output = np.meshgrid(COUNTED, COUNTED, indexing="ij")
+    # Row 0 of `_each` for entries without a count, 1 with outputs, 2 with inputs, 3 with both.
     entries = (_each(layers) / of[:, None]).T[:, 2 * with_input + with_output]
     return np.repeat(entries[:, None], len(BLOCKS), axis=1)
 
@@ -174,6 +177,7 @@ def blocks_of(rows: np.ndarray) -> Blocks:
     """Regression columns of rows by kind: a constant, the sum over all kinds, each kind."""
     constant = np.ones((len(rows), 1))
     shared = rows.sum(1).reshape(len(rows), -1)
+    # All rows bear on what kinds share, few on what is a kind's own: that strays less.
     return [(constant, 3.0), (shared, 10.0), (rows.reshape(len(rows), -1), OWN)]
 
 

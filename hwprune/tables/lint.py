@@ -15,7 +15,7 @@ Kind = Literal["doubted", "slower when narrower", "hole", "far off", "loose", "n
 FAR = 3.0
 """A row is far off where it lies this many of the table's intervals from the prediction."""
 LOOSE = 0.10
-"""Half an interval that is wider than this share of its reading tells little."""
+"""A row is loose where half its interval is wider than this share of its reading."""
 FEW = 8
 """A block with fewer good rows is not known."""
 GAP = 0.5
@@ -43,9 +43,10 @@ def lint(table: Table) -> list[Finding]:
             for row in rows
             if row.doubts
         ]
-        found += [Finding(kind="slower when narrower", where=network.name, text=text)
-                  for text in _unlike_monotone(good)]  # fmt: skip
+        slower = _unlike_monotone(good)
+        found += [Finding(kind="slower when narrower", where=network.name, text=t) for t in slower]
         found += [Finding(kind="loose", where=network.name, text=text) for text in _loose(good)]
+        # Of a begun table's blocks the board itself has no rows, and needs none.
         if rows or not number:
             holes = _holes(good, network.groups)
             found += [Finding(kind="hole", where=network.name, text=text) for text in holes]

@@ -16,8 +16,15 @@ def merged(first: Table, second: Table) -> Table:
     """Rows of both; of what both have read, the row with more runs. What one held out stays so.
 
     Raises:
-        InputError: their readings cannot be mixed, or they are begun from different tables.
+        InputError: their readings cannot be mixed, they are begun from different tables, or the
+            network that they are of is not known.
     """
+    if not first.own.architecture:
+        raise InputError(
+            "these tables cannot be merged: they do not say of which network they are",
+            given=f"{first.own.name}, imported without its network",
+            possible="tables that hwprune table build made",
+        )
     begun = dict.fromkeys(table.begun_from for table in (first, second) if table.begun_from)
     apart = {
         "network": (first.own.architecture, second.own.architecture),
@@ -26,6 +33,7 @@ def merged(first: Table, second: Table) -> Table:
         "conditions": (first.conditions_key, second.conditions_key),
         "scale": (first.scale, second.scale),
         "groups": (first.own.groups, second.own.groups),
+        # One of them may be begun and the other not; two begun ones need the same origin.
         "begun from": (next(iter(begun), ""), next(reversed(begun), "")),
     }
     wrong = [f"{name}: {a} and {b}" for name, (a, b) in apart.items() if a != b]
@@ -65,5 +73,6 @@ def _put(rows: dict[Key, TableRow], row: TableRow) -> None:
         rows[at] = row
         return
     better = max(known, row, key=lambda r: (not r.doubts, r.runs))
+    # Learned from here and held out there, a row would make the error look small.
     held_out = "held out" in (known.role, row.role)
     rows[at] = replace(better, role="held out" if held_out else better.role)

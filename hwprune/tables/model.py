@@ -37,7 +37,7 @@ class Prediction:
     high_ms: float
     memory_mb: float | None
     outside: str = ""
-    """Why the table does not know, in words: the candidate is unlike all that was measured."""
+    """Why the table does not know: the candidate is unlike all that was measured."""
 
 
 class TableModel:
@@ -67,14 +67,17 @@ class TableModel:
                 next_step="build it for longer, or on a quieter board",
             )
         wanted = source or table.source
+        # The last possible source learns from the most rows.
         self.source = wanted if wanted in possible else possible[-1]
         before = None if self.source == "networks" else self._layers.forms(own.layers)
         self._costs = CostTable(own.layers, own.full, before=before)
         rows = table.whole("network")
         if self.source != "blocks":
             cost = latencies_of(rows)
+            # By relative error, as a table is judged by its MAPE.
             self._costs.fit(widths_of(rows), cost, 1 / cost**2)
-        self._least = widths_of(rows or table.whole("held out") or [_unpruned(table)]).min(axis=0)
+        read = rows or table.whole("held out")
+        self._least = widths_of(read).min(axis=0) if read else np.array(own.full)
 
     @cached_property
     def _layers(self) -> LayerCosts:
@@ -93,7 +96,7 @@ class TableModel:
         return self.table.scale * self._costs.predict(np.asarray(widths))
 
     def memory_mb(self, widths: np.ndarray) -> np.ndarray | None:
-        """Peak memory, likewise; None where the runtime did not tell."""
+        """Peak memory in MB, likewise; None where the runtime reports none."""
         return None if self._memory is None else self._memory.predict(np.asarray(widths))
 
     def by_layer_ms(self, widths: Sequence[int]) -> dict[str, float]:
@@ -181,6 +184,7 @@ def load_table(path: Path | str) -> TableModel:
 def learned(table: Table) -> LayerCosts:
     """Costs of layers from rows of blocks, else of another board, else of whole networks."""
     roles = {row.role for row in table.rows if not row.doubts}
+    # Never mixed: rows "before" are another board's, at that board's speed.
     role: Role = next(r for r in ("block", "before", "network") if r in roles)
     samples = []
     for number, network in enumerate(table.networks):
@@ -271,18 +275,4 @@ def _memory_error(table: Table, rows: Sequence[TableRow]) -> TableError | None:
         return None
     return error_of(
         costs.predict(widths_of(told)), np.array([row.memory_mb for row in told], float)
-    )
-
-
-def _unpruned(table: Table) -> TableRow:
-    full = table.own.full
-    return TableRow(
-        network=0,
-        role="network",
-        widths=full,
-        latency_ms=1.0,
-        low_ms=1.0,
-        high_ms=1.0,
-        p95_ms=1.0,
-        memory_mb=None,
     )

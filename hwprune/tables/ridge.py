@@ -22,6 +22,7 @@ class Ridge:
     def fit(self, blocks: Blocks, target: np.ndarray, weight: np.ndarray) -> None:
         """Regress target [rows] on blocks; weight [rows] is how much each row is trusted."""
         rows = _scaled(blocks)
+        # By their mean, so that a strength means the same whatever unit the weights have.
         root = np.sqrt(weight / weight.mean())
         rows = rows * root[:, None]
         left, square = _left(rows)
@@ -38,6 +39,7 @@ class Ridge:
             error = float(np.sqrt(np.mean(miss**2)))
             if error < best:
                 best, chosen = error, strength
+        # rows.T @ left are the right singular vectors times their values, so one value divides.
         self._mean = rows.T @ (left @ (projected / (square + chosen)))
         self.error = best
 

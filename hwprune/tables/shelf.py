@@ -48,6 +48,7 @@ def is_of(table: Table, base: BaseNetwork) -> bool:
 
 def fits(table: Table, base: BaseNetwork, board: Board) -> bool:
     """Whether a table is of this network, on boards of this kind as this one runs networks."""
+    # As a file gives it back: tuples are lists in JSON.
     target = json.loads(json.dumps(asdict(board.target)))
     kind = board.kind
     return is_of(table, base) and table.board == kind and dict(table.target) == target
@@ -63,6 +64,7 @@ def find_table(base: BaseNetwork, board: Board) -> Table | None:
             continue
         if fits(head, base, board):
             fitting.append((head.built_at, path))
+    # Whole files only now: most tables of a shelf do not fit.
     for _, path in sorted(fitting, reverse=True):
         try:
             return read_table(path)
@@ -77,6 +79,7 @@ def continued(table: Table, place: Path) -> Table:
         before = read_head(place)
     except InputError:
         return table
+    # Readings of another base or other conditions are not used again, so their minutes are not.
     same = before.own.base_id == table.own.base_id, before.conditions_key == table.conditions_key
     if not all(same):
         return table

@@ -36,7 +36,7 @@ class Staircase:
     """Ascending, up to the unpruned one."""
     latency_ms: tuple[float, ...]
     read: tuple[int, ...]
-    """Widths at which the board read the network; between them the model tells alone."""
+    """Widths at which the board read the network; between them there is the model alone."""
     offered: tuple[int, ...]
     """Of those read, the ones that are worth offering."""
     shares_axis: bool
@@ -105,6 +105,7 @@ def _undominated(widths: Sequence[int], latency: np.ndarray, tolerance: float) -
         return tuple(widths)
     least_gain = tolerance * float(latency.max() - latency.min())
     kept, cheapest = [widths[-1]], float(latency[-1])
+    # Down from the second widest; both ends stay whatever they cost.
     for width, cost in zip(widths[-2:0:-1], latency[-2:0:-1], strict=True):
         if cost < cheapest - least_gain:
             kept.append(width)

@@ -1,4 +1,4 @@
-"""What is measured for a table, and in which order: what tells most comes first."""
+"""What is measured for a table, and in which order: what is learned most from comes first."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ WHOLE = 100
 POOL = 200
 """Random candidates of a block of which the one that is farthest from all others comes next."""
 LEAST_KEEP = 0.125
+"""Share of each group that random candidates keep at least, as far as its choices allow."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +39,7 @@ def steps_of(
 ) -> tuple[Step, ...]:
     """All steps of a table, in order.
 
-    A few whole networks tell the scale, and some that are only predicted how far a table errs;
+    A few whole networks give the scale, and some that are only predicted how far a table errs;
     then each block is measured all over its widths; the rest alternates. Ending after any step
     leaves a table, and after the second one that knows its error.
     """
@@ -70,6 +71,7 @@ def drawn(choices: Choices, chance: np.random.Generator) -> Widths:
     """A random candidate: its groups cut independently, or all to about the same share."""
     full = np.array([group[-1] for group in choices], float)
     keep = chance.uniform(LEAST_KEEP, 1, len(full))
+    # Independent cuts average out, and would all cost about the same.
     if chance.random() < 0.5:
         keep = np.clip(keep[:1] + chance.normal(0, 0.2, len(full)), LEAST_KEEP, 1)
     return tuple(
@@ -93,6 +95,7 @@ def spread(choices: Choices, count: int, seed: int) -> list[Widths]:
         pool = _distinct(lambda: _anywhere(choices, chance), POOL)
         away = [np.abs((np.array(pool) - np.array(f)) / full).sum(axis=1) for f in found]
         nearest = np.min(away, axis=0)
+        # Everything that the pool holds is there already: the space is exhausted.
         if nearest.max() == 0:
             break
         found.append(pool[int(nearest.argmax())])
@@ -108,6 +111,7 @@ def _parted(
     most a third is held out.
     """
     full = tuple(group[-1] for group in own)
+    # By a stream of its own, what is held out does not change with how many are learned from.
     chance, learn = (np.random.default_rng([seed, stream]) for stream in (1, 2))
     size = math.prod(map(len, own))
     most = min(size, learned + held_out)

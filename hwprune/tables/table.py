@@ -15,7 +15,7 @@ from hwprune.products import Products
 
 Role = Literal["block", "network", "held out", "before"]
 """What a row is for: a block between its neighbours; the whole network, to learn from; the whole
-network, only to tell how far the table errs; what another kind of board took, to begin with."""
+network, only to measure how far the table errs; what another kind of board took, to begin with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,13 +44,18 @@ class TableNetwork:
     """Parameters, where they are products of two widths."""
 
     @property
+    def identity(self) -> str:
+        """The architecture hash; the name, where an import knows no hash."""
+        return self.architecture or self.name
+
+    @property
     def full(self) -> tuple[int, ...]:
         """Unpruned widths."""
         return tuple(width for _, width in self.groups)
 
     @property
     def memory(self) -> Form | None:
-        """What the graph tells of memory."""
+        """What the graph knows of memory."""
         forms = tuple(form for form in (self.peak, self.weights) if form is not None)
         return Joined(forms=forms) if forms else None
 
@@ -71,7 +76,7 @@ class TableRow:
     high_ms: float
     p95_ms: float
     memory_mb: float | None
-    """Peak, in MB of 10**6; None where the runtime does not tell."""
+    """Peak, in MB of 10**6; None where the runtime reports none."""
     runs: int = 0
     """Timed runs behind it."""
     doubts: str = ""
@@ -110,7 +115,7 @@ class Table:
     conditions_key: str
     """Of readings that may be mixed with these: same processor, clocks and runtime."""
     conditions: Mapping[str, Any] = field(default_factory=dict)
-    """What the board told of itself at the first reading."""
+    """What the board reported of itself at the first reading."""
     protocol: Mapping[str, Any] = field(default_factory=dict)
     """How readings were taken."""
     made_by: str
@@ -127,7 +132,7 @@ class Table:
     """The source that predictions are from: the one that errs least."""
     memory_error: TableError | None = None
     begun_from: str = ""
-    """The table of another kind of board that rows "before" are from, in words."""
+    """Name, board and date of the table that rows "before" are from."""
     scale: float = 1.0
     """What `refresh` found latencies to have become, as a factor on every row."""
 
@@ -159,12 +164,12 @@ class Table:
 
 
 def widths_of(rows: Sequence[TableRow]) -> np.ndarray:
-    """[rows, groups]."""
+    """Widths of rows, [rows, groups]."""
     return np.array([row.widths for row in rows])
 
 
 def latencies_of(rows: Sequence[TableRow]) -> np.ndarray:
-    """In milliseconds; [rows]."""
+    """Latencies of rows in milliseconds, [rows]."""
     return np.array([row.latency_ms for row in rows])
 
 

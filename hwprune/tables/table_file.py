@@ -44,6 +44,7 @@ def write_table(table: Table, path: Path) -> None:
     import pyarrow.parquet
 
     content = pyarrow.Table.from_pylist([_row(table, row) for row in table.rows], _schema())
+    # NaN is no JSON: other readers would stop at it.
     header = json.dumps(header_of(table), allow_nan=False)
     content = content.replace_schema_metadata({KEY: header.encode()})
     try:
@@ -144,6 +145,7 @@ def _rows_of(content: pyarrow.Table) -> list[dict[str, Any]]:
     missing = [name for name in names if name not in content.column_names]
     if missing:
         raise ValueError(f"column {missing[0]} is missing")
+    # `block` and `shapes` are for readers without the header, which has both.
     return list(content.select(names).to_pylist())
 
 

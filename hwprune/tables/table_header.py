@@ -82,6 +82,7 @@ def _impossible(network: TableNetwork) -> str:
             for group, _ in count.per_unit:
                 if not 0 <= group < len(network.groups):
                     return f"a layer of group {group}, of {len(network.groups)}"
+            # Cost tables keep a place for every count of an axis: a damaged count ends here.
             each = [units * network.full[group] for group, units in count.per_unit]
             if (
                 min(count.fixed, *each, 0) < 0
@@ -125,6 +126,7 @@ def table_of(header: Mapping[str, Any]) -> Table:
     """
     plain = as_noun(list[dict[str, Any]], header.get("networks"))
     networks = [_with_forms(network) for network in plain]
+    # What an older file does not have is left to its default.
     told = {name: header[name] for name in (*_PLAIN, "errors") if name in header}
     return as_noun(Table, {**told, "networks": networks, "rows": ()})
 

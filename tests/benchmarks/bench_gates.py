@@ -37,7 +37,7 @@ from hwprune.search.policy.algorithms import CONFIGURATIONS
 from hwprune.search.problem import PolicySettings
 from hwprune.search.proposer import Proposer
 from hwprune.search.random_search import drawn, target_estimate
-from hwprune.search.table import priced
+from hwprune.search.surrogate import priced
 from tests.benchmarks.bench_search import mean_and_error
 from tests.doubles.hard_problem import HardProblem
 from tests.doubles.synthetic_problem import SyntheticProblem
@@ -68,13 +68,13 @@ def with_random_directions(evaluator: Evaluator) -> None:
 
 
 def evolution(evaluator: Evaluator) -> None:
-    """Five new candidates at a time: the best that an evolution finds in the table."""
+    """Five new candidates at a time: the best that an evolution finds by the surrogate."""
     problem = evaluator.problem
     evaluator.ask(first_candidates(problem), by="start")
     model = Model(problem, problem.space.widest.widths)
     chance = np.random.default_rng([problem.seed, 13])
     while evaluator.left > 0:
-        model.table.fit(evaluator.evaluations)
+        model.surrogate.fit(evaluator.evaluations)
         rows = _evolved(evaluator, model, chance)
         new = [Candidate(widths=tuple(row)) for row in rows.tolist()]
         fresh = [c for c in dict.fromkeys(new) if not evaluator.asked(c)][:BATCH]
@@ -85,7 +85,7 @@ def _evolved(evaluator: Evaluator, model: Model, chance: np.random.Generator) ->
     choices = [np.array(g.choices) for g in evaluator.problem.space.groups]
 
     def value(rows: np.ndarray) -> np.ndarray:
-        return priced(model.table.loss(rows), model.table.used(rows), aim=0.99, price=OVER)
+        return priced(model.surrogate.loss(rows), model.surrogate.used(rows), aim=0.99, price=OVER)
 
     parents = np.array([e.candidate.widths for e in evaluator.evaluations])
     parents = parents[np.argsort(value(parents))[:PARENTS]]

@@ -11,7 +11,7 @@ from hwprune.errors import NetworkError
 from hwprune.pipeline.sensitive_layers import set_apart
 from hwprune.progress import Silent
 from hwprune.saliency.ranking import rank
-from hwprune.search.scan import scan_candidates
+from hwprune.search.sensitivity import scan_candidates
 from hwprune.search_settings import SearchSettings
 from tests.digits import digits
 from tests.saliency.subjects import plain_cnn, traced

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -52,3 +53,11 @@ def test_several_constraints_are_all_kept_where_that_is_easy(seed):
     chosen = solve_all(losses, [first, second], limits)
     for costs, limit in zip((first, second), limits, strict=True):
         assert total(costs, chosen) <= limit * 1.02
+
+
+@pytest.mark.parametrize("limits", [[0.0, 0.5], [-0.2, 0.5], [-0.2, -0.1]])
+def test_a_limit_that_caution_brought_below_0_gives_the_cheapest(limits):
+    losses = [np.array([1.0, 0.5, 0.0])] * 3
+    costs = [np.array([0.1, 0.2, 0.4])] * 3
+    assert list(solve_all(losses, [costs], limits[:1])) == [0, 0, 0]
+    assert list(solve_all(losses, [costs, costs], limits)) == [0, 0, 0]

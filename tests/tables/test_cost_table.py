@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from hwprune.changes import Changes
 from hwprune.layer import ChannelCount, Layer
+from hwprune.products import Products
 from hwprune.tables.cost_table import CostTable
 from hwprune.tables.layer_costs import Forms
 
@@ -177,3 +178,20 @@ def test_a_changed_candidate_costs_what_it_is_predicted_to(seed, known_before):
     after[np.arange(count), group] = width
     found = table.changed(widths, Changes(row=row, group=group, width=width))
     np.testing.assert_allclose(found, table.predict(after), rtol=1e-9)
+
+
+def test_a_table_that_is_fitted_again_believes_what_a_new_one_would():
+    """Also with what is counted from the graph beside what is known of the layers."""
+    counted = Products(times=np.ones(3), first=_inner(), second=_inner())
+    forms, _ = believed(3.0)
+    known, unseen = drawn(160, 8), drawn(50, 9)
+    again, once = (CostTable(layers(), FULL, counted, before=forms) for _ in range(2))
+    ms = board_ms(known) + 1e-4 * counted.terms(known)[:, 0]
+    again.fit(known[:80], ms[:80], 1 / ms[:80] ** 2)
+    for table in (again, once):
+        table.fit(known, ms, 1 / ms**2)
+    np.testing.assert_allclose(again.predict(unseen), once.predict(unseen))
+
+
+def _inner() -> list[ChannelCount]:
+    return [ChannelCount(fixed=0, per_unit=((group, 1),)) for group in (1, 2, 3)]

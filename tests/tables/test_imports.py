@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from hwprune.errors import InputError
+from hwprune.tables.difference import difference
 from hwprune.tables.exports import FORMS
 from hwprune.tables.imports import read_foreign
 from hwprune.tables.model import TableModel
@@ -101,3 +102,19 @@ def test_what_is_no_entry_of_once_for_all_is_named(table, tmp_path):
             read_foreign(tmp_path / "wrong.yaml")
     with pytest.raises(InputError, match="cannot be imported"):
         read_foreign(tmp_path / "lut.pkl")
+
+
+def test_two_files_of_once_for_all_are_compared_block_by_block(tmp_path):
+    (tmp_path / "160.yaml").write_text(PIXEL)
+    before, _ = read_foreign(tmp_path / "160.yaml")
+    slower = [
+        replace(row, latency_ms=row.network * row.latency_ms, high_ms=row.network * row.high_ms)
+        for row in before.rows
+    ]
+    found = difference(before, replace(before, rows=tuple(slower)))
+    names = [network.name for network in before.networks]
+    assert {(m.name, m.ratio, m.count) for m in found.moved} == {
+        (names[1], 1.0, 1),
+        (names[2], 2.0, 2),
+        (names[3], 3.0, 1),
+    }

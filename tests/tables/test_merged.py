@@ -100,3 +100,11 @@ def test_readings_that_cannot_be_mixed_are_refused(change):
     with pytest.raises(InputError, match="cannot be mixed") as raised:
         merged(FIRST, replace(SECOND, **change))
     assert "hwprune table diff" in raised.value.next_step
+
+
+def test_tables_that_tell_no_network_are_refused():
+    """Their blocks have no hash to be known by, and kinds of blocks must not become one."""
+    imported = replace(FIRST, networks=(replace(OWN, architecture=""),))
+    with pytest.raises(InputError, match="cannot be merged") as raised:
+        merged(imported, imported)
+    assert "imported" in raised.value.given

@@ -59,6 +59,7 @@ class WidthEpisodes:
         """The share of the group at hand that goes, by episode; see `Episodes.step`."""
         most, rise = MOST
         problem, evaluator = self._evaluator.problem, self._evaluator
+        # The share of the allowance that is used stands for the paper's episode number.
         most += rise * (1 - evaluator.left / problem.evaluations)
         self._gone = np.concatenate([self._gone, np.clip(actions, 0.0, most)], axis=1)
         if self._gone.shape[1] < len(self._states):
@@ -73,6 +74,7 @@ class WidthEpisodes:
         if self._stale == STALE or len(found) < self.count:
             return None
         rewards = np.array([100 * (e.quality or 0.0) for e in found])
+        # The multiplier sees the mean cost of a step, and only an episode's last step has one.
         costs = np.array([len(self._states) * _percent(e) for e in found])
         return rewards, costs, True
 

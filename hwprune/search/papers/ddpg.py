@@ -56,6 +56,7 @@ class Ddpg:
         self._chance = np.random.default_rng(seed)
         self._noises = torch.Generator().manual_seed(seed)
         hidden = self.constants.hidden
+        # Weights come of this seed alone, and torch's own generator stays where it was.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.actor = nn.Sequential(
@@ -83,6 +84,7 @@ class Ddpg:
         """The actor's action with truncated normal noise."""
         with torch.no_grad():
             mean = float(self.actor(torch.as_tensor(state, dtype=torch.float32)))
+        # The noise decays towards 0, and trunc_normal_ divides by it.
         noise, least = max(self._noise, 1e-6), self.constants.least
         drawn = torch.empty(1)
         # From a mean outside its bounds torch draws something else, and warns.

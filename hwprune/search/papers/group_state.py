@@ -1,4 +1,4 @@
-"""What the papers' agents are told of a channel group: the layer that writes it first."""
+"""What the papers' agents observe of a channel group: the layer that writes it first."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hwprune.search.problem import SearchProblem
 def group_states(problem: SearchProblem) -> np.ndarray:
     """By group its place, channels out and in, positions and kernel size, [groups, 5].
 
-    The papers also tell strides and paddings, which a search does not see; positions, the places
+    The papers also have strides and paddings, which a search does not see; positions, the places
     where the kernel is applied, stand for them and for the height and width of the maps.
     """
     groups = problem.space.groups

@@ -7,14 +7,15 @@ learner of one's own around this loss, so here is the loss with its loop in plai
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import nn
 
-from hwprune.search.papers.dual import DualVariable
 from hwprune.search.papers.scale import ReturnScale, RunningScale
 
 
@@ -74,6 +75,30 @@ class Rollout:
     """Mean of a step."""
 
 
+class DualVariable:
+    """A price softplus(z); z takes one Adam step a rollout, up where the cost is over its budget.
+
+    Source: `dual_variable.py` of the paper's repository, with its learning rate of 1.
+    """
+
+    def __init__(self, *, start: float = 1.0, lr: float = 1.0) -> None:
+        """`start`: the price before the first rollout, above 0."""
+        # The inverse of softplus.
+        self._z = torch.tensor(math.log(math.expm1(start)), requires_grad=True)
+        self._optimizer = torch.optim.Adam([self._z], lr=lr)
+
+    @property
+    def value(self) -> float:
+        """The price, above 0."""
+        return float(F.softplus(self._z.detach()))
+
+    def update(self, cost: float, budget: float) -> None:
+        """One step of ascent on price × (cost − budget); both in the cost's own unit."""
+        self._optimizer.zero_grad()
+        (-F.softplus(self._z) * (cost - budget)).backward()
+        self._optimizer.step()
+
+
 class PpoLagrangian:
     """One Gaussian policy with a spread that does not depend on the state, and two critics."""
 
@@ -97,6 +122,7 @@ class PpoLagrangian:
             *self.cost_critic.parameters(),
             self.log_std,
         ]
+        # eps as Stable-Baselines3 has it, which the paper's code is built on.
         self._optimizer = torch.optim.Adam(self._weights, lr=self.constants.lr, eps=1e-5)
         self._seen = RunningScale(episodes.observation_size)
         discount = self.constants.discount
@@ -191,12 +217,14 @@ class PpoLagrangian:
         costs = self.cost_critic(part["observations"]).squeeze(-1)
         of_critics = (values - part["returns"]).square().mean()
         of_critics = of_critics + (costs - part["cost returns"]).square().mean()
+        # Divided, so that a high price turns the step and does not lengthen it.
         return of_policy / (1 + price) + 0.5 * of_critics, float(-change.detach().mean())
 
     def _batch(self, rollout: Rollout) -> dict[str, torch.Tensor]:
         """Every step of a rollout by itself, with its advantages."""
         constants = self.constants
         seen = torch.as_tensor(rollout.observations, dtype=torch.float32)
+        # Episodes go on behind a rollout: the critics say what is still to come of them.
         after = self._seen.standardised(self._episodes.observe())
         last = torch.as_tensor(after, dtype=torch.float32)
         found = {"observations": seen, "actions": torch.as_tensor(rollout.actions)}

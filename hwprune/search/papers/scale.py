@@ -15,6 +15,7 @@ class RunningScale:
     def __init__(self, size: int = 1) -> None:
         self.mean = np.zeros(size)
         self.variance = np.ones(size)
+        # As in Stable-Baselines3: what mean and variance begin with hardly counts.
         self._count = 1e-4
 
     def see(self, rows: np.ndarray) -> None:

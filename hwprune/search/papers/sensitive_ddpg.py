@@ -25,14 +25,17 @@ from hwprune.search.random_search import target_estimate
 WARM_UP = 0.125
 """Share of the allowance that is spent on random actions."""
 STALE = 50
-"""Episodes in a row that propose nothing new, after which the search ends."""
+"""Rounds of episodes in a row that propose nothing new, after which the search ends."""
 
 
 def search(evaluator: Evaluator) -> None:
     """Play and learn until the allowance or all variation is exhausted."""
     problem = evaluator.problem
+    if problem.space.size == 1:
+        evaluator.ask([problem.space.widest])
+        return
     walk = GroupWalk(problem)
-    agent = Ddpg(walk.state_size, max(1, len(walk.groups)), problem.seed)
+    agent = Ddpg(walk.state_size, len(walk.groups), problem.seed)
     warm_up = max(2, int(WARM_UP * problem.evaluations))
     stale, count = 0, problem.at_once(1)
     while evaluator.left > 0 and stale < STALE:
@@ -45,9 +48,10 @@ def search(evaluator: Evaluator) -> None:
             reward = found.quality or 0.0
             agent.remember([step.transition(reward) for step in steps])
         if not warming:
+            # AMC updates once for every step that was played.
             agent.learn(count * len(walk.groups))
     if stale == STALE:
-        evaluator.ended = f"{STALE} episodes in a row proposed nothing new"
+        evaluator.ended = f"{STALE} rounds in a row proposed nothing new"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -79,7 +83,7 @@ class GroupWalk:
         told = np.concatenate([fixed, self._costs[:, None] / whole], axis=1)
         low, high = told.min(axis=0), told.max(axis=0)
         self._told = (told - low) / np.where(high > low, high - low, 1.0)
-        self._rest = np.append(self._costs.sum() - self._costs.cumsum(), 0.0) / whole
+        self._rest = (self._costs.sum() - self._costs.cumsum()) / whole
         self.state_size = told.shape[1] + 3
 
     def play(
@@ -111,6 +115,7 @@ class GroupWalk:
     def _state(self, place: int, widths: list[int], action: float) -> np.ndarray:
         """AMC's: the group, what was taken so far, what is left to take from, the last action."""
         reduced = 1 - self._problem.estimate(tuple(widths))
+        # Behind the last group there is none to show: it is shown again.
         told = self._told[min(place, len(self.groups) - 1)]
         return np.concatenate([told, [reduced, self._rest[place - 1] if place else 1.0, action]])
 

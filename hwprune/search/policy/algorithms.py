@@ -35,6 +35,7 @@ def _small(config: AlgorithmConfig, *, free_log_std: bool = False) -> AlgorithmC
 def _ppo(steps: int) -> AlgorithmConfig:
     """Numbers as the study behind tests/benchmarks/bench_search.py left them."""
     return _small(PPOConfig(), free_log_std=True).training(
+        # The reward comes with the last step: a discount would only weigh groups by their place.
         gamma=1.0,
         lambda_=1.0,
         lr=1e-3,
@@ -99,18 +100,23 @@ def configured(
     if not is_off_policy(config):
         share = steps // max(1, learners)
         config.training(train_batch_size_per_learner=share)
+        # RLlib refuses minibatches that are larger than a learner's share of the batch.
         config.minibatch_size = min(getattr(config, "minibatch_size", None) or share, share)
     return (
         config.environment(NAME, env_config={"service": service}, disable_env_checking=True)
         .env_runners(
             num_env_runners=runners,
+            # As many as episodes, so that a batch's candidates are all asked for together.
             num_envs_per_env_runner=-(-episodes // max(1, runners)),
             gym_env_vectorize_mode=gymnasium.VectorizeMode.VECTOR_ENTRY_POINT,
+            # Reward and costs come with the last step: part of an episode teaches nothing.
             batch_mode="complete_episodes",
+            # By default RLlib gives a batch up after a minute; boards may take longer.
             sample_timeout_s=None,
         )
         .learners(num_learners=learners, learner_connector=partial(_connector, service))
         .fault_tolerance(restart_failed_env_runners=True)
+        # So that `train` returns after one batch.
         .reporting(min_time_s_per_iteration=0, min_sample_timesteps_per_iteration=0)
         .debugging(seed=seed, log_level="ERROR")
     )

@@ -37,7 +37,7 @@ class PruningEnvironment(gymnasium.Env[np.ndarray, np.ndarray]):
     action before.
 
     Action: where in its choices the group is cut, from -REACH (its least width) over 0 (the
-    uniform cut) to REACH (its widest). Reward and `info["costs"]` are told by the last step.
+    uniform cut) to REACH (its widest). Reward and `info["costs"]` come with the last step.
     """
 
     def __init__(self, config: Mapping[str, Any]) -> None:
@@ -69,6 +69,7 @@ class PruningEnvironment(gymnasium.Env[np.ndarray, np.ndarray]):
         """Choose the width of one group; the last step waits for the candidate's evaluation."""
         over = self._group == len(self._full) - 1
         if over:
+            # Before `_take`, which moves on to the next group.
             self.ask_ahead(action)
             outcome: Outcome | None = ray.get(self._coming)
             self._take(action)
@@ -88,6 +89,7 @@ class PruningEnvironment(gymnasium.Env[np.ndarray, np.ndarray]):
         """The width that an action stands for."""
         choices, start = self._view.choices[group], self._view.start[group]
         way = np.clip(action / REACH, -1.0, 1.0)
+        # `start` may lie anywhere between the ends, so each side has a scale of its own.
         place = start + way * (1 - start if way > 0 else 1 + start)
         return int(choices[int(np.rint((place + 1) / 2 * (len(choices) - 1)))])
 
@@ -105,7 +107,7 @@ class PruningEnvironment(gymnasium.Env[np.ndarray, np.ndarray]):
         self._group += 1
 
     def _observe(self) -> np.ndarray:
-        """What comes after the last group shows no group."""
+        """The observation now; after the last group it shows none."""
         view, groups = self._view, len(self._full)
         used, budgets = np.zeros(view.constraints), np.ones(view.constraints)
         if self._costs is not None:
@@ -125,9 +127,10 @@ class SideBySide(gymnasium.vector.SyncVectorEnv):
     """Several candidates at once: all ask for their evaluations before the first one waits."""
 
     def step(self, actions: Any) -> Any:
-        """One step of each."""
+        """Take one step in each environment."""
         for env, action, begins in zip(self.envs, actions, self._autoreset_envs, strict=True):
             inner: Any = env.unwrapped
+            # With an environment that ended, gymnasium spends this step on its reset.
             if not begins:
                 inner.ask_ahead(action)
         return super().step(actions)
@@ -148,7 +151,7 @@ def played(environment: PruningEnvironment, widths: Sequence[int]) -> Any:
 
 
 def info_of(outcome: Outcome) -> dict[str, Any]:
-    """What the last step tells besides the reward."""
+    """What comes with the last step besides the reward."""
     return {COSTS: outcome.costs, BUDGET: outcome.budget}
 
 

@@ -42,9 +42,9 @@ class Lagrangian(ConnectorV2):
 
 
 def charge(episode: SingleAgentEpisode, prices: Mapping[str, np.ndarray]) -> None:
-    """Take the priced costs from the reward of the step that told them.
+    """Take the priced costs from the reward of the step that they came with.
 
-    RLlib may have appended a step that repeats the last info: the first that tells costs counts.
+    RLlib may have appended a step that repeats the last info: the first with costs counts.
     """
     for step, info in enumerate(episode.get_infos()):
         if info and COSTS in info:

@@ -31,6 +31,7 @@ from hwprune.search.policy.view import Costs, View
 FAILED_EXCESS = 0.2
 """A failed candidate counts as so much over the limit, or as the worst seen if that is more."""
 POLL_S = 0.05
+"""How long the service is asked for new candidates before finished ones are answered."""
 
 
 class Policy:
@@ -41,7 +42,7 @@ class Policy:
         self._evaluator = evaluator
         self.budget = evaluator.problem.budgets[0]
         """That candidates are played for now."""
-        # Budgets of one policy have the same constraints, so any tells how many there are.
+        # Budgets of one policy have the same constraints, so any of them shows how many.
         problem = evaluator.problem.under(self.budget)
         self._name = f"evaluation-{uuid.uuid4().hex[:12]}"
         config = configured(
@@ -70,6 +71,7 @@ class Policy:
         return self
 
     def __exit__(self, *_: object) -> None:
+        # First: a training under way may wait for candidates that nobody evaluates any more.
         ray.get(self._service.close.remote())
         self._thread.shutdown()
         self._algorithm.stop()
@@ -90,7 +92,7 @@ class Policy:
             futures = self._evaluator.start(candidates, by="policy")
             for (ticket, _), future in zip(asked, futures, strict=False):
                 pending[ticket] = future
-            # Where the allowance ended, the rest is told that nothing more comes.
+            # Where the allowance ended, the rest is answered with None.
             answers: dict[int, Outcome | None] = {t: None for t, _ in asked[len(futures) :]}
             for ticket in [t for t, future in pending.items() if future.done()]:
                 (evaluation,) = self._evaluator.resolve([pending.pop(ticket)])
@@ -103,13 +105,13 @@ class Policy:
         return found
 
     def believe(self, budget: str, model: Model) -> None:
-        """Play for a budget from now on; observations tell what is known of its costs."""
+        """Play for a budget from now on; observations show what is known of its costs."""
         self.budget = budget
-        problem, table = model.table.problem, model.table
-        if not table.known:
+        problem, surrogate = model.surrogate.problem, model.surrogate
+        if not surrogate.known:
             return
-        _, believed = table.around(model.plan)
-        unpruned = table.used(np.array([problem.space.unpruned.widths]))[0]
+        _, believed = surrogate.around(model.plan)
+        unpruned = surrogate.used(np.array([problem.space.unpruned.widths]))[0]
         forms: list[Any] = []
         for label in problem.constraints:
             form = problem.forms.get(label)
@@ -140,6 +142,7 @@ class Policy:
                     observations=list(observations),
                     actions=list(actions),
                     rewards=[0.0] * (steps - 1) + [outcome.reward],
+                    # One more than steps: RLlib keeps the info of the reset as well.
                     infos=[{} for _ in range(steps)] + [info_of(outcome)],
                     terminated=True,
                     len_lookback_buffer=0,
@@ -170,7 +173,7 @@ class Policy:
         ray.get(self._service.load_multipliers.remote(state["multipliers"]))
 
     def _limit(self, form: Form, label: str) -> float:
-        """A limit in the unit of its form, as any good evaluation tells it."""
+        """A limit in the unit of its form, worked out from any good evaluation."""
         known = self._evaluator.under(self.budget)
         evaluation = next(e for e in known if e.failure is None)
         widths = np.array([evaluation.candidate.widths])
@@ -199,7 +202,9 @@ def _start_service(name: str, view: View) -> Any:
         .options(
             name=name,
             namespace=NAMESPACE,
+            # It waits more than it works, so it claims no core.
             num_cpus=0,
+            # Each environment that waits for an outcome is a call under way.
             max_concurrency=1000,
             scheduling_strategy=here,
         )

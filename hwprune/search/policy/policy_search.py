@@ -3,7 +3,7 @@
 1. The smallest network and a spread over the space are evaluated, as for the model alone.
 2. A batch of candidates is played by the policy, which learns from what was measured of them and
    from nothing else. In "policy+model" the model proposes a batch of its own meanwhile; both find
-   their candidates in the same search, and each candidate tells who proposed it.
+   their candidates in the same search, and each candidate carries who proposed it.
 
 The best candidate that was measured within the budget is delivered, never the policy's favourite.
 """
@@ -55,6 +55,7 @@ def search(evaluator: Evaluator) -> None:
     problem = evaluator.problem
     _refuse_unlike(problem)
     kept = _load(evaluator.folder)
+    # Boards measure these while RLlib starts.
     first = evaluator.start(first_candidates(problem), by="start")
     proposers = {budget: Proposer(problem.under(budget)) for budget in problem.budgets}
     with quiet(), Policy(evaluator, problem.at_once(BATCH)) as policy:
@@ -131,10 +132,10 @@ def _load(folder: Path | None) -> dict[str, Any] | None:
             weights: dict[str, Any] = {}
             for name in opened.keys():  # noqa: SIM118, it is no dict
                 *inner, last = name.split("/")
-                table = weights
+                branch = weights
                 for key in inner:
-                    table = table.setdefault(key, {})
-                table[last] = opened.get_tensor(name)
+                    branch = branch.setdefault(key, {})
+                branch[last] = opened.get_tensor(name)
         return asdict(told) | {"weights": weights}
     except Exception as error:  # safetensors has errors of its own, and files break in many ways
         raise RunFolderError(
@@ -156,4 +157,5 @@ def _go_on(evaluator: Evaluator, policy: Policy, kept: dict[str, Any]) -> None:
 def _leaves(tree: Any, path: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], np.ndarray]]:
     if isinstance(tree, dict):
         return [leaf for key, inner in tree.items() for leaf in _leaves(inner, (*path, str(key)))]
+    # safetensors writes memory as it lies: of a transposed array it would keep other numbers.
     return [(path, np.array(tree, copy=True, order="C"))]

@@ -37,9 +37,12 @@ def to_nni(table: Table, out: Path, each: int = WIDTHS) -> Written:
                 continue
             high, wide = applied.input_size
             shape = (wide, high, inputs, outputs, applied.stride[0])
+            # Blocks of one shape have one line: the first block's latency stands for all.
             known = {"op_name": _name(block, middle // inputs), "op_data_shape": shape}
             lines.setdefault(
-                str({**known, "op_dtype": "float"})[:-1], round(1e3 * point.latency_ms, 6)
+                # Without its closing brace, as the latency is written behind it below.
+                str({**known, "op_dtype": "float"})[:-1],
+                round(1e3 * point.latency_ms, 6),
             )
     if not lines:
         raise nothing_to_write(
@@ -92,7 +95,7 @@ def _expansions(grid: Grid, block: InvertedResidual) -> dict[str, float]:
     found = {}
     for expansion in range(1, middle // inputs + 1):
         widths = grid.narrowed(block.middle, expansion * inputs)
-        if widths is None or (block.expand is None and expansion * inputs != middle):
+        if widths is None:
             continue
         point = grid.at(block.layers, axes, widths)
         if point.latency_ms > 0:
@@ -113,4 +116,5 @@ def _in_common(known: Mapping[str, Mapping[str, float]]) -> tuple[list[str], lis
 def _sets(known: Mapping[str, Mapping[str, float]]) -> Iterator[set[str]]:
     for first in known.values():
         for second in known.values():
+            # Not every set of operations: there are exponentially many.
             yield set(first) & set(second)

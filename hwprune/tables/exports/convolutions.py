@@ -25,7 +25,7 @@ class LayerPoint:
 
     @property
     def side(self) -> int:
-        """Of the map it reads, which is square; 1 where it reads a vector."""
+        """One side of the map it reads, which is square; 1 where it reads a vector."""
         return self.operation.input_size[0] if self.operation.input_size else 1
 
     @property
@@ -35,17 +35,17 @@ class LayerPoint:
 
     @property
     def stride(self) -> int:
-        """The same both ways."""
+        """The stride, which is the same both ways."""
         return self.operation.stride[0] if self.operation.stride else 1
 
 
 @dataclass(slots=True)
 class Convolutions:
-    """Layers that a form with square maps and kernels can tell, and those that it cannot."""
+    """Layers that a form with square maps and kernels can hold, and those that it cannot."""
 
     grid: Grid
     dilated: bool = False
-    """Whether the form can tell dilation."""
+    """Whether the form has a place for dilation."""
     left_out: list[str] = field(default_factory=list)
     """Filled as points are asked for."""
 
@@ -56,6 +56,7 @@ class Convolutions:
             if why:
                 self.left_out.append(f"{layer.name}: {why}")
                 continue
+            # A split of whole latencies among layers can come out below nothing.
             below = 0
             for point in self._of(layer):
                 if point.latency_ms > 0:
@@ -68,6 +69,7 @@ class Convolutions:
     def _of(self, layer: Layer) -> Iterator[LayerPoint]:
         assert layer.operation is not None
         depthwise = is_depthwise(layer, self.grid.table.own.full)
+        # `inputs` of a grouped layer are those of one group, which is 1 here.
         axes = [layer.outputs if depthwise else layer.inputs, layer.outputs]
         for point in self.grid.points([layer], axes):
             yield LayerPoint(
@@ -80,7 +82,7 @@ class Convolutions:
             )
 
     def _unlike(self, layer: Layer) -> str:
-        """Why such a form cannot tell a layer; empty where it can."""
+        """Why such a form cannot hold a layer; empty where it can."""
         applied = layer.operation
         if applied is None:
             return "how the graph applies it is not known"

@@ -63,6 +63,7 @@ def _row(table: Table, row: TableRow) -> dict[str, Any]:
         "groups": "; ".join(f"{name}={width}" for name, width in network.groups),
         "role": row.role,
         "widths": " ".join(map(str, row.widths)),
+        # repr() of a float is read back as the same float.
         **{name: "" if (v := getattr(row, name)) is None else repr(float(v)) for name in MEASURED},
         "scale": repr(float(table.scale)),
         "runs": row.runs,

@@ -45,6 +45,7 @@ class Grid:
         rows = [*table.whole("network", "held out")]
         self.full = np.array(own.full, int)
         """Unpruned widths."""
+        # The unpruned widths as well: a table of blocks alone has a grid of one point.
         self._measured = np.vstack([self.full[None], *([widths_of(rows)] if rows else [])])
 
     @property
@@ -59,6 +60,7 @@ class Grid:
         Not a number where nothing was held out.
         """
         interval = self._model.interval
+        # The interval holds 95 % of candidates, as 1.96 deviations of a normal distribution do.
         return math.nan if interval is None else math.expm1(interval) / 1.96
 
     @property

@@ -52,6 +52,7 @@ def to_nn_meter(table: Table, out: Path, each: int = WIDTHS) -> Written:
             unlike[point.name] = f"{point.name}: nn-Meter has no kernel '{kind}'"
             continue
         config = _config(kind, point)
+        # Layers of one shape are one kernel to nn-Meter: the first stands for all.
         facts = (kind, *config.values())
         if facts in seen:
             continue

@@ -31,7 +31,7 @@ TAIL = 1.645
 
 
 def to_ofa(table: Table, out: Path, each: int = WIDTHS) -> Written:
-    """Write a table; in a folder it gets the name that once-for-all looks for.
+    """Write a table; in a folder it gets the name that once-for-all opens.
 
     Args:
         each: of the widths of a group at most so many.
@@ -70,6 +70,7 @@ class _Entries:
         if mean < 0:
             self.left_out.append(f"{key}: predicted at {mean:.4f} ms")
             return
+        # YAML's not a number: nothing was held out, so how far the table errs is not known.
         deviation = ".nan" if math.isnan(std) else f"{std:.9g}"
         self.found.setdefault(key, f"{{count: {count}, mean: {mean:.9g}, std: {deviation}}}")
 
@@ -89,6 +90,7 @@ def _predicted(table: Table, each: int, entries: _Entries) -> None:
             _add_first(grid, part, entries)
         else:
             entries.left_out.append(f"{part.name}: once-for-all has no key for such a layer")
+    # MobileNets end alike behind their last block, and once-for-all has keys for that end.
     _add_end(grid, parts[last + 1 :], entries)
 
 
@@ -180,7 +182,7 @@ def _as_imported(table: Table, entries: _Entries) -> None:
 
 
 def deviation_of(row: TableRow) -> float:
-    """Standard deviation of runs, told by their 95th percentile as if they were normal."""
+    """Standard deviation of runs, from their 95th percentile as if they were normal."""
     return (row.p95_ms - row.latency_ms) / TAIL
 
 

@@ -49,6 +49,7 @@ class OfaKey:
             )
         except ValueError:
             found = None
+        # int() also reads "1_0" and "01": a key that does not come out as it went in is none.
         if found is None or found.kind not in (BLOCK, *PLAIN) or str(found) != text:
             raise InputError(
                 "a key is none of once-for-all's latency tables",

@@ -29,6 +29,7 @@ def read_csv(path: Path, board: str = "") -> tuple[Table, tuple[str, ...]]:
         raise InputError(f"{path} is no CSV", given=said(error)) from None
     if not lines:
         raise InputError(f"{path} holds no rows", next_step="hwprune table export writes them")
+    # Line 1 of the file is the header.
     rows = [_csv_row(path, number, line) for number, line in enumerate(lines, start=2)]
     beside = header_beside(path)
     if beside.exists():
@@ -45,10 +46,11 @@ def read_csv(path: Path, board: str = "") -> tuple[Table, tuple[str, ...]]:
 def _of_rows(
     path: Path, board: str, lines: Sequence[Mapping[str, str]], rows: Sequence[TableRow]
 ) -> Table:
-    """The table that the rows alone tell of."""
+    """A table of what the rows alone say."""
     told: dict[int, Mapping[str, str]] = {}
     for row, line in zip(rows, lines, strict=True):
         told.setdefault(row.network, line)
+    # A network is made for every number up to the highest, so a damaged one must not be huge.
     if not 0 <= min(told) <= max(told) <= len(rows):
         raise InputError(
             f"{path} has rows of networks that it does not tell of",
@@ -84,7 +86,7 @@ def _csv_row(path: Path, number: int, line: Mapping[str, str]) -> TableRow:
 
 
 def _csv_network(path: Path, line: Mapping[str, str]) -> TableNetwork:
-    """A network of what one of its rows tells."""
+    """A network of what one of its rows says."""
     if not line:
         return network_alone(path.stem, ())
     try:

@@ -1,4 +1,4 @@
-"""once-for-all's YAML, in milliseconds: keys tell blocks, and no network that they are of."""
+"""once-for-all's YAML, in milliseconds: keys name blocks, and no network that they are of."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ def read_ofa(path: Path, board: str = "") -> tuple[Table, tuple[str, ...]]:
     import yaml  # type: ignore[import-untyped]
 
     try:
+        # libyaml's safe loader where PyYAML was built with it, as such files are long.
         content = yaml.load(text_of(path), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InputError(f"{path} is no YAML", given=said(error)) from None
@@ -42,6 +43,7 @@ def read_ofa(path: Path, board: str = "") -> tuple[Table, tuple[str, ...]]:
         if mean == 0:
             left_out.append(f"{key}: 0 ms")
             continue
+        # Keys that differ in widths alone are of one kind of block.
         kind = key.at((0,) * len(key.widths))
         found = kinds.setdefault(kind, [])
         found.append((key, _ofa_row(key, mean, spread, count)))
@@ -56,6 +58,7 @@ def read_ofa(path: Path, board: str = "") -> tuple[Table, tuple[str, ...]]:
     rows = []
     for number, (kind, entries) in enumerate(kinds.items(), start=1):
         names = ("input", "expand", "output") if len(kind.widths) == 3 else ("input", "output")
+        # The file does not say what is unpruned: the widest counts as that.
         widest = [max(widths) for widths in zip(*(key.widths for key, _ in entries), strict=True)]
         shape = (1, widest[0], *kind.input[:-1])
         groups = tuple(zip(names, widest, strict=True))
@@ -97,6 +100,7 @@ def _ofa_row(key: OfaKey, mean: float, spread: float, count: int) -> TableRow:
         role="block",
         widths=key.widths,
         latency_ms=mean,
+        # Below the mean by the factor that `high_ms` is above it, which never reaches 0.
         low_ms=mean / (1 + half / mean),
         high_ms=mean + half,
         p95_ms=mean + TAIL * spread,

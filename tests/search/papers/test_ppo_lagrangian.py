@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from hwprune.search.papers.ppo_lagrangian import PpoConstants, PpoLagrangian, advantages
+from hwprune.search.papers.ppo_lagrangian import (
+    DualVariable,
+    PpoConstants,
+    PpoLagrangian,
+    advantages,
+)
 
 
 def test_advantages_of_a_terminal_reward_with_lambda_1_are_the_reward_less_the_value():
@@ -20,6 +25,30 @@ def test_what_comes_after_a_rollout_counts_where_the_episode_goes_on():
     rewards, values = np.array([[0.0]]), np.array([[1.0], [5.0]])
     found = advantages(rewards, values, np.array([False]), discount=0.5, decay=1.0)
     assert found.item() == pytest.approx(0.5 * 5.0 - 1.0)
+
+
+def test_the_dual_variable_begins_where_it_is_told_to():
+    assert DualVariable(start=1.0).value == pytest.approx(1.0)
+
+
+def test_the_dual_variable_rises_while_the_cost_is_over_its_budget_and_falls_while_it_is_under():
+    dual = DualVariable()
+    values = []
+    for cost in (70.0, 70.0, 70.0, *[1.0] * 40):
+        dual.update(cost, 10.0)
+        values.append(dual.value)
+    assert 1.0 < values[0] < values[1] < values[2]
+    assert 0 < values[-1] < 0.1
+
+
+def test_the_dual_variable_goes_on_rising_a_while_after_the_budget_is_kept():
+    """The overshoot of the paper's own curves: Adam's momentum knows no brake."""
+    dual = DualVariable()
+    for _ in range(20):
+        dual.update(70.0, 10.0)
+    before = dual.value
+    dual.update(9.0, 10.0)
+    assert dual.value > before
 
 
 class OneStep:

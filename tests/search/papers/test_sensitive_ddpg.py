@@ -39,3 +39,12 @@ def test_what_sensitive_layers_are_given_stays():
     width = problem.space.groups[0].width
     assert {e.candidate.widths[0] for e in evaluator.evaluations} == {width}
     assert len(GroupWalk(problem).groups) == 5
+
+
+def test_where_every_layer_is_given_the_one_candidate_is_evaluated():
+    problem = SyntheticProblem(3, seed=0).search_problem(30)
+    groups = tuple(replace(group, choices=(group.width,)) for group in problem.space.groups)
+    problem = replace(problem, space=SearchSpace(groups=groups))
+    evaluator = Evaluator(problem, "sensitive+ddpg")
+    sensitive_ddpg.search(evaluator)
+    assert [e.candidate for e in evaluator.evaluations] == [problem.space.unpruned]

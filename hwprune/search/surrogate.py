@@ -1,4 +1,4 @@
-"""The table: what is believed about quality and cost of candidates that were not evaluated.
+"""The surrogate: what is believed about quality and cost of candidates that were not evaluated.
 
 Learned from every evaluation so far. It answers in microseconds, and knows how far it errs.
 """
@@ -18,10 +18,10 @@ from hwprune.tables.cost_table import CostTable
 NEAR = 0.3
 """Readings within about this of the limit, as a share of it, count most."""
 FAR_WEIGHT = 0.05
-"""What a reading far from the limit counts: it tells of structure, but it must not decide."""
+"""Weight of a reading far from the limit: it shows structure, but it must not decide."""
 
 
-class Table:
+class Surrogate:
     """Beliefs about one problem; `fit` as evaluations come in."""
 
     def __init__(self, problem: SearchProblem) -> None:
@@ -90,6 +90,7 @@ class Table:
         middle = np.array([list(centre)])
         changes = Changes.of_each([np.array(group.choices) for group in groups])
         loss, used = self.changed(middle, changes)
+        # Each row is of a whole candidate; their sum shall have the centre in it once.
         share = 1 - 1 / len(groups)
         loss, used = loss - self.loss(middle) * share, used - self.used(middle) * share
         ends = np.cumsum([len(group.choices) for group in groups])[:-1]
