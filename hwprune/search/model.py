@@ -62,8 +62,8 @@ class Model:
         return np.argsort(value, kind="stable")
 
     def _missed(self, evaluations: Sequence[Evaluation]) -> list[float]:
-        """How far costs came out over what was believed of them before."""
-        good = [e for e in evaluations if e.failure is None]
+        """How far costs were measured over what was believed of them before."""
+        good = [e for e in evaluations if e.failure is None and e.measured]
         if not good or not self.surrogate.known:
             return []
         believed = self.surrogate.used(np.array([e.candidate.widths for e in good]))
