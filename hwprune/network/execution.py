@@ -12,6 +12,8 @@ import torch
 from torch import nn
 from torch.utils._pytree import tree_map
 
+from hwprune.network.modes import kept_modes
+
 _BF16_FLAGS = {"avx512_bf16", "amx_bf16"}
 
 
@@ -53,11 +55,10 @@ class Execution:
         """
 
         def run(*inputs: Any) -> Any:
-            training = module.training
-            module.eval()
-            with torch.inference_mode():
+            """The outputs for a batch, as the task takes them."""
+            with kept_modes(module), torch.inference_mode():
+                module.eval()
                 outputs = module(*self.inputs([torch.as_tensor(values) for values in inputs]))
-            module.train(training)
             return tree_map(_plain, outputs)
 
         return run

@@ -10,6 +10,7 @@ import onnx_ir as ir
 import torch
 from torch import nn
 
+from hwprune.network.modes import kept_modes
 from hwprune_device.output_structure import leaves_of
 
 OPSET = 18
@@ -61,23 +62,21 @@ def _exported(
 ) -> onnx.ModelProto:
     held = _Held(module)
     file = io.BytesIO()
-    modes = {part: part.training for part in held.modules()}
     names = [f"input_{position}" for position in range(len(examples))]
-    try:
+    with kept_modes(held):
         torch.onnx.export(
             held,
             tuple(examples),
             file,  # type: ignore[arg-type]
             dynamo=False,
             opset_version=OPSET,
+            # Folded by the exporter, a turned weight would lose its name.
             do_constant_folding=False,
+            # In eval mode the exporter folds BatchNorm into convolutions.
             training=torch.onnx.TrainingMode.PRESERVE,
             input_names=names,
             dynamic_axes={name: {0: "batch"} for name in names} if open_batch else None,
         )
-    finally:
-        for part, training in modes.items():
-            part.training = training
     proto = onnx.load_model_from_string(file.getvalue())
     _name_by_module(proto)
     return proto

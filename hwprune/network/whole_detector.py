@@ -13,6 +13,7 @@ from torch import nn
 
 from hwprune.errors import NetworkError
 from hwprune.network.detector import OneStage, cuttable_part
+from hwprune.network.modes import kept_modes
 
 _IMAGES = "network_images"
 """Attribute of the first stand-in map: the images, on their way from backbone to head."""
@@ -162,16 +163,11 @@ def _raw_outputs(part: OneStage, transform: Any) -> _RawOutputs:
     """What the unpruned part makes of a blank image; it is run once and left as it is."""
     weight = next(part.parameters())
     blank = torch.zeros(3, 8, 8, dtype=weight.dtype, device=weight.device)
-    modes = {module: module.training for module in part.modules()}
-    try:
+    with kept_modes(part), torch.no_grad():
         part.eval()
-        with torch.no_grad():
-            images = transform.eval()([blank])[0].tensors
-            maps = part.levels(images)
-            outputs = part.head(maps)
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
+        images = transform.eval()([blank])[0].tensors
+        maps = part.levels(images)
+        outputs = part.head(maps)
     return _RawOutputs(
         size=images.shape[-2:],
         maps=tuple(level.shape[-2:] for level in maps),
