@@ -11,6 +11,7 @@ import onnx
 from onnx import numpy_helper
 
 from hwprune.channels.lists import write_lists
+from hwprune.channels.nodes import replace_nodes
 from hwprune.channels.rewrites import rewritten
 from hwprune.channels.rules import rule_of
 from hwprune_device.subgraphs import reads, rename_reads
@@ -46,7 +47,7 @@ def _lift_constants(graph: onnx.GraphProto) -> None:
         else:
             tensor.name = node.output[0]
             graph.initializer.append(tensor)
-    _replace_nodes(graph, nodes)
+    replace_nodes(graph, nodes)
 
 
 def _constant_of(node: onnx.NodeProto) -> onnx.TensorProto | None:
@@ -72,7 +73,7 @@ def _drop_identities(graph: onnx.GraphProto) -> None:
             alias[node.output[0]] = node.input[0]
         else:
             nodes.append(node)
-    _replace_nodes(graph, nodes)
+    replace_nodes(graph, nodes)
 
 
 def _name_nodes(graph: onnx.GraphProto) -> None:
@@ -110,7 +111,7 @@ def _drop_unused(graph: onnx.GraphProto) -> None:
         if needed.intersection(node.output):
             nodes.append(node)
             needed.update(reads(node))
-    _replace_nodes(graph, nodes[::-1])
+    replace_nodes(graph, nodes[::-1])
     names = {tensor.name for tensor in graph.initializer}
     # Deleted where they are: copying the others would cost as much memory as the network.
     for owner, gone in ((graph.initializer, names - needed), (graph.input, names)):
@@ -135,9 +136,3 @@ def _drop_notes(model: onnx.ModelProto) -> None:
 def _of_unknown_ops(graph: onnx.GraphProto) -> set[str]:
     """Results of ops that have no rule: no cut changes their shapes, and few can infer them."""
     return {name for node in graph.node if rule_of(node) is None for name in node.output}
-
-
-def _replace_nodes(graph: onnx.GraphProto, nodes: list[onnx.NodeProto]) -> None:
-    copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
-    del graph.node[:]
-    graph.node.extend(copies)

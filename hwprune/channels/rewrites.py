@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from hwprune.channels.nodes import replace_nodes
 from hwprune.channels.pads import write_pads
 from hwprune.channels.reshape_targets import ODD_BATCH, batch_free_target, filled_in
 from hwprune.channels.rows import gathered_rows, scattered_rows
@@ -103,9 +104,7 @@ class Rewriter:
                 "Shape", [self._first.name], [BATCH], name=BATCH, start=0, end=1
             )
             nodes.insert(0, shape)
-        copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
-        del self._graph.node[:]
-        self._graph.node.extend(copies)
+        replace_nodes(self._graph, nodes)
 
     def _lifted(self, node: onnx.NodeProto) -> bool:
         """Make a constant of what is computed from shapes alone and does not hang on the batch."""

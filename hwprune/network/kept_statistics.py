@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from hwprune.channels.nodes import replace_nodes
 from hwprune.channels.walk import attribute
 from hwprune_device.cut import KeptIndices
 from hwprune_device.plan import CutPlan, Statistic
@@ -38,9 +39,7 @@ def leave_out(proto: onnx.ModelProto, plan: CutPlan, indices: KeptIndices) -> No
             nodes += masks.reduced(node, found)
         else:
             nodes += masks.normalised(node, found)
-    copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
-    del proto.graph.node[:]
-    proto.graph.node.extend(copies)
+    replace_nodes(proto.graph, nodes)
 
 
 _NEUTRAL: Mapping[str, float] = {

@@ -12,6 +12,7 @@ import onnx
 from onnx import helper, numpy_helper, version_converter
 
 from hwprune.channels.canonical import canonical
+from hwprune.channels.nodes import replace_nodes
 from hwprune_device.values import as_written, value_shapes
 
 OPSET = 17
@@ -30,12 +31,8 @@ def with_layer_norms(proto: onnx.ModelProto) -> onnx.ModelProto:
     opset = next(entry for entry in proto.opset_import if entry.domain in ("", "ai.onnx"))
     if opset.version < OPSET:
         proto = version_converter.convert_version(proto, OPSET)
-    nodes = [
-        onnx.NodeProto.FromString(found.get(node.output[0], node).SerializeToString())
-        for node in proto.graph.node
-    ]
-    del proto.graph.node[:]
-    proto.graph.node.extend(nodes)
+    # In the place of the formula's last node, where all that it reads is made already.
+    replace_nodes(proto.graph, [found.get(node.output[0], node) for node in proto.graph.node])
     return canonical(proto)
 
 

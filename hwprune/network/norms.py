@@ -15,6 +15,7 @@ import torch
 from onnx import helper, numpy_helper
 from torch import nn
 
+from hwprune.channels.nodes import replace_nodes
 from hwprune.errors import DataError
 from hwprune.network.graph_module import to_module
 from hwprune.network.norm_places import norm_places
@@ -50,9 +51,7 @@ def with_norms(model: bytes, batches: Iterable[Batch]) -> bytes:
         if node.output[0] in places:
             paths.append(_free_path(proto, node))
             nodes.append(_neutral_norm(proto, node, paths[-1]))
-    copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
-    del proto.graph.node[:]
-    proto.graph.node.extend(copies)
+    replace_nodes(proto.graph, nodes)
     known = metadata(proto)
     buffers = [f"{path}.{leaf}" for path in paths for leaf in _LEAVES[2:]]
     buffers = [*json.loads(known.get(BUFFERS_KEY, "[]")), *buffers]
