@@ -45,6 +45,8 @@ def kfac(subject: Subject) -> list[np.ndarray]:
     """
     graph = graph_module(subject)
     places = written_places(graph, subject, "norm")
+    if not places:  # autograd refuses to differentiate by nothing
+        return l1(subject)
     centred = any(isinstance(layer, _BatchNorm) for layer in graph.modules())
     generator = torch.Generator().manual_seed(subject.seed)
     # By place: sums over images and positions of z, z² and g², [3, C].

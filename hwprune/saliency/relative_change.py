@@ -44,6 +44,8 @@ def relative_change(subject: Subject) -> list[np.ndarray]:
         DataError: the subject has no task.
     """
     axes = list(input_axes(subject.module.eval(), subject.plan))
+    if not axes:  # autograd refuses to differentiate by nothing
+        return l1(subject)
     best = [torch.full((axis.parameter.shape[axis.axis],), -torch.inf) for axis in axes]
     images = _again_and_again(subject)
     rng = np.random.default_rng(subject.seed)
