@@ -85,6 +85,8 @@ class CostModel:
     def form(self, quantity: str) -> Products | None:
         """`params` or `macs` as a form; None where a weight is cut on more than two axes.
 
+        None also where nothing is counted, as in a network of Einsum alone.
+
         At a width of 0 it still counts what a branch's last layers have beside their weights.
         """
         found = []
@@ -99,6 +101,8 @@ class CostModel:
             times *= math.prod(n for axis, n in enumerate(weight.dims) if axis not in whole)
             counts = [_count(axis_cut) for axis_cut in cut]
             found.append((times, *counts, *[ChannelCount(fixed=1)] * (2 - len(cut))))
+        if not found:
+            return None
         times_each, first, second = zip(*found, strict=True)
         return Products(times=np.array(times_each, float), first=first, second=second)
 

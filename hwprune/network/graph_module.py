@@ -118,7 +118,8 @@ def to_onnx(module: nn.Module, template: bytes) -> bytes:
         if not is_weight(tensor) or tensor.name not in state:
             _expect_constant(tensor)
             continue
-        weight = state[tensor.name].detach().to("cpu", torch.float32).numpy()
+        # In float64, which holds every other float: numpy has no bfloat16 to take from torch.
+        weight = state[tensor.name].detach().to("cpu", torch.float64).numpy()
         if weight.shape != tuple(tensor.dims):
             raise NetworkError(
                 f"the weight '{tensor.name}' does not fit the graph",
