@@ -31,7 +31,9 @@ def canonical(model: onnx.ModelProto) -> onnx.ModelProto:
     write_lists(graph)
     _name_nodes(graph)
     _own_literals(graph)
+    # Rewrites patch numbers in place, so no two nodes may share one by now.
     rewritten(model)
+    # Again: a value that a rewrite made a constant may have several readers.
     _own_literals(graph)
     _drop_unused(graph)
     _drop_notes(model)
@@ -55,6 +57,7 @@ def _constant_of(node: onnx.NodeProto) -> onnx.TensorProto | None:
     value = onnx.helper.get_attribute_value(attribute)
     if isinstance(value, onnx.TensorProto):
         return value
+    # Texts and sparse tensors stay nodes: no rule reads them.
     kinds = {"value_int": "int64", "value_ints": "int64"}
     kinds |= {"value_float": "float32", "value_floats": "float32"}
     if attribute.name not in kinds:
@@ -84,6 +87,7 @@ def _name_nodes(graph: onnx.GraphProto) -> None:
     for node in graph.node:
         paths = [n.rpartition(".")[0] for n in node.input if n in weights and "." in n]
         stem = node.name or (f"{paths[0]}/{node.op_type}" if paths else node.op_type)
+        # From the last number on: from 1 it would be quadratic in the nodes of one stem.
         name, number = stem, last.get(stem, 1)
         while name in taken:
             name, number = f"{stem}_{number}", number + 1
@@ -107,6 +111,7 @@ def _own_literals(graph: onnx.GraphProto) -> None:
 def _drop_unused(graph: onnx.GraphProto) -> None:
     needed = {value.name for value in graph.output}
     nodes = []
+    # From the end, so that a node whose only reader was dropped goes in the same pass.
     for node in reversed(graph.node):
         if needed.intersection(node.output):
             nodes.append(node)

@@ -40,6 +40,7 @@ def rewritten(model: onnx.ModelProto) -> onnx.ModelProto:
     while True:
         rewriter = Rewriter(model)
         rewriter.rewrite()
+        # No fewer unknown shapes than in the round before: another would find nothing new.
         if rewriter.unknown in (0, unknown):
             return model
         unknown = rewriter.unknown
@@ -111,6 +112,7 @@ class Rewriter:
         value = self.values.get(node.output[0])
         if value is None or node.name == BATCH or node.output[0] in self.outputs:
             return False
+        # As large as the odd batch, it may have come from it.
         if ((np.abs(value) >= ODD_BATCH) & (np.abs(value) < _ENDLESS)).any():
             return False
         self._graph.initializer.append(numpy_helper.from_array(value, node.output[0]))
@@ -184,6 +186,7 @@ class Rewriter:
             return [node]
         old = [1] * (len(after) - len(before)) + before
         target = [1 if a == b else b for a, b in zip(old, after, strict=True)]
+        # A multiple of the batch would have to be computed from it.
         if any(size % ODD_BATCH == 0 and size != ODD_BATCH for size in target):
             return [node]
         if ODD_BATCH not in target:
@@ -223,9 +226,11 @@ class Rewriter:
         """Sizes become factors, or sizes of height and width: no number of batch and channels."""
         before, after = self.known(node.input[0]), self.known(node.output[0])
         sized = len(node.input) > 3 and node.input[3]
+        # Resized over batch or channels, it keeps the sizes that it came with.
         if not sized or before is None or after is None or before[:2] != after[:2]:
             return [node]
         mode = next((a.s for a in node.attribute if a.name == "mode"), b"nearest")
+        # Factors where they can be exact: every opset has them, `axes` came with 18.
         factors = size_factors(before, after, nearest=mode == b"nearest")
         if factors is None and self._opset < _AXES_OF_RESIZE:
             return [node]
@@ -252,6 +257,7 @@ class Rewriter:
 
     def recurrent(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
         """First states of zeros are left out: they are what a layer without any starts from."""
+        # initial_h, and LSTM's initial_c.
         for position in range(5, min(7, len(node.input))):
             if are_zeros(node.input[position], self.producers, self._constants):
                 node.input[position] = ""

@@ -28,6 +28,7 @@ def shape_values(graph: onnx.GraphProto, shapes: Mapping[str, Shape]) -> dict[st
     }
     for node in graph.node:
         found = _value(node, known, shapes)
+        # Integers and booleans: floats decide no shape.
         if found is not None and found.size <= _MOST and found.dtype.kind in "iub":
             known[node.output[0]] = found
     return known
@@ -54,6 +55,7 @@ def _value(
         return None
     inputs = [known[name] for name in given]
     try:
+        # The size first: a file may ask for a Range or a fill of gigabytes.
         return compute(inputs, attributes) if _size(node, inputs, attributes) <= _MOST else None
     except (IndexError, ValueError, TypeError, KeyError, OverflowError):
         return None

@@ -59,6 +59,7 @@ def cut_module(
     literals = _changed_literals(plan, [len(units) for units in kept])
     for path, values in literals.items():
         _change_literals(cut, path, values)
+    # After the literals: the channels of a grouped convolution follow from its new `groups`.
     for layer in cut.modules():
         _fix_attributes(layer)
     if example is not None:

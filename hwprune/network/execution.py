@@ -81,6 +81,7 @@ def _laid_out(values: torch.Tensor) -> torch.Tensor:
 def _plain(output: Any) -> Any:
     if not isinstance(output, torch.Tensor):
         return output
+    # numpy, in which a task may score, has no bfloat16.
     return output.float().cpu() if output.is_floating_point() else output.cpu()
 
 
@@ -109,6 +110,7 @@ def cpu_has_bf16() -> bool:
 
 def _own_tensors_to_bf16(layer: nn.Module) -> None:
     for parameter in layer.parameters(recurse=False):
+        # The parameter stays the same object, so that layers which share it go on doing so.
         parameter.data = parameter.data.to(torch.bfloat16)
     for name, buffer in layer.named_buffers(recurse=False):
         if buffer.is_floating_point():

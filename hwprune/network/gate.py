@@ -77,6 +77,7 @@ def trusted_base(
     """
     whole = make_base(model)
     asked = tuple(_matching(whole.plan, ignore))
+    # By structure and plan: trained again, the same network has passed already.
     record = records.get(whole, asked) if records else None
     if record is not None:
         left = (*asked, *record.left_whole)
@@ -145,6 +146,7 @@ def _compare_with_module(base: BaseNetwork, module: nn.Module) -> None:
         given = leaves_of(to_module(base.onnx)(*inputs))
     error = difference(given, [tensor.cpu() for tensor in expected])
     floats = {tensor.dtype for tensor in (*module.state_dict().values(), *inputs, *expected)}
+    # Whole numbers have no entry: they neither loosen nor tighten what the floats allow.
     allowed = max((_TRACE_TOLERANCE.get(kind, 0.0) for kind in floats), default=1e-3)
     if not error <= (allowed or 1e-3):
         raise NetworkError(

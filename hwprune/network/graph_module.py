@@ -64,6 +64,7 @@ def expect_gradients(model: bytes, inputs: Sequence[torch.Tensor]) -> None:
     if not any(isinstance(layer, ReferenceLayer) for layer in module.modules()):
         return
     with torch.enable_grad(), named_gradients():
+        # A backward pass of any direction meets the same nodes, so the targets do not matter.
         outputs = [out for out in leaves_of(module(*inputs)) if out.requires_grad]
         torch.autograd.backward(outputs, [torch.ones_like(out) for out in outputs])
 
@@ -126,6 +127,7 @@ def to_onnx(module: nn.Module, template: bytes) -> bytes:
                 given=f"shape {weight.shape}",
                 possible=f"shape {tuple(tensor.dims)}",
             )
+        # Back in the graph's own type, also where half-precision weights were trained in float32.
         kind = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)
         tensor.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(weight, kind), tensor.name))
     return bytes(proto.SerializeToString())

@@ -37,7 +37,7 @@ def with_layer_norms(proto: onnx.ModelProto) -> onnx.ModelProto:
 
 
 class _Formulas:
-    """Looks for (x - mean) / sqrt(mean of squares + epsilon) * scale + shift in a graph."""
+    """Finds (x - mean) / sqrt(mean of squares + epsilon) * scale + shift in a graph."""
 
     def __init__(self, proto: onnx.ModelProto) -> None:
         self._shapes = value_shapes(proto)
@@ -134,6 +134,7 @@ class _Formulas:
     def _number(self, name: str) -> float | None:
         tensor = self._constants.get(name)
         array = numpy_helper.to_array(tensor) if tensor is not None else np.zeros(0)
+        # 1e-5 as it was meant, not as float32 stores it: the architecture hash holds epsilon.
         return as_written(float(array.reshape(-1)[0])) if array.size == 1 else None
 
     def _vector(self, node: onnx.NodeProto) -> str | None:

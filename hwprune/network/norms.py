@@ -77,8 +77,10 @@ def _neutral_norm(proto: onnx.ModelProto, conv: onnx.NodeProto, path: str) -> on
     wide = weight.dims[0]
     if conv.op_type == "ConvTranspose":
         groups = next((a.i for a in conv.attribute if a.name == "group"), 1)
+        # Its weight is C M/g ...: no axis has all output channels.
         wide = weight.dims[1] * groups
     kind = helper.tensor_dtype_to_np_dtype(weight.data_type)
+    # The scale undoes the epsilon that is added to a variance of 1.
     for leaf, number in zip(_LEAVES, ((1 + EPSILON) ** 0.5, 0, 0, 1), strict=True):
         tensor = numpy_helper.from_array(np.full(wide, number, kind), f"{path}.{leaf}")
         proto.graph.initializer.append(tensor)
@@ -114,7 +116,10 @@ def _statistics(
     counts = dict.fromkeys(paths, 0)
 
     def watch(path: str) -> None:
+        """Add up the moments of what comes to a layer, at each run."""
+
         def add(_: nn.Module, given: tuple[torch.Tensor, ...]) -> None:
+            # In float64: a variance is a small difference of two large sums. C, then all N H W.
             rows = given[0].double().transpose(0, 1).flatten(1)
             moments = torch.stack([rows.sum(1), rows.square().sum(1)])
             sums[path] = sums.get(path, torch.zeros(())) + moments
@@ -144,5 +149,6 @@ def _as_taken(proto: onnx.ModelProto, batches: Iterable[Batch]) -> Iterator[Batc
         if not size:
             yield batch
             continue
+        # What is left over is no whole batch, and a network of a fixed one cannot take it.
         for start in range(0, len(batch[0]) - size + 1, size):
             yield tuple(array[start : start + size] for array in batch)

@@ -122,6 +122,7 @@ def _without_allowzero(proto: onnx.ModelProto) -> onnx.ModelProto:
     """The model, in place, without an attribute that the simplification adds at any opset."""
     opset = next((o.version for o in proto.opset_import if o.domain in ("", "ai.onnx")), 0)
     for node in proto.graph.node if opset < _ALLOWZERO else ():
+        # onnxscript's rules write it whatever the opset, and checkers refuse it before 14.
         kept = [a for a in node.attribute if a.name != "allowzero"]
         if node.op_type == "Reshape" and len(kept) < len(node.attribute):
             del node.attribute[:]
@@ -175,6 +176,7 @@ def _name_weights(proto: onnx.ModelProto) -> None:
     for node in proto.graph.node:
         rename_reads(node, renamed)
     for name, new in renamed.items():
+        # Last, because nodes above are looked up under the old names.
         weights[name].name = new
     onnx.helper.set_model_props(proto, {**metadata(proto), BUFFERS_KEY: json.dumps(buffers)})
 

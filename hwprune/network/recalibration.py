@@ -55,6 +55,7 @@ def batches_of(
     columns = [torch.cat(column) for column in zip(*batches, strict=True)]
     if not columns:
         return []
+    # A short last batch would weigh as much in the average as the full ones.
     count = max(1, round(len(columns[0]) / (size or at_once(tuple(columns)))))
     return list(zip(*(column.chunk(count) for column in columns), strict=True))
 

@@ -38,6 +38,7 @@ class Replay:
         outputs = self._run(*inputs)
         if known is not None:
             self._calls[self._at - 1] = inputs, outputs
+        # Only the call after the last one kept: a gap would put later calls in the wrong place.
         elif self._at == len(self._calls) + 1:
             held = tree_leaves((inputs, outputs))
             self._bytes += sum(v.nbytes for v in held if isinstance(v, torch.Tensor))

@@ -50,6 +50,7 @@ def scripted(module: nn.Module, examples: Sequence[torch.Tensor]) -> ir.Model:
     pairs = [torch.cat([example[:1]] * 2) for example in examples]
     try:
         model = _exported(module, pairs, open_batch=True)
+        # Three items, a batch that was never traced.
         _expect_same(module, model, [torch.cat([example[:1]] * 3) for example in examples])
     except Exception:  # the exporter raises whatever it meets
         model = _exported(module, examples, open_batch=False)
@@ -94,6 +95,7 @@ def _name_by_module(proto: onnx.ModelProto) -> None:
         path: list[str] = []
         for part in node.name.strip("/").split("/")[:-1]:
             if path and part.startswith(f"{path[-1]}."):
+                # torch repeats a container's path in its child's: `layer1`, then `layer1.0`.
                 path.pop()
             path.append(part)
         scope = ".".join(path[1:] if path[:1] == [_PREFIX] else path)
@@ -111,6 +113,7 @@ def _expect_same(
         torch.randn(example.shape, generator=generator) if example.is_floating_point() else example
         for example in examples
     ]
+    # `canonical` changes what it is given, and the caller goes on with the model as exported.
     copied = onnx.ModelProto.FromString(model.SerializeToString())
     with torch.no_grad():
         expected = leaves_of(module(*inputs))
@@ -118,5 +121,6 @@ def _expect_same(
     for found, wanted in zip(given, expected, strict=True):
         fits = found.shape == wanted.shape
         error = (found - wanted).abs().max() / wanted.abs().max().clamp_min(1e-30) if fits else 1.0
+        # Written so that an error that is no number is one.
         if not float(error) <= _TOLERANCE:
             raise ScriptedError(f"the graph of one run computes something else, by {error}")

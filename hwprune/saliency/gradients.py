@@ -64,6 +64,7 @@ def _effects(
     subject: Subject, axes: list[OutputAxis], inputs: Inputs, generator: torch.Generator
 ) -> dict[Written, torch.Tensor]:
     """Σ weight * gradient by layer and channel, for one batch and random directions."""
+    # In eval mode BatchNorm is a scale and shift, so an image's gradient is its own.
     module = subject.module.eval()
     change = along_directions(module(*inputs), generator)
     gradients = torch.autograd.grad(change, [axis.parameter for axis in axes], allow_unused=True)
@@ -99,6 +100,7 @@ def snip(subject: Subject) -> list[np.ndarray]:
     slopes = [torch.zeros_like(axis.parameter) for axis in axes]
     lose = loss_of(subject)
     for inputs, targets, count in taught(subject, IMAGES, SNIP_BATCH):
+        # Times the batch's items, so that the slopes add up to those of a sum over all.
         loss = lose(module(*inputs), targets) * count
         found = torch.autograd.grad(loss, [axis.parameter for axis in axes], allow_unused=True)
         for slope, gradient in zip(slopes, found, strict=True):
