@@ -15,7 +15,7 @@ EXAMPLE = torch.zeros(1, 3, 8, 8)
 
 
 def frozen_norm() -> nn.Sequential:
-    """A network in train mode whose BatchNorm is held in eval mode, as fine-tuning often has it."""
+    """A network in train mode whose BatchNorm is held in eval mode."""
     net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 4, 3))
     net.train()[1].eval()
     return net
