@@ -176,7 +176,6 @@ def _name_weights(proto: onnx.ModelProto) -> None:
     for node in proto.graph.node:
         rename_reads(node, renamed)
     for name, new in renamed.items():
-        # Last, because nodes above are looked up under the old names.
         weights[name].name = new
     onnx.helper.set_model_props(proto, {**metadata(proto), BUFFERS_KEY: json.dumps(buffers)})
 

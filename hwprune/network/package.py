@@ -177,8 +177,7 @@ def _document(folder: Path) -> dict[str, Any]:
 def _load_weights(folder: Path) -> dict[str, torch.Tensor]:
     try:
         return load_file(folder / _WEIGHTS)
-    # safetensors raises an error of its own, or OSError
-    except Exception as error:
+    except Exception as error:  # safetensors raises its own SafetensorError, or OSError
         raise NetworkError(
             f"no weights can be read from {folder / _WEIGHTS}: {error}",
             next_step="deliver the network again",

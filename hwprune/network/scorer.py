@@ -101,7 +101,7 @@ def _rest_for_boards(module: nn.Module) -> None:
     # Two hooks cannot share a `with`; the stack holds the lock open from one to the other.
     under_way = ExitStack()
     module.register_forward_pre_hook(lambda *_: under_way.enter_context(quiet.working()))
-    # Also after a pass that fails, or boards would find this process at work for ever.
+    # Also after a pass that fails: boards would wait for one that never ends.
     module.register_forward_hook(lambda *_: under_way.close(), always_call=True)
 
 

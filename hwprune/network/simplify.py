@@ -6,10 +6,11 @@ import copy
 from collections.abc import Collection, Mapping
 from typing import Any
 
-# onnxscript's optimize() takes no choice of rules, so its passes and rules, which are private,
-# are put together here.
 import onnx_ir as ir
 import onnx_ir.passes.common as common
+
+# onnxscript's optimize() takes no choice of rules, so its passes and rules, which are private,
+# are put together here.
 from onnxscript.optimizer import _constant_folding
 from onnxscript.rewriter import RewritePass
 from onnxscript.rewriter.rules.common import (
