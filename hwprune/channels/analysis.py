@@ -31,6 +31,7 @@ def analyse(model: onnx.ModelProto, *, ignore: Sequence[str] = ()) -> CutPlan:
     walk = Walk(model)
     for node in model.graph.node:
         apply_rule(walk, node)
+    # Who calls the network reads its outputs by number.
     for value in model.graph.output:
         for labels in walk.labels.get(value.name, ()):
             walk.freeze(labels, "network output")
@@ -79,6 +80,7 @@ def _named_groups(walk: Walk, grouping: Grouping) -> dict[int, str]:
         whole = len({span.group for span in spans}) == 1
         for span in spans:
             stop = start + span.size
+            # A group of one unit leaves nothing to choose.
             if span.group != STAYS and span.group not in names and span.count > 1:
                 name = layer_of(node_name) + ("" if whole else f"[{start}:{stop}]")
                 while name in taken:
@@ -92,6 +94,7 @@ def _named_groups(walk: Walk, grouping: Grouping) -> dict[int, str]:
 def _plan(
     walk: Walk, grouping: Grouping, named: dict[int, str], frozen: tuple[tuple[str, str], ...]
 ) -> CutPlan:
+    # From here on groups have the numbers of the plan, in which unnamed ones stay.
     number = grouping.numbers({group: position for position, group in enumerate(named)})
     axes = []
     for (weight, axis), labels in walk.weight_axes.items():
@@ -140,6 +143,7 @@ def _groups(walk: Walk, grouping: Grouping, named: dict[int, str]) -> tuple[Chan
             sizes[span.group] = sizes.get(span.group, 0) + span.size
         for group, size in sizes.items():
             if group != STAYS:
+                # The first layer that writes it decides, as it does for the name.
                 units.setdefault(group, max(1, size // grouping.widths[group]))
     for kind, entries in (("members", walk.writers), ("readers", walk.readers)):
         for node_name, labels in entries:
@@ -168,6 +172,7 @@ def _frozen(
     """(layer, reason) for every layer that writes channels which stay."""
     found: dict[tuple[str, str], None] = {}
     for node_name, labels in walk.writers:
+        # Norms write what a layer before them has written; that layer is the one to name.
         if _NORMALIZATIONS in node_name:
             continue
         for component in np.unique(root[labels]).tolist():

@@ -54,6 +54,7 @@ class Structure:
     def hash_of(self, plan: CutPlan, widths: Sequence[int]) -> str:
         """The hash of the graph cut to these widths, without cutting it."""
         dims = {name: list(shape) for name, shape in self._dims.items()}
+        # What `Cutter` does to the graph, done to sizes and numbers alone.
         for axis_cut in plan.axes:
             dims[axis_cut.initializer][axis_cut.axis] = axis_cut.size(widths)
         integers = dict(self._numbers)
@@ -79,6 +80,7 @@ class Structure:
         for position, (name, key) in enumerate(self._inputs):
             known[name] = _sha("input", position, key)
         for name, shape in dims.items():
+            # Of a weight only type and shape count.
             values = integers[name].tolist() if name in integers else None
             known[name] = _sha("constant", self._types[name], tuple(shape), values)
         for name, domain, op_type, attributes, inputs, outputs in self._nodes:

@@ -67,6 +67,7 @@ class Atoms:
 
 def units_by_row(grid: Labels) -> int:
     """How many rows of components are left apart when all of a row goes together."""
+    # Ids from 0 on, so that the count below hangs on this grid and not on the whole network.
     ids = np.unique(grid, return_inverse=True)[1].reshape(grid.shape[0], -1)
     atoms = Atoms()
     atoms.new(int(ids.max()) + 1)

@@ -84,7 +84,7 @@ class BaseNetwork:
     def structure(self) -> dict[str, Any]:
         """What candidates are made of, as plain data: inputs, groups, layers.
 
-        With a candidate's widths it tells every layer's kind, shapes and channels; see
+        With a candidate's widths it gives every layer's kind, shapes and channels; see
         `hwprune.layer.Layer`.
         """
         return {
@@ -97,6 +97,7 @@ class BaseNetwork:
         """Architecture hash of the candidate with these widths, without cutting it."""
         key = tuple(int(width) for width in widths)
         if key not in self._architectures:
+            # A branch that goes takes nodes along, so the hash is that of a smaller graph.
             left = self._left_at(key)
             self._architectures[key] = left._structure.hash_of(left.plan, key)
         return self._architectures[key]
@@ -151,6 +152,7 @@ def make_base(model: bytes, *, ignore: Sequence[str] = ()) -> BaseNetwork:
     inputs = tuple(_input(value) for value in proto.graph.input)
     if not inputs or not proto.graph.output:
         raise NetworkError("the network has no input or no output", given=f"{len(model)} bytes")
+    # Deterministic, because `base_id` is a hash of these bytes.
     data_bytes = proto.SerializeToString(deterministic=True)
     return BaseNetwork(
         onnx=data_bytes,
@@ -172,6 +174,7 @@ def _input(value: onnx.ValueInfoProto) -> NetworkInput:
             next_step=f"give its shape with --input '{value.name}=SIZES', an x between them, or "
             "export the network with fixed sizes",
         )
+    # 0 is an open batch, shown as 1.
     first = [max(1, size) for size in sizes[:1]]
     dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type)
     return NetworkInput(

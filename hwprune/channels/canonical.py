@@ -11,6 +11,7 @@ import onnx
 from onnx import numpy_helper
 
 from hwprune.channels.lists import write_lists
+from hwprune.channels.nodes import replace_nodes
 from hwprune.channels.rewrites import rewritten
 from hwprune.channels.rules import rule_of
 from hwprune_device.subgraphs import reads, rename_reads
@@ -30,7 +31,9 @@ def canonical(model: onnx.ModelProto) -> onnx.ModelProto:
     write_lists(graph)
     _name_nodes(graph)
     _own_literals(graph)
+    # Rewrites patch numbers in place, so no two nodes may share one by now.
     rewritten(model)
+    # Again: a value that a rewrite made a constant may have several readers.
     _own_literals(graph)
     _drop_unused(graph)
     _drop_notes(model)
@@ -46,7 +49,7 @@ def _lift_constants(graph: onnx.GraphProto) -> None:
         else:
             tensor.name = node.output[0]
             graph.initializer.append(tensor)
-    _replace_nodes(graph, nodes)
+    replace_nodes(graph, nodes)
 
 
 def _constant_of(node: onnx.NodeProto) -> onnx.TensorProto | None:
@@ -54,6 +57,7 @@ def _constant_of(node: onnx.NodeProto) -> onnx.TensorProto | None:
     value = onnx.helper.get_attribute_value(attribute)
     if isinstance(value, onnx.TensorProto):
         return value
+    # Texts and sparse tensors stay nodes: no rule reads them.
     kinds = {"value_int": "int64", "value_ints": "int64"}
     kinds |= {"value_float": "float32", "value_floats": "float32"}
     if attribute.name not in kinds:
@@ -72,7 +76,7 @@ def _drop_identities(graph: onnx.GraphProto) -> None:
             alias[node.output[0]] = node.input[0]
         else:
             nodes.append(node)
-    _replace_nodes(graph, nodes)
+    replace_nodes(graph, nodes)
 
 
 def _name_nodes(graph: onnx.GraphProto) -> None:
@@ -83,6 +87,7 @@ def _name_nodes(graph: onnx.GraphProto) -> None:
     for node in graph.node:
         paths = [n.rpartition(".")[0] for n in node.input if n in weights and "." in n]
         stem = node.name or (f"{paths[0]}/{node.op_type}" if paths else node.op_type)
+        # From the last number on: from 1 it would be quadratic in the nodes of one stem.
         name, number = stem, last.get(stem, 1)
         while name in taken:
             name, number = f"{stem}_{number}", number + 1
@@ -106,11 +111,12 @@ def _own_literals(graph: onnx.GraphProto) -> None:
 def _drop_unused(graph: onnx.GraphProto) -> None:
     needed = {value.name for value in graph.output}
     nodes = []
+    # From the end, so that a node whose only reader was dropped goes in the same pass.
     for node in reversed(graph.node):
         if needed.intersection(node.output):
             nodes.append(node)
             needed.update(reads(node))
-    _replace_nodes(graph, nodes[::-1])
+    replace_nodes(graph, nodes[::-1])
     names = {tensor.name for tensor in graph.initializer}
     # Deleted where they are: copying the others would cost as much memory as the network.
     for owner, gone in ((graph.initializer, names - needed), (graph.input, names)):
@@ -135,9 +141,3 @@ def _drop_notes(model: onnx.ModelProto) -> None:
 def _of_unknown_ops(graph: onnx.GraphProto) -> set[str]:
     """Results of ops that have no rule: no cut changes their shapes, and few can infer them."""
     return {name for node in graph.node if rule_of(node) is None for name in node.output}
-
-
-def _replace_nodes(graph: onnx.GraphProto, nodes: list[onnx.NodeProto]) -> None:
-    copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
-    del graph.node[:]
-    graph.node.extend(copies)

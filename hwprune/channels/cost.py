@@ -85,6 +85,8 @@ class CostModel:
     def form(self, quantity: str) -> Products | None:
         """`params` or `macs` as a form; None where a weight is cut on more than two axes.
 
+        None also where nothing is counted, as in a network of Einsum alone.
+
         At a width of 0 it still counts what a branch's last layers have beside their weights.
         """
         found = []
@@ -98,13 +100,17 @@ class CostModel:
             whole = {axis_cut.axis for axis_cut in cut}
             times *= math.prod(n for axis, n in enumerate(weight.dims) if axis not in whole)
             counts = [_count(axis_cut) for axis_cut in cut]
+            # Always two counts: an axis that no cut touches is in `times`.
             found.append((times, *counts, *[ChannelCount(fixed=1)] * (2 - len(cut))))
+        if not found:
+            return None
         times_each, first, second = zip(*found, strict=True)
         return Products(times=np.array(times_each, float), first=first, second=second)
 
     def group_costs(self) -> tuple[GroupCost, ...]:
         """By group, in the plan's order."""
         full = self._plan.widths
+        # Changed in place and put back, a number at a time.
         least = list(full)
         costs = []
         for number, group in enumerate(self._plan.groups):
@@ -156,6 +162,8 @@ class CostModel:
             touched = self._touched(number)
             positions = max((w.positions for w in touched), default=1)
             kernel = max((w.kernel for w in touched), default=1)
+            # Scaled so that 1 to 1024 units, 128 x 128 places, 64 elements of a kernel and 64
+            # layers lie within -1…1.
             rows.append(
                 (
                     2 * min((w.node for w in touched), default=0) / self._nodes - 1,

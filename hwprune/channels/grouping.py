@@ -17,7 +17,7 @@ class Grouping:
 
     Two neighbouring units are in one group when they are neighbours, with equal share, on every
     axis where either appears. So a group is one contiguous span wherever it is, and its width
-    alone tells every shape: the two padded ends and the middle of an option-A shortcut are three
+    alone gives every shape: the two padded ends and the middle of an option-A shortcut are three
     groups.
 
     Args:
@@ -52,8 +52,10 @@ class Grouping:
             return ()
         units, _, lengths = runs(self._unit[labels])
         frozen = units == _FROZEN
+        # -1 picks the spare last entry of `numbers`, which stays.
         groups = np.where(frozen, -1, self._group_of[units]) if len(self._group_of) else units
         group = numbers[groups]
+        # Runs of one span repeat each unit equally often; `repeat` is one number.
         follows = (units[1:] == units[:-1] + 1) & (lengths[1:] == lengths[:-1])
         together = (group[1:] == group[:-1]) & (follows | (group[1:] == STAYS))
         starts = np.concatenate([[0], np.flatnonzero(~together) + 1])
@@ -74,6 +76,7 @@ class Grouping:
 def _units(root: np.ndarray, frozen: set[int], sites: Sequence[Labels]) -> np.ndarray:
     """Number of the unit by atom; frozen for atoms that no site has."""
     seen = np.unique(root[np.concatenate(list(sites))]) if sites else np.arange(0)
+    # In the order of their smallest atoms: units of one axis are numbered as they lie on it.
     alive = seen[~np.isin(seen, list(frozen))]
     number = np.full(len(root), _FROZEN)
     number[alive] = np.arange(len(alive))
@@ -88,6 +91,7 @@ def _linked(count: int, sites: Iterable[np.ndarray]) -> np.ndarray:
         if not len(units):
             continue
         ids, _, lengths = runs(units)
+        # Nothing follows -2 but the frozen, so every axis begins and ends with a break.
         padded = np.concatenate([[_FROZEN - 1], ids, [_FROZEN - 1]])
         sized = np.concatenate([[0], lengths, [0]])
         apart = (padded[1:] != padded[:-1] + 1) | (sized[1:] != sized[:-1])

@@ -53,5 +53,6 @@ def _rewrite(
 ) -> None:
     name = f"{node.input[position]}/{node.output[0]}"
     array = numpy_helper.to_array(tensor).reshape([1] * rank)
+    # A new constant, because other nodes may read the old one as it is.
     graph.initializer.append(numpy_helper.from_array(array, name))
     node.input[position] = name

@@ -33,6 +33,7 @@ def operations(
             continue
         weight = origin.get(node.input[1], node.input[1])
         if weight in found:
+            # Two applications of one weight may differ in size, so neither stands for both.
             twice.add(weight)
         operation = _operation(node, shapes, followers)
         if operation is not None:
@@ -49,8 +50,10 @@ def _operation(
     if node.op_type != "Conv":
         return None
     read, given = shapes.get(node.input[0], ()), shapes.get(node.output[0], ())
+    # N C H W alone: other tools' tables know convolutions of images.
     if len(read) != 4 or not all(isinstance(size, int) for size in (*read[2:], *given[2:])):
         return None
+    # The canonical form has written pads as numbers wherever they could be told.
     if attribute(node, "auto_pad", "NOTSET") != "NOTSET":
         return None
     return Operation(

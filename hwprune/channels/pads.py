@@ -19,6 +19,7 @@ def write_pads(node: onnx.NodeProto, sizes: Sequence[int], kernel: Sequence[int]
     """
     values = {a.name: helper.get_attribute_value(a) for a in node.attribute}
     word = values.get("auto_pad", b"NOTSET").decode()
+    # A wanted output size makes pads also where none are named.
     if node.op_type == "ConvTranspose" and (word != "VALID" or "output_shape" in values):
         pads = _transposed(word, values, sizes, kernel)
     elif word == "VALID":
@@ -75,4 +76,5 @@ def _ends(word: str, totals: Sequence[int]) -> list[int]:
     """Begins, then ends; the odd one is at the end for SAME_UPPER."""
     less = [total // 2 for total in totals]
     more = [total - half for total, half in zip(totals, less, strict=True)]
+    # As ONNX has it, also for a ConvTranspose with `output_shape` and no word at all.
     return less + more if word == "SAME_UPPER" else more + less

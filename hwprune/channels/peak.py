@@ -27,6 +27,7 @@ BYTES_A_NUMBER = BYTES["float"]
 def count_peak(base: bytes, plan: CutPlan) -> Peak:
     """Peak of live activations, in bytes of float32 at batch 1, as a function of widths."""
     full = plan.widths
+    # Sizes are taken as linear in each width: one unit less shows the bytes of a unit.
     narrower = [(*full[:g], width - 1, *full[g + 1 :]) for g, width in enumerate(full)]
     whole, *less = value_sizes(base, plan, [full, *narrower])
     columns = [
@@ -36,6 +37,7 @@ def count_peak(base: bytes, plan: CutPlan) -> Peak:
     model = onnx.load_model_from_string(base)
     held = {name: np.array([column[name] for column in columns], float) for name in whole}
     rows = np.array(list(_moments(model.graph, held)))
+    # Moments x [1 + groups]: what is left at width 0 of all groups.
     fixed = rows[:, 0] - rows[:, 1:] @ np.array(full, float)
     return Peak(fixed=fixed, per_unit=rows[:, 1:]).essential()
 
@@ -129,4 +131,5 @@ def _moments(graph: onnx.GraphProto, sizes: dict[str, np.ndarray]) -> Iterator[n
 def _taken_over(node: onnx.NodeProto, home: dict[str, str], users: dict[str, int]) -> str | None:
     """The buffer of an input that this node is the last to read."""
     places = (home[name] for name in node.input if name in home)
+    # Readers are counted down after the node, so this node is the one that is left.
     return next((place for place in places if users[place] == 1), None)

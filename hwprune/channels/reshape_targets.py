@@ -1,4 +1,4 @@
-"""What a reshape is told: the shape that it stands for, and one that holds no batch size."""
+"""The target of a reshape: the shape that it stands for, and one that holds no batch size."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ def batch_free_target(before: list[int], after: list[int]) -> list[int] | None:
             target.append(0)
         else:
             target.append(-1 if size % ODD_BATCH == 0 else size)
+    # A row of features for each item: -1 is right for any width.
     if len(target) == 2 and target[0] == 0:
         return [0, -1]
     wide = [axis for axis, size in enumerate(target) if size > 1]

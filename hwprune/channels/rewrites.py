@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from hwprune.channels.nodes import replace_nodes
 from hwprune.channels.pads import write_pads
 from hwprune.channels.reshape_targets import ODD_BATCH, batch_free_target, filled_in
 from hwprune.channels.rows import gathered_rows, scattered_rows
@@ -39,6 +40,7 @@ def rewritten(model: onnx.ModelProto) -> onnx.ModelProto:
     while True:
         rewriter = Rewriter(model)
         rewriter.rewrite()
+        # No fewer unknown shapes than in the round before: another would find nothing new.
         if rewriter.unknown in (0, unknown):
             return model
         unknown = rewriter.unknown
@@ -103,15 +105,14 @@ class Rewriter:
                 "Shape", [self._first.name], [BATCH], name=BATCH, start=0, end=1
             )
             nodes.insert(0, shape)
-        copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
-        del self._graph.node[:]
-        self._graph.node.extend(copies)
+        replace_nodes(self._graph, nodes)
 
     def _lifted(self, node: onnx.NodeProto) -> bool:
         """Make a constant of what is computed from shapes alone and does not hang on the batch."""
         value = self.values.get(node.output[0])
         if value is None or node.name == BATCH or node.output[0] in self.outputs:
             return False
+        # As large as the odd batch, it may have come from it.
         if ((np.abs(value) >= ODD_BATCH) & (np.abs(value) < _ENDLESS)).any():
             return False
         self._graph.initializer.append(numpy_helper.from_array(value, node.output[0]))
@@ -185,6 +186,7 @@ class Rewriter:
             return [node]
         old = [1] * (len(after) - len(before)) + before
         target = [1 if a == b else b for a, b in zip(old, after, strict=True)]
+        # A multiple of the batch would have to be computed from it.
         if any(size % ODD_BATCH == 0 and size != ODD_BATCH for size in target):
             return [node]
         if ODD_BATCH not in target:
@@ -224,9 +226,11 @@ class Rewriter:
         """Sizes become factors, or sizes of height and width: no number of batch and channels."""
         before, after = self.known(node.input[0]), self.known(node.output[0])
         sized = len(node.input) > 3 and node.input[3]
+        # Resized over batch or channels, it keeps the sizes that it came with.
         if not sized or before is None or after is None or before[:2] != after[:2]:
             return [node]
         mode = next((a.s for a in node.attribute if a.name == "mode"), b"nearest")
+        # Factors where they can be exact: every opset has them, `axes` came with 18.
         factors = size_factors(before, after, nearest=mode == b"nearest")
         if factors is None and self._opset < _AXES_OF_RESIZE:
             return [node]
@@ -253,6 +257,7 @@ class Rewriter:
 
     def recurrent(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
         """First states of zeros are left out: they are what a layer without any starts from."""
+        # initial_h, and LSTM's initial_c.
         for position in range(5, min(7, len(node.input))):
             if are_zeros(node.input[position], self.producers, self._constants):
                 node.input[position] = ""

@@ -53,6 +53,7 @@ def scattered_rows(graph: Graph, node: onnx.NodeProto) -> list[onnx.NodeProto]:
     if rows is None or shape is None or mode != b"none" or rows.ndim != 2:
         return [node]
     places = rows.reshape(-1)
+    # Places with a gap, or out of order, are no slice.
     if rows.shape[1] != 1 or not len(places) or (np.diff(places) != 1).any():
         return [node]
     data, _, updates = node.input
@@ -68,7 +69,7 @@ def scattered_rows(graph: Graph, node: onnx.NodeProto) -> list[onnx.NodeProto]:
 
 
 def _is_all_rows(graph: Graph, node: onnx.NodeProto) -> bool:
-    """Whether a ScatterND writes every row of its data, told by how its places are made."""
+    """Whether a ScatterND writes every row of its data, by how its places are made."""
     shape, along = graph.known(node.input[0]), graph.producers.get(node.input[1])
     mode = next((a.s for a in node.attribute if a.name == "reduction"), b"none")
     if not shape or shape != graph.known(node.input[2]) or mode != b"none":

@@ -28,6 +28,7 @@ def shape_values(graph: onnx.GraphProto, shapes: Mapping[str, Shape]) -> dict[st
     }
     for node in graph.node:
         found = _value(node, known, shapes)
+        # Integers and booleans: floats decide no shape.
         if found is not None and found.size <= _MOST and found.dtype.kind in "iub":
             known[node.output[0]] = found
     return known
@@ -46,10 +47,15 @@ def _value(
             return np.asarray(sizes.prod())
         return sizes[attributes.get("start", 0) : attributes.get("end")]
     compute = _COMPUTE.get(node.op_type)
-    if compute is None or not all(name in known for name in node.input if name):
+    given = list(node.input)
+    while given and not given[-1]:
+        given.pop()
+    # An input left out between others would move them: a Slice's steps would be its axes.
+    if compute is None or not all(name in known for name in given):
         return None
-    inputs = [known[name] for name in node.input if name]
+    inputs = [known[name] for name in given]
     try:
+        # The size first: a file may ask for a Range or a fill of gigabytes.
         return compute(inputs, attributes) if _size(node, inputs, attributes) <= _MOST else None
     except (IndexError, ValueError, TypeError, KeyError, OverflowError):
         return None
@@ -104,6 +110,14 @@ def _divide(inputs: list[np.ndarray], attributes: Attributes) -> np.ndarray:
     return np.asarray(np.trunc(inputs[0] / inputs[1]).astype(inputs[0].dtype))
 
 
+def _product(inputs: list[np.ndarray], attributes: Attributes) -> np.ndarray:
+    axes = inputs[1].tolist() if len(inputs) > 1 else attributes.get("axes")
+    if not axes and attributes.get("noop_with_empty_axes"):
+        return inputs[0]
+    along = tuple(axes) if axes else None
+    return np.asarray(inputs[0].prod(axis=along, keepdims=bool(attributes.get("keepdims", 1))))
+
+
 def _cast(inputs: list[np.ndarray], attributes: Attributes) -> np.ndarray:
     kind = onnx.helper.tensor_dtype_to_np_dtype(int(attributes["to"]))
     return inputs[0].astype(kind)
@@ -126,7 +140,7 @@ _COMPUTE: dict[str, Compute] = {
     "Gather": lambda x, a: np.asarray(np.take(x[0], x[1], axis=int(a.get("axis", 0)))),
     "Mul": lambda x, _: np.asarray(x[0] * x[1]),
     "Range": lambda x, _: np.arange(*(int(v.reshape(-1)[0]) for v in x), dtype=x[0].dtype),
-    "ReduceProd": lambda x, a: np.asarray(x[0].prod(keepdims=bool(a.get("keepdims", 1)))),
+    "ReduceProd": _product,
     "Reshape": _reshape,
     "Slice": _slice,
     "Squeeze": _squeeze,

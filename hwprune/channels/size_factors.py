@@ -23,6 +23,7 @@ def size_factors(
         None where there is no such number.
     """
     factors = (np.array(after) / np.array(before)).astype(np.float32)
+    # float64 as in shape inference; runtimes multiply in float32.
     short = np.floor(np.array(before) * factors.astype(np.float64)) < after
     larger = np.where(short, np.nextafter(factors, np.float32(np.inf)), factors)
     for precision in (np.float32, np.float64):

@@ -93,6 +93,7 @@ class Walk:
         """Labels of an axis; a weight's axis gets its atoms the first time a rule asks for it."""
         axis = axis % max(1, self.rank(value))
         self.asked.add(value)
+        # Only when asked for: an axis that no rule reads has no atoms, and is never cut.
         if value in self.weights:
             key = (value, axis)
             if key not in self.weight_axes:
@@ -105,6 +106,7 @@ class Walk:
         """Labels of all axes of a value; all axes of a weight get atoms, unless of size 1."""
         self.asked.add(value)
         if value in self.weights:
+            # Along an axis of size 1 a weight is the same for all channels.
             wide = (self.size(value, axis) != 1 for axis in range(self.rank(value)))
             return tuple(
                 self.axis(value, k) if is_wide else None for k, is_wide in enumerate(wide)
@@ -114,6 +116,7 @@ class Walk:
     def note_static(self, node: onnx.NodeProto) -> None:
         """Remember outputs that no input of the network has a part in."""
         known = (name in self.static or name in self.constants for name in node.input if name)
+        # Of constants alone (shapes) it is no weight.
         if all(known) and any(name in self.static for name in node.input):
             self.static.update(node.output)
             if node.op_type not in _KEEPS_ZEROS or not self.computed.isdisjoint(node.input):

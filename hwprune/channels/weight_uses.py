@@ -103,6 +103,7 @@ class _Uses:
             for name in node.input:
                 self.first.setdefault(name, number)
             if node.op_type in GATES:
+                # T N C: at batch 1 every element is multiplied once a step.
                 steps = _places(self.shapes.get(node.input[0], ("?",))[:1])
                 found = set(_behind(node.input[1], makers)) | set(_behind(node.input[2], makers))
                 self.repeated |= found
@@ -132,6 +133,7 @@ def _behind(value: str, makers: Mapping[str, onnx.NodeProto]) -> Iterator[str]:
     if maker is None:
         yield value
         return
+    # Concat joins directions or gates; of all else the first input is the data.
     whole = maker.input if maker.op_type == "Concat" else maker.input[:1]
     for name in whole:
         yield from _behind(name, makers)
@@ -142,6 +144,7 @@ def _conv_uses(node: onnx.NodeProto, shapes: Mapping[str, Shape]) -> int | None:
 
 
 def _conv_transpose_uses(node: onnx.NodeProto, shapes: Mapping[str, Shape]) -> int | None:
+    # Each place that is read meets the whole kernel; in a convolution each place written does.
     return _places(shapes.get(node.input[0], ("?",) * 3)[2:])
 
 

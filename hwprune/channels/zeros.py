@@ -29,6 +29,7 @@ def are_zeros(
             return False
         if maker.op_type == "ConstantOfShape":
             filled = [numpy_helper.to_array(a.t) for a in maker.attribute if a.name == "value"]
+            # Without a value ConstantOfShape fills with zeros.
             return not np.any(filled)
         if maker.op_type not in _MOVES:
             return False

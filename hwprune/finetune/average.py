@@ -21,11 +21,13 @@ class WeightAverage:
     def update(self, module: nn.Module) -> None:
         """Take one step's weights in; early on they weigh more, so that the start is forgotten."""
         self._steps += 1
+        # 0.18 at first, 0.9 after 80 steps: as TensorFlow's ExponentialMovingAverage starts.
         keep = min(self._decay, (1 + self._steps) / (10 + self._steps))
         for name, tensor in module.state_dict().items():
             if tensor.is_floating_point():
                 self.state[name].lerp_(tensor, 1 - keep)
             else:
+                # Counters of whole numbers have no mean.
                 self.state[name].copy_(tensor)
 
     def restore(self, state: dict[str, torch.Tensor], steps: int) -> None:

@@ -45,8 +45,8 @@ class Finetuner:
     def __call__(self, request: Mapping[str, Any], progress: Progress) -> bytes | float:
         """Train the network `onnx` in `folder`, and give it back with its new weights.
 
-        Called again after an interruption it goes on. Told a number of `steps`, it trains for so
-        many and gives the score on the finalists' items instead.
+        Called again after an interruption it goes on. Given a number of `steps`, it trains for so
+        many and returns the score on the finalists' items instead.
 
         Raises:
             HwpruneError: see `trainer.train`.
@@ -102,6 +102,7 @@ def make_finetuner(
 def _print_into(file: Path) -> None:
     """Have everything that this process prints from now on in a file."""
     log = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    # By descriptor: C libraries print past sys.stdout.
     os.dup2(log, 1)
     os.dup2(log, 2)
     os.close(log)

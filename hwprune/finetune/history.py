@@ -31,6 +31,7 @@ class Epoch:
 
 def write_history(folder: Path, epochs: Sequence[Epoch]) -> None:
     """Write all epochs so far."""
+    # All of it each time: after a kill before this, an appended line would be missing for good.
     write_whole(folder / FILE, "".join(json.dumps(asdict(epoch)) + "\n" for epoch in epochs))
 
 

@@ -33,6 +33,7 @@ def make_optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.SGD:
         [group for group in groups if group["params"]],
         lr=recipe.lr,
         momentum=recipe.momentum,
+        # torch refuses Nesterov's step without momentum.
         nesterov=recipe.momentum > 0,
     )
 
@@ -40,6 +41,7 @@ def make_optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.SGD:
 def learning_rate(step: int, steps_per_epoch: int, epochs: int, recipe: Recipe) -> float:
     """Learning rate of a step (0-based): linear warm-up, then a cosine down to nearly 0."""
     total = steps_per_epoch * epochs
+    # One step at least is left for the cosine.
     warmup = min(round(steps_per_epoch * recipe.warmup_epochs), total - 1)
     if step < warmup:
         return recipe.lr * (step + 1) / warmup

@@ -36,16 +36,19 @@ def train(
         folder: checkpoint.safetensors and history.jsonl go there, after each epoch.
         teacher: the unpruned network, imitated as far as `recipe.distillation` says, or alone
             where the task has no loss.
-        progress: told each step; `stage` is what it is called.
+        progress: receives each step; `stage` is what it is called.
 
     Raises:
+        DataError: the task gives no batch to train on.
         InputError: the user's function fails, or the loss diverges, or there is none.
         RunFolderError: the folder holds another training's checkpoint.
     """
     progress = progress or Silent()
     folder.mkdir(parents=True, exist_ok=True)
     training = Training(module, task, recipe, folder=folder, teacher=teacher)
+    # The teacher and what imitation holds are settled before the weights change.
     training.resume()
+    # The user's own training is one epoch: done or not, never half.
     if task.train is not None and not training.epochs:
         _by_users_function(training, teacher, progress, stage)
     elif task.train is None:

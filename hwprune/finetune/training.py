@@ -7,7 +7,7 @@ import itertools
 import math
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +26,7 @@ from hwprune.finetune.checkpoint import (
     save_checkpoint,
 )
 from hwprune.finetune.history import Epoch, write_history
+from hwprune.finetune.one_pass import OnePass
 from hwprune.finetune.optimizer import (
     learning_rate,
     make_optimizer,
@@ -55,7 +56,7 @@ class Training:
 
     Args:
         task: gives batches, loss and score; without a loss the module imitates the teacher.
-        teacher: the unpruned network; looked at where the recipe distils, or there is no loss.
+        teacher: the unpruned network; run where the recipe distils, or there is no loss.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class Training:
         self.epochs: list[Epoch] = []
         self._pass = OnePass(task, recipe.batch_size)
         lay_out(module.to(self.execution.device))
+        # Before the optimizer, which takes what may be trained, and before a checkpoint's weights.
         self._held = self._hold(teacher)
         self._optimizer = make_optimizer(module, recipe)
         # A user's own training function knows nothing of the average.
@@ -103,6 +105,7 @@ class Training:
         """How many there will be."""
         if self.recipe.epochs == 0:
             return 0
+        # Whole epochs, rounded up.
         return max(self.recipe.epochs, -(-self.recipe.least_steps // self.steps))
 
     def _hold(self, teacher: nn.Module | None) -> tuple[nn.Parameter, ...]:
@@ -110,6 +113,7 @@ class Training:
         if teacher is None or self.task.loss is not None or self.task.train is not None:
             return ()
         held = upstream(self.module, teacher)
+        # An uncut network: with all held nothing would be trained.
         if len(held) == sum(1 for _ in self.module.parameters()):
             return ()
         for weight in held:
@@ -142,6 +146,7 @@ class Training:
         """One pass over what trains, a score, and a checkpoint.
 
         Raises:
+            DataError: the task has no batch.
             InputError: the loss is no longer a number.
         """
         began = time.monotonic()
@@ -170,9 +175,14 @@ class Training:
         """So many steps on a schedule of their own: a short look at what a training would make.
 
         The same batches for every network; nothing is kept on disk.
+
+        Raises:
+            DataError: the task has no batch.
         """
         self.module.train()
+        # A warm-up is a share of an epoch, and here all steps are one.
         recipe = replace(self.recipe, warmup_epochs=0.0)
+        # As epoch 0 is seeded, so that all networks see the same batches.
         with seeded(recipe.seed * 100_003):
             passes = itertools.chain.from_iterable(itertools.repeat(self._pass))
             for number, (inputs, targets) in enumerate(itertools.islice(passes, count)):
@@ -216,11 +226,10 @@ class Training:
 
     def _one_pass(self, step: int, on_step: Callable[[], None]) -> float:
         self.module.train()
+        # A tensor: a number each step would make a GPU wait for its result.
         total = torch.zeros((), device=self.execution.device)
         for number, (inputs, targets) in enumerate(self._pass):
             total += self._step(inputs, targets, self._rate(step + number))
-            if self._average is not None:
-                self._average.update(self.module)
             on_step()
         return float(total) / self.steps
 
@@ -244,6 +253,8 @@ class Training:
         if self.task.loss is None:
             nn.utils.clip_grad_norm_(self.module.parameters(), STEEPEST)
         self._optimizer.step()
+        if self._average is not None:
+            self._average.update(self.module)
         return loss.detach()
 
     def _loss(self, outputs: Any, targets: Any, taught: Any) -> torch.Tensor:
@@ -252,45 +263,10 @@ class Training:
             assert self.task.loss is not None
             return self.task.loss(outputs, targets)
         soft = imitation_loss(outputs, taught, self.task.output_kinds, self.recipe.temperature)
+        # All imitation: a loss times zero would still be computed.
         if self.task.loss is None or self._imitated == 1.0:
             return soft
         return (1 - self._imitated) * self.task.loss(outputs, targets) + self._imitated * soft
-
-
-class OnePass:
-    """What a task trains on, an epoch at a time, with as many steps each."""
-
-    def __init__(self, task: Task, size: int) -> None:
-        self._task = task
-        self._size = size
-        self._steps = 0
-
-    @property
-    def steps(self) -> int:
-        """Batches of a pass; those of a stream that does not tell are counted once."""
-        if not self._steps:
-            batches = self._batches()
-            try:
-                self._steps = max(1, len(batches))  # type: ignore[arg-type]
-            except TypeError:
-                self._steps = max(1, sum(1 for _ in batches))
-        return self._steps
-
-    def __iter__(self) -> Iterator[tuple[Any, Any]]:
-        left = self.steps
-        for pair in self._batches():
-            if left == 0:
-                return
-            left -= 1
-            yield pair
-
-    def _batches(self) -> Iterable[tuple[Any, Any]]:
-        if self._task.batches is not None:
-            return self._task.batches("train", self._size)
-        return ((inputs, None) for inputs in self._task.inputs("train", _ALL))
-
-
-_ALL = 1 << 40
 
 
 @contextmanager
@@ -300,6 +276,7 @@ def seeded(seed: int) -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         random.seed(seed)
+        # numpy takes 32 bits at most.
         np.random.seed(seed % 2**32)
         try:
             yield

@@ -25,6 +25,7 @@ def upstream(module: nn.Module, teacher: nn.Module) -> tuple[nn.Parameter, ...]:
     found: dict[str, nn.Parameter] = {}
     for node in module.graph.nodes:
         own = dict(_weights(module, node))
+        # Nodes are in order of use: what a node reads is settled before it.
         if untouched.issuperset(node.all_input_nodes) and all(
             name in whole and torch.equal(value.cpu(), whole[name].cpu())
             for name, value in own.items()

@@ -22,6 +22,7 @@ def trusted_branches(base: BaseNetwork, seed: int = 0) -> tuple[int, ...]:
     if not possible:
         return ()
     trial = Trial(base, draw(base, seed), seed, tolerance=_ROUNDED)
+    # Of what is tried nothing stays; groups that are not tried stay whole.
     trial.keep = [np.arange(0)] * len(base.plan.groups)
     faults = trial.faults(possible)
     return tuple(group for group in possible if group not in faults)

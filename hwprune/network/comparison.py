@@ -26,5 +26,6 @@ def _difference(given: torch.Tensor, expected: torch.Tensor) -> float:
     equal = (a == b) | (a.isnan() & b.isnan())
     apart = (a - b).abs().masked_fill(equal, 0.0).max()
     size = b.abs().masked_fill(~b.isfinite(), 0.0).max().clamp_min(1e-30)
+    # No number on one side alone stays one here, and is as far apart as can be.
     share = float(apart / size)
     return share if share == share else float("inf")

@@ -11,6 +11,7 @@ from torch import nn
 
 from hwprune.errors import NetworkError
 from hwprune.network.copying import copied
+from hwprune.network.modes import kept_modes
 from hwprune_device.cut import KeptIndices, checked_keep
 from hwprune_device.plan import CutPlan, LiteralCut
 from hwprune_device.torch_graph.twin import is_state_key
@@ -58,6 +59,7 @@ def cut_module(
     literals = _changed_literals(plan, [len(units) for units in kept])
     for path, values in literals.items():
         _change_literals(cut, path, values)
+    # After the literals: the channels of a grouped convolution follow from its new `groups`.
     for layer in cut.modules():
         _fix_attributes(layer)
     if example is not None:
@@ -208,10 +210,9 @@ def _fix_recurrent(layer: nn.RNNBase) -> None:
 
 
 def _try(module: nn.Module, example: torch.Tensor | Sequence[torch.Tensor]) -> None:
-    training = module.training
     inputs = (example,) if isinstance(example, torch.Tensor) else tuple(example)
     try:
-        with torch.no_grad():
+        with kept_modes(module), torch.no_grad():
             module.eval()(*inputs)
     except Exception as error:
         raise NetworkError(
@@ -220,5 +221,3 @@ def _try(module: nn.Module, example: torch.Tensor | Sequence[torch.Tensor]) -> N
             possible="to_module of the cut graph, which needs no code of yours",
             next_step="look for channel counts written as numbers in forward()",
         ) from error
-    finally:
-        module.train(training)

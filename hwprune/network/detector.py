@@ -85,6 +85,7 @@ def _pooled_size(part: TwoStage) -> int:
     first = getattr(part.roi_heads["box_head"], "fc6", None)
     if isinstance(first, nn.Linear):
         channels = part.backbone.out_channels
+        # fc6 reads a flattened C h w with h = w.
         return int((first.in_features // channels) ** 0.5)
     return 7
 

@@ -82,16 +82,19 @@ def draw(base: BaseNetwork, seed: int) -> Drawing:
     inputs = random_inputs(base, seed=seed, batch=batch, dtype=torch.double)
     # Without slopes groups are silenced one by one, which takes longer and less memory.
     free = _SHARE * psutil.virtual_memory().available
+    # Networks that take two items are small: their slopes are taken to fit.
     slopes = batch > 1 or _slopes_bytes(proto, batch) < free
     module = in_double(to_module(bytes(proto.SerializeToString())))
     levelling = Levelling(module, drawn)
     try:
+        # What autograd keeps for the backward pass is most of a drawing's memory.
         hooks = torch.autograd.graph.saved_tensors_hooks(_packed, _unpacked)
         with torch.set_grad_enabled(slopes), hooks:
             outputs = leaves_of(levelling.run(*inputs))
     except Exception as error:  # a layer raises whatever it meets
         said = str(error).partition("\n")[0]
         raise NetworkError(f"the network does not run on random inputs: {said}") from error
+    # Slopes are of the levelled network (see Levelling), whose weights follow below.
     influence = _influence(base, dict(module.named_parameters()), outputs, rng)
     for tensor in proto.graph.initializer:
         factor = levelling.factors.get(tensor.name, 1.0)
@@ -157,6 +160,7 @@ def _random(shape: tuple[int, ...], rng: np.random.Generator, *, positive: bool)
     numbers = rng.standard_normal(shape)
     if len(shape) < 2 or shape[0] == 1:
         return numbers * _SHIFT
+    # He et al. 2015; layers are levelled after, so this only has to be near.
     return numbers * np.sqrt(2 / max(1, int(np.prod(shape[1:]))))
 
 
@@ -170,7 +174,9 @@ def _influence(
     total = torch.zeros((), dtype=torch.double)
     for output in outputs:
         if output.is_floating_point() and output.requires_grad and output.numel():
+            # Each output counts alike: n numbers of random sign add up to about sqrt(n) of one.
             size = output.detach().abs().max().clamp_min(1e-30) * output.numel() ** 0.5
+            # A plain sum is the same for all weights behind a softmax, and so has no slope.
             signs = torch.from_numpy(rng.choice([-1.0, 1.0], output.shape))
             total = total + (output * signs).sum() / size
     if not total.requires_grad:

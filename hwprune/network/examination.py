@@ -51,15 +51,18 @@ def examine(base: BaseNetwork, seeds: Iterable[int] = ()) -> Findings:
     planned = given or list(range(draws))
     sight = _Sight(base)
     left, failed, worst, candidates = list(range(len(base.plan.groups))), list[int](), 0.0, 0
+    # Past the planned drawings each costs one trial, and only where something is unseen.
     for seed in planned if given else range(_DRAWS):
         if seed not in planned and not sight.unseen(left):
             break
         drawing = draw(base, seed)
         sight.add(drawing)
         for number in range(each if seed in planned else 1):
+            # `number` stays below _DRAWS, so no two trials of a plan keep the same units by seed.
             trial = Trial(base, drawing, seed * _DRAWS + number)
             found = trial.faults(left)
             failed += found
+            # A group that failed once is out: in later trials it would hide the faults of others.
             left = [group for group in left if group not in found]
             worst, candidates = max(worst, trial.error(left)), candidates + 1
     names = [group.name for group in base.plan.groups]

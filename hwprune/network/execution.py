@@ -12,6 +12,8 @@ import torch
 from torch import nn
 from torch.utils._pytree import tree_map
 
+from hwprune.network.modes import kept_modes
+
 _BF16_FLAGS = {"avx512_bf16", "amx_bf16"}
 
 
@@ -53,11 +55,10 @@ class Execution:
         """
 
         def run(*inputs: Any) -> Any:
-            training = module.training
-            module.eval()
-            with torch.inference_mode():
+            """The outputs for a batch, as the task takes them."""
+            with kept_modes(module), torch.inference_mode():
+                module.eval()
                 outputs = module(*self.inputs([torch.as_tensor(values) for values in inputs]))
-            module.train(training)
             return tree_map(_plain, outputs)
 
         return run
@@ -80,6 +81,7 @@ def _laid_out(values: torch.Tensor) -> torch.Tensor:
 def _plain(output: Any) -> Any:
     if not isinstance(output, torch.Tensor):
         return output
+    # numpy, in which a task may score, has no bfloat16.
     return output.float().cpu() if output.is_floating_point() else output.cpu()
 
 
@@ -108,6 +110,7 @@ def cpu_has_bf16() -> bool:
 
 def _own_tensors_to_bf16(layer: nn.Module) -> None:
     for parameter in layer.parameters(recurse=False):
+        # The parameter stays the same object, so that layers which share it go on doing so.
         parameter.data = parameter.data.to(torch.bfloat16)
     for name, buffer in layer.named_buffers(recurse=False):
         if buffer.is_floating_point():

@@ -1,4 +1,4 @@
-"""torch's exporter to ONNX, and what its older versions need to be told.
+"""torch's exporter to ONNX, and what its older versions need to be given.
 
 Everything here that hangs on torch's version names it; `.ci/versions` tries the oldest and the
 newest. onnxscript has to be recent whichever torch it is: torch's versions take each of it.
@@ -63,6 +63,7 @@ def _options() -> dict[str, Any]:
         ours[aten._native_batch_norm_legit_no_training.default] = (own, _batch_norm)
     return {
         "dynamo": True,
+        # torch's passes look at the values of weights; ours (`simplify`) at structure alone.
         "optimize": False,
         # Most versions pass over a translation whose signature is not as theirs, so it looks so.
         "custom_translation_table": {

@@ -26,10 +26,11 @@ class FoldingLimit:
         self._left = float(ALL)
 
     def allows(self, node: ir.Node, opset: int) -> bool:
-        """Whether this node may be worked out; told by sizes alone, nothing is computed."""
+        """Whether this node may be worked out, by sizes alone; nothing is computed."""
         size = _bytes(node, opset)
         if size > min(EACH, self._left):
             return False
+        # Counted even where the pass then folds nothing: the limit errs on the small side.
         self._left -= size
         return True
 
@@ -38,6 +39,7 @@ def _bytes(node: ir.Node, opset: int) -> float:
     """What a node gives; endless where that is not known."""
     inputs: dict[Any, Any] = {v.name: v.const_value for v in node.inputs if v is not None}
     if node.op_type in _SHRINK:
+        # 8 bytes for each value and for each of its places, int64 at most.
         return sum(8.0 * value.size * (1 + len(value.shape)) for value in inputs.values())
     try:
         found = _inferred(node, opset, inputs)

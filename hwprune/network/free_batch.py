@@ -88,6 +88,7 @@ def _computes_the_same(fixed: bytes, freed: bytes) -> bool:
     with torch.inference_mode():
         first, second = (leaves_of(alone(*item)) for item in items)
         both = leaves_of(together(*pairs))
+    # An output that no input moves would agree however wrong the batch is.
     told_apart = all(not torch.equal(a, b) for a, b in zip(first, second, strict=True))
     rows = zip(both, first, second, strict=True)
     return told_apart and all(_equal(given, torch.cat([a, b])) for given, a, b in rows)

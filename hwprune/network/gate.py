@@ -21,6 +21,7 @@ from hwprune.network.comparison import difference
 from hwprune.network.examination import examine
 from hwprune.network.gate_record import GateRecord, GateRecords
 from hwprune.network.graph_module import to_module
+from hwprune.network.modes import kept_modes
 from hwprune.width_limit import matches
 from hwprune_device.output_structure import leaves_of
 from hwprune_device.plan import CutPlan
@@ -76,6 +77,7 @@ def trusted_base(
     """
     whole = make_base(model)
     asked = tuple(_matching(whole.plan, ignore))
+    # By structure and plan: trained again, the same network has passed already.
     record = records.get(whole, asked) if records else None
     if record is not None:
         left = (*asked, *record.left_whole)
@@ -138,13 +140,13 @@ def _re_export(base: BaseNetwork, module: nn.Module | None, keep: Sequence[np.nd
 
 def _compare_with_module(base: BaseNetwork, module: nn.Module) -> None:
     inputs = random_inputs(base, seed=0)
-    training, parameter = module.training, next(module.parameters(), torch.empty(0))
-    with torch.no_grad():
+    parameter = next(module.parameters(), torch.empty(0))
+    with kept_modes(module), torch.no_grad():
         expected = leaves_of(module.eval()(*(data.to(parameter.device) for data in inputs)))
         given = leaves_of(to_module(base.onnx)(*inputs))
-    module.train(training)
     error = difference(given, [tensor.cpu() for tensor in expected])
     floats = {tensor.dtype for tensor in (*module.state_dict().values(), *inputs, *expected)}
+    # Whole numbers have no entry: they neither loosen nor tighten what the floats allow.
     allowed = max((_TRACE_TOLERANCE.get(kind, 0.0) for kind in floats), default=1e-3)
     if not error <= (allowed or 1e-3):
         raise NetworkError(

@@ -65,6 +65,7 @@ class GateRecords:
     def get(self, base: BaseNetwork, ignore: Sequence[str]) -> GateRecord | None:
         """The record of this structure and plan; None where there is none, or a damaged one."""
         try:
+            # A file that another version wrote has another name; a torn one is examined anew.
             return as_noun(GateRecord, plain_json(self._file(base, ignore).read_bytes()))
         except (OSError, ValueError):
             return None

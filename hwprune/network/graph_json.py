@@ -89,6 +89,7 @@ def _attribute_to_json(attribute: onnx.AttributeProto) -> Any:
     if isinstance(value, int | float):
         return _scalar(value)
     values = [_scalar(item) for item in value]
+    # An empty list does not show its type, which a node cannot be made without.
     return values or {"empty": onnx.AttributeProto.AttributeType.Name(attribute.type)}
 
 

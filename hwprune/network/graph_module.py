@@ -64,6 +64,7 @@ def expect_gradients(model: bytes, inputs: Sequence[torch.Tensor]) -> None:
     if not any(isinstance(layer, ReferenceLayer) for layer in module.modules()):
         return
     with torch.enable_grad(), named_gradients():
+        # A backward pass of any direction meets the same nodes, so the targets do not matter.
         outputs = [out for out in leaves_of(module(*inputs)) if out.requires_grad]
         torch.autograd.backward(outputs, [torch.ones_like(out) for out in outputs])
 
@@ -118,13 +119,15 @@ def to_onnx(module: nn.Module, template: bytes) -> bytes:
         if not is_weight(tensor) or tensor.name not in state:
             _expect_constant(tensor)
             continue
-        weight = state[tensor.name].detach().to("cpu", torch.float32).numpy()
+        # In float64, which holds every other float: numpy has no bfloat16 to take from torch.
+        weight = state[tensor.name].detach().to("cpu", torch.float64).numpy()
         if weight.shape != tuple(tensor.dims):
             raise NetworkError(
                 f"the weight '{tensor.name}' does not fit the graph",
                 given=f"shape {weight.shape}",
                 possible=f"shape {tuple(tensor.dims)}",
             )
+        # Back in the graph's own type, also where half-precision weights were trained in float32.
         kind = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)
         tensor.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(weight, kind), tensor.name))
     return bytes(proto.SerializeToString())

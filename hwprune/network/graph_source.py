@@ -67,6 +67,7 @@ def load_graph(
             )
         shapes = (IMAGE,)
     module = load_network(source, weights=weights, num_classes=num_classes)
+    # Weights go into the whole detector, whose keys the file has; the part shares them.
     part = cuttable_part(module).eval()
     examples = tuple(torch.zeros(tuple(shape)) for shape in _in_order(part, shapes))
     examples = example_of_part(part, examples)

@@ -52,6 +52,7 @@ def set_shapes(proto: onnx.ModelProto, shapes: Shapes) -> None:
         value = inputs[name]
         _expect_fit(value, sizes)
         dims = value.type.tensor_type.shape.dim
+        # From axis 1 on: a batch that is open stays open.
         for dim, size in list(zip(dims, sizes, strict=True))[1:]:
             told.setdefault(dim.dim_param, set()).add(size)
             dim.dim_value = size

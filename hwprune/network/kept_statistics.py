@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from hwprune.channels.nodes import replace_nodes
 from hwprune.channels.walk import attribute
 from hwprune_device.cut import KeptIndices
 from hwprune_device.plan import CutPlan, Statistic
@@ -35,12 +36,11 @@ def leave_out(proto: onnx.ModelProto, plan: CutPlan, indices: KeptIndices) -> No
         if found is None:
             nodes.append(node)
         elif node.op_type in _NEUTRAL:
+            # Layers are here for kernels that a formula makes: they are not zero where silenced.
             nodes += masks.reduced(node, found)
         else:
             nodes += masks.normalised(node, found)
-    copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
-    del proto.graph.node[:]
-    proto.graph.node.extend(copies)
+    replace_nodes(proto.graph, nodes)
 
 
 _NEUTRAL: Mapping[str, float] = {
@@ -84,6 +84,7 @@ class _Masks:
         elif neutral == 0:
             hide = [self._node(node, "Mul", "hidden", [data, self._constant(node, there)])]
         else:
+            # Added and not multiplied: zero times infinity is no number.
             hidden = np.where(there > 0, 0.0, neutral)
             hide = [self._node(node, "Add", "hidden", [data, self._constant(node, hidden)])]
         node.input[0] = hide[-1].output[0]
@@ -109,6 +110,7 @@ class _Masks:
             nodes.append(self._mean(node, what, str(nodes[-1].output[0]), first))
             return str(nodes[-1].output[0])
 
+        # The mean moves removed channels off zero; the mask keeps them out of the variance.
         centred = add("Mul", "centred", add("Sub", "moved", data, mean("mean", data)), mask)
         variance = mean("variance", add("Mul", "square", centred, centred))
         root = add("Sqrt", "root", add("Add", "under", variance, epsilon))

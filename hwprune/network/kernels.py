@@ -50,6 +50,7 @@ def with_kernels(proto: onnx.ModelProto) -> onnx.ModelProto:
         roles = () if static.makes(node) else ROLES.get(node.op_type, ())
         for position, role in enumerate(roles, start=1):
             value = node.input[position] if position < len(node.input) else ""
+            # A formula that two layers read becomes one weight, by `done`.
             if value not in done and static.is_formula(value):
                 array = static.array(value)
                 if array is None:
@@ -88,6 +89,7 @@ class _Static:
         """The value; None where it is not of floats, or cannot be worked out."""
         nodes = self._way(value)
         names = {name for node in nodes for name in node.input if name in self._constants}
+        # A graph of these nodes alone, so that no other weight is read or computed.
         graph = onnx.GraphProto(name="kernel")
         graph.node.extend(nodes)
         graph.initializer.extend(self._constants[name] for name in names)

@@ -12,6 +12,7 @@ import onnx
 from onnx import helper, numpy_helper, version_converter
 
 from hwprune.channels.canonical import canonical
+from hwprune.channels.nodes import replace_nodes
 from hwprune_device.values import as_written, value_shapes
 
 OPSET = 17
@@ -30,17 +31,13 @@ def with_layer_norms(proto: onnx.ModelProto) -> onnx.ModelProto:
     opset = next(entry for entry in proto.opset_import if entry.domain in ("", "ai.onnx"))
     if opset.version < OPSET:
         proto = version_converter.convert_version(proto, OPSET)
-    nodes = [
-        onnx.NodeProto.FromString(found.get(node.output[0], node).SerializeToString())
-        for node in proto.graph.node
-    ]
-    del proto.graph.node[:]
-    proto.graph.node.extend(nodes)
+    # In the place of the formula's last node, where all that it reads is made already.
+    replace_nodes(proto.graph, [found.get(node.output[0], node) for node in proto.graph.node])
     return canonical(proto)
 
 
 class _Formulas:
-    """Looks for (x - mean) / sqrt(mean of squares + epsilon) * scale + shift in a graph."""
+    """Finds (x - mean) / sqrt(mean of squares + epsilon) * scale + shift in a graph."""
 
     def __init__(self, proto: onnx.ModelProto) -> None:
         self._shapes = value_shapes(proto)
@@ -137,6 +134,7 @@ class _Formulas:
     def _number(self, name: str) -> float | None:
         tensor = self._constants.get(name)
         array = numpy_helper.to_array(tensor) if tensor is not None else np.zeros(0)
+        # 1e-5 as it was meant, not as float32 stores it: the architecture hash holds epsilon.
         return as_written(float(array.reshape(-1)[0])) if array.size == 1 else None
 
     def _vector(self, node: onnx.NodeProto) -> str | None:

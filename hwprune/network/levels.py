@@ -55,13 +55,16 @@ class Levelling(fx.Interpreter):
         layer = self.module.get_submodule(path)
         if isinstance(layer, nn.modules.batchnorm._BatchNorm):
             (data,), _ = self.fetch_args_kwargs_from_env(n)
+            # (fx - m) / s is (x - m/f) / (s/f): data is scaled now, the statistics later.
             factor = self._factor(f"{path}.running_mean", data)
             self._note(f"{path}.running_mean", 1 / factor)
             self._note(f"{path}.running_var", 1 / factor**2)
             return layer(data * factor)
         result = super().run_node(n)
+        # A layer norm gives numbers of size one by itself.
         if isinstance(layer, nn.LayerNorm) or f"{path}.weight" not in self._drawn:
             return result
+        # wx + b scales as a whole, so both take one factor.
         return self._scaled([f"{path}.weight", f"{path}.bias"], result)
 
     def _function(self, n: fx.Node) -> Any:
@@ -71,6 +74,7 @@ class Levelling(fx.Interpreter):
             self._static[n] = tuple(name for node in static for name in self._static[node])
         elif static and n.target in _LINEAR:
             names = [name for node in static for name in self._static[node]]
+            # A product of several weights scales with each of them: one takes the whole factor.
             return self._scaled(names if _LINEAR[n.target] else names[:1], result)
         return result
 

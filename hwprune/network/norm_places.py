@@ -54,6 +54,7 @@ def _shifted(proto: onnx.ModelProto) -> set[str]:
     """Values that some cut changes."""
     shifted = {axis.initializer for axis in analyse(proto).axes}
     for node in proto.graph.node:
+        # Nodes are in order of use, so one pass reaches all that follows.
         if shifted.intersection(node.input):
             shifted.update(node.output)
     return shifted

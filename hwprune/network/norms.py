@@ -15,6 +15,7 @@ import torch
 from onnx import helper, numpy_helper
 from torch import nn
 
+from hwprune.channels.nodes import replace_nodes
 from hwprune.errors import DataError
 from hwprune.network.graph_module import to_module
 from hwprune.network.norm_places import norm_places
@@ -50,9 +51,7 @@ def with_norms(model: bytes, batches: Iterable[Batch]) -> bytes:
         if node.output[0] in places:
             paths.append(_free_path(proto, node))
             nodes.append(_neutral_norm(proto, node, paths[-1]))
-    copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
-    del proto.graph.node[:]
-    proto.graph.node.extend(copies)
+    replace_nodes(proto.graph, nodes)
     known = metadata(proto)
     buffers = [f"{path}.{leaf}" for path in paths for leaf in _LEAVES[2:]]
     buffers = [*json.loads(known.get(BUFFERS_KEY, "[]")), *buffers]
@@ -78,8 +77,10 @@ def _neutral_norm(proto: onnx.ModelProto, conv: onnx.NodeProto, path: str) -> on
     wide = weight.dims[0]
     if conv.op_type == "ConvTranspose":
         groups = next((a.i for a in conv.attribute if a.name == "group"), 1)
+        # Its weight is C M/g ...: no axis has all output channels.
         wide = weight.dims[1] * groups
     kind = helper.tensor_dtype_to_np_dtype(weight.data_type)
+    # The scale undoes the epsilon that is added to a variance of 1.
     for leaf, number in zip(_LEAVES, ((1 + EPSILON) ** 0.5, 0, 0, 1), strict=True):
         tensor = numpy_helper.from_array(np.full(wide, number, kind), f"{path}.{leaf}")
         proto.graph.initializer.append(tensor)
@@ -115,7 +116,10 @@ def _statistics(
     counts = dict.fromkeys(paths, 0)
 
     def watch(path: str) -> None:
+        """Add up the moments of what comes to a layer, at each run."""
+
         def add(_: nn.Module, given: tuple[torch.Tensor, ...]) -> None:
+            # In float64: a variance is a small difference of two large sums. C, then all N H W.
             rows = given[0].double().transpose(0, 1).flatten(1)
             moments = torch.stack([rows.sum(1), rows.square().sum(1)])
             sums[path] = sums.get(path, torch.zeros(())) + moments
@@ -145,5 +149,6 @@ def _as_taken(proto: onnx.ModelProto, batches: Iterable[Batch]) -> Iterator[Batc
         if not size:
             yield batch
             continue
+        # What is left over is no whole batch, and a network of a fixed one cannot take it.
         for start in range(0, len(batch[0]) - size + 1, size):
             yield tuple(array[start : start + size] for array in batch)

@@ -122,6 +122,7 @@ def _without_allowzero(proto: onnx.ModelProto) -> onnx.ModelProto:
     """The model, in place, without an attribute that the simplification adds at any opset."""
     opset = next((o.version for o in proto.opset_import if o.domain in ("", "ai.onnx")), 0)
     for node in proto.graph.node if opset < _ALLOWZERO else ():
+        # onnxscript's rules write it whatever the opset, and checkers refuse it before 14.
         kept = [a for a in node.attribute if a.name != "allowzero"]
         if node.op_type == "Reshape" and len(kept) < len(node.attribute):
             del node.attribute[:]

@@ -122,6 +122,7 @@ def read_package(folder: Path) -> bytes:
             given=f"{type(error).__name__}: {said(error)}",
             next_step="deliver the network again",
         ) from None
+    # Shapes of weights were compared above; this finds changes of nodes and constants.
     if found != document.get("architecture"):
         raise NetworkError(
             f"{folder / _ARCHITECTURE} was changed by hand: its structure is not the one it names",
@@ -135,6 +136,7 @@ def _put_together(
     document: Mapping[str, Any], weights: Mapping[str, torch.Tensor], folder: Path
 ) -> bytes:
     proto = graph_from_json(document)
+    # For its errors alone: the twin reads these names without a check.
     as_noun(list[str], plain_json(metadata(proto).get(BUFFERS_KEY, "[]")))
     for name, entry in document["weights"].items():
         tensor = weights.get(name)
@@ -175,7 +177,7 @@ def _document(folder: Path) -> dict[str, Any]:
 def _load_weights(folder: Path) -> dict[str, torch.Tensor]:
     try:
         return load_file(folder / _WEIGHTS)
-    except Exception as error:
+    except Exception as error:  # safetensors raises its own SafetensorError, or OSError
         raise NetworkError(
             f"no weights can be read from {folder / _WEIGHTS}: {error}",
             next_step="deliver the network again",
@@ -191,6 +193,7 @@ def _weights(proto: onnx.ModelProto) -> dict[str, torch.Tensor]:
 def _from_proto(tensor: onnx.TensorProto) -> torch.Tensor:
     array = np.array(numpy_helper.to_array(tensor))
     if tensor.data_type == onnx.TensorProto.BFLOAT16:
+        # torch takes no array of numpy's bfloat16; float32 holds every number of it.
         return torch.from_numpy(array.astype(np.float32)).to(torch.bfloat16)
     return torch.from_numpy(array)
 

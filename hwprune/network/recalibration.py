@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from hwprune.network.execution import EXACT
+from hwprune.network.modes import kept_modes
 from hwprune.task.items import at_once, calibration_of
 from hwprune.task.task import Task
 
@@ -30,20 +31,17 @@ def recalibrate(module: nn.Module, batches: Iterable[Sequence[torch.Tensor]]) ->
     layers = [layer for layer in layers if layer.track_running_stats]
     if not layers:
         return
-    modes = {part: part.training for part in module.modules()}
     momenta = [layer.momentum for layer in layers]
-    module.eval()
-    for layer in layers:
-        layer.reset_running_stats()
-        layer.momentum = None  # torch's sign for a cumulative average
-        layer.train()
-    with torch.inference_mode():
+    with kept_modes(module), torch.inference_mode():
+        module.eval()
+        for layer in layers:
+            layer.reset_running_stats()
+            layer.momentum = None  # torch's sign for a cumulative average
+            layer.train()
         for inputs in batches:
             module(*inputs)
     for layer, momentum in zip(layers, momenta, strict=True):
         layer.momentum = momentum
-    for part, training in modes.items():
-        part.training = training
 
 
 def batches_of(
@@ -57,6 +55,7 @@ def batches_of(
     columns = [torch.cat(column) for column in zip(*batches, strict=True)]
     if not columns:
         return []
+    # A short last batch would weigh as much in the average as the full ones.
     count = max(1, round(len(columns[0]) / (size or at_once(tuple(columns)))))
     return list(zip(*(column.chunk(count) for column in columns), strict=True))
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch.utils._pytree import tree_leaves
 
 KEPT_BYTES = 512 << 20
 """Of inputs and outputs; what comes later is computed each time."""
@@ -37,8 +38,10 @@ class Replay:
         outputs = self._run(*inputs)
         if known is not None:
             self._calls[self._at - 1] = inputs, outputs
+        # Only the call after the last one kept: a gap would put later calls in the wrong place.
         elif self._at == len(self._calls) + 1:
-            self._bytes += sum(v.nbytes for v in inputs if isinstance(v, torch.Tensor))
+            held = tree_leaves((inputs, outputs))
+            self._bytes += sum(v.nbytes for v in held if isinstance(v, torch.Tensor))
             if self._bytes <= KEPT_BYTES:
                 self._calls.append((inputs, outputs))
         return outputs

@@ -81,6 +81,7 @@ class Scorer:
         module = to_module(self._cutter.cut(keep))
         self.execution.place(module)
         _rest_for_boards(module)
+        # Before folding, after which no BatchNorm is left that could take statistics.
         recalibrate(module, self._calibration)
         if isinstance(module, fx.GraphModule):
             fold_batchnorm(module)
@@ -97,8 +98,10 @@ class Scorer:
 
 def _rest_for_boards(module: nn.Module) -> None:
     """Every pass waits until no board on this machine times."""
+    # Two hooks cannot share a `with`; the stack holds the lock open from one to the other.
     under_way = ExitStack()
     module.register_forward_pre_hook(lambda *_: under_way.enter_context(quiet.working()))
+    # Also after a pass that fails: boards would wait for one that never ends.
     module.register_forward_hook(lambda *_: under_way.close(), always_call=True)
 
 
@@ -142,7 +145,7 @@ def make_scorer(
 
 
 def task_again(remake: Remake) -> Task:
-    """The task that a remake tells of, made in this process."""
+    """The task that a remake describes, made in this process."""
     module, _, name = remake.factory.partition(":")
     made = getattr(import_module(module), name)(**remake.arguments)
     assert isinstance(made, Task)

@@ -10,6 +10,7 @@ import onnx_ir as ir
 import torch
 from torch import nn
 
+from hwprune.network.modes import kept_modes
 from hwprune_device.output_structure import leaves_of
 
 OPSET = 18
@@ -49,6 +50,7 @@ def scripted(module: nn.Module, examples: Sequence[torch.Tensor]) -> ir.Model:
     pairs = [torch.cat([example[:1]] * 2) for example in examples]
     try:
         model = _exported(module, pairs, open_batch=True)
+        # Three items, a batch that was never traced.
         _expect_same(module, model, [torch.cat([example[:1]] * 3) for example in examples])
     except Exception:  # the exporter raises whatever it meets
         model = _exported(module, examples, open_batch=False)
@@ -61,23 +63,21 @@ def _exported(
 ) -> onnx.ModelProto:
     held = _Held(module)
     file = io.BytesIO()
-    modes = {part: part.training for part in held.modules()}
     names = [f"input_{position}" for position in range(len(examples))]
-    try:
+    with kept_modes(held):
         torch.onnx.export(
             held,
             tuple(examples),
             file,  # type: ignore[arg-type]
             dynamo=False,
             opset_version=OPSET,
+            # Folded by the exporter, a turned weight would lose its name.
             do_constant_folding=False,
+            # In eval mode the exporter folds BatchNorm into convolutions.
             training=torch.onnx.TrainingMode.PRESERVE,
             input_names=names,
             dynamic_axes={name: {0: "batch"} for name in names} if open_batch else None,
         )
-    finally:
-        for part, training in modes.items():
-            part.training = training
     proto = onnx.load_model_from_string(file.getvalue())
     _name_by_module(proto)
     return proto
@@ -95,6 +95,7 @@ def _name_by_module(proto: onnx.ModelProto) -> None:
         path: list[str] = []
         for part in node.name.strip("/").split("/")[:-1]:
             if path and part.startswith(f"{path[-1]}."):
+                # torch repeats a container's path in its child's: `layer1`, then `layer1.0`.
                 path.pop()
             path.append(part)
         scope = ".".join(path[1:] if path[:1] == [_PREFIX] else path)
@@ -112,6 +113,7 @@ def _expect_same(
         torch.randn(example.shape, generator=generator) if example.is_floating_point() else example
         for example in examples
     ]
+    # `canonical` changes what it is given, and the caller goes on with the model as exported.
     copied = onnx.ModelProto.FromString(model.SerializeToString())
     with torch.no_grad():
         expected = leaves_of(module(*inputs))
@@ -119,5 +121,6 @@ def _expect_same(
     for found, wanted in zip(given, expected, strict=True):
         fits = found.shape == wanted.shape
         error = (found - wanted).abs().max() / wanted.abs().max().clamp_min(1e-30) if fits else 1.0
+        # Written so that an error that is no number is one.
         if not float(error) <= _TOLERANCE:
             raise ScriptedError(f"the graph of one run computes something else, by {error}")

@@ -34,6 +34,7 @@ def with_sharp_outputs(model: bytes) -> bytes:
     kinds = _kinds(proto)
     for name in _sources(producers, kinds, ends):
         if name not in ends:
+            # Without a shape, because a cut may change it.
             value = onnx.helper.make_empty_tensor_value_info(name)
             value.type.tensor_type.elem_type = kinds[name]
             proto.graph.output.append(value)

@@ -35,6 +35,7 @@ def silenced(model: bytes, plan: CutPlan, keep: Sequence[np.ndarray]) -> bytes:
         by_name.setdefault(cut.initializer, []).append(cut)
     zeros, scales = _zeros(proto.graph)
     for tensor in proto.graph.initializer:
+        # A scale of zero would be divided by.
         if tensor.name not in by_name or tensor.name in scales:
             continue
         array = np.array(numpy_helper.to_array(tensor))
@@ -44,6 +45,7 @@ def silenced(model: bytes, plan: CutPlan, keep: Sequence[np.ndarray]) -> bytes:
             silence = np.moveaxis(nothing, cut.axis, 0)[gone]
             np.moveaxis(array, cut.axis, 0)[gone] = silence
         tensor.CopyFrom(numpy_helper.from_array(array, tensor.name))
+    # A mean or maximum would count the zeros that silence has put there.
     leave_out(proto, plan, indices)
     return bytes(proto.SerializeToString())
 

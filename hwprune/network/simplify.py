@@ -8,6 +8,9 @@ from typing import Any
 
 import onnx_ir as ir
 import onnx_ir.passes.common as common
+
+# onnxscript's optimize() takes no choice of rules, so its passes and rules, which are private,
+# are put together here.
 from onnxscript.optimizer import _constant_folding
 from onnxscript.rewriter import RewritePass
 from onnxscript.rewriter.rules.common import (
@@ -74,6 +77,8 @@ def simplified(
 
 def _passes(weights: Collection[str], opsets: Mapping[str, int], limit: FoldingLimit) -> list[Any]:
     def fold(node: ir.Node) -> bool | None:
+        """Whether a node is worked out, as onnxscript's pass asks for each."""
+        # True folds the node, False keeps it, None leaves it to the pass's own limits.
         if node.op_type == "Shape":
             return None  # a weight's shape may be computed with
         if node.op_type in QUANTIZES:
@@ -101,9 +106,11 @@ def _passes(weights: Collection[str], opsets: Mapping[str, int], limit: FoldingL
                 common.RemoveUnusedFunctionsPass(),
                 common.RemoveUnusedOpsetsPass(),
             ],
+            # What one round folds is what the next one's rules may need.
             steps=3,
             early_stop=True,
         ),
+        # ONNX forbids inputs, and a value twice, among the outputs: this puts Identity between.
         common.OutputFixPass(),
     ]
 
@@ -111,7 +118,7 @@ def _passes(weights: Collection[str], opsets: Mapping[str, int], limit: FoldingL
 class _DropEmptyBias(ir.passes.InPlacePass):
     """A convolution without bias is exported with computed zeros; they are taken out again.
 
-    Which bias is dropped is told by where it comes from, never by its values.
+    Which bias is dropped depends on where it comes from, never on its values.
     """
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
@@ -120,6 +127,7 @@ class _DropEmptyBias(ir.passes.InPlacePass):
         for node in model.graph:
             bias = node.inputs[2] if node.op_type == "Conv" and len(node.inputs) > 2 else None
             source = bias.producer() if bias is not None else None
+            # The exporter's own bias is one zero expanded; a module's is an initializer.
             if source is not None and source.op_type == "Expand":
                 node.replace_input_with(2, None)
                 node.resize_inputs(2)

@@ -41,6 +41,7 @@ def load_network(
     Raises:
         NetworkError: the name, the function, or the weights are not there or do not fit.
     """
+    # The caller's own random numbers go on as if nothing had been built.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         module = _build(source, num_classes, own_weights=weights is not None)
@@ -103,6 +104,7 @@ def _torchvision(source: str, num_classes: int | None, *, own_weights: bool) -> 
             next_step="see torchvision.models.list_models()",
         )
     wanted = rest[0] if rest else "none"
+    # Weights of one's own replace torchvision's, so none are downloaded for nothing.
     if wanted.lower() == "none" or own_weights:
         return _untrained(name, num_classes)
     choices = models.get_model_weights(name)
@@ -114,6 +116,7 @@ def _torchvision(source: str, num_classes: int | None, *, own_weights: bool) -> 
         )
     entry = choices[wanted]
     of_weights = len(entry.meta.get("categories", ()))
+    # 0: weights that list no categories are taken as they are.
     if num_classes is not None and of_weights not in (0, num_classes):
         raise NetworkError(
             f"the weights {wanted} know {of_weights} classes, the data has {num_classes}",

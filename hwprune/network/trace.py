@@ -66,7 +66,9 @@ def trace(module: nn.Module, example_input: Example) -> bytes:
     weights = _weights(still)
     model = simplified(model, weights)
     proto = canonical(ir.to_proto(model))
+    # Before kernels are worked out: their names are keys that the module does not have either.
     _mark_constants(proto, weights)
+    # Once more: the formulas that kernels came from are read by nothing now.
     proto = canonical(with_kernels(proto))
     onnx.helper.set_model_props(proto, {**metadata(proto), EXPORTER_KEY: exporter})
     _remember_buffers(proto, still)
@@ -79,6 +81,7 @@ def trace(module: nn.Module, example_input: Example) -> bytes:
 
 def _export(module: nn.Module, examples: tuple[torch.Tensor, ...]) -> tuple[ir.Model, str]:
     """The graph, and which of torch's exporters it is from."""
+    # One item each, whatever batch the example has: a graph without an open batch is for batch 1.
     singles = tuple(example[:1] for example in examples)
     with _quiet():
         try:
@@ -99,6 +102,7 @@ def _exported(module: nn.Module, singles: tuple[torch.Tensor, ...]) -> ir.Model:
     try:
         program = exported(module, pairs, _by_argument(module, pairs, {0: batch}))
     except Exception:
+        # A module that fixes its batch, by a reshape to numbers, is traced for batch 1 alone.
         program = exported(module, singles, None)
     _name_by_module(program.model)
     return cast(ir.Model, program.model)
@@ -139,6 +143,7 @@ def _name_by_module(model: ir.Model) -> None:
     """Node names become `layer1.0.conv1/Conv`: where in the module, and what."""
     for node in model.graph:
         scopes = node.metadata_props.get("pkg.torch.onnx.name_scopes", "")
+        # Modules from the outside in; the last entry is the operation itself.
         path = [part.strip(" '\"") for part in scopes.strip("[]").split(",")]
         module = path[-2] if len(path) > 1 else ""
         if module.startswith("_empty_nn_module"):
@@ -170,6 +175,7 @@ def _remember_shared(proto: onnx.ModelProto, module: nn.Module) -> None:
     """Names that lead to one module or parameter, modules first."""
     names: dict[int, list[str]] = {}
     for name, part in itertools.chain(
+        # A module without weights, such as one ReLU for all layers, is not in the twin.
         (entry for entry in module.named_modules(remove_duplicate=False) if entry[1].state_dict()),
         module.named_parameters(remove_duplicate=False),
     ):
@@ -190,6 +196,7 @@ def _with_flat_outputs(module: nn.Module) -> tuple[nn.Module, list[Any]]:
 
     @functools.wraps(forward)
     def flat(*inputs: Any, **named: Any) -> Any:
+        """The module's forward, its outputs as a flat tuple."""
         outputs = forward(*inputs, **named)
         leaves = leaves_of(outputs)
         if not leaves or not all(isinstance(leaf, torch.Tensor) for leaf in leaves):

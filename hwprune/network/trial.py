@@ -79,6 +79,7 @@ class Trial:
     def effect(self, group: int, axes: Collection[int]) -> float:
         """How far the outputs move when what the group has on these axes of the plan is zero."""
         own = tuple(self._plan.axes[axis] for axis in axes)
+        # Silence alone, nothing is cut: numbers that follow a cut play no part.
         plan = dataclasses.replace(self._plan, axes=own, literals=())
         if not self._whole:
             self._whole = self._run(in_double(to_module(self._drawing.model)))
@@ -116,6 +117,7 @@ def _random_keep(plan: CutPlan, rng: np.random.Generator) -> list[np.ndarray]:
     taken: set[tuple[int, ...]] = set()
     for group in plan.groups:
         for _ in range(_OTHERS):
+            # The upper end is excluded: one unit goes at least.
             count = int(rng.integers((group.width + 1) // 2, max(group.width, 2)))
             units = np.sort(rng.choice(group.width, count, replace=False))
             key = (group.width, *units.tolist())

@@ -69,6 +69,7 @@ def put_weights(module: nn.Module, tensors: Mapping[str, torch.Tensor], *, where
             next_step="name the network that these weights were trained for, "
             "with the same number of classes",
         )
+    # All was compared above; not strict for the sake of the counters.
     module.load_state_dict(dict(tensors), strict=False)
 
 

@@ -13,6 +13,7 @@ from torch import nn
 
 from hwprune.errors import NetworkError
 from hwprune.network.detector import OneStage, cuttable_part
+from hwprune.network.modes import kept_modes
 
 _IMAGES = "network_images"
 """Attribute of the first stand-in map: the images, on their way from backbone to head."""
@@ -48,6 +49,7 @@ def detector_with(
     part = cuttable_part(detector)
     if not isinstance(part, OneStage):
         raise _not_one_stage(detector)
+    # deepcopy takes these from its memo, so that backbone and head are not copied for nothing.
     kept = {id(part.backbone): nn.Identity(), id(part.head): nn.Identity()}
     whole: Any = copy.deepcopy(detector, kept)
     _fix_size(whole.transform, size, detector)
@@ -99,6 +101,7 @@ class _Backbone(nn.Module):
         self.raw = raw
 
     def forward(self, images: torch.Tensor) -> OrderedDict[str, torch.Tensor]:
+        """Images N C H W -> by level an empty map N 1 h w, which carries the images."""
         size = images.shape[-2:]
         if size != self.raw.size:
             raise NetworkError(
@@ -128,6 +131,7 @@ class _Head(nn.Module):
             self.compute_loss = copy.deepcopy(head, weights).compute_loss
 
     def forward(self, maps: Sequence[torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Maps of the stand-in backbone -> the network's raw outputs by name."""
         trains = self.training and torch.is_grad_enabled()
         if trains and not isinstance(self.network, nn.Module):
             raise NetworkError(
@@ -146,6 +150,7 @@ def _fix_size(transform: Any, size: tuple[int, int] | None, detector: nn.Module)
     """Make a transform resize every image to one size: the one given, or keep to its own."""
     if size is not None:
         transform.fixed_size = (size[1], size[0])  # torchvision has width first here
+        # torchvision pads up to multiples of this (32), past the size that was asked for.
         transform.size_divisible = 1
     elif transform.fixed_size is None:
         name = type(detector).__name__
@@ -161,17 +166,13 @@ def _fix_size(transform: Any, size: tuple[int, int] | None, detector: nn.Module)
 def _raw_outputs(part: OneStage, transform: Any) -> _RawOutputs:
     """What the unpruned part makes of a blank image; it is run once and left as it is."""
     weight = next(part.parameters())
+    # C H W of any size: the transform resizes it to the one that all images get.
     blank = torch.zeros(3, 8, 8, dtype=weight.dtype, device=weight.device)
-    modes = {module: module.training for module in part.modules()}
-    try:
+    with kept_modes(part), torch.no_grad():
         part.eval()
-        with torch.no_grad():
-            images = transform.eval()([blank])[0].tensors
-            maps = part.levels(images)
-            outputs = part.head(maps)
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
+        images = transform.eval()([blank])[0].tensors
+        maps = part.levels(images)
+        outputs = part.head(maps)
     return _RawOutputs(
         size=images.shape[-2:],
         maps=tuple(level.shape[-2:] for level in maps),

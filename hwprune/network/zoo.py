@@ -144,6 +144,7 @@ def cifar_resnet18(classes: int = 10) -> CifarResNet18:
 class CifarVgg(nn.Module):
     """VGG-16 with BatchNorm for 32x32 images and one linear layer (Li et al. 2017)."""
 
+    # Output channels by convolution; 0 is a 2x2 max pooling.
     _LAYOUT = (64, 64, 0, 128, 128, 0, 256, 256, 256, 0, 512, 512, 512, 0, 512, 512, 512, 0)
 
     def __init__(self, classes: int = 10) -> None:

@@ -1,4 +1,4 @@
-"""Criteria that look at what layers give for training images."""
+"""Criteria of what layers give for training images."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ def activation_mean(subject: Subject) -> list[np.ndarray]:
 
 
 def _mean(maps: torch.Tensor) -> torch.Tensor:
+    # N C ... to C and all else: the mean is over images and positions.
     return maps.abs().transpose(0, 1).flatten(1).mean(1)
 
 
@@ -64,5 +65,6 @@ def hrank(subject: Subject) -> list[np.ndarray]:
     """
     sums = GroupScores(subject.plan)
     for layer in feature_ranks(subject):
+        # Shares of min(H, W) have one unit already.
         sums.add(layer.spans, layer.shares, relative=False)
     return sums.filled(lambda: l1(subject))

@@ -20,6 +20,7 @@ def cache_file(
 ) -> Path:
     """Where it lies; other weights, another plan, other data or another seed lie elsewhere."""
     content = "" if task is None else task.identity
+    # base_id is of weights and plan: trained further, the same network is ranked anew.
     key = hashlib.sha256(f"{base.base_id} {name} {seed} {content}".encode()).hexdigest()
     return folder / f"{kind}-{file_name(name)}-{key[:16]}.json"
 

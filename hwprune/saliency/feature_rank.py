@@ -74,7 +74,7 @@ def feature_ranks(subject: Subject) -> list[LayerRanks]:
     """The ranks of all maps that carry a channel group, in the network's order.
 
     Layers whose values are no maps (N C, N L C, maps of one row or column) are left out: they have
-    no rank that tells channels apart.
+    no rank by which channels differ.
 
     Raises:
         DataError: the subject has no task.
@@ -98,7 +98,9 @@ def matrix_ranks(maps: torch.Tensor) -> torch.Tensor:
     largest count. They come from the Gram matrix in float64, which takes half the time.
     """
     height, width = maps.shape[2:]
+    # The Gram matrix of the shorter side, whose eigenvalues are the squared singular values.
     wide = maps.double() if height <= width else maps.double().transpose(2, 3)
     squares = torch.linalg.eigvalsh(wide @ wide.transpose(2, 3))
     least = max(height, width) * torch.finfo(torch.float32).eps
+    # eigvalsh gives them in rising order: the last is the largest.
     return (squares > squares[..., -1:] * least**2).sum(-1)

@@ -10,11 +10,14 @@ from hwprune.saliency.output_axes import GroupScores, OutputAxis, output_axes
 from hwprune.saliency.registry import Subject, criterion
 from hwprune.saliency.sample import batches, loss_of, taught
 from hwprune.task.items import Inputs
+from hwprune_device.plan import Span
 
 IMAGES = 1024
 TAYLOR_BATCH = 16
 """Effects of opposite sign cancel out inside a batch, so it is small."""
 SNIP_BATCH = 64
+Written = tuple[str, tuple[Span, ...]]
+"""A layer, and the channels along an axis of its weights."""
 
 
 @criterion("taylor")
@@ -36,14 +39,14 @@ def taylor(subject: Subject) -> list[np.ndarray]:
     """
     axes = _gates(list(output_axes(subject.module, subject.plan)))
     generator = torch.Generator().manual_seed(subject.seed)
-    totals: dict[str, torch.Tensor] = {}
+    totals: dict[Written, torch.Tensor] = {}
     for inputs in batches(subject, IMAGES, TAYLOR_BATCH):
-        for layer, effect in _effects(subject, axes, inputs, generator).items():
-            totals[layer] = totals.get(layer, torch.zeros(())) + effect.square()
+        for written, effect in _effects(subject, axes, inputs, generator).items():
+            totals[written] = totals.get(written, torch.zeros(())) + effect.square()
     sums = GroupScores(subject.plan)
-    for layer, spans in {axis.layer: axis.spans for axis in axes}.items():
+    for (_, spans), total in totals.items():
         # One unit for all layers: what matters to the outputs more also counts for more.
-        sums.add(spans, totals[layer].numpy(), relative=False)
+        sums.add(spans, total.numpy(), relative=False)
     return sums.scores
 
 
@@ -59,16 +62,19 @@ def _gates(axes: list[OutputAxis]) -> list[OutputAxis]:
 
 def _effects(
     subject: Subject, axes: list[OutputAxis], inputs: Inputs, generator: torch.Generator
-) -> dict[str, torch.Tensor]:
+) -> dict[Written, torch.Tensor]:
     """Σ weight * gradient by layer and channel, for one batch and random directions."""
+    # In eval mode BatchNorm is a scale and shift, so an image's gradient is its own.
     module = subject.module.eval()
     change = along_directions(module(*inputs), generator)
     gradients = torch.autograd.grad(change, [axis.parameter for axis in axes], allow_unused=True)
-    effects: dict[str, torch.Tensor] = {}
+    effects: dict[Written, torch.Tensor] = {}
     for axis, gradient in zip(axes, gradients, strict=True):
         known = gradient if gradient is not None else torch.zeros_like(axis.parameter)
         product = axis.rows(axis.parameter.detach() * known).sum(1)
-        effects[axis.layer] = effects.get(axis.layer, torch.zeros(())) + product
+        # A recurrent layer's gates, states and biases lie along axes of different sizes.
+        written = (axis.layer, axis.spans)
+        effects[written] = effects.get(written, torch.zeros(())) + product
     return effects
 
 
@@ -94,6 +100,7 @@ def snip(subject: Subject) -> list[np.ndarray]:
     slopes = [torch.zeros_like(axis.parameter) for axis in axes]
     lose = loss_of(subject)
     for inputs, targets, count in taught(subject, IMAGES, SNIP_BATCH):
+        # Times the batch's items, so that the slopes add up to those of a sum over all.
         loss = lose(module(*inputs), targets) * count
         found = torch.autograd.grad(loss, [axis.parameter for axis in axes], allow_unused=True)
         for slope, gradient in zip(slopes, found, strict=True):

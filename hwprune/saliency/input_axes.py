@@ -1,4 +1,4 @@
-"""The weights that read each channel group, told by the cut plan."""
+"""The weights that read each channel group, by the cut plan."""
 
 from __future__ import annotations
 
@@ -36,9 +36,11 @@ def input_axes(module: nn.Module, plan: CutPlan) -> Iterator[InputAxis]:
     A grouped convolution, where each output reads a part of the inputs, is left out: in a
     depthwise one a channel has a single reader, itself.
     """
+    # A shared weight has several names; the plan knows one of them.
     parameters = dict(module.named_parameters(remove_duplicate=False))
     for cut in plan.axes:
         parameter = parameters.get(cut.initializer)
+        # Buffers and exporter's constants are no parameters; biases and scales read nothing.
         if parameter is None or parameter.ndim < 2:
             continue
         name = cut.initializer.rpartition(".")[0]

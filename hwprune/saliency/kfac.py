@@ -45,6 +45,8 @@ def kfac(subject: Subject) -> list[np.ndarray]:
     """
     graph = graph_module(subject)
     places = written_places(graph, subject, "norm")
+    if not places:  # autograd refuses to differentiate by nothing
+        return l1(subject)
     centred = any(isinstance(layer, _BatchNorm) for layer in graph.modules())
     generator = torch.Generator().manual_seed(subject.seed)
     # By place: sums over images and positions of z, z² and g², [3, C].
@@ -56,8 +58,10 @@ def kfac(subject: Subject) -> list[np.ndarray]:
         seen += len(inputs[0])
     sums = GroupScores(subject.plan)
     for place, total in zip(places, moments, strict=True):
+        # The shape is of one image, so this is H W, or L tokens.
         positions = math.prod(place.shape) / total.shape[1]
         z, z2, g2 = total / (positions * seen)
+        # Rounding may leave a variance of a constant channel below zero.
         spread = (z2 - z.square()).clamp_min(0) if centred else z2
         sums.add(place.spans, (positions * g2 * spread).numpy(), relative=False)
     return sums.filled(lambda: l1(subject))

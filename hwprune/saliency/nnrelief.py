@@ -47,10 +47,12 @@ def nnrelief(subject: Subject) -> list[np.ndarray]:
     graph = graph_module(subject)
     axes = {axis.layer: axis for axis in input_axes(graph, subject.plan)}
     readers = list(_readers(graph, axes))
+    # By node and not by reader: branches that read one value share its mean.
     means = _mean_inputs(subject, graph, {node for node, _ in readers})
     sums = GroupScores(subject.plan)
     for node, axis in readers:
         flows, bias = _flows(graph.get_submodule(axis.layer), axis, means[node])
+        # [outputs]; a unit that nothing flows into has shares of zero, not of 0 / 0.
         total = (flows.sum(1) + bias).clamp_min(1e-12)
         sums.add(axis.spans, (flows / total[:, None]).sum(0).numpy(), relative=False)
     return sums.filled(lambda: l1(subject))
@@ -96,6 +98,7 @@ def _flows(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """What each input channel [outputs, inputs], and the bias [outputs], bring to each output."""
     if not isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Conv3d):
+        # Tokens L C count alike.
         features = mean.reshape(-1, mean.shape[-1]).mean(0)
         weight = axis.columns(axis.parameter).T
         return weight.abs() * features, _bias(layer, len(weight))
@@ -106,6 +109,7 @@ def _flows(
     for start in range(0, inputs, step):
         # One group for each input channel keeps the channels' flows apart.
         kernels = layer.weight[:, start : start + step].abs().transpose(0, 1)
+        # [inputs of this step, outputs, positions] once reshaped.
         maps = _CONVOLUTIONS[mean.ndim - 1](
             mean[None, start : start + step],
             kernels.reshape(-1, 1, *kernels.shape[2:]),
@@ -116,6 +120,7 @@ def _flows(
         ).reshape(len(kernels), outputs, -1)
         columns.append(maps.norm(dim=2))
         positions = maps.shape[2]
+    # A bias is the same at each position: its map's norm is |b| times the root of their number.
     return torch.cat(columns).T, _bias(layer, outputs) * positions**0.5
 
 

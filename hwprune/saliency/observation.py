@@ -61,9 +61,12 @@ def channel_means(
     seen = 0
 
     def watch(place: Place) -> Callable[[torch.Tensor], None]:
+        """What adds a batch's statistic to the place's sum."""
+
         def add(value: torch.Tensor) -> None:
             found = statistic(place.channels(value))
             if found is not None:
+                # Weighted by the batch's size, because the last one may be smaller.
                 so_far = sums.get(place.node, torch.zeros(()))
                 sums[place.node] = so_far + found.double() * len(value)
 
@@ -97,6 +100,7 @@ def with_gradients(
 
     outputs = Observer(graph, {place.node: watch(place.node) for place in places}).run(*inputs)
     at = [values[place.node] for place in places]
+    # A place may lead to outputs that are no floats: no gradient, which counts as zero.
     found = torch.autograd.grad(along_directions(outputs, generator), at, allow_unused=True)
     return [
         (p.channels(z.detach()), p.channels(torch.zeros_like(z) if g is None else g))

@@ -1,4 +1,4 @@
-"""The weights that write each channel group, told by the cut plan."""
+"""The weights that write each channel group, by the cut plan."""
 
 from __future__ import annotations
 
@@ -46,6 +46,7 @@ def output_axes(module: nn.Module, plan: CutPlan) -> Iterator[OutputAxis]:
             by_name.setdefault(cut.initializer, []).append(cut)
     for name, cuts in by_name.items():
         layer, _, leaf = name.rpartition(".")
+        # A layer inside a residual stream has both axes in the plan: outputs are on this one.
         cut = (min if outputs_first(module, layer) else max)(cuts, key=lambda cut: cut.axis)
         scale = parameters.get(f"{layer}.weight")
         yield OutputAxis(
@@ -53,6 +54,7 @@ def output_axes(module: nn.Module, plan: CutPlan) -> Iterator[OutputAxis]:
             parameter=parameters[name],
             axis=cut.axis,
             spans=cut.spans,
+            # A weight of one axis scales channels one by one; it mixes none.
             is_norm=scale is not None and scale.ndim == 1,
             is_weight=leaf == "weight" or parameters[name].ndim > 1,
         )
@@ -88,6 +90,7 @@ class GroupScores:
         start = 0
         for span in spans:
             if span.group != STAYS:
+                # Units x channels of one: a unit's score is the sum over its channels.
                 piece = values[start : start + span.size].reshape(span.count, span.repeat)
                 self.scores[span.group][span.start : span.start + span.count] += piece.sum(1)
                 self.known[span.group] = True

@@ -54,7 +54,7 @@ def graph_module(subject: Subject) -> fx.GraphModule:
     """The subject's module, in eval mode.
 
     Raises:
-        NetworkError: it is no torch twin, so its inner values cannot be told apart.
+        NetworkError: it is no torch twin, so its inner values cannot be reached.
     """
     module = subject.module
     if not isinstance(module, fx.GraphModule):
@@ -75,12 +75,13 @@ def written_places(graph: fx.GraphModule, subject: Subject, behind: Behind) -> l
 
     Args:
         graph: the subject's twin.
-        subject: its plan tells the layers, an input of its task the shapes.
+        subject: its plan gives the layers, an input of its task the shapes.
         behind: how far the way goes.
 
     Raises:
         DataError: the subject has no task.
     """
+    # fx keeps no shapes, so the network is run once on one item.
     shapes = _shapes(graph, example_of(task_of(subject)))
     places: dict[fx.Node, Place] = {}
     for axis in output_axes(graph, subject.plan):
@@ -89,7 +90,9 @@ def written_places(graph: fx.GraphModule, subject: Subject, behind: Behind) -> l
             while (onward := _onward(graph, end, shapes, behind)) is not None:
                 end = onward
             size = sum(span.size for span in axis.spans)
+            # Where a reshape came between, the axis no longer has the layer's channels.
             if end in shapes and len(shapes[end]) > 1 and shapes[end][channels] == size:
+                # Two layers whose ways end in one sum are seen there once.
                 places.setdefault(
                     end,
                     Place(
@@ -132,6 +135,7 @@ def _onward(
         users = users[1:] if _passes(graph, users[0], behind) else users
     if len(users) != 1 or not _passes(graph, users[0], behind):
         return None
+    # A sum that broadcasts has more values than the channels on the way.
     return users[0] if shapes.get(users[0]) == shapes.get(node) else None
 
 

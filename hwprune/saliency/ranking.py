@@ -44,6 +44,7 @@ class Ranking:
 
         How far groups can be compared by it depends on the criterion.
         """
+        # lost[g][k]: the k lowest scores of group g added up.
         lost = [np.concatenate([[0.0], np.cumsum(np.sort(scores))]) for scores in self.scores]
         return tuple(
             row[[group.width - width for width in group.choices]]
@@ -113,17 +114,18 @@ def rank(
 
     Args:
         base: the unpruned network.
-        task: what it is for; None will do for criteria that look at weights alone.
+        task: what it is for; None will do for criteria of weights alone.
         criterion: a name that `criteria.find_criterion` knows.
         module: the base's torch twin where the caller has it already; its mode changes.
         cache: a folder; the ranking is read from there, or kept there.
         seed: of the images that are drawn, and of `random`.
-        progress: told of the images that the criterion looks at.
+        progress: receives each batch of images that the criterion reads.
 
     Raises:
         InputError: there is no such criterion, or it needs data.
     """
     found = find_criterion(criterion)
+    # A ranking by weights alone is kept for any data.
     seen = task if found.needs_data else None
     file = cache_file(cache, "ranking", criterion, base, seen, seed) if cache else None
     if file is not None and (known := _read(file, base.plan.widths)) is not None:
@@ -131,6 +133,7 @@ def rank(
     from hwprune.network.graph_module import named_gradients, to_module
 
     if module is None:
+        # An op that nobody computes here is no reason not to rank by weights.
         module = to_module(base.onnx, runs=found.needs_data)
     progress, stage = progress or Silent(), f"rank channels by {criterion}"
     if not found.needs_data:

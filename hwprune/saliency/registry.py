@@ -73,7 +73,9 @@ def criterion(name: str, *, needs_data: bool = True) -> Callable[[Score], Criter
     """
 
     def register(function: Score) -> Criterion:
+        """The function as the criterion of this name, put into the register."""
         known = CRITERIA.get(name)
+        # The same module may be imported again, as a notebook's reload does.
         if known is not None and known.score.__module__ != function.__module__:
             raise InputError(
                 f"there are two saliency criteria called '{name}'",

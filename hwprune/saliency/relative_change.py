@@ -44,10 +44,13 @@ def relative_change(subject: Subject) -> list[np.ndarray]:
         DataError: the subject has no task.
     """
     axes = list(input_axes(subject.module.eval(), subject.plan))
+    if not axes:  # autograd refuses to differentiate by nothing
+        return l1(subject)
     best = [torch.full((axis.parameter.shape[axis.axis],), -torch.inf) for axis in axes]
     images = _again_and_again(subject)
     rng = np.random.default_rng(subject.seed)
     for _ in range(ROUNDS):
+        # By unit the window in which it is away; as many units in each, or one more.
         turns = [rng.permutation(group.width) % WINDOWS for group in subject.plan.groups]
         for known, found in zip(best, _round(subject, axes, turns, images), strict=True):
             spread = found.std(correction=0).clamp_min(1e-12)
@@ -55,6 +58,7 @@ def relative_change(subject: Subject) -> list[np.ndarray]:
     sums = GroupScores(subject.plan)
     for axis, values in zip(axes, best, strict=True):
         sums.add(axis.spans, values.numpy(), relative=False)
+    # Scores are 0 or more by contract; a shift leaves the order as it is.
     sums.scores = [scores - scores.min() for scores in sums.scores]
     return sums.filled(lambda: l1(subject))
 
@@ -106,6 +110,7 @@ def _slopes(
     weights = {}
     for axis, gone in zip(axes, away, strict=True):
         shape = [-1 if i == axis.axis else 1 for i in range(axis.parameter.ndim)]
+        # A copy at zero, not the weight itself: a criterion leaves the network as it is.
         kept = axis.parameter.detach() * (~gone).reshape(shape)
         weights[axis.name] = kept.requires_grad_()
     inputs, targets, _ = batch

@@ -1,4 +1,4 @@
-"""What criteria look at: training items as they are, in batches, with progress."""
+"""What criteria read: training items as they are, in batches, with progress."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ def batches(subject: Subject, count: int, size: int) -> Iterator[Inputs]:
     Raises:
         DataError: the subject has no task.
     """
+    # Training items in a fixed order, the ones that re-calibrate BatchNorm too.
     given = task_of(subject).inputs("calibration", count)
     subject.progress.begin(f"{subject.stage}, inputs", count)
     rest: list[torch.Tensor] = []
@@ -54,6 +55,7 @@ def taught(subject: Subject, count: int, size: int) -> Iterator[tuple[Inputs, An
         DataError: the task has no targets, or no loss.
     """
     task = task_of(subject)
+    # For its error, before any item is fetched.
     loss_of(subject)
     assert task.batches is not None
     subject.progress.begin(f"{subject.stage}, inputs", count)

@@ -93,6 +93,7 @@ class Sensitivity:
         for index, share in self.sensitive_groups().items():
             group = groups[index]
             wanted = group.width * share if reading == "rank" else group.width
+            # Of two choices as near the narrower.
             width = min(group.choices, key=lambda w, wanted=wanted: (abs(w - wanted), w))  # type: ignore[misc]
             found[index] = replace(group, choices=(width,))
         return tuple(found)
@@ -118,7 +119,7 @@ def sense(
         module: the base's torch twin where the caller has it already; its mode changes.
         cache: a folder; the ranks are read from there, or kept there.
         seed: of the images.
-        progress: told of the images.
+        progress: receives each batch of images.
     """
     file = cache_file(cache, "feature-ranks", "layers", base, task, seed) if cache else None
     layers = _read(file) if file is not None else None

@@ -1,4 +1,4 @@
-"""Criteria that look at a network's weights alone, and chance, which the others have to beat."""
+"""Criteria of a network's weights alone, and chance, which the others have to beat."""
 
 from __future__ import annotations
 
@@ -107,12 +107,14 @@ def gibbs(subject: Subject) -> list[np.ndarray]:
     summed squares: cooling changes how far channels are apart, not who comes first.
     """
     sums = by_weight(subject.module, subject.plan, lambda rows: rows.square().mean(1), norms=False)
+    # In units of the group's mean energy, so that one set of β is right for all.
     return [_kept(energy / max(float(energy.mean()), 1e-12)) for energy in sums.scores]
 
 
 def _kept(energy: np.ndarray) -> np.ndarray:
     """Chance to stay, by channel."""
     distance = energy[:, None] - np.quantile(energy, SHARES)[None]
+    # The logistic function by tanh, which does not overflow. [units, p, β].
     return (0.5 + 0.5 * np.tanh(0.5 * distance[:, :, None] * BETAS)).mean((1, 2))
 
 
@@ -133,6 +135,7 @@ def ricci(subject: Subject) -> list[np.ndarray]:
     sums = GroupScores(subject.plan)
     with torch.no_grad():
         for written in output_axes(subject.module, subject.plan):
+            # Biases and scales have no other end, and so no edges.
             if written.parameter.ndim > 1:
                 score = bridging(strengths(written.parameter, written.axis))
                 sums.add(written.spans, score.numpy())
@@ -150,6 +153,7 @@ def strengths(weight: torch.Tensor, axis: int) -> torch.Tensor:
 
 def curvature(strength: torch.Tensor) -> torch.Tensor:
     """The lower bound of each edge's Ollivier-Ricci curvature, -2..0; of the strength's shape."""
+    # w/d_c and w/d_k of the bound, [channels, other end].
     own = strength / strength.sum(1, keepdim=True).clamp_min(1e-12)
     other = strength / strength.sum(0, keepdim=True).clamp_min(1e-12)
     return -2 * (1 - own - other).clamp_min(0)

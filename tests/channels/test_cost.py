@@ -114,3 +114,18 @@ def test_the_form_is_the_count_at_any_widths(name: str) -> None:
         form = base.cost_model.form(quantity)
         assert form is not None and form.exact
         assert form.terms(rows)[:, 0].tolist() == [count(row) for row in rows.tolist()]
+
+
+def test_a_network_of_which_nothing_is_counted_has_no_form() -> None:
+    class Letters(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(8, 4))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.einsum("nc,ck->nk", x, self.weight)
+
+    cost = make_base(trace(Letters().eval(), torch.zeros(1, 8))).cost_model
+    assert cost.macs(()) == 0
+    assert cost.form("macs") is None
+    assert cost.form("params") is not None

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from hwprune.errors import InputError, RunFolderError
+from hwprune.errors import DataError, InputError, RunFolderError
 from hwprune.finetune.checkpoint import FILE
 from hwprune.finetune.history import read_history
 from hwprune.finetune.trainer import train
@@ -234,3 +234,22 @@ def test_a_short_look_is_the_same_each_time_and_leaves_nothing_on_disk(tmp_path,
     first, again, longer = looked(5), looked(5), looked(40)
     assert same(first, again) and not same(first, longer)
     assert not (tmp_path / "none").exists()
+
+
+def test_a_few_steps_with_averaged_weights_are_not_lost(tmp_path):
+    start, module = digits_module(), digits_module()
+    recipe = replace(SHORT, ema_decay=0.9)
+    training = Training(module, digits(), recipe, folder=tmp_path)
+    training.run_steps(5)
+    training.finish()
+    assert not same(module, start)
+
+
+@pytest.mark.parametrize("stream", [lambda: [], lambda: iter(())])
+def test_a_task_without_batches_is_refused_and_not_waited_for(stream, tmp_path):
+    task = replace(digits(), batches=lambda part, size: stream())
+    training = Training(digits_module(), task, SHORT, folder=tmp_path)
+    with pytest.raises(DataError, match="nothing to train on"):
+        training.run_steps(3)
+    with pytest.raises(DataError, match="nothing to train on"):
+        training.run_epoch(lambda: None)

@@ -13,6 +13,7 @@ from hwprune.channels.base import make_base
 from hwprune.errors import NetworkError
 from hwprune.network.cut_module import cut_module
 from hwprune.network.graph_module import to_module, to_onnx
+from hwprune.network.trace import trace
 from hwprune_device.cut import Cutter
 from tests.channels.small_graphs import conv_net
 from tests.traced import NETWORKS, random_keep, random_widths, relative, run_onnx, traced
@@ -121,6 +122,16 @@ def test_weights_come_back_into_the_graph() -> None:
     onnx.checker.check_model(trained, full_check=True)
     assert relative(run_onnx(trained, network.example), expected) < 1e-5
     assert relative(run_onnx(model, network.example), expected) > 1e-3
+
+
+def test_doubles_come_back_with_all_their_digits() -> None:
+    module = nn.Linear(2, 2).double()
+    with torch.no_grad():
+        module.weight.fill_(1 / 3)
+    model = trace(module, torch.zeros(1, 2, dtype=torch.double))
+    back = onnx.load_model_from_string(to_onnx(to_module(model), model))
+    (weight,) = (t for t in back.graph.initializer if t.name == "weight")
+    assert (onnx.numpy_helper.to_array(weight) == 1 / 3).all()
 
 
 def test_weights_of_another_cut_are_refused() -> None:

@@ -57,6 +57,32 @@ def planted(conv_type: type = nn.Conv2d, norm: bool = True) -> BaseNetwork:
     return traced(net)
 
 
+class Rows(nn.Module):
+    """An LSTM over the rows of a digit: its hidden units are the only group."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(8, 8)
+        self.last = nn.Linear(8, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """N 1 8 8 -> N 10."""
+        return self.last(self.lstm(x[:, 0].transpose(0, 1))[0][-1])
+
+
+class Depthwise(nn.Module):
+    """A group that a depthwise convolution alone reads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(1, 8, 3)
+        self.each = nn.Conv2d(8, 8, 3, groups=8)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """N 1 8 8 -> N 16."""
+        return self.each(self.first(x)).mean(1).flatten(1)
+
+
 def plain_cnn(width: int = 8) -> nn.Sequential:
     """Two convolutions with live BatchNorms; `net[0]` writes the group that tests look at."""
     torch.manual_seed(0)

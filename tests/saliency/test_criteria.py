@@ -14,7 +14,7 @@ from hwprune.saliency.criteria import CRITERIA, criterion_names, find_criterion
 from hwprune.saliency.output_axes import output_axes
 from hwprune.saliency.ranking import rank
 from tests.digits import digits
-from tests.saliency.subjects import dead, planted, subject, tokens
+from tests.saliency.subjects import Depthwise, Rows, dead, planted, subject, tokens, traced
 
 BY_DATA = sorted(name for name, criterion in CRITERIA.items() if criterion.needs_data)
 
@@ -63,6 +63,15 @@ def test_linear_layers_over_tokens_are_scored_too(name):
 def test_the_same_subject_gets_the_same_scores(name, trained_digits):
     first, second = (CRITERIA[name](subject(trained_digits, digits())) for _ in range(2))
     assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+@pytest.mark.parametrize("net", [Rows, Depthwise])
+@pytest.mark.parametrize("name", sorted(CRITERIA))
+def test_a_network_with_nothing_that_a_criterion_knows_is_ranked_all_the_same(name, net):
+    torch.manual_seed(0)
+    (scores,) = find_criterion(name)(subject(traced(net()), digits()))
+    assert scores.shape == (8,)
+    assert np.isfinite(scores).all()
 
 
 def test_layers_that_only_read_a_group_do_not_score_it(trained_digits):

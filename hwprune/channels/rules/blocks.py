@@ -23,6 +23,7 @@ def blocks(before: list[int], after: list[int]) -> list[tuple[list[int], list[in
                 right *= after[j]
                 targets.append(j)
                 j += 1
+        # An axis of size 1 is a block alone; one of size 1 at the same place belongs to it.
         if sources and not targets and j < len(after) and after[j] == before[sources[-1]] == 1:
             targets.append(j)
             j += 1

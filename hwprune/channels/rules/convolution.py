@@ -20,6 +20,7 @@ def conv(walk: Walk, node: onnx.NodeProto) -> None:
         return
     _tie_bias(walk, node, out)
     freeze_places(walk, node)
+    # A kernel made by a formula (w + 1) is not zero where its weights are silenced.
     if weight in walk.computed:
         walk.note_statistics(node, [1])
     walk.freeze(walk.axis(data, 0), f"{node.name} takes channels for a batch")
@@ -94,11 +95,13 @@ def _grouped(
             grid = labels.reshape(groups, -1)
             walk.atoms.tie_rows(grid.T)
             if is_weight_axis:
+                # Axis 1 of the weight is as wide as one group; one row stands for all.
                 walk.tie(grid[0], walk.axis(node.input[1], 1), "")
     else:
         for labels in (read, out):
             walk.atoms.tie_rows(labels.reshape(groups, -1))
         walk.atoms.tie(read.reshape(groups, -1)[:, 0], out.reshape(groups, -1)[:, 0])
+        # Whole groups go, so `group` is what is left of the input divided by the channels of one.
         size = len(read) // groups
         walk.literals.append(Literal(labels=read, node=node.name, attribute="group", divisor=size))
     if read is not None:
@@ -107,6 +110,7 @@ def _grouped(
 
 def _is_finer_inside(walk: Walk, read: Labels, out: Labels, groups: int) -> bool:
     """Whether more units are left when all groups lose the same channels than by whole groups."""
+    # Depthwise: inside a group there is one channel, and nothing to choose from.
     if groups in (1, len(read), len(out)):
         return False
     root = walk.atoms.components()

@@ -1,7 +1,7 @@
-"""Which factor of a split axis is the channel: told by what becomes of the factors.
+"""Finds which factor of a split axis is the channel, by what becomes of the factors.
 
 A reshape of C channels to (a, b) can be cut along a or along b, not along both. Channel shuffles,
-attention heads and group norms all look alike there; what comes after tells them apart.
+attention heads and group norms all look alike there, and differ in what comes after.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ def channel_factor(walk: Walk, value: str, whole: Labels, axes: Sequence[int]) -
     for _ in range(_FAR):
         if not waiting:
             break
+        # Breadth first: what is near the reshape decides, within the limit of nodes.
         name, places = waiting.pop(0)
         for node in walk.consumers.get(name, ()):
             if node.op_type == "InstanceNormalization":
@@ -66,6 +67,7 @@ def _stays(walk: Walk, node: onnx.NodeProto, name: str, places: Places, out: set
 def _transposes(
     walk: Walk, node: onnx.NodeProto, name: str, places: Places, out: set[int]
 ) -> Places:
+    # Without perm ONNX turns the axes round.
     order = list(attribute(node, "perm", None) or range(walk.rank(name))[::-1])
     return {factor: order.index(axis) for factor, axis in places.items()}
 

@@ -107,6 +107,7 @@ def depth_to_space(walk: Walk, node: onnx.NodeProto) -> None:
     whole = labels[1]
     out = None
     if whole is not None:
+        # CRD: the b*b channels of one lie side by side; DCR: C apart.
         first = attribute(node, "mode", "DCR") == "CRD"
         grid = whole.reshape(-1, block**2) if first else whole.reshape(block**2, -1).T
         walk.atoms.tie_rows(grid)
@@ -142,6 +143,7 @@ def filled(walk: Walk, node: onnx.NodeProto) -> None:
         walk.give(result, walk.filled[name])
         return
     parts = walk.lists.get(name, ())
+    # A number that something else reads too cannot follow this cut alone.
     alone = all(reader.op_type == "ConstantOfShape" for reader in walk.consumers[name])
     labels: list[Labels | None] = []
     for axis in range(walk.rank(result)):
@@ -155,6 +157,7 @@ def filled(walk: Walk, node: onnx.NodeProto) -> None:
         found = labels[-1]
         if found is not None:
             walk.literals.append(Literal(labels=found, initializer=source, index=index))
+    # Fills of one list of sizes have one width, because the numbers in it are the same.
     walk.filled[name] = tuple(labels)
     walk.give(result, labels)
 

@@ -17,6 +17,7 @@ def gemm(walk: Walk, node: onnx.NodeProto) -> None:
     inside_b, columns = _pair(walk, node.input[1], flipped=right)
     walk.tie(inside_a, inside_b, f"{node.name} also reads what is never cut")
     bias = node.input[2] if len(node.input) > 2 else ""
+    # One number is broadcast over all columns.
     if bias and walk.size(bias, -1) != 1:
         walk.tie(walk.axis(bias, -1), columns, f"bias of {node.name}")
     if node.input[1] in walk.computed and not left:
@@ -64,12 +65,14 @@ def einsum(walk: Walk, node: onnx.NodeProto) -> None:
     equation = str(attribute(node, "equation", "")).replace(" ", "")
     inputs, arrow, output = equation.partition("->")
     terms = inputs.split(",")
+    # A letter twice in a term is a diagonal, dots are axes without a letter.
     if not arrow or "." in equation or any(len(set(term)) < len(term) for term in terms):
         walk.freeze_all(list(node.input), f"{node.name} multiplies along implied axes")
         return
     found: dict[str, Labels | None] = {}
     for name, term in zip(node.input, terms, strict=True):
         for axis, letter in enumerate(term):
+            # Broadcast along the letter, it says nothing of how wide that is.
             if walk.size(name, axis) == 1:
                 continue
             labels = walk.axis(name, axis)

@@ -34,6 +34,7 @@ def over_channels(walk: Walk, node: onnx.NodeProto) -> None:
     module that is built with fewer channels.
     """
     labels = walk.axes(node.input[0])
+    # Mean and deviation as outputs of their own would change with a cut.
     if sum(1 for name in node.output if name) > 1:
         walk.freeze_all([node.input[0]], f"{node.name} gives its statistics")
     first = int(attribute(node, "axis", -1)) % max(1, len(labels))
@@ -61,6 +62,7 @@ def in_groups(walk: Walk, node: onnx.NodeProto) -> None:
         walk.note_statistics(node, [1])
     elif whole is not None:
         walk.atoms.tie_rows(whole.reshape(groups, -1))
+        # Whole groups go, so that each of those left has the statistics that it had.
         size = len(whole) // groups
         walk.literals.append(
             Literal(labels=whole, node=node.name, attribute="num_groups", divisor=size)

@@ -33,6 +33,7 @@ def reduce(walk: Walk, node: onnx.NodeProto) -> None:
         walk.freeze_all([node.input[0]], f"{node.name} computes its axes")
         return
     if axes is None or not len(axes):
+        # Without axes ONNX reduces all of them, unless the attribute says none.
         axes = [] if attribute(node, "noop_with_empty_axes", 0) else range(len(labels))
     reduced = {int(axis) % max(1, len(labels)) for axis in axes}
     if node.input[0] in walk.static and node.op_type in _LENGTHS:

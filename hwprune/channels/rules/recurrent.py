@@ -20,6 +20,7 @@ def recurrent(walk: Walk, node: onnx.NodeProto) -> None:
 
     A unit whose gates get nothing but zeros gives zeros, as long as its state starts with them.
     """
+    # X, W, R, B, sequence lengths, first h, first c, peepholes; absent ones are empty.
     data, weight, repeated, bias, _, *states = [*node.input, *[""] * 8][:8]
     hidden = _hidden(walk, node)
     if hidden is None:
@@ -66,6 +67,7 @@ def _hidden(walk: Walk, node: onnx.NodeProto) -> Labels | None:
 def _keeps_zeros(node: onnx.NodeProto) -> bool:
     """Whether a unit that gets zeros gives zeros, by the functions its state goes through."""
     words = [word.decode().lower() for word in attribute(node, "activations", [])]
+    # Activations are listed by direction, gates first; without a list they are ONNX's own.
     count = {"LSTM": 3, "GRU": 2, "RNN": 1}[node.op_type]
     directions = [words[start : start + count] for start in range(0, len(words), count)]
     return all(

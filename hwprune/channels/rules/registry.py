@@ -32,7 +32,7 @@ def rule_of(node: onnx.NodeProto) -> Rule | None:
 def apply_rule(walk: Walk, node: onnx.NodeProto) -> None:
     """Move labels through a node; an op without rule, or a value without shape, freezes all.
 
-    So does an input whose labels a rule never looks at (places to sample at, indices), and what
+    So does an input whose labels a rule never reads (places to sample at, indices), and what
     the graphs inside a node (branches, loops) take from outside.
     """
     known = rule_of(node)
@@ -43,6 +43,7 @@ def apply_rule(walk: Walk, node: onnx.NodeProto) -> None:
     if any(name not in walk.shapes for name in values):
         _leave(walk, node, f"{node.name} has a shape that cannot be inferred")
         return
+    # Of this node alone: an input that its rule passes over is frozen below.
     walk.asked.clear()
     known(walk, node)
     walk.note_static(node)

@@ -93,6 +93,7 @@ def _merge(
     inner = int(np.prod([size for size, _ in axes[k + 1 :]], dtype=int))
     labels = axes[k][1]
     assert labels is not None
+    # Row-major: axes inside repeat each channel, axes outside repeat the whole row.
     return np.tile(np.repeat(labels, inner), outer)
 
 
@@ -139,7 +140,7 @@ def squeeze(walk: Walk, node: onnx.NodeProto) -> None:
 
 @rule("Shape", "Size")
 def shape(walk: Walk, node: onnx.NodeProto) -> None:
-    """A shape that is computed with may count channels, so those it tells stay whole."""
+    """A shape that is computed with may count channels, so those it gives stay whole."""
     labels = walk.axes(node.input[0])
     first, last = attribute(node, "start", 0), attribute(node, "end", None)
     for name in labels[first:last]:

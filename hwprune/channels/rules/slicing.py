@@ -17,6 +17,7 @@ def concat(walk: Walk, node: onnx.NodeProto) -> None:
     rank = walk.rank(names[0])
     axis = int(attribute(node, "axis", 0)) % max(1, rank)
     moving = [name for name in names if name not in walk.static]
+    # A list of sizes, which `filled` may have to follow.
     if rank == 1:
         walk.lists[node.output[0]] = tuple(names)
     out: list[Labels | None] = []
@@ -50,6 +51,7 @@ def _row(
             walk.freeze_all(names, f"{node.name} joins a part of unknown size")
             return None
         if part is None:
+            # Rigid channels, such as an image's, keep their places among those that are cut.
             part = walk.atoms.new(size or 0)
             walk.freeze(part, "")
         parts.append(part)
@@ -71,6 +73,7 @@ def split(walk: Walk, node: onnx.NodeProto) -> None:
         if whole is not None and sizes is not None:
             part = whole[start : start + int(sizes[position])]
             start += int(sizes[position])
+            # A group across the ends of a part would leave its size to the ranking.
             walk.marks.append(part)
             walk.literals.append(Literal(labels=part, initializer=node.input[1], index=position))
         walk.give(name, [*labels[:axis], part, *labels[axis + 1 :]])
@@ -127,6 +130,7 @@ def pad(walk: Walk, node: onnx.NodeProto) -> None:
         before, after = int(pads[axis]), int(pads[axis + rank])
         if whole is None or (before == 0 and after == 0):
             continue
+        # Mirrored channels are copies of others, and a crop says which go.
         if not constant or before < 0 or after < 0:
             walk.freeze(whole, f"{node.name} mirrors or crops channels")
             labels[axis] = None
