@@ -18,9 +18,7 @@ from hwprune.recipe import Recipe
 from hwprune.task.agreement import completed
 from hwprune.task.scoring import score_of
 from hwprune.task.task import Remake, Task
-from hwprune.whole_file import write_whole
 
-RESULT = "model.onnx"
 LOG = "worker.log"
 
 
@@ -68,9 +66,7 @@ class Finetuner:
             progress=progress,
             stage="fine-tune",
         )
-        trained = to_onnx(module, network)
-        write_whole(folder / RESULT, trained)
-        return trained
+        return to_onnx(module, network)
 
     def _briefly(self, network: bytes, steps: int) -> float:
         module, nowhere = to_module(network), Path(os.devnull)
