@@ -22,7 +22,7 @@ from hwprune_device.inbox import Inbox
 from hwprune_device.job import Job, Target
 from hwprune_device.last_model import LastModel
 from hwprune_device.lease import lease
-from hwprune_device.measurement.account import Place
+from hwprune_device.measurement.account import Setup
 from hwprune_device.measurement.batch import BatchRun
 from hwprune_device.measurement.fork import Report, Watch, run_in_child
 from hwprune_device.measurement.marker import NOBODY, Marker
@@ -146,7 +146,7 @@ class Supervisor:
         if base is None:
             self._send({"kind": "unknown_base", "base_id": job.base_id})
             return
-        place = Place(
+        setup = Setup(
             cutter=base.cutter,
             free=dict.fromkeys(base.symbols, job.target.batch),
             runtime=self._runtime(job.target.runtime),
@@ -155,7 +155,7 @@ class Supervisor:
         )
         on = on_gpu(job.target, present=has_gpu())
         with lease(self._cores, self._wait, gpu=on), quiet.timing():
-            BatchRun(job, place, self._send, inbox=self._inbox, beat=self._beat).run()
+            BatchRun(job, setup, self._send, inbox=self._inbox, beat=self._beat).run()
 
     def _run(self, frame: Frame) -> None:
         """Run a network with its own weights on given inputs and send all its outputs."""

@@ -31,7 +31,7 @@ from hwprune_device.runtimes import Network, Runtime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class Setup:
     """What a batch needs beside the job: a base that was placed before, and where it runs."""
 
     cutter: Cutter
@@ -44,7 +44,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Built:
+class BuiltNetwork:
     """A network that was built and warmed up."""
 
     job: CandidateJob
@@ -61,7 +61,7 @@ class Account:
     """One batch, after its last round."""
 
     job: Job
-    place: Place
+    setup: Setup
     batch_id: str
     clock: Clock
     wall_excess: float
@@ -81,7 +81,7 @@ class Account:
         visits = tuple(median(v.runs(self.clock)) for v in self.base_visits)
         object.__setattr__(self, "base_ms", visits)
 
-    def reading(self, built: Built, energy: Energy | None = None) -> Reading:
+    def reading(self, built: BuiltNetwork, energy: Energy | None = None) -> Reading:
         """The reading of one network of the batch."""
         visits = built.lap.visits
         ratio = ratio_to_base(visits, self.base_visits, self.clock)
@@ -92,7 +92,7 @@ class Account:
         return Reading(
             reading_id=uuid.uuid4().hex,
             architecture=built.job.architecture,
-            target={**asdict(self.job.target), **selecting(self.place.runtime.describe())},
+            target={**asdict(self.job.target), **selecting(self.setup.runtime.describe())},
             batch_id=self.batch_id,
             taken_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
             clock=self.clock,
@@ -138,13 +138,13 @@ class Account:
             base_off=self._base_off(),
         )
         ratios = doubts.ratio_doubts(ratio, self.rounds, self.job.protocol)
-        return (*doubts.board_doubts(self.place.board), *shared, *ratios)
+        return (*doubts.board_doubts(self.setup.board), *shared, *ratios)
 
-    def _conditions(self, built: Built) -> dict[str, Any]:
+    def _conditions(self, built: BuiltNetwork) -> dict[str, Any]:
         return {
             **self.around,
             **built.network.facts,
-            "board": dict(self.place.board),
+            "board": dict(self.setup.board),
             "wall_over_cpu_excess": round(self.wall_excess, 4),
             "base_off": round(self._base_off(), 4),
             "rounds": self.rounds,

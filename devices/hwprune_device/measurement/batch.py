@@ -16,10 +16,10 @@ from typing import Any
 from hwprune_device.frame import Frame
 from hwprune_device.inbox import Inbox
 from hwprune_device.job import CandidateJob, Job
-from hwprune_device.measurement.account import Place
-from hwprune_device.measurement.child import Batch
-from hwprune_device.measurement.fork import Ending, Watch, run_in_child, unattributed
-from hwprune_device.measurement.marker import BASE, NOBODY
+from hwprune_device.measurement.account import Setup
+from hwprune_device.measurement.child import BatchMeasurement
+from hwprune_device.measurement.fork import Ending, Report, Watch, run_in_child, unattributed
+from hwprune_device.measurement.marker import BASE, NOBODY, Marker
 from hwprune_device.reading import Failure, Stage
 from hwprune_device.runtimes.registry import patience_s
 
@@ -37,10 +37,10 @@ class BatchRun:
     """Sees one job through; `send` gets an outcome frame for each candidate, then a done frame."""
 
     def __init__(
-        self, job: Job, place: Place, send: Send, *, inbox: Inbox | None, beat: Callable[[], None]
+        self, job: Job, setup: Setup, send: Send, *, inbox: Inbox | None, beat: Callable[[], None]
     ) -> None:
         self._job = with_control(job)
-        self._place = place
+        self._setup = setup
         self._send = send
         self._inbox = inbox
         self._beat = beat
@@ -70,8 +70,12 @@ class BatchRun:
 
     def _run_group(self, group: list[int]) -> None:
         self._errors.clear()
+
+        def work(report: Report, marker: Marker) -> None:
+            BatchMeasurement(self._job, group, self._setup, report, marker).measure()
+
         ending = run_in_child(
-            lambda report, marker: Batch(self._job, group, self._place, report, marker).measure(),
+            work,
             Watch(
                 timeout_s=self._job.protocol.timeout_s,
                 memory_limit_mb=self._job.protocol.memory_limit_mb,
@@ -79,7 +83,7 @@ class BatchRun:
                 beat=self._beat,
                 inbox=self._inbox,
                 patience_s=patience_s(self._job.target),
-                limits_address_space=self._place.runtime.limits_address_space(self._job.target),
+                limits_address_space=self._setup.runtime.limits_address_space(self._job.target),
             ),
         )
         # `_take` put networks that may only have lacked memory into groups of their own.

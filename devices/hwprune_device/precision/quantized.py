@@ -114,12 +114,12 @@ class _Insertion:
     def insert(self) -> None:
         """Rewrite the graph in place."""
         for at, node in enumerate(self._graph.node):
-            for place in self._places.of(at):
-                if place.weights is None:
-                    scale = np.array(self._scales[place.tensor], np.float32)
+            for entry in self._places.of(at):
+                if entry.weights is None:
+                    scale = np.array(self._scales[entry.tensor], np.float32)
                 else:
-                    scale = _weight_scale(place.weights, place.axis)
-                node.input[place.input] = self._pair(place.tensor, place.axis, scale)
+                    scale = _weight_scale(entry.weights, entry.axis)
+                node.input[entry.input] = self._pair(entry.tensor, entry.axis, scale)
             self._nodes.append(node)
         nodes = self._nodes
         del self._graph.node[:]

@@ -135,13 +135,13 @@ class Cuda:
         """Start copying a buffer to pinned values."""
         self._driver.memcpy_dtoh_async(values, buffer, stream)
 
-    def capture(self, stream: Any, enqueue: Callable[[], None]) -> Graph:
+    def capture(self, stream: Any, enqueue: Callable[[], None]) -> CudaGraph:
         """What `enqueue` puts on the stream, as a graph that can be launched at once.
 
         Raises:
             CudaError: the work cannot be captured.
         """
-        return Graph(self._library, stream, enqueue)
+        return CudaGraph(self._library, stream, enqueue)
 
     @contextmanager
     def sound(self) -> Iterator[None]:
@@ -167,7 +167,7 @@ class Cuda:
             self._context = None
 
 
-class Graph:
+class CudaGraph:
     """Captured work of a stream; launching it costs the host one call."""
 
     def __init__(self, library: Any, stream: Any, enqueue: Callable[[], None]) -> None:

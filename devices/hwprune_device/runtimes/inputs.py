@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from hwprune_device.job import Target
-from hwprune_device.runtimes.interface import Entry, Interface
+from hwprune_device.runtimes.interface import InputSpec, Interface
 
 _FLOATS = ("float32", "float16", "float64")
 _IDS = ("int64", "int32", "int8", "uint8")
@@ -111,7 +111,7 @@ def in_batches(
     return [np.concatenate(parts)[:count] for parts in zip(*found, strict=True)]
 
 
-def _fits(values: np.ndarray, entry: Entry) -> bool:
+def _fits(values: np.ndarray, entry: InputSpec) -> bool:
     """Whether values are of an input's type and, apart from the batch, of its shape."""
     fixed = [(n, size) for n, size in enumerate(entry.shape[1:], 1) if isinstance(size, int)]
     return (

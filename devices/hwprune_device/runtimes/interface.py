@@ -9,7 +9,7 @@ import onnx
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class InputSpec:
     """An input."""
 
     name: str
@@ -28,7 +28,7 @@ class Entry:
 class Interface:
     """Inputs and outputs of a network, in the order of its file; weights are no inputs."""
 
-    inputs: tuple[Entry, ...]
+    inputs: tuple[InputSpec, ...]
     outputs: tuple[str, ...]
     """Names."""
 
@@ -60,11 +60,11 @@ def interface_of(model: onnx.ModelProto, free: Mapping[str, int] | None = None) 
     )
 
 
-def _entry(value: onnx.ValueInfoProto, free: Mapping[str, int]) -> Entry:
+def _entry(value: onnx.ValueInfoProto, free: Mapping[str, int]) -> InputSpec:
     tensor = value.type.tensor_type
     shape = tuple(
         dim.dim_value if dim.HasField("dim_value") else free.get(dim.dim_param, dim.dim_param)
         for dim in tensor.shape.dim
     )
     kind = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type).name
-    return Entry(name=value.name, type=kind, shape=shape)
+    return InputSpec(name=value.name, type=kind, shape=shape)

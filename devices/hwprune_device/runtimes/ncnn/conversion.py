@@ -11,7 +11,7 @@ from pathlib import Path
 
 import onnx
 
-from hwprune_device.runtimes.interface import Entry, interface_of
+from hwprune_device.runtimes.interface import InputSpec, interface_of
 from hwprune_device.runtimes.ncnn.graph import Shape, output_shapes
 from hwprune_device.runtimes.scratch import scratch
 
@@ -33,7 +33,7 @@ class Converted:
     param: bytes
     """The layers, as text."""
     weights: bytes
-    inputs: tuple[Entry, ...]
+    inputs: tuple[InputSpec, ...]
     """Of the ONNX file, as are the names of the outputs."""
     outputs: tuple[str, ...]
     input_axes: tuple[int, ...]
@@ -87,7 +87,7 @@ def named(layers: Sequence[tuple[str, str]]) -> str:
     )
 
 
-def _run(place: Path, inputs: Sequence[Entry]) -> str:
+def _run(place: Path, inputs: Sequence[InputSpec]) -> str:
     """What pnnx says while it converts."""
     told = ",".join(f"[{','.join(map(str, e.shape))}]{TYPES[e.type]}" for e in inputs)
     wanted = {

@@ -13,7 +13,7 @@ import onnxruntime as ort
 
 from hwprune_device.job import Target
 from hwprune_device.runtimes.inputs import input_values
-from hwprune_device.runtimes.interface import Entry, Interface
+from hwprune_device.runtimes.interface import InputSpec, Interface
 from hwprune_device.runtimes.one_node import one_node
 from hwprune_device.runtimes.onnxrt import precision, versions
 from hwprune_device.runtimes.onnxrt.options import ONNXRT, provider_key
@@ -116,7 +116,7 @@ def open_session(
 def interface_of(session: ort.InferenceSession) -> Interface:
     """What a session's network takes and gives."""
     inputs = (
-        Entry(
+        InputSpec(
             name=entry.name,
             type=_NUMPY.get(entry.type, entry.type),
             # Where any size will do it gives a name, or None.

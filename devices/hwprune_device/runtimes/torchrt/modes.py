@@ -18,7 +18,7 @@ _SETTLING_RUNS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Prepared:
+class BoundModule:
     """A network on its inputs, ready to be called."""
 
     call: Callable[[], Any]
@@ -27,13 +27,13 @@ class Prepared:
     """Most that a call holds at a time, where it is known already: a replay allocates nothing."""
 
 
-def eager(module: fx.GraphModule, inputs: Sequence[torch.Tensor]) -> Prepared:
+def eager(module: fx.GraphModule, inputs: Sequence[torch.Tensor]) -> BoundModule:
     """Operator by operator, as Python calls them."""
     forward = module.forward
-    return Prepared(call=lambda: forward(*inputs))
+    return BoundModule(call=lambda: forward(*inputs))
 
 
-def cuda_graph(module: fx.GraphModule, inputs: Sequence[torch.Tensor]) -> Prepared:
+def cuda_graph(module: fx.GraphModule, inputs: Sequence[torch.Tensor]) -> BoundModule:
     """All kernels in one launch, on memory that was fixed when they were captured.
 
     The runs before go through the very stream that is captured: what libraries take for a stream
@@ -59,7 +59,7 @@ def cuda_graph(module: fx.GraphModule, inputs: Sequence[torch.Tensor]) -> Prepar
         graph.replay()
         return held[0]
 
-    return Prepared(call=replay, peak_bytes=peak_bytes)
+    return BoundModule(call=replay, peak_bytes=peak_bytes)
 
 
 @cache
@@ -68,12 +68,12 @@ def _capture_stream() -> torch.cuda.Stream:
     return torch.cuda.Stream()
 
 
-def inductor(module: fx.GraphModule, inputs: Sequence[torch.Tensor]) -> Prepared:
+def inductor(module: fx.GraphModule, inputs: Sequence[torch.Tensor]) -> BoundModule:
     """Compiled for these shapes, now and not in the first timed run."""
     compiled = compile_whole(module)
     compiled(*inputs)
     gc.collect()
-    return Prepared(call=lambda: compiled(*inputs))
+    return BoundModule(call=lambda: compiled(*inputs))
 
 
 def compile_whole(module: fx.GraphModule) -> Callable[..., Any]:
@@ -82,7 +82,7 @@ def compile_whole(module: fx.GraphModule) -> Callable[..., Any]:
     return compiled
 
 
-MODES: dict[str, Callable[[fx.GraphModule, Sequence[torch.Tensor]], Prepared]] = {
+MODES: dict[str, Callable[[fx.GraphModule, Sequence[torch.Tensor]], BoundModule]] = {
     "eager": eager,
     "cuda_graph": cuda_graph,
     "inductor": inductor,

@@ -16,7 +16,7 @@ from hwprune_device.reading import Memory
 from hwprune_device.runtimes.cuda import Cuda
 from hwprune_device.runtimes.inputs import input_values
 from hwprune_device.runtimes.trt.builder import Build
-from hwprune_device.runtimes.trt.engine import Engine, Tensor
+from hwprune_device.runtimes.trt.engine import Engine, IOTensor
 
 _SIDE_RUNS = 20
 """Runs on the clocks that the latency is not read from; for the record alone."""
@@ -129,7 +129,7 @@ class TrtNetwork:
         return self._build
 
     @property
-    def tensors(self) -> tuple[Tensor, ...]:
+    def tensors(self) -> tuple[IOTensor, ...]:
         """Inputs and outputs."""
         return tuple(self._engine.tensors)
 
@@ -149,7 +149,7 @@ class TrtNetwork:
         """Give everything back."""
         self._made.close()
 
-    def _make(self, tensor: Tensor, made: ExitStack) -> None:
+    def _make(self, tensor: IOTensor, made: ExitStack) -> None:
         """Memory for a tensor, on both sides."""
         host = self._cuda.pinned(tensor.shape, tensor.dtype)
         device = self._cuda.buffer(host.nbytes)

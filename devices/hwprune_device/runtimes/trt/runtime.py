@@ -22,7 +22,7 @@ from hwprune_device.runtimes.inputs import in_batches, item_count
 from hwprune_device.runtimes.interface import Interface, interface_of
 from hwprune_device.runtimes.option_table import OptionTable
 from hwprune_device.runtimes.runtime import PROFILED, WARMING
-from hwprune_device.runtimes.trt.builder import Build, EngineBuilder, recipe_for
+from hwprune_device.runtimes.trt.builder import Build, EngineBuilder, build_options_for
 from hwprune_device.runtimes.trt.calibration import calibration_batches
 from hwprune_device.runtimes.trt.callbacks import TrtError
 from hwprune_device.runtimes.trt.engine_file import engine_file
@@ -229,11 +229,11 @@ class TrtRuntime:
         fresh: bool = False,
     ) -> Build:
         cuda = self._context(spin=options["spin"])
-        recipe = recipe_for(target.precision, options, inputs)
-        with calibration_batches(cuda, graph, recipe, target.batch, inputs) as batches:
+        wanted = build_options_for(target.precision, options, inputs)
+        with calibration_batches(cuda, graph, wanted, target.batch, inputs) as batches:
             return EngineBuilder(self._library, cuda, self._folder).build(
                 graph,
-                recipe,
+                wanted,
                 timeout_s=options["build_timeout_s"],
                 alive=alive,
                 batches=batches,
