@@ -14,6 +14,7 @@ from hwprune_device.bounded_folder import BoundedFolder
 from hwprune_device.cut import Cutter
 from hwprune_device.frame import FrameDecoder, FrameError, encode
 from hwprune_device.plan import CutPlan, content_id
+from hwprune_device.values import batch_symbols
 
 _CONTENT_ID = re.compile(r"[0-9a-f]{64}")
 
@@ -74,10 +75,5 @@ class Bases:
 
 
 def _made_ready(model: bytes, plan: Mapping[str, Any]) -> Base:
-    return Base(cutter=Cutter(model, CutPlan.from_json(plan)), symbols=_symbols(model))
-
-
-def _symbols(model: bytes) -> tuple[str, ...]:
-    inputs = onnx.load_model_from_string(model).graph.input
-    firsts = (entry.type.tensor_type.shape.dim[:1] for entry in inputs)
-    return tuple(sorted({dim[0].dim_param for dim in firsts if dim and dim[0].dim_param}))
+    symbols = batch_symbols(onnx.load_model_from_string(model).graph)
+    return Base(cutter=Cutter(model, CutPlan.from_json(plan)), symbols=symbols)

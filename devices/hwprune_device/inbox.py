@@ -12,11 +12,10 @@ import time
 from collections import deque
 from collections.abc import Iterator
 
-from hwprune_device.frame import Frame, FrameDecoder
+from hwprune_device.frame import CHUNK, Frame, FrameDecoder
 
 SILENCE_S = 120.0
 """A head that lives pings several times in this time."""
-_CHUNK = 1 << 20
 
 
 class HeadGoneError(Exception):
@@ -64,7 +63,7 @@ class Inbox:
 
     def _read(self) -> bool:
         """One piece of the stream; False at its end."""
-        data = os.read(self.fd, _CHUNK)
+        data = os.read(self.fd, CHUNK)
         self._heard = time.monotonic()
         self._waiting.extend(f for f in self._decoder.feed(data) if f.kind != "ping")
         return bool(data)

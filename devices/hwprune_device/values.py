@@ -22,6 +22,12 @@ def metadata(model: onnx.ModelProto) -> dict[str, str]:
     return {entry.key: entry.value for entry in model.metadata_props}
 
 
+def batch_symbols(graph: onnx.GraphProto) -> tuple[str, ...]:
+    """Names of the symbolic dimensions in the first place of the inputs, each once: the batch."""
+    firsts = (entry.type.tensor_type.shape.dim[:1] for entry in graph.input)
+    return tuple(sorted({dim[0].dim_param for dim in firsts if dim and dim[0].dim_param}))
+
+
 def weightless(model: onnx.ModelProto) -> onnx.ModelProto:
     """A copy of the model whose weights have shapes but no values.
 
@@ -128,7 +134,8 @@ def _same_shapes(inferred: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
     same = [n for n in inferred.node if n.op_type in _SAME and n.domain in ("", "ai.onnx")]
     if not same:
         return []
-    known = {v.name: v for v in (*inferred.input, *inferred.value_info, *inferred.output)}
+    # Shapes that were added last time stand in value_info, also those of outputs: they count.
+    known = {v.name: v for v in (*inferred.input, *inferred.output, *inferred.value_info)}
     found = []
     for node in same:
         source = known.get(node.input[0])

@@ -104,11 +104,6 @@ class Gpu:
         return self._number("nvmlDeviceGetClockInfo", _MEMORY)
 
     @property
-    def highest_memory_mhz(self) -> int | None:
-        """The highest that clock can be."""
-        return self._number("nvmlDeviceGetMaxClockInfo", _MEMORY)
-
-    @property
     def temperature_c(self) -> int | None:
         """Temperature of the chip."""
         return self._number("nvmlDeviceGetTemperature", 0)

@@ -12,7 +12,7 @@ from typing import Any
 
 from hwprune_device.estimate import Clock, Ratio
 from hwprune_device.job import Protocol
-from hwprune_device.measurement.gpu_doubts import gpu_doubts
+from hwprune_device.measurement.gpu_doubts import gpu_doubts, table_of
 
 OTHERS_SHARE = 0.05
 STEAL_SHARE = 0.01
@@ -64,7 +64,7 @@ def batch_doubts(
 def state_doubts(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     """What two states of a board, around a batch, say against its readings."""
     return [
-        *_throttled(_table(before, "throttling"), _table(after, "throttling")),
+        *_throttled(table_of(before, "throttling"), table_of(after, "throttling")),
         *_hot(before, after),
         *_slow_clock(after),
         *_other_mode(before, after),
@@ -90,9 +90,9 @@ def ratio_doubts(ratio: Ratio, rounds: int, protocol: Protocol) -> list[str]:
 
 def _of_gpu(disturbance: Mapping[str, Any]) -> list[str]:
     """What the GPU's states and the looks in between say; nothing where none computes."""
-    before = _table(_table(disturbance, "before"), "gpu")
-    after = _table(_table(disturbance, "after"), "gpu")
-    return gpu_doubts(before, after, _table(disturbance, "gpu_between"))
+    before = table_of(table_of(disturbance, "before"), "gpu")
+    after = table_of(table_of(disturbance, "after"), "gpu")
+    return gpu_doubts(before, after, table_of(disturbance, "gpu_between"))
 
 
 def _contention(
@@ -156,7 +156,7 @@ def _throttled(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]
 
 def _hot(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     """A zone near its trip point at either end; the nearer one is told."""
-    zones = [_table(before, "nearest_trip"), _table(after, "nearest_trip")]
+    zones = [table_of(before, "nearest_trip"), table_of(after, "nearest_trip")]
     near = [zone for zone in zones if isinstance(zone.get("below_trip_c"), float)]
     zone = min(near, key=lambda z: z["below_trip_c"], default=None)
     if zone is None or zone["below_trip_c"] > NEAR_TRIP_C:
@@ -184,9 +184,3 @@ def _other_mode(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str
     if first is None or last is None or first == last:
         return []
     return [f"the power mode changed during the batch: from {first} to {last}"]
-
-
-def _table(state: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    """A table of a state; an empty one when the board does not tell."""
-    value = state.get(key)
-    return value if isinstance(value, Mapping) else {}

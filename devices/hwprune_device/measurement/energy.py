@@ -18,6 +18,7 @@ from typing import Protocol
 
 from hwprune_device.conditions.gpu_presence import has_gpu, on_gpu
 from hwprune_device.conditions.nvml import find_gpu
+from hwprune_device.conditions.sysfs import read
 from hwprune_device.job import Target
 
 ROOT = Path("/")
@@ -59,7 +60,7 @@ class RaplCounter:
     """The energy counters of processor packages (and of memory, where that is one of its own)."""
 
     def __init__(self, zones: list[Path]) -> None:
-        names = ", ".join(_text(zone / "name") for zone in zones)
+        names = ", ".join(read(zone / "name") for zone in zones)
         self.source = f"RAPL, total of {names}: idle power and other processes included"
         self._zones = zones
         self._range_uj = [_number(zone / "max_energy_range_uj") for zone in zones]
@@ -188,11 +189,11 @@ def measure_energy(
 def _find_ina3221(root: Path) -> PowerMeter | None:
     """The supply of a Jetson, whose channel is called VDD_IN."""
     for label in sorted(root.glob("sys/class/hwmon/hwmon*/in*_label")):
-        if _text(label) != "VDD_IN" or _text(label.parent / "name") != "ina3221":
+        if read(label) != "VDD_IN" or read(label.parent / "name") != "ina3221":
             continue
         channel = label.name.removeprefix("in").removesuffix("_label")
         volts, amperes = label.parent / f"in{channel}_input", label.parent / f"curr{channel}_input"
-        if _text(volts).isdigit() and _text(amperes).isdigit():
+        if read(volts).isdigit() and read(amperes).isdigit():
             return PowerMeter(volts, amperes)
     return None
 
@@ -200,19 +201,19 @@ def _find_ina3221(root: Path) -> PowerMeter | None:
 def _find_rapl(root: Path) -> RaplCounter | str:
     """Package domains, and memory where the package does not have it in its own count."""
     zones = sorted(root.glob("sys/class/powercap/intel-rapl:*"))
-    wanted = [z for z in zones if _text(z / "name").startswith("package") or _is_dram(z)]
+    wanted = [z for z in zones if read(z / "name").startswith("package") or _is_dram(z)]
     if not wanted:
         return "the board has no energy sensor that is known: no RAPL package, no INA3221 supply"
     for zone in wanted:
         files = (zone / "energy_uj", zone / "max_energy_range_uj")
-        if not all(_text(file).isdigit() for file in files):
+        if not all(read(file).isdigit() for file in files):
             # Since 2020 the kernel gives it to root alone.
             return f"the board's energy counter {zone / 'energy_uj'} cannot be read by this user"
     return RaplCounter(wanted)
 
 
 def _is_dram(zone: Path) -> bool:
-    return _text(zone / "name") == "dram"
+    return read(zone / "name") == "dram"
 
 
 def _number(path: Path) -> int:
@@ -221,15 +222,7 @@ def _number(path: Path) -> int:
     Raises:
         OSError: there is none any more.
     """
-    text = _text(path)
+    text = read(path)
     if not text.isdigit():
         raise OSError(f"{path} has no number")
     return int(text)
-
-
-def _text(path: Path) -> str:
-    """A file's content; empty where it is absent or may not be read."""
-    try:
-        return path.read_text().strip()
-    except OSError:
-        return ""

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from hwprune_device.frame import Frame, FrameDecoder, FrameError, write_frame
+from hwprune_device.frame import CHUNK, Frame, FrameDecoder, FrameError, write_frame
 from hwprune_device.inbox import Inbox
 from hwprune_device.measurement.marker import NOBODY, Mark, Marker
 from hwprune_device.measurement.memory_guard import MemoryGuard
@@ -141,7 +141,7 @@ def _attend(
         if watch.inbox is not None:
             watch.inbox.look()
         if reading in events:
-            data = os.read(reading, 1 << 20)
+            data = os.read(reading, CHUNK)
             if not data:
                 return None
             for frame in decoder.feed(data):

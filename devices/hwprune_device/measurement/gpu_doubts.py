@@ -64,7 +64,7 @@ def _held(before: State, after: State, seen: State) -> list[str]:
 
 def _counted(before: State, after: State) -> list[str]:
     """Heat that the driver counted between two looks that did not see it."""
-    first, last = _table(before, "held_down_ms"), _table(after, "held_down_ms")
+    first, last = table_of(before, "held_down_ms"), table_of(after, "held_down_ms")
     added = last.get("heat", 0.0) - first.get("heat", last.get("heat", 0.0))
     return [f"the GPU was held down for heat for {added:.0f} ms"] if added >= 1.0 else []
 
@@ -104,6 +104,7 @@ def _number(state: State, key: str) -> float | None:
     return float(value) if isinstance(value, int | float) else None
 
 
-def _table(state: State, key: str) -> Mapping[str, Any]:
+def table_of(state: State, key: str) -> Mapping[str, Any]:
+    """A table of a state; an empty one where the board leaves it out, or says "unavailable"."""
     value = state.get(key)
     return value if isinstance(value, Mapping) else {}

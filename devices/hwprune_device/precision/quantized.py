@@ -16,7 +16,8 @@ from onnx import GraphProto, ModelProto, NodeProto, helper, numpy_helper
 
 from hwprune_device.precision.opset import opset
 from hwprune_device.precision.quantized_places import Places, find_places
-from hwprune_device.precision.tensors import Names, bodies, names
+from hwprune_device.precision.tensors import Names, names
+from hwprune_device.subgraphs import inner_graphs
 
 PLAUSIBLE = 6.0
 """The range of a ReLU6. Which one does not change a latency."""
@@ -32,11 +33,12 @@ def is_quantized(model: ModelProto) -> bool:
     """Whether a network says by itself what is computed in int8."""
 
     def within(graph: GraphProto) -> bool:
+        """Whether a graph does, or one that a node of it holds."""
         return any(
             "QuantizeLinear" in node.op_type
             or "DequantizeLinear" in node.op_type
             or node.op_type.startswith("QLinear")
-            or any(within(body) for body in bodies(node))
+            or any(within(body) for body in inner_graphs(node))
             for node in graph.node
         )
 

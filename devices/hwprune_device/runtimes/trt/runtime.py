@@ -26,11 +26,12 @@ from hwprune_device.runtimes.trt.builder import Build, EngineBuilder, build_opti
 from hwprune_device.runtimes.trt.calibration import calibration_batches
 from hwprune_device.runtimes.trt.callbacks import TrtError
 from hwprune_device.runtimes.trt.engine_file import engine_file
-from hwprune_device.runtimes.trt.graph import graph_for, symbols
+from hwprune_device.runtimes.trt.graph import graph_for
 from hwprune_device.runtimes.trt.network import TrtNetwork
 from hwprune_device.runtimes.trt.options import TRT
 from hwprune_device.runtimes.trt.parts import parts_of
 from hwprune_device.runtimes.trt.tensorrt import TensorRT
+from hwprune_device.values import batch_symbols
 
 _MOST_AT_ONCE = 64
 """Items in a run where no target says how many."""
@@ -154,7 +155,8 @@ class TrtRuntime:
     ) -> Iterator[TrtNetwork]:
         """A network with its own weights, ready to run."""
         options = self._options(target)
-        free = dict.fromkeys(symbols(model), target.batch)
+        symbols = batch_symbols(onnx.load_model_from_string(model).graph)
+        free = dict.fromkeys(symbols, target.batch)
         graph = self._graph(model, target, free, options, inputs)
         with self._context(spin=options["spin"]).sound():
             network = self._ready(graph, target, options, ignore_progress, inputs)

@@ -54,7 +54,6 @@ class Plan:
     timing_cache: bytes
     fell_back: tuple[str, ...]
     """Layers that go to the GPU because the DLA cannot run them."""
-    warnings: tuple[str, ...]
 
 
 class TensorRT:
@@ -117,7 +116,6 @@ class TensorRT:
             engine=bytes(plan),
             timing_cache=bytes(cache.serialize()) if cache is not None else b"",
             fell_back=fell_back,
-            warnings=tuple(dict.fromkeys(words.warnings)),
         )
 
     def load(self, plan: bytes, dla: int | None = None) -> Engine:
