@@ -73,6 +73,7 @@ class Supervisor:
         self._runtimes: dict[str, Runtime]
         self._runtimes, self._missing = available(runtimes)
         self._warmed: set[str] = set()
+        # A runtime that was asked for is warmed now, so that the first batch does not wait for it.
         for name in runtimes:
             if name in self._runtimes:
                 self._runtime(name)
@@ -135,6 +136,7 @@ class Supervisor:
         """Keep a base graph (zlib in the body) and its cut plan under their content hash."""
         base_id, plan = str(frame.header["base_id"]), frame.header["plan"]
         if self._bases.find(base_id) is None:
+            # In memory first: the batch goes on whatever the disk does.
             self._bases.place(base_id, plan, frame.body)
             self._aside(lambda: self._bases.keep(base_id, plan, frame.body))
         self._send({"kind": "placed", "base_id": base_id})
@@ -155,6 +157,7 @@ class Supervisor:
         )
         on = on_gpu(job.target, present=has_gpu())
         with lease(self._cores, self._wait, gpu=on), quiet.timing():
+            # Within both: others on these cores wait, and scorers on this machine rest.
             BatchRun(job, setup, self._send, inbox=self._inbox, beat=self._beat).run()
 
     def _run(self, frame: Frame) -> None:
@@ -240,6 +243,7 @@ class Supervisor:
             inbox=self._inbox,
         )
         ending = run_in_child(work, watch)
+        # A child sends one frame: its answer, or what it raised.
         if answers and answers[0].kind in wanted:
             self._send(answers[0].header, answers[0].body)
             return
@@ -261,6 +265,7 @@ class Supervisor:
         if name not in self._runtimes:
             why = self._missing.get(name, f"no runtime is called '{name}'")
             raise UnknownRuntimeError(f"{why}; it has: {', '.join(self._runtimes) or 'none'}")
+        # In this process, so that every child inherits it; and not before it is asked for.
         if name not in self._warmed:
             try:
                 self._runtimes[name].warm()
@@ -273,6 +278,7 @@ class Supervisor:
 
     def _send(self, header: Mapping[str, Any], body: bytes = b"") -> None:
         write_frame(self._out, header, body)
+        # Any frame is a sign of life, so a beat is due only after a silence.
         self._last_beat = time.monotonic()
 
     def _wait(self, waited_s: float) -> None:

@@ -78,13 +78,16 @@ class Account:
     """What the base took in each of its visits, on `clock`."""
 
     def __post_init__(self) -> None:
+        # Once for all readings of the batch: each of them asks for it several times.
         visits = tuple(median(v.runs(self.clock)) for v in self.base_visits)
+        # The dataclass is frozen, and this is the one field that it computes itself.
         object.__setattr__(self, "base_ms", visits)
 
     def reading(self, built: BuiltNetwork, energy: Energy | None = None) -> Reading:
         """The reading of one network of the batch."""
         visits = built.lap.visits
         ratio = ratio_to_base(visits, self.base_visits, self.clock)
+        # Uncalibrated, the base's median in this very batch stands in.
         nominal = self.job.base_nominal_ms or median(self.base_ms)
         latency = nominal * ratio.value
         interval = spread(latency, ratio, self._between(), self._base_off())
@@ -92,6 +95,7 @@ class Account:
         return Reading(
             reading_id=uuid.uuid4().hex,
             architecture=built.job.architecture,
+            # What selects a latency, so without what the runtime could do besides.
             target={**asdict(self.job.target), **selecting(self.setup.runtime.describe())},
             batch_id=self.batch_id,
             taken_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -105,6 +109,7 @@ class Account:
             runs_ms=tuple(v.runs(self.clock) for v in visits),
             base_ms=ratio.base_ms,
             wall_ms=median(run for v in visits for run in v.wall_ms),
+            # CPU time of the calling thread leaves out what others compute for it.
             cpu_ms=None if self.workers > 1 else median(run for v in visits for run in v.cpu_ms),
             device_ms=median(device) if device else None,
             memory=built.network.memory,
@@ -149,6 +154,7 @@ class Account:
             "base_off": round(self._base_off(), 4),
             "rounds": self.rounds,
             "order_seed": self.order_seed,
+            # More than 1 for networks so short that reading the clocks would count.
             "inferences_per_run": built.lap.loops,
             "candidates_in_batch": self.networks,
         }

@@ -28,7 +28,9 @@ _STAGE_OF_ENDING: dict[str, Stage] = {
     "crash": "crash",
     "timeout": "timeout",
     "memory": "memory",
+    # An exception outside the steps of a candidate; there is no stage of its own for it.
     "error": "crash",
+    # It ended in order without this outcome, which says nothing about the network.
     "done": "lost",
 }
 
@@ -44,6 +46,7 @@ class BatchRun:
         self._send = send
         self._inbox = inbox
         self._beat = beat
+        # Indices of candidates without an outcome; a group is what one child is given.
         self._open = set(range(len(self._job.candidates)))
         self._groups: list[list[int]] = [sorted(self._open)]
         self._spent: Counter[str] = Counter()
@@ -63,6 +66,7 @@ class BatchRun:
             if group:
                 children += 1
                 self._run_group(group)
+        # Summed over the children that came to their end.
         timings = {**self._spent, "wall_s": time.perf_counter() - start}
         self._send(
             {"kind": "done", "timings": timings, "children": children, "rounds": self._rounds}
@@ -98,6 +102,7 @@ class BatchRun:
         if frame.kind == "at":
             # The head must know whom to suspect should this whole board die now.
             index = int(header["index"])
+            # A dying base is no candidate's fault; between two networks it may be any of them.
             at_work = {BASE: [], NOBODY: group}.get(index, [index])
             self._send({"kind": "at", "indices": at_work})
         elif frame.kind == "error":
@@ -112,6 +117,7 @@ class BatchRun:
                 # Its neighbours held memory too: it gets a child to itself before it is judged.
                 self._groups.append([header["index"]])
                 return
+            # Only now: what stays open goes to `_blame`, and to another child.
             self._open.discard(header["index"])
             self._send(header)
 
@@ -119,16 +125,19 @@ class BatchRun:
         """Decide who is at fault for a child that ended early, and who is measured again."""
         message = "\n".join([ending.message, *self._errors]).strip()
         culprit = ending.mark.index
+        # While it times, the base has already run well alone: a neighbour is as likely the cause.
         base_at_fault = culprit == BASE and ending.mark.step in ("cut", "build", "run")
         if base_at_fault and ending.kind != "memory":
             for index in left:
                 self._fail(index, ending, f"the unpruned network itself failed: {message}")
         elif culprit in left and not unattributed(ending):
             self._fail(culprit, ending, message)
+            # First again, without the culprit: each new child has one network fewer to fail on.
             self._groups.insert(0, [index for index in left if index != culprit])
         elif len(left) == 1:
             self._fail(left[0], ending, message)
         else:
+            # Halving finds one culprit of n in about log2 n children.
             middle = len(left) // 2
             self._groups[:0] = [left[:middle], left[middle:]]
 

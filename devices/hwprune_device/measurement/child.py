@@ -64,6 +64,7 @@ class BatchMeasurement:
         self._board.wait(
             self._job.protocol.gate_s, lambda _seconds, _words: self._marker.note(NOBODY, "start")
         )
+        # The base is built first, whatever is asked for: each reading is a ratio to it.
         unpruned = CandidateJob(
             architecture=self._job.base_architecture, widths=self._job.base_widths
         )
@@ -76,7 +77,9 @@ class BatchMeasurement:
             self._report({"kind": "done", "timings": asdict(self._spent), "rounds": 0})
             return
         built = {index: b for index in self._indices if (b := self._try_build(index)) is not None}
+        # All of a batch stay in memory at once, so that rounds can alternate between them.
         watch, rounds = self._time(base, built)
+        # The state after the rounds is taken before energy is: that heats the board further.
         account = self._account(watch, rounds, self._board.to_json())
         energies = self._energies({index: built[index] for index in watch.candidates})
         for index, energy in energies.items():
@@ -85,7 +88,7 @@ class BatchMeasurement:
         self._report({"kind": "done", "timings": asdict(self._spent), "rounds": rounds})
 
     def _try_build(self, index: int) -> BuiltNetwork | None:
-        """A candidate that is ready to be timed, or None after its failure was reported."""
+        """Build a candidate; return it ready to be timed, or None after its failure was reported."""
         try:
             return self._build(index, self._job.candidates[index])
         except Exception as error:
@@ -95,6 +98,7 @@ class BatchMeasurement:
 
     def _build(self, index: int, job: CandidateJob) -> BuiltNetwork:
         self._marker.note(index, "cut")
+        # Noted first, for the supervisor, then said: a crash in between is still attributed.
         self._say_at(index)
         start = time.perf_counter()
         model = self._setup.cutter.cut_to(job.widths)
@@ -113,6 +117,7 @@ class BatchMeasurement:
             clock=self._clock(),
         )
         try:
+            # Before the warm-up: a runtime that counts memory does it in its very first runs.
             network.weigh()
             inference_ms = lap.warm_up(self._job.protocol)
         except Exception:
@@ -145,6 +150,7 @@ class BatchMeasurement:
         )
         inference_ms = {index: b.inference_ms for index, b in built.items()}
         expected = watch.expected_s({**inference_ms, BASE: base.inference_ms})
+        # The one deadline that follows is for energy too.
         expected += self._expected_energy_s(built)
         self._report({"kind": "expect", "expected_s": expected})
         self._say_at(NOBODY)
@@ -155,7 +161,7 @@ class BatchMeasurement:
         return watch, rounds
 
     def _say_at(self, index: int) -> None:
-        """See that the head knows what comes next before it comes: it may take the board down."""
+        """Report what comes next, and wait until the head knows: it may take the board down."""
         self._report({"kind": "at", "index": index}, wait=True)
 
     def _turn(self, index: int) -> None:
@@ -168,6 +174,7 @@ class BatchMeasurement:
         seconds = self._job.protocol.energy_s
         if seconds <= 0:
             return dict.fromkeys(built)
+        # A text in place of a sensor says why there is none.
         sensor = find_sensor(self._job.target)
         if isinstance(sensor, str):
             return dict.fromkeys(built, Energy(energy_mj=None, source=sensor))
@@ -202,6 +209,7 @@ class BatchMeasurement:
 
     def _account(self, watch: Stopwatch, rounds: int, around: Mapping[str, Any]) -> Account:
         visits = [v for lap in (watch.base, *watch.candidates.values()) for v in lap.visits]
+        # One clock for the whole batch, else its ratios would not compare.
         chosen, excess = choose_clock(visits, self._workers())
         return Account(
             job=self._job,
@@ -219,6 +227,7 @@ class BatchMeasurement:
 
     def _fail(self, index: int, error: Exception, *, of_base: bool = False) -> None:
         stage = _STAGE_OF_STEP[self._marker.read().step]
+        # What an error is counts more than where it was raised: memory can run out at any step.
         for kind, said in _STAGE_OF_ERROR.items():
             stage = said if isinstance(error, kind) else stage
         failure = Failure(

@@ -35,7 +35,7 @@ _SAMPLE_S = 0.01
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Energy:
-    """Energy of one inference in mJ, or None; in words where it comes from, or why it is not."""
+    """Energy of one inference in mJ, or None; and where it comes from, or why it is missing."""
 
     energy_mj: float | None
     source: str
@@ -74,6 +74,7 @@ class RaplCounter:
     def total_mj(self) -> float:
         """Millijoules since `start`; a counter that became smaller has wrapped."""
         now = self._read()
+        # Minutes of full load pass before one wraps: once at most between two readings.
         for value, last, whole in zip(now, self._last_uj, self._range_uj, strict=True):
             self._total_uj += value - last if value >= last else value - last + whole
         self._last_uj = now
@@ -124,20 +125,23 @@ class PowerMeter:
             while not self._ended.wait(_SAMPLE_S):
                 now_s, now_w = time.monotonic(), self._watts()
                 with self._lock:
+                    # Trapezoids: W times s is J, and 1e3 mJ are one.
                     self._total_mj += (now_w + last_w) / 2 * (now_s - last_s) * 1e3
                 last_s, last_w = now_s, now_w
 
     def _watts(self) -> float:
+        # mV times mA is microwatts.
         return _number(self._millivolts) * _number(self._milliamperes) / 1e6
 
 
 def find_sensor(target: Target, root: Path | None = None) -> Sensor | str:
-    """The sensor that sees a target's work; where there is none, why in words.
+    """Return the sensor that sees a target's work; where there is none, a message that says why.
 
     The supply of a whole board comes first, then the GPU where the target runs on one, then the
     processor package. `root` is where /sys is looked for.
     """
     root = root or ROOT
+    # It sees CPU, GPU and memory of a Jetson at once, and no RAPL or NVML is there.
     meter = _find_ina3221(root)
     if meter is not None:
         return meter
@@ -152,15 +156,17 @@ def measure_energy(
     """Run without a pause for `seconds`, longer where the network or the sensor is slow.
 
     Energy and runs are counted between the first and the last change of the sensor that was seen,
-    so that what a counter has not yet told does not count either. `inference_ms` is about what a
+    so that what a counter does not show yet counts neither. `inference_ms` is about what a
     run takes; the more often a short network runs between two looks, the less the looks cost.
     """
+    # An unknown time (infinite) gives blocks of one run.
     block = max(1, math.ceil(_BLOCK_MS / inference_ms))
     sensor.start()
     try:
         begin = time.monotonic()
         runs = updates = 0
         total_mj = sensor.total_mj()
+        # (millijoules, runs) at the first and the last change that was seen.
         first: tuple[float, int] | None = None
         last = (total_mj, 0)
         while (
@@ -172,6 +178,7 @@ def measure_energy(
                 run()
             runs += block
             now_mj = sensor.total_mj()
+            # Counters move in steps of ms: only where one moved are energy and runs of one moment.
             if now_mj != total_mj:
                 total_mj, last, updates = now_mj, (now_mj, runs), updates + 1
                 first = first or last
@@ -191,6 +198,7 @@ def _find_ina3221(root: Path) -> PowerMeter | None:
     for label in sorted(root.glob("sys/class/hwmon/hwmon*/in*_label")):
         if read(label) != "VDD_IN" or read(label.parent / "name") != "ina3221":
             continue
+        # in1_label names the rail whose volts are in1_input and whose amperes are curr1_input.
         channel = label.name.removeprefix("in").removesuffix("_label")
         volts, amperes = label.parent / f"in{channel}_input", label.parent / f"curr{channel}_input"
         if read(volts).isdigit() and read(amperes).isdigit():
