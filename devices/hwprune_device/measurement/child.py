@@ -88,7 +88,7 @@ class BatchMeasurement:
         self._report({"kind": "done", "timings": asdict(self._spent), "rounds": rounds})
 
     def _try_build(self, index: int) -> BuiltNetwork | None:
-        """Build a candidate; return it ready to be timed, or None after its failure was reported."""
+        """Build a candidate; return it ready to time, or None after its failure was reported."""
         try:
             return self._build(index, self._job.candidates[index])
         except Exception as error:

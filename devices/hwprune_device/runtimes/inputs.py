@@ -32,6 +32,7 @@ def input_values(
     """
     if not all(isinstance(size, int) and size > 0 for size in shape):
         raise ValueError(f"input '{name}' has no fixed shape: {list(shape)}")
+    # A network of another fixed batch would be timed at that one, under the target's name.
     if shape and shape[0] != target.batch:
         raise ValueError(
             f"input '{name}' has a fixed batch of {shape[0]}, the target asks for {target.batch}"
@@ -102,12 +103,14 @@ def in_batches(
     """
     count = item_count(inputs, interface)
     size = size or interface.fixed_batch or count
+    # Also for a network whose outputs have no batch axis: nothing is put together then.
     if size == count:
         return [_in_float32(values) for values in infer(list(inputs))]
     found = []
     for part in parts_of(inputs, size):
         found.append([_in_float32(values) for values in infer(part)])
         _refuse_whole(found[-1], interface, size)
+    # Cut to the count: the last part was filled up.
     return [np.concatenate(parts)[:count] for parts in zip(*found, strict=True)]
 
 
@@ -133,4 +136,5 @@ def _refuse_whole(outputs: Sequence[np.ndarray], interface: Interface, size: int
 
 
 def _in_float32(values: np.ndarray) -> np.ndarray:
+    # By name: numpy has no bfloat16 of its own, it comes from the package ml_dtypes.
     return values.astype(np.float32) if values.dtype.name in _HALVES else values

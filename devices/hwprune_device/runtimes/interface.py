@@ -39,6 +39,7 @@ class Interface:
         Raises:
             ValueError: its inputs differ in it.
         """
+        # Scalars have no first axis, and say nothing of the batch.
         firsts = {size for entry in self.inputs for size in entry.shape[:1]}
         fixed = [size for size in firsts if isinstance(size, int)]
         if len(fixed) > 1:
@@ -53,6 +54,7 @@ class Interface:
 
 def interface_of(model: onnx.ModelProto, free: Mapping[str, int] | None = None) -> Interface:
     """The interface of a network; `free` gives sizes to symbolic dimensions by name."""
+    # Until IR version 4 every initializer was listed among the inputs too.
     weights = {tensor.name for tensor in model.graph.initializer}
     entries = (_entry(v, free or {}) for v in model.graph.input if v.name not in weights)
     return Interface(

@@ -18,6 +18,7 @@ from hwprune_device.runtimes.facts import RuntimeFacts
 from hwprune_device.runtimes.runtime import Runtime
 
 GROUP = "hwprune.runtimes"
+# By the name in a profile: its room under runtimes/.
 _ROOMS = {
     "onnxrt": "onnxrt",
     "trt": "trt",
@@ -49,6 +50,7 @@ def facts_of(name: str) -> RuntimeFacts:
     Raises:
         UnknownRuntimeError: no such runtime, or its package is broken.
     """
+    # First: a runtime that was registered takes the place of ours of the same name.
     if name in _registered:
         return _registered[name]
     if name in _ROOMS:
@@ -113,6 +115,7 @@ def available(wanted: Sequence[str] = ()) -> tuple[dict[str, Runtime], dict[str,
     Only those that are `wanted`, or all: importing one may take seconds.
     """
     found, missing = {}, {}
+    # A runtime that is missing here is no error: `hello` says so, and a job may not need it.
     for name in wanted or runtime_names():
         try:
             found[name] = make_runtime(name)

@@ -56,6 +56,7 @@ class NcnnNetwork:
             activations_mb=activations / 1e6,
             creation_peak_mb=self._creation_peak_mb,
         )
+        # pnnx may convert without a word into something of another shape.
         self._net.outputs(self._inputs)
 
     def run(self) -> None:
@@ -79,6 +80,7 @@ def outputs_of(model: bytes, inputs: Sequence[np.ndarray], target: Target) -> li
 
     def infer(item: Sequence[np.ndarray]) -> list[np.ndarray]:
         if not nets:
+            # At the first item: ncnn's form is of fixed sizes, and shapes are known only now.
             nets.append(Net(_converted(model, item), target))
         return nets[0].outputs(nets[0].placed(item))
 
@@ -147,6 +149,8 @@ def _heap_bytes() -> int | None:
     ask = getattr(ctypes.CDLL(None), "mallinfo2", None)
     if ask is None:
         return None
+    # ctypes takes an int else, and the structure would be cut off.
     ask.restype = _Mallinfo2
+    # uordblks: taken from the heap; hblkhd: in mappings of their own, as large arrays are.
     told = ask()
     return int(told.uordblks + told.hblkhd)

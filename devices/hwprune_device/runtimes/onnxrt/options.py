@@ -27,6 +27,7 @@ def provider_key(name: str) -> str:
 
 def _provider(value: Any) -> str:
     key = provider_key(value) if isinstance(value, str) else ""
+    # Which providers there are, only the board's build knows: here just the form is checked.
     if not key.replace("_", "").isalnum():
         raise OptionError(
             "option provider must be the name of an execution provider",
@@ -51,6 +52,7 @@ def _provider_options(value: Any) -> dict[str, str]:
 
 
 def _exclude(whole: Mapping[str, Any], threads: int, precision: str) -> None:
+    # Other providers may choose a number type by their own options, which we do not read.
     possible = PRECISIONS.get(whole["provider"], ("fp32",))
     if precision not in possible:
         raise OptionError(
@@ -67,6 +69,7 @@ def _exclude(whole: Mapping[str, Any], threads: int, precision: str) -> None:
         )
     if whole["provider"] != "cpu":
         return
+    # On the CPU they would do nothing, and give a reading another key all the same.
     for name in ("provider_options", "fallback"):
         if whole[name] != ONNXRT.defaults[name]:
             raise OptionError(

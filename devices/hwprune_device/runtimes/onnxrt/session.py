@@ -25,6 +25,7 @@ _LEVELS = {
     "extended": ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
     "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
 }
+# Texts, because its Python errors have no kind of their own for memory.
 _OUT_OF_MEMORY = ("Failed to allocate memory", "bad_alloc", "BFCArena", "Cannot allocate memory")
 _NUMPY = {
     "tensor(float)": "float32",
@@ -77,8 +78,10 @@ def settings(target: Target, denormals: str) -> tuple[ort.SessionOptions, list[P
     parallel = wanted["execution"] == "parallel"
     if parallel:
         options.execution_mode = ort.ExecutionMode.ORT_PARALLEL
+    # Within an operator, and between operators where those run side by side.
     options.intra_op_num_threads = target.threads
     options.inter_op_num_threads = target.threads if parallel else 1
+    # Fatal ones alone: what matters comes as an exception, and stderr is read by the head.
     options.log_severity_level = 4
     entries = {"session.set_denormal_as_zero": denormals == "zero"}
     for pool in ("intra_op", "inter_op"):
@@ -104,6 +107,7 @@ def open_session(
         if words := versions.refused_opset(str(error)):
             raise ValueError(words) from error
         raise
+    # It drops a provider that does not start, without raising.
     wanted, used = providers[0][0], session.get_providers()
     if used[0] != wanted:
         raise ValueError(
@@ -138,12 +142,14 @@ def infer(session: ort.InferenceSession, inputs: Sequence[np.ndarray]) -> list[n
 def bound(session: ort.InferenceSession, target: Target) -> ort.IOBinding:
     """Inputs for a session where it reads them, and places for its outputs."""
     binding = session.io_binding()
+    # Seeded, so that every reading of a network is of the same values.
     random = np.random.default_rng(0)
     interface = interface_of(session)
     for entry in interface.inputs:
         values = input_values(entry.name, entry.shape, entry.type, target, random)
         binding.bind_ortvalue_input(entry.name, ort.OrtValue.ortvalue_from_numpy(values))
     for name in interface.outputs:
+        # Allocated by ONNX Runtime while it runs: shapes may not be known before.
         binding.bind_output(name, "cpu")
     return binding
 
@@ -188,6 +194,7 @@ def _providers(wanted: Mapping[str, Any], target: Target) -> list[Provider]:
         raise ValueError(f"the target asks for provider {key}; this ONNX Runtime has: {has}")
     own = precision.provider_options(key, target.precision)
     if key in _THREADS_OPTION:
+        # The profile's own provider_options are put over it below.
         own[_THREADS_OPTION[key]] = str(target.threads)
     first: list[Provider] = [(names[key], {**own, **wanted["provider_options"]})]
     alone = key == "cpu" or wanted["fallback"] == "refuse"

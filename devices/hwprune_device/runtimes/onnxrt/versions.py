@@ -23,6 +23,7 @@ def newest_opset(version: str) -> int | None:
     """The newest opset that a version such as "1.17.3" reads; None where that is not known."""
     found = re.match(r"1\.(\d+)\.", f"{version}.")
     minor = int(found[1]) if found else 0
+    # In ascending order, so the last that is not too new counts.
     known = [opset for since, opset in _NEWEST_OPSETS.items() if since <= minor]
     return known[-1] if known and minor <= _LAST_ASKED else None
 
