@@ -29,6 +29,7 @@ def load_driver() -> Any:
     Raises:
         ImportError: pycuda is not installed.
     """
+    # Not pycuda.autoinit, which makes a context of its own on import.
     return importlib.import_module("pycuda.driver")
 
 
@@ -61,6 +62,7 @@ class Cuda:
             self._driver.init()
             self._device = self._driver.Device(device)
             waiting = _SPIN if spin else _BLOCK
+            # Before the context is there: older drivers refuse new flags for an active one.
             _call(self._library, "cuDevicePrimaryCtxSetFlags_v2", device, waiting)
             self._context = self._device.retain_primary_context()
             self._context.push()
@@ -111,6 +113,7 @@ class Cuda:
             MemoryError: there is not so much left.
         """
         try:
+            # cuMemAlloc refuses 0 bytes, which an empty tensor has.
             return self._driver.mem_alloc(max(1, size_bytes))
         except self._driver.MemoryError as error:
             said = f"the GPU has no {size_bytes / 1e6:.1f} MB left: {error}"
@@ -154,6 +157,7 @@ class Cuda:
             yield
         except Exception as error:
             try:
+                # An error that stuck to the context comes back from every later call.
                 self._driver.Context.synchronize()
             except self._driver.Error:
                 raise BrokenProcessError(f"the GPU cannot go on: {error}") from error
@@ -162,6 +166,7 @@ class Cuda:
     def close(self) -> None:
         """Give the context back; everything in it must have been freed before."""
         if self._context is not None:
+            # pop undoes the push of __init__, detach the retain.
             self._context.pop()
             self._context.detach()
             self._context = None
@@ -180,6 +185,7 @@ class CudaGraph:
         finally:
             # A capture that is left open would make every later call on the stream fail.
             ended = library.cuStreamEndCapture(self._stream, ctypes.byref(self._graph))
+        # A capture that was invalidated ends with a code, or with no graph.
         if ended or not self._graph:
             raise CudaError(f"the network cannot be captured as a CUDA graph: code {ended}")
         flags = ctypes.c_ulonglong(0)
@@ -205,6 +211,7 @@ class CudaGraph:
 
     def close(self) -> None:
         """Give the graph back."""
+        # Cleared behind it, so that a second close does nothing.
         if self._ready:
             self._library.cuGraphExecDestroy(self._ready)
             self._ready = ctypes.c_void_p()

@@ -47,7 +47,7 @@ class DeviceTimed(Protocol):
     """A network that a device with a clock of its own runs; an addition to Network."""
 
     def device_ms(self) -> float | None:
-        """Return what the last `run` took by the device's own clock; None where that is unknown."""
+        """Return what the last `run` took by the device's clock; None where that is unknown."""
 
 
 class Runtime(Protocol):

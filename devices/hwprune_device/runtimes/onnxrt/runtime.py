@@ -177,7 +177,7 @@ class OnnxNetwork:
         return parts_of(onnx.load_model_from_string(model).graph, optimised.graph, trace)
 
     def _weights_alone(self) -> Memory:
-        """Return the weights: no provider but the CPU reports what it allocates for activations."""
+        """Return the weights: no provider but the CPU reports what activations take."""
         return Memory(
             weights_mb=self._weights_bytes / 1e6,
             activations_mb=None,

@@ -40,6 +40,7 @@ def cuda_graph(module: fx.GraphModule, inputs: Sequence[torch.Tensor]) -> BoundM
     once is then no network's own.
     """
     aside = _capture_stream()
+    # Inputs and weights were put there by the current stream.
     aside.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(aside):
         for _ in range(_SETTLING_RUNS):
@@ -47,6 +48,7 @@ def cuda_graph(module: fx.GraphModule, inputs: Sequence[torch.Tensor]) -> BoundM
     torch.cuda.current_stream().wait_stream(aside)
     gc.collect()
     graph = torch.cuda.CUDAGraph()
+    # A replay writes into the outputs of the capture: they must not be freed.
     held: list[Any] = []
 
     def capture() -> None:
@@ -71,6 +73,7 @@ def _capture_stream() -> torch.cuda.Stream:
 def inductor(module: fx.GraphModule, inputs: Sequence[torch.Tensor]) -> BoundModule:
     """Compiled for these shapes, now and not in the first timed run."""
     compiled = compile_whole(module)
+    # torch.compile compiles at the first call, not before.
     compiled(*inputs)
     gc.collect()
     return BoundModule(call=lambda: compiled(*inputs))

@@ -51,6 +51,7 @@ class TorchNetwork:
     ) -> None:
         self._device = device
         options = TORCH.of(target)
+        # What the process had reserved is no network's own: the arena is the growth.
         self._reserved_before = 0
         with PeakWatch() as peak, torch_errors(device):
             _start(target, options, device)
@@ -64,6 +65,7 @@ class TorchNetwork:
                 interface = interface_of(onnx.load_model_from_string(model), free)
                 self._inputs = feeds(interface, target, options, device)
             with torch.inference_mode():
+                # In the mode that runs have: inductor compiles anew when it changes.
                 self._bound = MODES[options["mode"]](module, self._inputs)
             self._weights_bytes = weight_bytes(module)
             self._creation_peak_mb = peak.grown_mb()
@@ -84,6 +86,7 @@ class TorchNetwork:
                 if self._device == "cpu":
                     self._bound.call()
                     return
+                # Both on the current stream, so the time between is the kernels' own.
                 self._began.record()
                 self._bound.call()
                 self._ended.record()
@@ -111,6 +114,7 @@ class TorchNetwork:
         self.facts = {"torch_device": "cpu", "outputs_finite": self._finite()}
 
     def _weigh_on_gpu(self) -> None:
+        # A replay of a captured graph allocates nothing, so its peak was taken at the capture.
         peak = self._bound.peak_bytes
         if peak is None:
             peak = cuda_peak_bytes(self.run)

@@ -26,6 +26,7 @@ from hwprune_device.runtimes.torchrt.options import TORCH
 if TYPE_CHECKING:
     from hwprune_device.runtimes.torchrt.network import TorchNetwork
 
+# Variables of torch/version.py, and what `hello` calls them.
 _TOLD = {"__version__": "version", "cuda": "cuda", "git_version": "build"}
 
 
@@ -118,6 +119,7 @@ class TorchRuntime:
         Raises:
             ValueError: it cannot.
         """
+        # For what it refuses; what "auto" means is known here alone.
         TORCH.of(target)
         if target.precision == "tf32" and self.device(target) == "cpu":
             raise ValueError(
@@ -134,6 +136,7 @@ def _version_file(path: Path) -> dict[str, str]:
     except (OSError, SyntaxError):
         return found
     for node in tree.body:
+        # Newer versions write the type beside the name: an AnnAssign, with one target.
         targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
         value = getattr(node, "value", None)
         if not isinstance(targets[0], ast.Name) or not isinstance(value, ast.Constant):

@@ -20,6 +20,7 @@ from hwprune_device.runtimes.trt.callbacks import Batches, CancelledError
 from hwprune_device.runtimes.trt.tensorrt import BuildOptions, Plan, TensorRT
 
 CACHE_MB = 2000.0
+# Not tuned: a retry that still fails costs a whole build, so there is one, much smaller.
 _SMALLER = 4
 """Each retry may use this much less scratch memory."""
 _LEAST_WORKSPACE_MB = 16.0
@@ -78,6 +79,7 @@ class EngineBuilder:
         self._library, self._cuda = library, cuda
         self._kept = BoundedFolder(folder, CACHE_MB)
         where = (cuda.name, cuda.capability, cuda.driver_version, library.version)
+        # In file names, which take no blanks or slashes of a GPU's name.
         self._device = hashlib.sha256(repr(where).encode()).hexdigest()[:16]
 
     def build(
@@ -115,6 +117,7 @@ class EngineBuilder:
         build = attempt.done(plan, workspace_mb)
         if not fresh:
             self._kept.put(name, _pack(build))
+            # Unchanged, it is not worth a write and an fsync on a board's card.
             if plan.timing_cache != wanted.timing_cache:
                 self._kept.put(cache, plan.timing_cache)
         return build
@@ -127,6 +130,7 @@ class EngineBuilder:
             plan = self._library.build(model, wanted, attempt.proceed, batches)
             return plan, wanted.workspace_mb
         except MemoryError as first:
+            # Without a limit TensorRT may use all that was free when the build began.
             most = wanted.workspace_mb or attempt.free_mb
             less = max(_LEAST_WORKSPACE_MB, most / _SMALLER)
             try:
@@ -145,6 +149,7 @@ class _Attempt:
     def __init__(self, cuda: Cuda, timeout_s: float, alive: Callable[[], None]) -> None:
         self._cuda, self._alive = cuda, alive
         self._watch = PeakWatch()
+        # By hand, because it ends with this object and not with a block.
         self._watch.__enter__()
         self._start = time.monotonic()
         self._deadline = self._start + timeout_s
@@ -173,6 +178,7 @@ class _Attempt:
 
 def _name(model: bytes, wanted: BuildOptions) -> str:
     """One name for a network, weights included, and how it is built."""
+    # Without the timing cache, which grows with each build and would give each a new name.
     how = json.dumps({**asdict(wanted), "timing_cache": ""}, sort_keys=True)
     return hashlib.sha256(model + how.encode()).hexdigest()[:32]
 
@@ -187,6 +193,7 @@ def _unpack(data: bytes | None) -> Build | None:
     story, _, engine = (data or b"").partition(b"\n")
     try:
         fields = json.loads(story)
+        # A power cut or a bad card may have damaged it.
         if fields.pop("sha256") != hashlib.sha256(engine).hexdigest():
             return None
         fields["fell_back"] = tuple(fields["fell_back"])

@@ -34,6 +34,7 @@ def calibration_batches(
         stream, places = cuda.stream(), []
         sets = _sets(graph, batch, inputs)
         for values in sets[0]:
+            # One pair of buffers an input, filled anew for each batch.
             host = cuda.pinned(values.shape, values.dtype)
             device = cuda.buffer(host.nbytes)
             made.callback(device.free)
@@ -41,12 +42,14 @@ def calibration_batches(
         waiting = iter(sets)
 
         def following() -> Sequence[int] | None:
+            """Copy the next batch to the device; return the addresses, or None after the last."""
             values = next(waiting, None)
             if values is None:
                 return None
             for (host, device), new in zip(places, values, strict=True):
                 host[...] = new
                 cuda.to_device(device, host, stream)
+            # The builder reads the buffers on a stream of its own.
             stream.synchronize()
             return [int(device) for _, device in places]
 

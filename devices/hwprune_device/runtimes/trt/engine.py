@@ -58,6 +58,7 @@ class Engine:
             MemoryError: its activations do not fit.
         """
         made = self._engine.create_execution_context()
+        # The engine is loaded, so memory is taken to be what is missing.
         if made is None:
             raise MemoryError(self.words.why())
         return Context(made, self)
@@ -79,7 +80,7 @@ class Context:
             raise TrtError(f"no place for '{tensor.name}': {self._engine.words.why()}")
 
     def tell(self, told: Callable[[str, float], None]) -> None:
-        """Have every inference from now on tell what each layer of the engine took."""
+        """Pass on, from now on, what each layer of the engine takes in every inference."""
         # TensorRT keeps no reference to it.
         self._profiler: Any = make_profiler(self._engine.trt, told)
         self._context.profiler = self._profiler

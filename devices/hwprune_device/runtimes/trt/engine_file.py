@@ -15,7 +15,7 @@ from hwprune_device.runtimes.trt.tensorrt import TensorRT
 def engine_file(
     network: TrtNetwork, cuda: Cuda, *, library: TensorRT, target: Target
 ) -> EngineFile:
-    """The engine of a network that is ready to run; it runs some times to tell what it takes."""
+    """The engine of a network that is ready to run; it runs some times to be timed."""
     build = network.build
     return EngineFile(
         files={"engine": build.engine},

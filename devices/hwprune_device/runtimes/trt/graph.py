@@ -57,6 +57,7 @@ def _quantised(
 ) -> onnx.ModelProto:
     if is_quantized(graph):
         return graph
+    # Left plain: the builder of 10 puts the int8 in by itself.
     if calibration != "qdq":
         if strongly_typed:
             raise ValueError(

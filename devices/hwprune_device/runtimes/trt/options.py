@@ -17,6 +17,7 @@ def _exclude(whole: Mapping[str, Any], threads: int, precision: str) -> None:
             given=f"dla = {whole['dla']}, precision = {precision}",
             possible="precision fp16 or int8, or no dla",
         )
+    # It would do nothing, and give a reading another key all the same.
     if whole["dla"] is None and whole["fallback"] != TRT.defaults["fallback"]:
         raise OptionError(
             "option fallback is for networks on a DLA",

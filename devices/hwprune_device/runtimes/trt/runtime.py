@@ -122,6 +122,7 @@ class TrtRuntime:
         """
         interface = interface_of(onnx.load_model_from_string(model))
         count = item_count(inputs, interface)
+        # An engine is of one batch: as many items at once as there are, up to a limit.
         wanted = target or Target(runtime=self.table.runtime, batch=min(_MOST_AT_ONCE, count))
         names = [entry.name for entry in interface.inputs]
         with self._executing(model, inputs, _of_batch(wanted, interface)) as network:
@@ -139,6 +140,7 @@ class TrtRuntime:
             MemoryError, TimeoutError, TrtError, ValueError: as `load`.
         """
         interface = interface_of(onnx.load_model_from_string(model))
+        # For what it refuses, before a build that takes minutes.
         item_count(inputs, interface)
         wanted = _of_batch(target, interface)
         with self._executing(model, inputs, wanted) as network:
@@ -268,7 +270,9 @@ class TrtRuntime:
             finally:
                 network.close()
         times = [time_ms for time_ms, _ in timed]
+        # The upper one of an even number: a real build, no mean of two.
         chosen = sorted(timed, key=lambda pair: pair[0])[len(timed) // 2][1]
+        # Loaded anew: while they were timed one was freed before the next, to spare memory.
         network = self._network(chosen, target, options)
         network.builds = {
             "device_ms": times,

@@ -69,6 +69,7 @@ class TensorRT:
         self.version = str(self._trt.__version__)
         name, oldest, typed_from = _LIBRARIES[rtx]
         self.title = f"{name} {self.version}"
+        # Major and minor: a last part such as "post1" is no number.
         numbers = tuple(int(part) for part in self.version.split(".")[:2])
         if numbers < oldest:
             needed = ".".join(map(str, oldest))
@@ -86,7 +87,7 @@ class TensorRT:
     ) -> Plan:
         """An engine of an ONNX network whose shapes are fixed.
 
-        `proceed` hears of every step of the builder and says whether to go on.
+        `proceed` is called with every step of the builder and returns whether to go on.
 
         Raises:
             MemoryError: the builder lacked memory.
@@ -107,6 +108,7 @@ class TensorRT:
         if batches is not None:
             config.int8_calibrator = make_calibrator(self._trt, wanted.calibration, batches)
         plan = builder.build_serialized_network(network, config)
+        # Checked first: a cancelled build returns None too, and its log is no reason.
         if cancelled:
             raise CancelledError(f"the build was ended during '{cancelled[0]}'")
         if plan is None:
@@ -133,6 +135,7 @@ class TensorRT:
         engine = runtime.deserialize_cuda_engine(plan)
         if engine is None:
             words.refuse()
+        # TensorRT wants its runtime and its logger to outlive the engine.
         return Engine(self._trt, engine, words, outlive=(runtime, log))
 
     def _parse(self, model: bytes, network: Any, log: Any, words: Words) -> None:
@@ -183,6 +186,7 @@ class TensorRT:
             )
         config.default_device_type = self._trt.DeviceType.DLA
         config.DLA_core = wanted.dla
+        # Asked layer by layer: the builder itself only logs which ones it moved.
         layers = [network.get_layer(i) for i in range(network.num_layers)]
         fell_back = tuple(layer.name for layer in layers if not config.can_run_on_DLA(layer))
         if fell_back and not wanted.gpu_fallback:
