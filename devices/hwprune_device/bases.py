@@ -63,6 +63,7 @@ class Bases:
 
     def _kept(self, base_id: str) -> tuple[bytes, Mapping[str, Any]] | None:
         """Graph and plan from the folder."""
+        # Names come from the head: one that is no hash must not become a path.
         data = self._folder.get(base_id) if _CONTENT_ID.fullmatch(base_id) else None
         if data is None:
             return None
@@ -71,6 +72,7 @@ class Bases:
             model, plan = zlib.decompress(frame.body), frame.header["plan"]
         except (FrameError, ValueError, KeyError, zlib.error):
             return None
+        # Damaged on the disk is as good as not there: the head sends it again.
         return (model, plan) if content_id(model, plan) == base_id else None
 
 

@@ -1,7 +1,7 @@
 """The inbox of a supervisor: what the head sends, and whether the head is still there.
 
 A link that is cut for good closes nothing on this side. So the head pings, and a supervisor that
-hears nothing for a while takes it that the head is gone.
+receives nothing for a while takes it that the head is gone.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class HeadGoneError(Exception):
 
 
 class Inbox:
-    """Frames from the head, in order; pings are heard and not shown."""
+    """Frames from the head, in order, without its pings."""
 
     def __init__(self, fd: int, *, silence_s: float = SILENCE_S) -> None:
         self.fd = fd

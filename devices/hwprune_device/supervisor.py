@@ -64,7 +64,7 @@ class Supervisor:
         runtimes: Sequence[str] = (),
     ) -> None:
         """`kept`: where base networks outlive this supervisor; `previous`: how the same owner's
-        last one ended, for the head to hear; `runtimes`: those that are wanted, by default all.
+        last one ended, for the head to know; `runtimes`: those that are wanted, by default all.
         """
         self._inbox = inbox
         self._out = outgoing
@@ -191,7 +191,7 @@ class Supervisor:
         self._answer(work, asked.target, "engine", "engine")
 
     def _profile(self, frame: Frame) -> None:
-        """Send what each kernel of a base network takes, or why the runtime does not tell."""
+        """Send what each kernel of a base network takes, or why the runtime cannot time them."""
         base_id, target = str(frame.header["base_id"]), Target(**frame.header["target"])
         base, runtime = self._bases.find(base_id), self._runtime(target.runtime)
         if base is None:
@@ -203,6 +203,7 @@ class Supervisor:
             return
 
         def work(report: Report, marker: Marker) -> None:
+            """Profile the unpruned network in the child; report its parts, or why not."""
             marker.note(NOBODY, "run")
             model = base.cutter.cut_to(base.cutter.plan.widths)
             free = dict.fromkeys(base.symbols, target.batch)
@@ -219,7 +220,7 @@ class Supervisor:
             self._answer(work, target, "profile", *kinds, timeout_s=_PROFILE_TIMEOUT_S)
 
     def _asked(self, frame: Frame) -> RunRequest | None:
-        """What shall run; None, which the head was told, where it must send the network too."""
+        """Return what shall run; None, and a frame that says so, where the network is missing."""
         asked = RunRequest.of(frame, self._last)
         if asked is None:
             self._send({"kind": "unknown_model", "model_id": frame.header["model_id"]})
@@ -243,7 +244,6 @@ class Supervisor:
             inbox=self._inbox,
         )
         ending = run_in_child(work, watch)
-        # A child sends one frame: its answer, or what it raised.
         if answers and answers[0].kind in wanted:
             self._send(answers[0].header, answers[0].body)
             return
@@ -251,7 +251,7 @@ class Supervisor:
         self._send({"kind": "error", "message": "\n".join([f"{asked}: {ending.message}", *said])})
 
     def _aside(self, work: Callable[[], None]) -> None:
-        """Work that may take a while and may fail, in a child: the head hears of us meanwhile."""
+        """Do in a child what may take a while and may fail: the head gets beats meanwhile."""
         watch = Watch(
             timeout_s=_KEEP_TIMEOUT_S,
             memory_limit_mb=None,
@@ -278,7 +278,6 @@ class Supervisor:
 
     def _send(self, header: Mapping[str, Any], body: bytes = b"") -> None:
         write_frame(self._out, header, body)
-        # Any frame is a sign of life, so a beat is due only after a silence.
         self._last_beat = time.monotonic()
 
     def _wait(self, waited_s: float) -> None:

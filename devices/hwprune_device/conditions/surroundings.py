@@ -37,8 +37,9 @@ class Surroundings:
         self._before: dict[str, Any] = {}
 
     def wait(self, limit_s: float, on_wait: gate.OnWait) -> None:
-        """Wait until the board may start, `limit_s` seconds at most; then look at it."""
+        """Wait until the board may start, `limit_s` seconds at most; then record its state."""
         self._waited = gate.wait(self._obstacle, limit_s, on_wait)
+        # Behind the wait: what others took meanwhile is no disturbance of the batch.
         self._times = core_times(self._cores)
         self._before = self._state()
 
@@ -49,6 +50,7 @@ class Surroundings:
 
     def to_json(self) -> dict[str, Any]:
         """What was waited for, both states, and what others took since the first of them."""
+        # First of all: what is read below takes time of the cores itself.
         after = core_times(self._cores)
         count = len(self._cores)
         return {

@@ -78,7 +78,6 @@ class Account:
     """What the base took in each of its visits, on `clock`."""
 
     def __post_init__(self) -> None:
-        # Once for all readings of the batch: each of them asks for it several times.
         visits = tuple(median(v.runs(self.clock)) for v in self.base_visits)
         # The dataclass is frozen, and this is the one field that it computes itself.
         object.__setattr__(self, "base_ms", visits)
@@ -95,7 +94,6 @@ class Account:
         return Reading(
             reading_id=uuid.uuid4().hex,
             architecture=built.job.architecture,
-            # What selects a latency, so without what the runtime could do besides.
             target={**asdict(self.job.target), **selecting(self.setup.runtime.describe())},
             batch_id=self.batch_id,
             taken_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),

@@ -117,7 +117,6 @@ class BatchRun:
                 # Its neighbours held memory too: it gets a child to itself before it is judged.
                 self._groups.append([header["index"]])
                 return
-            # Only now: what stays open goes to `_blame`, and to another child.
             self._open.discard(header["index"])
             self._send(header)
 

@@ -174,7 +174,6 @@ class BatchMeasurement:
         seconds = self._job.protocol.energy_s
         if seconds <= 0:
             return dict.fromkeys(built)
-        # A text in place of a sensor says why there is none.
         sensor = find_sensor(self._job.target)
         if isinstance(sensor, str):
             return dict.fromkeys(built, Energy(energy_mj=None, source=sensor))
@@ -209,7 +208,6 @@ class BatchMeasurement:
 
     def _account(self, watch: Stopwatch, rounds: int, around: Mapping[str, Any]) -> Account:
         visits = [v for lap in (watch.base, *watch.candidates.values()) for v in lap.visits]
-        # One clock for the whole batch, else its ratios would not compare.
         chosen, excess = choose_clock(visits, self._workers())
         return Account(
             job=self._job,

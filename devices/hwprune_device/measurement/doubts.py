@@ -177,7 +177,6 @@ def _slow_clock(after: Mapping[str, Any]) -> list[str]:
 
     Only after the batch: before it they were idle, and an idle x86 core shows any clock.
     """
-    # By core; absent where a board shows no clocks at all.
     pairs = zip(after.get("clock_mhz", ()), after.get("clock_due_mhz", ()), strict=False)
     for now, due in pairs:
         if isinstance(now, int) and isinstance(due, int) and now < CLOCK_SHARE * due:

@@ -123,7 +123,6 @@ def run_in_child(work: Work, watch: Watch) -> Ending:
         status = _end(pid)
         os.close(reading)
     mark = marker.read()
-    # After the last read: who is to blame for the end stands in the page.
     marker.close()
     if stopped is not None:
         kind, said = stopped
@@ -250,7 +249,6 @@ def _isolate(memory_limit_mb: float | None) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     # A collection within a timed run would be in its time.
     gc.disable()
-    # Linux alone has it; elsewhere a child may outlive its supervisor.
     if hasattr(ctypes.CDLL(None), "prctl"):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     with contextlib.suppress(OSError):

@@ -73,7 +73,6 @@ def _counted(before: State, after: State) -> list[str]:
 
 
 def _hot(before: State, after: State) -> list[str]:
-    # After the batch it is hotter, so that end is checked first.
     for state in (after, before):
         now, limit = _number(state, "temperature_c"), _number(state, "slowdown_c")
         if now is not None and limit is not None and limit - now < NEAR_SLOWDOWN_C:

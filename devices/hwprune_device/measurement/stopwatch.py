@@ -41,7 +41,7 @@ class Lap:
         """Run untimed, decide how a visit is made; returns the wall milliseconds of one inference.
 
         Raises:
-            RuntimeError: the device's clock is wanted, and it tells no time.
+            RuntimeError: the device's clock is wanted, and gives no time.
         """
         self.run()
         # The first run allocates and is dropped; of the rest the fastest says what a run can take.
@@ -154,7 +154,6 @@ class Stopwatch:
         try:
             self.candidates[index].visit(len(self.base.visits) - 1)
         except Exception as error:  # whatever a runtime raises is this candidate's failure
-            # The others go on; without it the next round would run it again.
             del self.candidates[index]
             self._failed(index, error)
 
@@ -173,7 +172,6 @@ class Stopwatch:
     def expected_s(self, inference_ms: Mapping[int, float]) -> float:
         """Seconds all rounds are expected to take at most, from the warm-up's times by index."""
         count = len(self.candidates)
-        # As many as `_round` makes: one for every so many candidates, and one for the rest.
         bases = math.ceil(count / self._protocol.base_every)
         visits = sum(lap.visit_ms(inference_ms[i]) for i, lap in self.candidates.items())
         one = visits + bases * self.base.visit_ms(inference_ms[BASE])

@@ -1,4 +1,4 @@
-"""int8 as a graph tells it: QuantizeLinear and DequantizeLinear where TensorRT fuses them.
+"""int8 as a graph says it: QuantizeLinear and DequantizeLinear where TensorRT fuses them.
 
 TensorRT calls this explicit quantisation, and from version 11 on there is no other. Placed after
 the recommendations of its documentation ("Q/DQ layer-placement"): inputs and weights of Conv, Gemm
@@ -132,6 +132,7 @@ class _Insertion:
         key = (tensor, axis)
         if key in self._pairs:
             return self._pairs[key]
+        # Its type is what says int8 in ONNX; symmetric, so it is 0.
         zero = np.zeros(scale.shape, np.int8)
         fixed = [self._constant(f"{tensor}_scale", scale), self._constant(f"{tensor}_zero", zero)]
         quantized = self._names.fresh(f"{tensor}_int8")

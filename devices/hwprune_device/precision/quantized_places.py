@@ -79,6 +79,7 @@ def _channel_axis(node: NodeProto, weights: np.ndarray) -> int | None:
         return 0
     if weights.ndim != 2:
         return None
+    # Its input is a Linear's weight: out x in.
     if node.op_type == "Transpose":
         return 0
     transposed = any(a.name == "transB" and a.i for a in node.attribute)
@@ -127,6 +128,7 @@ class _Wiring:
         if not self._ends_in_convolution(name):
             return 0
         count = 0
+        # Up to a tensor that several read: there the branch began.
         while name in self._maker and (count == 0 or self._readers[name] == 1):
             node = self.nodes[self._maker[name]]
             count += node.op_type == "Conv"

@@ -166,7 +166,6 @@ class Cuda:
     def close(self) -> None:
         """Give the context back; everything in it must have been freed before."""
         if self._context is not None:
-            # pop undoes the push of __init__, detach the retain.
             self._context.pop()
             self._context.detach()
             self._context = None
@@ -185,7 +184,6 @@ class CudaGraph:
         finally:
             # A capture that is left open would make every later call on the stream fail.
             ended = library.cuStreamEndCapture(self._stream, ctypes.byref(self._graph))
-        # A capture that was invalidated ends with a code, or with no graph.
         if ended or not self._graph:
             raise CudaError(f"the network cannot be captured as a CUDA graph: code {ended}")
         flags = ctypes.c_ulonglong(0)
@@ -211,7 +209,6 @@ class CudaGraph:
 
     def close(self) -> None:
         """Give the graph back."""
-        # Cleared behind it, so that a second close does nothing.
         if self._ready:
             self._library.cuGraphExecDestroy(self._ready)
             self._ready = ctypes.c_void_p()

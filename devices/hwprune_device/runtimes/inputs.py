@@ -110,7 +110,6 @@ def in_batches(
     for part in parts_of(inputs, size):
         found.append([_in_float32(values) for values in infer(part)])
         _refuse_whole(found[-1], interface, size)
-    # Cut to the count: the last part was filled up.
     return [np.concatenate(parts)[:count] for parts in zip(*found, strict=True)]
 
 

@@ -59,7 +59,6 @@ class OptionTable:
                 given=precision,
                 possible=", ".join(self.precisions),
             )
-        # Each value first, then what excludes what: a rule may rely on values that can be.
         found = {name: self._value(name, value) for name, value in options.items()}
         whole = {**self.defaults, **found}
         self.exclude(whole, threads, precision)

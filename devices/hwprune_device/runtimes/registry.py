@@ -18,7 +18,6 @@ from hwprune_device.runtimes.facts import RuntimeFacts
 from hwprune_device.runtimes.runtime import Runtime
 
 GROUP = "hwprune.runtimes"
-# By the name in a profile: its room under runtimes/.
 _ROOMS = {
     "onnxrt": "onnxrt",
     "trt": "trt",
@@ -50,7 +49,6 @@ def facts_of(name: str) -> RuntimeFacts:
     Raises:
         UnknownRuntimeError: no such runtime, or its package is broken.
     """
-    # First: a runtime that was registered takes the place of ours of the same name.
     if name in _registered:
         return _registered[name]
     if name in _ROOMS:
@@ -82,7 +80,7 @@ def _loaded(entry: EntryPoint) -> RuntimeFacts:
 
 
 def packages_to_look_for(name: str) -> tuple[str, ...]:
-    """What a look at a board imports: what this runtime needs, the default one, and those that
+    """What a survey of a board imports: what this runtime needs, the default one, and those that
     come with a board's system.
 
     Raises:

@@ -115,7 +115,6 @@ def _run(place: Path, inputs: Sequence[InputSpec]) -> str:
     # Exit 0 is no promise: the file has to be there too.
     if done.returncode or not (place / "model.param").is_file():
         how = f"signal {-done.returncode}" if done.returncode < 0 else f"exit {done.returncode}"
-        # Its own complaint where there is one, else its last line.
         words = _COMPLAINT.findall(done.stdout) or done.stdout.strip().splitlines()[-1:]
         raise ValueError(f"pnnx cannot convert the network ({how}): {'; '.join(words[:3])}")
     return done.stdout

@@ -75,7 +75,6 @@ def _strides(
     if any(name not in constants for name in node.input[1:5]):
         return None
     starts, ends, axes, steps = (constants[name].tolist() for name in node.input[1:5])
-    # Negative axes count from the end.
     axes = [axis % _SPATIAL for axis in axes]
     # From the first element to the last: a crop is no pooling.
     whole = not any(starts) and all(e >= shape[a] for e, a in zip(ends, axes, strict=True))

@@ -156,7 +156,6 @@ def settings(target: Target) -> dict[str, int | bool]:
 
 def _check_layers(param: str) -> None:
     """See that this ncnn has every layer."""
-    # Behind the two lines of magic and counts.
     layers = [(kind, name) for kind, name, *_ in map(str.split, param.splitlines()[2:])]
     lacks = [layer for layer in layers if ncnn.layer_to_index(layer[0]) < 0]
     if lacks:

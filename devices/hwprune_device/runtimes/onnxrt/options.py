@@ -52,7 +52,6 @@ def _provider_options(value: Any) -> dict[str, str]:
 
 
 def _exclude(whole: Mapping[str, Any], threads: int, precision: str) -> None:
-    # Other providers may choose a number type by their own options, which we do not read.
     possible = PRECISIONS.get(whole["provider"], ("fp32",))
     if precision not in possible:
         raise OptionError(

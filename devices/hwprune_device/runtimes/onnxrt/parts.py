@@ -1,4 +1,4 @@
-"""What ONNX Runtime's trace tells of each kernel, and which layer of the network a kernel is.
+"""What ONNX Runtime's trace has of each kernel, and which layer of the network a kernel is.
 
 The optimiser fuses nodes and gives kernels other names: what it lays out in blocks of channels is
 called after the value that it makes, and what changes a layout has only values of its own.

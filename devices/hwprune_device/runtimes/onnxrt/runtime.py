@@ -141,7 +141,6 @@ class OnnxNetwork:
         else:
             # Providers that compile cannot write an optimised graph: weights as they were given.
             self._weights_bytes = weight_bytes(onnx.load_model_from_string(model).graph)
-        # Around the session alone: the cut and its parse are no memory of the network.
         with PeakWatch() as peak:
             self._session = library.open_session(model, options, providers)
             self._creation_peak_mb = peak.grown_mb()

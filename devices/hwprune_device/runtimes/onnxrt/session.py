@@ -78,7 +78,6 @@ def settings(target: Target, denormals: str) -> tuple[ort.SessionOptions, list[P
     parallel = wanted["execution"] == "parallel"
     if parallel:
         options.execution_mode = ort.ExecutionMode.ORT_PARALLEL
-    # Within an operator, and between operators where those run side by side.
     options.intra_op_num_threads = target.threads
     options.inter_op_num_threads = target.threads if parallel else 1
     # Fatal ones alone: what matters comes as an exception, and stderr is read by the head.

@@ -23,13 +23,12 @@ def newest_opset(version: str) -> int | None:
     """The newest opset that a version such as "1.17.3" reads; None where that is not known."""
     found = re.match(r"1\.(\d+)\.", f"{version}.")
     minor = int(found[1]) if found else 0
-    # In ascending order, so the last that is not too new counts.
     known = [opset for since, opset in _NEWEST_OPSETS.items() if since <= minor]
     return known[-1] if known and minor <= _LAST_ASKED else None
 
 
 def least_version(opset: int) -> str:
-    """In words the versions of ONNX Runtime that read an opset."""
+    """Return which versions of ONNX Runtime read an opset, as text for a message."""
     minors = [minor for minor, newest in _NEWEST_OPSETS.items() if newest >= opset]
     return f"1.{minors[0]} or newer" if minors else f"newer than 1.{_LAST_ASKED}"
 

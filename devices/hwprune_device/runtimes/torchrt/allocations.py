@@ -13,7 +13,7 @@ _MEMORY = "[memory]"
 
 
 def cpu_peak_bytes(run: Callable[[], Any]) -> int | None:
-    """Most that one run held at a time beyond what was there before; None if torch does not record it."""
+    """Most that one run held at a time beyond what was there before; None if unrecorded."""
     activities = [torch.profiler.ProfilerActivity.CPU]
     with torch.profiler.profile(activities=activities, profile_memory=True) as profile:
         run()
@@ -23,7 +23,6 @@ def cpu_peak_bytes(run: Callable[[], Any]) -> int | None:
     events = [event for event in results.events() if event.name() == _MEMORY]
     held = peak = 0
     for event in sorted(events, key=lambda e: e.start_ns()):
-        # Negative for a release, so the sum is what is held.
         held += event.nbytes()
         peak = max(peak, held)
     return peak if events else None

@@ -86,7 +86,6 @@ class TorchNetwork:
                 if self._device == "cpu":
                     self._bound.call()
                     return
-                # Both on the current stream, so the time between is the kernels' own.
                 self._began.record()
                 self._bound.call()
                 self._ended.record()

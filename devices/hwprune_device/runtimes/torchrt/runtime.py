@@ -26,7 +26,6 @@ from hwprune_device.runtimes.torchrt.options import TORCH
 if TYPE_CHECKING:
     from hwprune_device.runtimes.torchrt.network import TorchNetwork
 
-# Variables of torch/version.py, and what `hello` calls them.
 _TOLD = {"__version__": "version", "cuda": "cuda", "git_version": "build"}
 
 

@@ -149,7 +149,6 @@ class _Attempt:
     def __init__(self, cuda: Cuda, timeout_s: float, alive: Callable[[], None]) -> None:
         self._cuda, self._alive = cuda, alive
         self._watch = PeakWatch()
-        # By hand, because it ends with this object and not with a block.
         self._watch.__enter__()
         self._start = time.monotonic()
         self._deadline = self._start + timeout_s

@@ -34,7 +34,6 @@ def calibration_batches(
         stream, places = cuda.stream(), []
         sets = _sets(graph, batch, inputs)
         for values in sets[0]:
-            # One pair of buffers an input, filled anew for each batch.
             host = cuda.pinned(values.shape, values.dtype)
             device = cuda.buffer(host.nbytes)
             made.callback(device.free)

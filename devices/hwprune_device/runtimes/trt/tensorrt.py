@@ -186,7 +186,6 @@ class TensorRT:
             )
         config.default_device_type = self._trt.DeviceType.DLA
         config.DLA_core = wanted.dla
-        # Asked layer by layer: the builder itself only logs which ones it moved.
         layers = [network.get_layer(i) for i in range(network.num_layers)]
         fell_back = tuple(layer.name for layer in layers if not config.can_run_on_DLA(layer))
         if fell_back and not wanted.gpu_fallback:
