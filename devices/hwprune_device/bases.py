@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import onnx
-
 from hwprune_device.bounded_folder import BoundedFolder
 from hwprune_device.cut import Cutter
 from hwprune_device.frame import FrameDecoder, FrameError, encode
@@ -77,5 +75,4 @@ class Bases:
 
 
 def _made_ready(model: bytes, plan: Mapping[str, Any]) -> Base:
-    symbols = batch_symbols(onnx.load_model_from_string(model).graph)
-    return Base(cutter=Cutter(model, CutPlan.from_json(plan)), symbols=symbols)
+    return Base(cutter=Cutter(model, CutPlan.from_json(plan)), symbols=batch_symbols(model))

@@ -25,4 +25,4 @@ def test_an_output_that_came_without_a_shape_gets_the_one_of_what_makes_it():
 
 def test_the_batch_is_the_open_size_in_the_first_place():
     told = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 4, "rows", 2])
-    assert batch_symbols(grouped(told).graph) == ("batch",)
+    assert batch_symbols(grouped(told).SerializeToString()) == ("batch",)

@@ -157,8 +157,7 @@ class TrtRuntime:
     ) -> Iterator[TrtNetwork]:
         """A network with its own weights, ready to run."""
         options = self._options(target)
-        symbols = batch_symbols(onnx.load_model_from_string(model).graph)
-        free = dict.fromkeys(symbols, target.batch)
+        free = dict.fromkeys(batch_symbols(model), target.batch)
         graph = self._graph(model, target, free, options, inputs)
         with self._context(spin=options["spin"]).sound():
             network = self._ready(graph, target, options, ignore_progress, inputs)

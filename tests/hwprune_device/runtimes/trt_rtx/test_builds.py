@@ -13,10 +13,11 @@ from onnx import TensorProto, helper
 from hwprune.channels.base import BaseNetwork
 from hwprune_device.cut import Cutter
 from hwprune_device.runtimes.trt.callbacks import CancelledError, TrtError
-from hwprune_device.runtimes.trt.graph import graph_for, symbols
+from hwprune_device.runtimes.trt.graph import graph_for
 from hwprune_device.runtimes.trt.surface import SURFACE, SURFACE_11
 from hwprune_device.runtimes.trt.tensorrt import BuildOptions, Plan, TensorRT
 from hwprune_device.runtimes.trt_rtx.options import TRT_RTX
+from hwprune_device.values import batch_symbols
 from tests.hwprune_device.chain import chain
 from tests.network.test_coverage import case
 from tests.unusual import UNUSUAL
@@ -31,7 +32,7 @@ BATCH = 2
 
 def built(model: bytes, precision: str, **wanted: object) -> Plan:
     """A real engine of a network for a batch, as the board's runtime has it built."""
-    free = dict.fromkeys(symbols(model), BATCH)
+    free = dict.fromkeys(batch_symbols(model), BATCH)
     graph = graph_for(model, free, precision=precision, calibration="qdq", strongly_typed=True)
     library = TensorRT(rtx=True)
     return library.build(graph, BuildOptions(precision=precision, **wanted), lambda phase: True)  # type: ignore[arg-type]
