@@ -12,7 +12,7 @@ from hwprune_device.bounded_folder import BoundedFolder
 from hwprune_device.cut import Cutter
 from hwprune_device.frame import FrameDecoder, FrameError, encode
 from hwprune_device.plan import CutPlan, content_id
-from hwprune_device.values import batch_symbols
+from hwprune_device.runtimes.interface import batch_symbols
 
 _CONTENT_ID = re.compile(r"[0-9a-f]{64}")
 

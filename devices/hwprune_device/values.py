@@ -22,13 +22,6 @@ def metadata(model: onnx.ModelProto) -> dict[str, str]:
     return {entry.key: entry.value for entry in model.metadata_props}
 
 
-def batch_symbols(model: bytes) -> tuple[str, ...]:
-    """Names of the symbolic dimensions in the first place of the inputs, each once: the batch."""
-    inputs = onnx.load_model_from_string(model).graph.input
-    firsts = (entry.type.tensor_type.shape.dim[:1] for entry in inputs)
-    return tuple(sorted({dim[0].dim_param for dim in firsts if dim and dim[0].dim_param}))
-
-
 def weightless(model: onnx.ModelProto) -> onnx.ModelProto:
     """A copy of the model whose weights have shapes but no values.
 

@@ -19,9 +19,9 @@ from hwprune.cli.inspect import parse_shapes
 from hwprune.pipeline.tabled_network import tabled_network
 from hwprune_device.cut import Cutter
 from hwprune_device.resident import PeakWatch
+from hwprune_device.runtimes.interface import batch_symbols
 from hwprune_device.runtimes.trt.graph import graph_for
 from hwprune_device.runtimes.trt.tensorrt import BuildOptions, TensorRT
-from hwprune_device.values import batch_symbols
 from tests.network.test_coverage import case
 from tests.unusual import UNUSUAL
 

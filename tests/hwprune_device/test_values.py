@@ -1,4 +1,4 @@
-"""Shapes of a graph's values, and the names of its batch."""
+"""Shapes of a graph's values."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from hwprune_device.values import batch_symbols, value_shapes
+from hwprune_device.values import value_shapes
 
 
 def grouped(output: onnx.ValueInfoProto) -> onnx.ModelProto:
@@ -21,8 +21,3 @@ def grouped(output: onnx.ValueInfoProto) -> onnx.ModelProto:
 def test_an_output_that_came_without_a_shape_gets_the_one_of_what_makes_it():
     bare = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
     assert value_shapes(grouped(bare), batch=3)["y"] == (3, 4, 2, 2)
-
-
-def test_the_batch_is_the_open_size_in_the_first_place():
-    told = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 4, "rows", 2])
-    assert batch_symbols(grouped(told).SerializeToString()) == ("batch",)

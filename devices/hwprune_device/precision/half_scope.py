@@ -19,12 +19,12 @@ from hwprune_device.precision.half_rules import (
 )
 from hwprune_device.precision.tensors import (
     Names,
+    bodies,
     constant_value,
     constants,
     element_types,
     read,
 )
-from hwprune_device.subgraphs import inner_graphs
 
 FLOAT = TensorProto.FLOAT
 _BLIND = ("Shape", "Size")
@@ -168,7 +168,7 @@ class Scope:
 
     def _bodies(self, node: NodeProto) -> None:
         """Convert the bodies of an operator; what they read from here has to be float32."""
-        for body in inner_graphs(node):
+        for body in bodies(node):
             Scope(body, self._conversion, self._types).convert()
             for name in sorted(read(body.node, body)):
                 if self._types.get(name) == FLOAT:

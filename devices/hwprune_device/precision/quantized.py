@@ -16,8 +16,7 @@ from onnx import GraphProto, ModelProto, NodeProto, helper, numpy_helper
 
 from hwprune_device.precision.opset import opset
 from hwprune_device.precision.quantized_places import Places, find_places
-from hwprune_device.precision.tensors import Names, names
-from hwprune_device.subgraphs import inner_graphs
+from hwprune_device.precision.tensors import Names, bodies, names
 
 PLAUSIBLE = 6.0
 """The range of a ReLU6. Which one does not change a latency."""
@@ -38,7 +37,7 @@ def is_quantized(model: ModelProto) -> bool:
             "QuantizeLinear" in node.op_type
             or "DequantizeLinear" in node.op_type
             or node.op_type.startswith("QLinear")
-            or any(within(body) for body in inner_graphs(node))
+            or any(within(body) for body in bodies(node))
             for node in graph.node
         )
 

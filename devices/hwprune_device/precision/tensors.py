@@ -7,8 +7,6 @@ from collections.abc import Iterable
 import numpy as np
 from onnx import GraphProto, NodeProto, TensorProto, helper, numpy_helper
 
-from hwprune_device.subgraphs import inner_graphs
-
 NO_TENSOR = -1
 """In place of an element type: a sequence, a map or an optional value."""
 
@@ -72,7 +70,7 @@ def read(nodes: Iterable[NodeProto], graph: GraphProto) -> set[str]:
     found = {entry.name for entry in graph.output}
     for node in nodes:
         found.update(node.input)
-        for body in inner_graphs(node):
+        for body in bodies(node):
             found |= read(body.node, body)
     return found
 
@@ -82,6 +80,16 @@ def names(graph: GraphProto) -> set[str]:
     found = read(graph.node, graph) | {entry.name for entry in (*graph.input, *graph.initializer)}
     for node in graph.node:
         found.update(node.output)
-        for body in inner_graphs(node):
+        for body in bodies(node):
             found |= names(body)
+    return found
+
+
+# As `subgraphs.inner_graphs`: nothing of the package is imported here, see tests/test_layering.py.
+def bodies(node: NodeProto) -> list[GraphProto]:
+    """The graphs that an operator such as Loop has in itself."""
+    found = []
+    for attribute in node.attribute:
+        found += [attribute.g] if attribute.HasField("g") else []
+        found += attribute.graphs
     return found

@@ -62,6 +62,13 @@ def interface_of(model: onnx.ModelProto, free: Mapping[str, int] | None = None) 
     )
 
 
+def batch_symbols(model: bytes) -> tuple[str, ...]:
+    """Names of the symbolic dimensions in the first place of the inputs, each once: the batch."""
+    inputs = onnx.load_model_from_string(model).graph.input
+    firsts = (entry.type.tensor_type.shape.dim[:1] for entry in inputs)
+    return tuple(sorted({dim[0].dim_param for dim in firsts if dim and dim[0].dim_param}))
+
+
 def _entry(value: onnx.ValueInfoProto, free: Mapping[str, int]) -> InputSpec:
     tensor = value.type.tensor_type
     shape = tuple(

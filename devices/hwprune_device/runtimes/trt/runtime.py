@@ -19,7 +19,7 @@ from hwprune_device.owner import cache_folder
 from hwprune_device.runtimes import EngineFile, Part, ignore_progress
 from hwprune_device.runtimes.cuda import Cuda, driver_version, load_driver
 from hwprune_device.runtimes.inputs import in_batches, item_count
-from hwprune_device.runtimes.interface import Interface, interface_of
+from hwprune_device.runtimes.interface import Interface, batch_symbols, interface_of
 from hwprune_device.runtimes.option_table import OptionTable
 from hwprune_device.runtimes.runtime import PROFILED, WARMING
 from hwprune_device.runtimes.trt.builder import Build, EngineBuilder, build_options_for
@@ -31,7 +31,6 @@ from hwprune_device.runtimes.trt.network import TrtNetwork
 from hwprune_device.runtimes.trt.options import TRT
 from hwprune_device.runtimes.trt.parts import parts_of
 from hwprune_device.runtimes.trt.tensorrt import TensorRT
-from hwprune_device.values import batch_symbols
 
 _MOST_AT_ONCE = 64
 """Items in a run where no target says how many."""

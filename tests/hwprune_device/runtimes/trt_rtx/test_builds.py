@@ -12,12 +12,12 @@ from onnx import TensorProto, helper
 
 from hwprune.channels.base import BaseNetwork
 from hwprune_device.cut import Cutter
+from hwprune_device.runtimes.interface import batch_symbols
 from hwprune_device.runtimes.trt.callbacks import CancelledError, TrtError
 from hwprune_device.runtimes.trt.graph import graph_for
 from hwprune_device.runtimes.trt.surface import SURFACE, SURFACE_11
 from hwprune_device.runtimes.trt.tensorrt import BuildOptions, Plan, TensorRT
 from hwprune_device.runtimes.trt_rtx.options import TRT_RTX
-from hwprune_device.values import batch_symbols
 from tests.hwprune_device.chain import chain
 from tests.network.test_coverage import case
 from tests.unusual import UNUSUAL
