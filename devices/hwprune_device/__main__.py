@@ -37,6 +37,7 @@ def chosen_cores(wanted: str, threads: int, allowed: list[int]) -> tuple[int, ..
     if wanted == "all":
         return tuple(sorted(allowed))
     if wanted == "last":
+        # The last ones, because interrupts and the system's own work go to the first by habit.
         return tuple(sorted(allowed)[-max(1, threads) :])
     try:
         return tuple(dict.fromkeys(int(core) for core in wanted.split(",")))
@@ -86,6 +87,7 @@ def main(arguments: list[str]) -> int:
     # Whatever a library prints goes to stderr from here on, so that it cannot tear a frame.
     os.dup2(2, 1)
     null = os.open(os.devnull, os.O_RDONLY)
+    # A library that asks a question on stdin gets an end of file, and no frame is eaten.
     os.dup2(null, 0)
 
     # What a runtime must know when it is made, it reads from its environment.

@@ -36,6 +36,7 @@ def pack(arrays: Sequence[np.ndarray]) -> tuple[list[dict[str, Any]], bytes]:
                 f"{', '.join(sorted(TYPES))}"
             )
         told.append({"shape": list(array.shape), "dtype": dtype.str})
+        # Row-major whatever it was: strides are not sent.
         parts.append(np.asarray(array, dtype, order="C").data)
     return told, b"".join(parts)
 
@@ -44,8 +45,8 @@ def unpack(told: Sequence[Mapping[str, Any]], body: bytes | memoryview) -> list[
     """The arrays that `pack` was given, in memory of their own.
 
     Raises:
-        KeyError, TypeError: something of an array is not told.
-        ValueError: an unknown type, a size below zero, or another number of bytes than was told.
+        KeyError, TypeError: something of an array is missing.
+        ValueError: an unknown type, a size below zero, or another number of bytes than announced.
     """
     shapes = [[int(size) for size in one["shape"]] for one in told]
     dtypes = [_dtype(str(one["dtype"])) for one in told]
@@ -58,6 +59,7 @@ def unpack(told: Sequence[Mapping[str, Any]], body: bytes | memoryview) -> list[
         )
     found, at = [], 0
     for shape, dtype, size in zip(shapes, dtypes, sizes, strict=True):
+        # A copy that can be written to, as torch wants its arrays.
         found.append(np.ndarray(shape, dtype, bytearray(body[at : at + size])))
         at += size
     return found

@@ -8,12 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import onnx
-
 from hwprune_device.bounded_folder import BoundedFolder
 from hwprune_device.cut import Cutter
 from hwprune_device.frame import FrameDecoder, FrameError, encode
 from hwprune_device.plan import CutPlan, content_id
+from hwprune_device.runtimes.interface import batch_symbols
 
 _CONTENT_ID = re.compile(r"[0-9a-f]{64}")
 
@@ -62,6 +61,7 @@ class Bases:
 
     def _kept(self, base_id: str) -> tuple[bytes, Mapping[str, Any]] | None:
         """Graph and plan from the folder."""
+        # Names come from the head: one that is no hash must not become a path.
         data = self._folder.get(base_id) if _CONTENT_ID.fullmatch(base_id) else None
         if data is None:
             return None
@@ -70,14 +70,9 @@ class Bases:
             model, plan = zlib.decompress(frame.body), frame.header["plan"]
         except (FrameError, ValueError, KeyError, zlib.error):
             return None
+        # Damaged on the disk is as good as not there: the head sends it again.
         return (model, plan) if content_id(model, plan) == base_id else None
 
 
 def _made_ready(model: bytes, plan: Mapping[str, Any]) -> Base:
-    return Base(cutter=Cutter(model, CutPlan.from_json(plan)), symbols=_symbols(model))
-
-
-def _symbols(model: bytes) -> tuple[str, ...]:
-    inputs = onnx.load_model_from_string(model).graph.input
-    firsts = (entry.type.tensor_type.shape.dim[:1] for entry in inputs)
-    return tuple(sorted({dim[0].dim_param for dim in firsts if dim and dim[0].dim_param}))
+    return Base(cutter=Cutter(model, CutPlan.from_json(plan)), symbols=batch_symbols(model))

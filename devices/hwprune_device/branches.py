@@ -46,6 +46,7 @@ class Recent(Generic[Made]):
 
     def get(self, gone: tuple[int, ...], make: Callable[[], Made]) -> Made:
         """What was made for these groups, or is made now."""
+        # Taken out and put in again, so that the first is the one that was not used longest.
         made = self._made.pop(gone) if gone in self._made else make()
         self._made[gone] = made
         while len(self._made) > _RECENT:
@@ -124,6 +125,7 @@ class Branches:
                 readers.add(node.name)
             elif alike.isdisjoint(reads(node)):
                 continue
+            # An operand that is neither constant nor of the branch: here the two join.
             elif not alike.issuperset(n for n in node.input if n and n not in self._tensors):
                 if not self._joins(node, alike):
                     return None
@@ -133,6 +135,7 @@ class Branches:
             steps.append(node)
             alike.update(node.output)
         outputs = {value.name for value in self._model.graph.output}
+        # A branch that ends as an output would be a constant in another shape.
         if alike & outputs:
             return None
         kept = _needed(self._model.graph, outputs, alike)
@@ -238,6 +241,7 @@ class Branches:
             spans[node.output[0]] = found
         for value, name in named.items():
             if spans[value]:
+                # 1 M 1 1 or 1 1 M: the only axis that is not 1.
                 wide = int(np.argmax(tensors[name].dims))
                 axes.append(AxisCut(initializer=name, axis=wide, spans=spans[value]))
         return replace(

@@ -49,6 +49,7 @@ class KeptIndices:
                 yield np.arange(start, start + span.size)
             else:
                 kept = self._keep[span.group]
+                # Units of the group that this span covers -> indices on the axis.
                 inside = kept[(kept >= span.start) & (kept < span.start + span.count)] - span.start
                 repeats = np.arange(span.repeat)
                 yield start + (inside[:, None] * span.repeat + repeats).reshape(-1)
@@ -79,6 +80,7 @@ class Cutter:
                 self._heads[tensor.name] = tensor_head(tensor.name, tensor.data_type)
         self._nodes = [_node_piece(n, self._node_literals) for n in graph.node]
         self._rest = _rest_of_graph(graph, self._arrays)
+        # Everything else of the model (opset, metadata): written before every candidate's graph.
         model.ClearField("graph")
         self._header = model.SerializeToString()
         self._others = Recent[Cutter]()
@@ -116,6 +118,7 @@ class Cutter:
         for name, array in self._arrays.items():
             cut = self._cut_array(name, array, indices)
             pieces += initializer_field(self._heads[name], cut.shape, raw_bytes(cut))
+        # Protobuf wants the length of the graph before the graph.
         size = sum(map(len, pieces))
         return b"".join([self._header, MODEL_GRAPH, varint(size), *pieces])
 
@@ -127,6 +130,7 @@ class Cutter:
                 array = array.take(index, axis=axis, mode="clip")
         literals = self._int_literals.get(name)
         if literals:
+            # The base's own array serves the next candidate.
             array = array.copy()
             for literal in literals:
                 array[literal.index if literal.index is not None else ...] = _value(

@@ -32,6 +32,7 @@ UNLIKE = 0.8
 slower, and a network of 40 % of its time 40 % slower: a ratio is then off by about this share of
 the base's excess, times how unlike the base the network is. Seen in 8 of 40 processes of a CIFAR
 ResNet-56; see devices/measuring.md."""
+# Of the normal distribution, two-sided.
 _Z95 = 1.96
 
 
@@ -91,6 +92,7 @@ def choose_clock(visits: Sequence[Visit], threads: int) -> tuple[Clock, float]:
 def ratio_to_base(visits: Sequence[Visit], base: Sequence[Visit], clock: Clock) -> Ratio:
     """Median over rounds of (median of a visit's runs / mean of the two base visits around it)."""
     centres = [median(v.runs(clock)) for v in base]
+    # Their mean takes a drift that is linear between the two out of the ratio.
     around = tuple((centres[v.before] + centres[v.before + 1]) / 2 for v in visits)
     ratios = [median(v.runs(clock)) / b for v, b in zip(visits, around, strict=True)]
     low, high = median_interval(ratios)
@@ -108,6 +110,7 @@ def _interval_rank(count: int) -> int:
     """The largest r for which [r-th smallest, r-th largest] covers the median 19 times in 20."""
     tail, rank = 0.0, 0
     for r in range(count // 2):
+        # P(at most r of the samples lie below the median): binomial with 1/2.
         tail += math.comb(count, r) / 2**count
         if 2 * tail > 0.05:
             break
@@ -148,6 +151,7 @@ def spread(latency_ms: float, ratio: Ratio, between: Between, base_off: float) -
     alone is worth little: at "±1 %" the true spread between processes was 1.4 to 9 %. An own error
     up to half the spread between batches is part of that spread already.
     """
+    # A network like the base in size slows down as it does, and its ratio stays.
     unlike = UNLIKE * abs(1 - ratio.value) * max(0.0, abs(base_off) - CALM)
     own = max(0.0, ratio.standard_error**2 - (between.cv / 2) ** 2)
     total = math.sqrt(between.cv**2 + own + unlike**2)

@@ -108,6 +108,7 @@ class FrameDecoder:
         if len(pending) < _HEADER_LENGTH.size:
             return None
         (header_size,) = _HEADER_LENGTH.unpack_from(pending)
+        # Before the bytes are waited for: text read as a length is a number of billions.
         _within(header_size, HEADER_LIMIT, "header", pending)
         body_at = _HEADER_LENGTH.size + header_size + _BODY_LENGTH.size
         if len(pending) < body_at:
@@ -116,6 +117,7 @@ class FrameDecoder:
         _within(body_size, BODY_LIMIT, "body")
         if len(pending) < body_at + body_size:
             return None
+        # Released before the bytes are deleted: a bytearray with a view cannot be resized.
         with memoryview(pending) as view:
             header = _parse(bytes(view[_HEADER_LENGTH.size : body_at - _BODY_LENGTH.size]))
             body = bytes(view[body_at : body_at + body_size])
@@ -126,6 +128,7 @@ class FrameDecoder:
 def _front(header: Mapping[str, Any], body_size: int) -> bytes:
     """All of a frame that comes before its body."""
     try:
+        # NaN is no JSON, and other parsers than Python's refuse it.
         text = json.dumps(header, allow_nan=False, separators=(",", ":")).encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise FrameError(f"a frame's header cannot be written as JSON: {error}") from error

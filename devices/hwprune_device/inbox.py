@@ -1,7 +1,7 @@
 """The inbox of a supervisor: what the head sends, and whether the head is still there.
 
 A link that is cut for good closes nothing on this side. So the head pings, and a supervisor that
-hears nothing for a while takes it that the head is gone.
+receives nothing for a while takes it that the head is gone.
 """
 
 from __future__ import annotations
@@ -12,11 +12,10 @@ import time
 from collections import deque
 from collections.abc import Iterator
 
-from hwprune_device.frame import Frame, FrameDecoder
+from hwprune_device.frame import CHUNK, Frame, FrameDecoder
 
 SILENCE_S = 120.0
 """A head that lives pings several times in this time."""
-_CHUNK = 1 << 20
 
 
 class HeadGoneError(Exception):
@@ -24,7 +23,7 @@ class HeadGoneError(Exception):
 
 
 class Inbox:
-    """Frames from the head, in order; pings are heard and not shown."""
+    """Frames from the head, in order, without its pings."""
 
     def __init__(self, fd: int, *, silence_s: float = SILENCE_S) -> None:
         self.fd = fd
@@ -64,7 +63,7 @@ class Inbox:
 
     def _read(self) -> bool:
         """One piece of the stream; False at its end."""
-        data = os.read(self.fd, _CHUNK)
+        data = os.read(self.fd, CHUNK)
         self._heard = time.monotonic()
         self._waiting.extend(f for f in self._decoder.feed(data) if f.kind != "ping")
         return bool(data)

@@ -1,4 +1,4 @@
-"""The layers of a graph by name, for what a runtime tells of kernels that it made of them."""
+"""The layers of a graph by name, for the kernels that a runtime made of them."""
 
 from __future__ import annotations
 
@@ -58,6 +58,7 @@ class Layers:
 
         It is what multiplies with weights there; without any, what comes last.
         """
+        # What multiplies takes nearly all the time: a fused ReLU goes by its convolution.
         names = [self.name(value) for value in values if self._multiplies(value)]
         return JOINT.join(dict.fromkeys(names)) or self.name(values[-1])
 

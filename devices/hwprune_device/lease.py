@@ -29,6 +29,7 @@ def lease(
     with ExitStack() as held:
         for name in [*(f"core-{core}" for core in sorted(set(cores))), *(["gpu"] if gpu else [])]:
             file, told = opened(held, name), start
+            # Polled, because flock with a timeout would need a signal.
             while not try_alone(file):
                 time.sleep(_POLL_S)
                 if time.monotonic() - told > _TELL_S:

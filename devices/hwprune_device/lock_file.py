@@ -29,6 +29,7 @@ def opened(held: ExitStack, name: str) -> int:
     Raises:
         NoLockFolderError: there is no place for it.
     """
+    # The file is opened through the folder's descriptor: nobody can exchange the folder.
     folder = _opened_folder()
     try:
         file = os.open(
@@ -40,6 +41,7 @@ def opened(held: ExitStack, name: str) -> int:
     finally:
         os.close(folder)
     held.callback(os.close, file)
+    # A pipe or a stranger's file under that name would lock nothing.
     state = os.fstat(file)
     if not stat.S_ISREG(state.st_mode) or state.st_uid != os.getuid():
         raise NoLockFolderError(f"{name}.lock is no file of this account")
@@ -49,6 +51,7 @@ def opened(held: ExitStack, name: str) -> int:
 def try_alone(file: int) -> bool:
     """Lock against everybody else, unless somebody holds it."""
     try:
+        # flock, not lockf: a lock of the open file, which a forked child does not release.
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False

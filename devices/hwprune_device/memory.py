@@ -35,6 +35,7 @@ IN_PLACE_ONE = frozenset(
     {"Relu", "Sigmoid", "Tanh", "LeakyRelu", "Clip", "Elu", "HardSigmoid", "Selu", "Softplus"}
     | {"Abs", "Neg", "Exp", "Sqrt", "Softmax"}
 )
+# FusedConv is ONNX Runtime's own, made by its optimiser.
 CONVOLUTIONS = frozenset({"Conv", "FusedConv"})
 _SUM_INPUT = 3
 """A convolution with a fused addition takes the other summand as its fourth input."""
@@ -95,6 +96,7 @@ class Liveness:
         change = [0] * (self._steps + 1)
         for buffer in self._buffers:
             change[buffer.born] += buffer.tensor.size
+            # Uses that are left are the graph's outputs, which stay to the end.
             change[(last if buffer.readers else buffer.dead) + 1] -= buffer.tensor.size
         total, held = 0, []
         for delta in change[:-1]:
@@ -106,6 +108,7 @@ class Liveness:
         for position, name in enumerate(node.output):
             if not name:
                 continue
+            # Only the first output may live in an input's buffer.
             buffer = self._shared(node, name) if position == 0 else None
             buffer = buffer or self._taken_up(name) or self._new(name, step)
             self._home[name] = buffer
@@ -132,6 +135,7 @@ class Liveness:
         for source in _in_place_inputs(node):
             buffer = self._home.get(source)
             same = buffer and self._tensors[source] == self._tensors[name]
+            # The one use that is left is this node's own.
             if buffer and same and buffer.readers == 1:
                 return buffer
         return None

@@ -87,6 +87,7 @@ def _filled(structure: Any, leaves: Iterator[Any]) -> Any:
     if kind == "dict":
         return {key: _filled(part, leaves) for key, part in parts}
     values = [_filled(part, leaves) for part in parts]
+    # A named tuple comes back as a plain one: its class is not written down.
     return values if kind == "list" else tuple(values)
 
 

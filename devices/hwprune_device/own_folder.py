@@ -43,12 +43,13 @@ def cache_without_home() -> Path | None:
 
 
 def _objection(folder: int) -> str:
-    """Why an open folder is not this account's alone, in words; empty when it is."""
+    """Return why an open folder is not this account's alone; an empty text when it is."""
     state = os.fstat(folder)
     if state.st_uid != os.getuid():
         return f"belongs to the account with the number {state.st_uid}"
     if others := stat.S_IMODE(state.st_mode) & _OTHERS:
         return f"is open to others (mode bits {others:03o})"
+    # Relative to the descriptor; a read-only file system shows here alone.
     if not os.access(".", os.W_OK | os.X_OK, dir_fd=folder):
         return "cannot be written"
     return ""

@@ -36,7 +36,7 @@ class Owner:
     def take_over(self) -> Previous:
         """End this owner's earlier supervisor if it still runs, and note down the new one.
 
-        Where nothing can be noted the next one hears that there was none.
+        Where nothing can be noted the next one learns of none.
         """
         self._forget_strangers()
         previous = self._previous()
@@ -45,6 +45,7 @@ class Owner:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             part.write_text(json.dumps(note))
+            # Renamed whole: a reader never sees half a note.
             part.replace(self._file)
         except OSError:
             # The disk is full or cannot be written, which is no reason not to measure. The old
@@ -71,8 +72,10 @@ class Owner:
             pid, started, boot = int(note["pid"]), note["started"], note["boot_id"]
         except (OSError, ValueError, KeyError, TypeError):
             return "none"
+        # Numbers of processes and ticks start anew with the machine.
         if boot != boot_id():
             return "rebooted"
+        # The number may be another process's by now, which started at another tick.
         if started is None or start_of(pid) != started:
             return "died"
         _end(pid, started)

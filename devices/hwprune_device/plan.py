@@ -151,5 +151,6 @@ class CutPlan:
 
 def content_id(model: bytes, plan: Mapping[str, Any]) -> str:
     """Hash of a graph with its weights and of its plan as plain data: the base network's name."""
+    # The model's hash has a fixed length: where it ends and the plan begins is never in doubt.
     words = json.dumps(plan, sort_keys=True).encode()
     return hashlib.sha256(hashlib.sha256(model).digest() + words).hexdigest()

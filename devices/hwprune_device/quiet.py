@@ -27,6 +27,7 @@ def timing() -> Iterator[None]:
         NoLockFolderError: there is no place for the lock files.
     """
     with ExitStack() as held:
+        # Shared: boards that time do not wait for one another here, leases see to that.
         fcntl.flock(opened(held, "timing"), fcntl.LOCK_SH)
         with ExitStack() as asking:
             work, until = opened(asking, "work"), time.monotonic() + PATIENCE_S
@@ -49,6 +50,7 @@ def _await_quiet(held: ExitStack) -> None:
     work, timing_now = opened(held, "work"), opened(held, "timing")
     while True:
         fcntl.flock(work, fcntl.LOCK_SH)
+        # "work" is held while this is asked, so that a board that begins now waits for the piece.
         if try_alone(timing_now):
             fcntl.flock(timing_now, fcntl.LOCK_UN)
             return

@@ -28,6 +28,7 @@ class Range:
         """What to say to a user."""
         return f"a {'whole ' if self.whole else ''}number from {self.low:g} to {self.high:g}"
 
+    # pydantic finds it on whatever stands in Annotated; a board has no pydantic.
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
         from pydantic_core import core_schema
 

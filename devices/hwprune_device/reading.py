@@ -18,7 +18,7 @@ PREDICTED = "predicted"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
-    """Bytes a network holds, in MB of 10**6; None where the runtime cannot tell, never 0."""
+    """Bytes a network holds, in MB of 10**6; None where the runtime reports none, never 0."""
 
     weights_mb: float
     activations_mb: float | None
@@ -93,6 +93,7 @@ class Reading:
             for run in runs
         )
         # The smallest sample that covers the quantile: no interpolation below what was seen.
+        # ceil(quantile * n) - 1, by the floor of the negative.
         rank = min(len(normal) - 1, max(0, -int(-quantile * len(normal) // 1) - 1))
         return normal[rank]
 

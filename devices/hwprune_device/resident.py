@@ -21,6 +21,7 @@ class PeakWatch:
 
     def __enter__(self) -> PeakWatch:
         try:
+            # 5 sets the high-water mark back (proc(5), clear_refs).
             _CLEAR.write_text("5")
         except OSError:
             return self
@@ -36,10 +37,11 @@ class PeakWatch:
         self._start_kb = None
 
     def grown_mb(self) -> float | None:
-        """MB of growth at the peak so far; None where the kernel tells none."""
+        """MB of growth at the peak so far; None where the kernel reports none."""
         peak_kb = _field_kb("VmHWM")
         if self._start_kb is None or peak_kb is None or peak_kb <= self._start_kb:
             return None
+        # The kernel writes kB and means KiB.
         return (peak_kb - self._start_kb) * 1024 / 1e6
 
 
@@ -53,6 +55,6 @@ def _field_kb(name: str) -> int | None:
 
 
 def address_space_bytes() -> int | None:
-    """Virtual size of this process; None where the kernel does not tell."""
+    """Virtual size of this process; None where the kernel does not report it."""
     size_kb = _field_kb("VmSize")
     return None if size_kb is None else size_kb * 1024

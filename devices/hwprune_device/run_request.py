@@ -24,7 +24,7 @@ class RunRequest:
 
     @classmethod
     def of(cls, frame: Frame, last: LastModel) -> RunRequest | None:
-        """As a frame tells it; None where its network did not come along and is not the last.
+        """Read it from a frame; None where its network did not come along and is not the last.
 
         A network that came along is the last one from now on.
 

@@ -41,6 +41,7 @@ def rename_reads(node: onnx.NodeProto, names: Mapping[str, str]) -> None:
     for graph in inner_graphs(node):
         own = {value.name for value in (*graph.input, *graph.initializer)}
         own.update(name for inner in graph.node for name in inner.output)
+        # A name that an inner graph defines itself hides the outer one.
         outside = {name: new for name, new in names.items() if name not in own}
         for inner in graph.node:
             rename_reads(inner, outside)

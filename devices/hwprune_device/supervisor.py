@@ -22,7 +22,7 @@ from hwprune_device.inbox import Inbox
 from hwprune_device.job import Job, Target
 from hwprune_device.last_model import LastModel
 from hwprune_device.lease import lease
-from hwprune_device.measurement.account import Place
+from hwprune_device.measurement.account import Setup
 from hwprune_device.measurement.batch import BatchRun
 from hwprune_device.measurement.fork import Report, Watch, run_in_child
 from hwprune_device.measurement.marker import NOBODY, Marker
@@ -64,7 +64,7 @@ class Supervisor:
         runtimes: Sequence[str] = (),
     ) -> None:
         """`kept`: where base networks outlive this supervisor; `previous`: how the same owner's
-        last one ended, for the head to hear; `runtimes`: those that are wanted, by default all.
+        last one ended, for the head to know; `runtimes`: those that are wanted, by default all.
         """
         self._inbox = inbox
         self._out = outgoing
@@ -73,6 +73,7 @@ class Supervisor:
         self._runtimes: dict[str, Runtime]
         self._runtimes, self._missing = available(runtimes)
         self._warmed: set[str] = set()
+        # A runtime that was asked for is warmed now, so that the first batch does not wait for it.
         for name in runtimes:
             if name in self._runtimes:
                 self._runtime(name)
@@ -135,6 +136,7 @@ class Supervisor:
         """Keep a base graph (zlib in the body) and its cut plan under their content hash."""
         base_id, plan = str(frame.header["base_id"]), frame.header["plan"]
         if self._bases.find(base_id) is None:
+            # In memory first: the batch goes on whatever the disk does.
             self._bases.place(base_id, plan, frame.body)
             self._aside(lambda: self._bases.keep(base_id, plan, frame.body))
         self._send({"kind": "placed", "base_id": base_id})
@@ -146,7 +148,7 @@ class Supervisor:
         if base is None:
             self._send({"kind": "unknown_base", "base_id": job.base_id})
             return
-        place = Place(
+        setup = Setup(
             cutter=base.cutter,
             free=dict.fromkeys(base.symbols, job.target.batch),
             runtime=self._runtime(job.target.runtime),
@@ -155,7 +157,8 @@ class Supervisor:
         )
         on = on_gpu(job.target, present=has_gpu())
         with lease(self._cores, self._wait, gpu=on), quiet.timing():
-            BatchRun(job, place, self._send, inbox=self._inbox, beat=self._beat).run()
+            # Within both: others on these cores wait, and scorers on this machine rest.
+            BatchRun(job, setup, self._send, inbox=self._inbox, beat=self._beat).run()
 
     def _run(self, frame: Frame) -> None:
         """Run a network with its own weights on given inputs and send all its outputs."""
@@ -188,7 +191,7 @@ class Supervisor:
         self._answer(work, asked.target, "engine", "engine")
 
     def _profile(self, frame: Frame) -> None:
-        """Send what each kernel of a base network takes, or why the runtime does not tell."""
+        """Send what each kernel of a base network takes, or why the runtime cannot time them."""
         base_id, target = str(frame.header["base_id"]), Target(**frame.header["target"])
         base, runtime = self._bases.find(base_id), self._runtime(target.runtime)
         if base is None:
@@ -200,6 +203,7 @@ class Supervisor:
             return
 
         def work(report: Report, marker: Marker) -> None:
+            """Profile the unpruned network in the child; report its parts, or why not."""
             marker.note(NOBODY, "run")
             model = base.cutter.cut_to(base.cutter.plan.widths)
             free = dict.fromkeys(base.symbols, target.batch)
@@ -216,7 +220,7 @@ class Supervisor:
             self._answer(work, target, "profile", *kinds, timeout_s=_PROFILE_TIMEOUT_S)
 
     def _asked(self, frame: Frame) -> RunRequest | None:
-        """What shall run; None, which the head was told, where it must send the network too."""
+        """Return what shall run; None, and a frame that says so, where the network is missing."""
         asked = RunRequest.of(frame, self._last)
         if asked is None:
             self._send({"kind": "unknown_model", "model_id": frame.header["model_id"]})
@@ -247,7 +251,7 @@ class Supervisor:
         self._send({"kind": "error", "message": "\n".join([f"{asked}: {ending.message}", *said])})
 
     def _aside(self, work: Callable[[], None]) -> None:
-        """Work that may take a while and may fail, in a child: the head hears of us meanwhile."""
+        """Do in a child what may take a while and may fail: the head gets beats meanwhile."""
         watch = Watch(
             timeout_s=_KEEP_TIMEOUT_S,
             memory_limit_mb=None,
@@ -261,6 +265,7 @@ class Supervisor:
         if name not in self._runtimes:
             why = self._missing.get(name, f"no runtime is called '{name}'")
             raise UnknownRuntimeError(f"{why}; it has: {', '.join(self._runtimes) or 'none'}")
+        # In this process, so that every child inherits it; and not before it is asked for.
         if name not in self._warmed:
             try:
                 self._runtimes[name].warm()

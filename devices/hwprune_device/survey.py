@@ -68,6 +68,7 @@ def _tried(look: Callable) -> object:
         json.dumps(found, allow_nan=False)
     except Exception:  # a survey tells what it can; a look that breaks tells nothing
         return _UNAVAILABLE
+    # Blank would be a claim.
     return _UNAVAILABLE if found in (None, "", [], {}) else found
 
 
@@ -88,6 +89,7 @@ def _python() -> dict:
 
 def _packages(names: tuple) -> dict:
     """What importing each package gives, each in a process of its own: a broken one may crash."""
+    # All at once, as they share one deadline.
     started = {name: _start_import(name) for name in names}
     deadline = time.monotonic() + _IMPORT_TIMEOUT_S
     return {name: _end_import(pid, pipe, deadline) for name, (pid, pipe) in started.items()}

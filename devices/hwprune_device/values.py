@@ -77,6 +77,7 @@ def weight_origins(graph: onnx.GraphProto) -> dict[str, str]:
     """By value the weight it is: itself, or turned, reshaped or quantised, as exporters do."""
     weights = {tensor.name for tensor in graph.initializer if is_weight(tensor)}
     weights |= quantized(graph)
+    # In the order of nodes, which is topological: a weight turned twice is still itself.
     origin = {name: name for name in weights}
     for node in graph.node:
         turns = node.op_type in ("Transpose", "Reshape", "Unsqueeze", "Squeeze", *QUANTIZES)
@@ -104,7 +105,9 @@ def value_shapes(model: onnx.ModelProto, batch: int = 1) -> dict[str, Shape]:
         shape = value.type.tensor_type.shape
         symbol = shape.dim[0].dim_param if shape.dim else ""
         if symbol and value.name not in weights:
+            # On all values: other inputs and outputs have the same batch by name.
             _set_symbol(light.graph, symbol, batch)
+    # Each round may give shapes from which inference gets further.
     while True:
         inferred = shape_inference.infer_shapes(light, data_prop=True).graph
         more = _same_shapes(inferred)
@@ -124,11 +127,12 @@ _SAME = ("GroupNormalization", "MeanVarianceNormalization", "Swish")
 
 
 def _same_shapes(inferred: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
-    """Shapes of results that inference has left out and that can be told from what it found."""
+    """Return shapes that inference has left out and that follow from what it found."""
     same = [n for n in inferred.node if n.op_type in _SAME and n.domain in ("", "ai.onnx")]
     if not same:
         return []
-    known = {v.name: v for v in (*inferred.input, *inferred.value_info, *inferred.output)}
+    # Shapes that were added last time stand in value_info, also those of outputs: they count.
+    known = {v.name: v for v in (*inferred.input, *inferred.output, *inferred.value_info)}
     found = []
     for node in same:
         source = known.get(node.input[0])

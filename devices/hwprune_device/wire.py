@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+# Tags: field number times 8, plus the wire type (0 a varint, 2 a length and bytes).
 _TENSOR_DIMS = b"\x08"
 _TENSOR_DATA_TYPE = b"\x10"
 _TENSOR_NAME = b"\x42"
@@ -22,6 +23,7 @@ def varint(number: int) -> bytes:
     """A non-negative integer in protobuf's base-128 form."""
     out = bytearray()
     while number > 0x7F:
+        # Seven bits a byte, lowest first; the top bit says that more follow.
         out.append(number & 0x7F | 0x80)
         number >>= 7
     out.append(number)
@@ -50,6 +52,7 @@ def initializer_field(head: bytes, shape: Sequence[int], raw: memoryview) -> lis
 
 def raw_bytes(array: np.ndarray) -> memoryview:
     """The array's elements as ONNX stores them: row-major, little-endian; not copied."""
+    # Native order is little-endian on every board that is supported.
     if array.dtype.byteorder == ">":
         array = array.astype(array.dtype.newbyteorder("<"))
     return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data

@@ -19,8 +19,9 @@ from hwprune.cli.inspect import parse_shapes
 from hwprune.pipeline.tabled_network import tabled_network
 from hwprune_device.cut import Cutter
 from hwprune_device.resident import PeakWatch
-from hwprune_device.runtimes.trt.graph import graph_for, symbols
-from hwprune_device.runtimes.trt.tensorrt import Recipe, TensorRT
+from hwprune_device.runtimes.interface import batch_symbols
+from hwprune_device.runtimes.trt.graph import graph_for
+from hwprune_device.runtimes.trt.tensorrt import BuildOptions, TensorRT
 from tests.network.test_coverage import case
 from tests.unusual import UNUSUAL
 
@@ -47,13 +48,13 @@ def row(name: str, base: BaseNetwork, precision: str, chance: random.Random) -> 
     library = TensorRT(rtx=True)
     start = time.perf_counter()
     try:
-        free = dict.fromkeys(symbols(model), BATCH)
+        free = dict.fromkeys(batch_symbols(model), BATCH)
         graph = graph_for(model, free, precision=precision, calibration="qdq", strongly_typed=True)
         start = time.perf_counter()
         with PeakWatch() as peak:
-            plan = library.build(graph, Recipe(precision=precision), lambda phase: True)
+            plan = library.build(graph, BuildOptions(precision=precision), lambda phase: True)
             seconds, grown = time.perf_counter() - start, peak.grown_mb()
-        again = library.build(graph, Recipe(precision=precision), lambda phase: True)
+        again = library.build(graph, BuildOptions(precision=precision), lambda phase: True)
     except Exception as error:
         return f"| {name} | {precision} | {time.perf_counter() - start:.2f} | | | {error} |"
     same = "same" if again.engine == plan.engine else "other bytes"

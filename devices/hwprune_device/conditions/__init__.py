@@ -1,5 +1,5 @@
 """Conditions: what a board is, how it is doing, and when it is fit to be measured on.
 
-Told by the kernel's files, by small programs and by NVML; nothing here runs a network. Whatever a
-board does not tell is "unavailable".
+Read from the kernel's files, from small programs and from NVML; nothing here runs a network.
+Whatever a board does not report is "unavailable".
 """

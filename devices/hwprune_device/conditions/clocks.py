@@ -14,7 +14,7 @@ _CPU = "sys/devices/system/cpu"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CoreClock:
-    """The clock of one core in MHz; None for what the system does not tell."""
+    """The clock of one core in MHz; None for what the system does not report."""
 
     core: int
     now_mhz: int | None
@@ -49,6 +49,7 @@ def core_clock(core: int, root: Path = ROOT) -> CoreClock:
     """The clock of one core."""
     folder = root / _CPU / f"cpu{core}"
     frequency = folder / "cpufreq"
+    # Intel in kHz, AMD by ACPI in MHz.
     base = megahertz(frequency / "base_frequency") or number(folder / "acpi_cppc/nominal_freq")
     return CoreClock(
         core=core,
@@ -75,10 +76,12 @@ def clusters(root: Path = ROOT) -> list[dict[str, Any]]:
     """Cores that are on and alike, the fastest first: numbers, capacity and highest MHz."""
     groups: dict[tuple[int, int], list[int]] = {}
     for core in all_cores(root):
+        # cpu0 has no such file on most boards, and is on.
         if number(root / _CPU / f"cpu{core}" / "online") == 0:
             continue
         capacity = number(root / _CPU / f"cpu{core}" / "cpu_capacity") or 0
         most = core_clock(core, root).most_mhz or 0
+        # Capacity is Arm's (big.LITTLE); on x86 the highest clock tells efficient cores apart.
         groups.setdefault((capacity, most), []).append(core)
     return [
         {

@@ -33,6 +33,7 @@ def core_times(cores: Sequence[int], root: Path = ROOT) -> CoreTimes | None:
     busy = steal = 0
     for fields in (line.split() for line in lines):
         if fields and fields[0] in wanted:
+            # Idle and iowait are left out; guests are part of user already.
             user, nice, system, _, _, irq, softirq, stolen = map(int, fields[1:9])
             busy += user + nice + system + irq + softirq
             steal += stolen
@@ -49,6 +50,7 @@ def disturbance(
         return {"other_cpu_share": UNAVAILABLE, "steal_share": UNAVAILABLE, "steal_s": UNAVAILABLE}
     span_s = (after.taken_ns - before.taken_ns) / 1e9 * cores
     steal_s = after.steal_s - before.steal_s
+    # Ticks of 10 ms against exact seconds: on a free core the difference may be negative.
     other_s = max(0.0, after.busy_s - before.busy_s - own_cpu_s)
     return {
         "other_cpu_share": round(other_s / span_s, 4),

@@ -1,6 +1,6 @@
 """The fingerprint of a board: what it is, as far as that selects a latency, and its key.
 
-Whatever a board does not tell is recorded as "unavailable", which is a value; blank is none.
+Whatever a board does not report is recorded as "unavailable", which is a value; blank is none.
 """
 
 from __future__ import annotations
@@ -55,6 +55,7 @@ def fingerprint(cores: Sequence[int], root: Path = ROOT) -> dict[str, Any]:
         "model": model(root),
         "emulated": emulated(root),
         "cpu": {name: cpu.get(name, UNAVAILABLE) for name in _CPU_KEYS},
+        # Sorted, as kernels list them differently; a hash, as there are over a hundred.
         "cpu_flags": hashlib.sha256(" ".join(sorted(flags.split())).encode()).hexdigest()[:16],
         "caches": caches(cores, root),
         "governor": [clock.governor for clock in clocks],
@@ -103,6 +104,7 @@ def conditions_key(
     )
     keyed = {name: board.get(name, UNAVAILABLE) for name in _KEYED}
     there = {name: board.get(name, UNAVAILABLE) for name in _KEYED_IF_THERE}
+    # `emulated` is a truth value: False says nothing, as "unavailable" does.
     keyed |= {name: value for name, value in there.items() if value not in (UNAVAILABLE, False)}
     gpu = board.get("gpu")
     if isinstance(gpu, Mapping) and _on_gpu(target, runtime):
@@ -119,7 +121,7 @@ def conditions_key(
 
 
 def _on_gpu(target: Mapping[str, Any], runtime: Mapping[str, Any]) -> bool:
-    """As the board understood the target: what "auto" means stands in what a runtime tells."""
+    """As the board understood the target: what "auto" means stands in a runtime's description."""
     wanted = Target(runtime=str(target.get("runtime", "")), options=target.get("options", {}))
     return on_gpu(wanted, present=runtime.get("auto") == "cuda")
 
@@ -171,6 +173,7 @@ def ram_mb() -> int | str:
 
 def version(package: str) -> str:
     """Version of a package that is installed here, without importing it."""
+    # Of what is imported, which may be another than what is installed on disk by now.
     if package in sys.modules:
         return str(getattr(sys.modules[package], "__version__", UNAVAILABLE))
     try:

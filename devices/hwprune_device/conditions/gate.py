@@ -43,7 +43,7 @@ class Waited:
 
 
 def obstacle(cores: Sequence[int], root: Path = ROOT) -> str:
-    """Why a batch should not start now, in words; empty when it may."""
+    """Return why a batch should not start now; an empty text when it may."""
     zone = tightest(zones(root))
     if zone is not None and (left := zone.below_trip_c) is not None and left < MARGIN_C:
         return f"{zone.text}; {MARGIN_C:g} °C below it are wanted"

@@ -43,7 +43,7 @@ _LOOK_S = 0.25
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GpuState:
-    """A GPU at one moment; None for what it does not tell."""
+    """A GPU at one moment; None for what it does not report."""
 
     sm_mhz: int | None
     """Clock of what computes."""
@@ -66,7 +66,7 @@ class GpuState:
 
     @property
     def obstacle(self) -> str:
-        """Why a batch should not start now, in words; empty when it may."""
+        """Why a batch should not start now; an empty text when it may."""
         found = [
             f"the GPU is held down: {words}" for words in self.reasons or () if words in SLOWING
         ]
@@ -88,7 +88,7 @@ class GpuState:
 
 
 class GpuWatch:
-    """Looks at the GPU of a board: around a batch, and now and then while it runs.
+    """Samples the GPU of a board: around a batch, and now and then while it runs.
 
     Raises:
         LookupError: there is no GPU that can be asked, and why.
@@ -131,6 +131,7 @@ class GpuWatch:
         if not self._looks:
             return {"looks": 0}
         clocks = [mhz for mhz, _ in self._looks]
+        # Against the highest that this batch saw: what the GPU could do it may never reach.
         low = LOW_SHARE * max(clocks)
         reasons = Counter(words for _, told in self._looks for words in told)
         return {
@@ -146,7 +147,7 @@ class GpuWatch:
 
 
 def reasons_of(bits: int | None) -> tuple[str, ...] | None:
-    """NVML's bits in words; None where it tells none."""
+    """Return the names of NVML's bits; None where it reports none."""
     return None if bits is None else tuple(words for bit, words in _BITS.items() if bits & bit)
 
 

@@ -12,6 +12,7 @@ from hwprune_device.conditions.sysfs import ROOT
 from hwprune_device.job import Target
 from hwprune_device.runtimes.registry import known_facts
 
+# There once the driver is loaded; that they exist is all that is asked.
 _NODES = ("dev/nvidiactl", "proc/driver/nvidia/version")
 
 

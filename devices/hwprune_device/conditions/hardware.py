@@ -18,7 +18,7 @@ from hwprune_device.conditions.throttling import throttling
 
 
 def probes(root: Path = ROOT) -> dict[str, Callable[[], Any]]:
-    """The looks of a survey at hardware, by topic; each may raise, and then tells nothing."""
+    """Return the probes of a survey, by topic; one that raises counts as "unavailable"."""
     return {
         "model": lambda: model(root),
         "soc": lambda: tegra.compatible(root),
@@ -50,6 +50,7 @@ def processor(root: Path = ROOT) -> dict[str, Any]:
     """Name of the first core, and how many cores there are and are switched on."""
     cpu = cpu_info(root)
     name = cpu.get("model name")
+    # Arm kernels write numbers in place of a name.
     if name is None and "CPU part" in cpu:
         name = f"Arm implementer {cpu.get('CPU implementer', '?')}, part {cpu['CPU part']}"
     online = read(root / "sys/devices/system/cpu/online")
@@ -85,7 +86,7 @@ def memory_mb(root: Path = ROOT) -> dict[str, Any]:
 
 
 def energy_sensors(root: Path = ROOT) -> dict[str, Any]:
-    """Names of what could tell the energy of a run; a RAPL counter often needs root to be read."""
+    """Return the names of energy sensors; a RAPL counter often needs root to be read."""
     rapl = [
         {
             "name": read(folder / "name"),
@@ -112,7 +113,7 @@ def gpu(root: Path = ROOT) -> str:
 
 
 def gpu_driver(root: Path = ROOT) -> dict[str, Any]:
-    """What a driver tells of itself and its GPU; NVML tells nothing of another board's tree."""
+    """Return what a driver reports; empty for a recorded board, of which NVML knows nothing."""
     if not tegra.chip(root) and root != ROOT:
         return {}
     return identity(root) or {}

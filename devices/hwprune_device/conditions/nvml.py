@@ -1,4 +1,4 @@
-"""NVML, NVIDIA's management library of a driver: what a GPU tells of itself; no package is needed.
+"""NVML, the management library of NVIDIA's driver: a GPU's own state; no package is needed.
 
 Used in a child that measures, or in one that is forked to ask: the parent must not touch a driver
 before it forks. There is no NVML for a Jetson's GPU; see `tegra.py`.
@@ -13,9 +13,11 @@ from typing import Any
 
 _LIBRARY = "libnvidia-ml.so.1"
 _OK = 0
+# NVML_DEVICE_UUID_V2_BUFFER_SIZE, the longest of the texts that are read here.
 _TEXT = 96
 _SM, _MEMORY = 1, 2
 """Clocks by their number in nvml.h."""
+# NVML_TEMPERATURE_THRESHOLD_SLOWDOWN.
 _SLOWDOWN = 1
 _POLICIES = {"power": 0, "heat": 1, "board limit": 3, "reliability": 5}
 """What may hold a clock down, by its number as a "performance policy" in nvml.h."""
@@ -41,7 +43,7 @@ class _Process(ctypes.Structure):
 
 
 class Gpu:
-    """One GPU as its driver tells of it; None for what it does not tell."""
+    """One GPU as its driver reports it; None for what it does not report."""
 
     def __init__(self, library: Any, device: ctypes.c_void_p) -> None:
         self._library = library
@@ -54,7 +56,7 @@ class Gpu:
 
     @property
     def uuid(self) -> str | None:
-        """What tells it from all other GPUs."""
+        """Its identifier among all GPUs, such as "GPU-8f6d…"."""
         return self._text("nvmlDeviceGetUUID")
 
     @property
@@ -70,6 +72,7 @@ class Gpu:
         version = ctypes.c_int()
         if not self._call("nvmlSystemGetCudaDriverVersion_v2", ctypes.byref(version)):
             return None
+        # 13000 stands for 13.0.
         return f"{version.value // 1000}.{version.value % 1000 // 10}"
 
     @property
@@ -102,11 +105,6 @@ class Gpu:
     def memory_mhz(self) -> int | None:
         """Clock of its memory."""
         return self._number("nvmlDeviceGetClockInfo", _MEMORY)
-
-    @property
-    def highest_memory_mhz(self) -> int | None:
-        """The highest that clock can be."""
-        return self._number("nvmlDeviceGetMaxClockInfo", _MEMORY)
 
     @property
     def temperature_c(self) -> int | None:
@@ -159,6 +157,7 @@ class Gpu:
     def process_ids(self) -> tuple[int, ...] | None:
         """Processes that compute on it, as this system or the one around it numbers them."""
         count, rows = ctypes.c_uint(_MOST_PROCESSES), (_Process * _MOST_PROCESSES)()
+        # The same table in both; older drivers lack the newer name.
         for version in ("_v3", "_v2"):
             name = f"nvmlDeviceGetComputeRunningProcesses{version}"
             if self._ask(name, ctypes.byref(count), rows):
@@ -222,7 +221,7 @@ class NvmlCounter:
 
 
 def open_gpus() -> list[Gpu] | str:
-    """Every GPU of this machine, in the order of their buses; why there is none, in words."""
+    """Return every GPU of this machine in the order of their buses, or why there is none."""
     try:
         library = ctypes.CDLL(_LIBRARY)
     except OSError:
@@ -243,7 +242,7 @@ def open_gpus() -> list[Gpu] | str:
 
 
 def open_gpu() -> Gpu | str:
-    """The GPU that CUDA calls its first; why that is not sure or there is none, in words."""
+    """Return the GPU that CUDA calls its first, or why that is not sure or there is none."""
     gpus = open_gpus()
     if isinstance(gpus, str) or len(gpus) == 1:
         return gpus if isinstance(gpus, str) else gpus[0]
@@ -253,7 +252,7 @@ def open_gpu() -> Gpu | str:
 
 
 def find_gpu() -> NvmlCounter | str:
-    """The energy counter of the GPU that computes; where there is none, why in words."""
+    """Return the energy counter of the GPU that computes, or why there is none."""
     gpu = open_gpu()
     if isinstance(gpu, str):
         return f"the energy of the GPU cannot be told: {gpu}"
@@ -263,7 +262,7 @@ def find_gpu() -> NvmlCounter | str:
 
 
 def _first_of_cuda(gpus: Sequence[Gpu]) -> Gpu | None:
-    """CUDA numbers GPUs by their speed unless it is told to go by their buses, as NVML does."""
+    """Return CUDA's first; it numbers by speed unless set to go by buses, as NVML does."""
     first = os.environ.get("CUDA_VISIBLE_DEVICES", "0").partition(",")[0].strip()
     if first.startswith("GPU-"):
         return next((gpu for gpu in gpus if (gpu.uuid or "").startswith(first)), None)

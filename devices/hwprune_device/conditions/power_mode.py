@@ -1,4 +1,4 @@
-"""The power mode: what the board was told to spend, which decides its highest clocks.
+"""The power mode: what the board is set to spend, which decides its highest clocks.
 
 NVIDIA Jetson: nvpmodel's mode, and whether jetson_clocks holds the clocks. x86: the platform
 profile, and whether turbo is allowed.
@@ -23,7 +23,7 @@ _QUERY = re.compile(r"NV Power Mode:\s*(\S+)")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PowerMode:
-    """The power mode; None for what the board does not have or does not tell."""
+    """The power mode; None for what the board does not have or does not report."""
 
     nvpmodel: str | None = None
     """Name of the Jetson's mode, such as "MAXN"."""

@@ -26,6 +26,7 @@ def _groups(root: Path) -> list[Path]:
     for line in read(root / "proc/self/cgroup").splitlines():
         number, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
+        # cgroup v2; beside v1 its tree may be mounted one level down.
         if number == "0" and not controllers:
             names = [_MOUNT, f"{_MOUNT}/unified"]
         elif "cpu" in controllers.split(","):
@@ -34,6 +35,7 @@ def _groups(root: Path) -> list[Path]:
             continue
         for name in names:
             found |= dict.fromkeys(_up_from(root / name, path))
+    # Several names lead to one folder where v1 controllers are joined: counted once.
     return list({group.resolve(): None for group in found})
 
 

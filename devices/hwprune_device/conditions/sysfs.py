@@ -1,4 +1,4 @@
-"""What Linux tells in small text files, and what small programs tell; nothing here raises."""
+"""Readers of the kernel's small text files and of small programs; nothing here raises."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 UNAVAILABLE = "unavailable"
 """The value of whatever a board does not tell; blank or 0 would be a claim."""
 ROOT = Path("/")
+# Named in full, because a login over ssh may lack the sbin folders in its PATH.
 _PROGRAM_FOLDERS = ("usr/sbin", "usr/bin", "sbin", "bin", "usr/local/bin", "opt/vc/bin")
 _PROGRAM_TIMEOUT_S = 5.0
 
@@ -26,6 +27,7 @@ def read(path: Path) -> str:
 def number(path: Path) -> int | None:
     """The whole number in a file; None when there is none."""
     try:
+        # Base 0: some drivers write 0x.
         return int(read(path), 0)
     except ValueError:
         return None

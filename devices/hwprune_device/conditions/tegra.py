@@ -13,6 +13,7 @@ _COMPATIBLE = ("proc/device-tree/compatible", "sys/firmware/devicetree/base/comp
 _DEVFREQ = "sys/class/devfreq"
 _GPUS = (".gpu", ".ga10b", ".gv11b", ".gp10b")
 """How the GPU's folder ends: plainly on newer kernels, by the GPU's own name on older ones."""
+# The first on Jetsons with a BPMP, the second on older ones.
 _EMC = (
     "sys/kernel/debug/bpmp/debug/clk/emc/rate",
     "sys/kernel/debug/clk/emc/clk_rate",
@@ -34,7 +35,7 @@ def chip(root: Path = ROOT) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DevfreqClock:
-    """A clock of the kernel's devfreq, in MHz; None for what it does not tell."""
+    """A clock of the kernel's devfreq, in MHz; None for what it does not report."""
 
     now_mhz: int | None
     lowest_mhz: int | None

@@ -53,7 +53,7 @@ class Zone:
 
 
 def zones(root: Path = ROOT) -> list[Zone]:
-    """All thermal zones that can be read; one that is switched off tells nothing."""
+    """Return all thermal zones that can be read; one that is switched off is left out."""
     firmware_c = _firmware_limit_c(root)
     found = []
     for folder in numbered(root / "sys/class/thermal", "thermal_zone"):

@@ -18,6 +18,7 @@ from hwprune_device.conditions.sysfs import ROOT, UNAVAILABLE, number, numbered,
 # Bits of the Raspberry Pi firmware's GET_THROTTLED, as `vcgencmd get_throttled` shows them.
 UNDER_VOLTAGE = "under-voltage"
 _FLAGS = (UNDER_VOLTAGE, "clock capped", "throttled", "soft temperature limit")
+# The same four flags again, 16 bits up.
 _SINCE_BOOT = 16
 # What NVIDIA's soctherm counts as over-current event 1, 2 and 3 of Jetson Orin.
 _EVENTS = {
@@ -25,13 +26,14 @@ _EVENTS = {
     "oc2": "average over-current (oc2)",
     "oc3": "instantaneous over-current (oc3)",
 }
+# Fans are cooling devices too, and cost no speed.
 _COOLING = ("cpufreq", "thermal-cpufreq", "thermal-devfreq", "Processor")
 _X86 = (("core_throttle_count", "core"), ("package_throttle_count", "package"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Throttling:
-    """What the board tells of its own slowing down."""
+    """What the board reports of its own slowing down."""
 
     known: bool
     """False when the board has no way to tell, so that an empty `now` means nothing. A quota may
@@ -46,11 +48,11 @@ class Throttling:
     @property
     def slowing(self) -> tuple[str, ...]:
         """What of `now` may pass by itself. Low voltage does not: it calls for another supply, and
-        the throttling that comes of it is told beside it."""
+        the throttling that comes of it is reported beside it."""
         return tuple(words for words in self.now if words != UNDER_VOLTAGE)
 
     def to_json(self) -> dict[str, Any] | str:
-        """Plain data for JSON; "unavailable" when the board does not tell."""
+        """Plain data for JSON; "unavailable" when the board reports nothing."""
         if not self.known and not self.counts:
             return UNAVAILABLE
         return {
@@ -61,7 +63,7 @@ class Throttling:
 
 
 def throttling(cores: Sequence[int], root: Path = ROOT) -> Throttling:
-    """What the board tells now; x86 counters are those of `cores` and of their packages."""
+    """Return what the board reports now; x86 counters are of `cores` and their packages."""
     flags = _firmware_flags(root)
     held = _held_down(root)
     counts = {**_x86_counts(cores, root), **_tegra_counts(root)}
@@ -70,6 +72,7 @@ def throttling(cores: Sequence[int], root: Path = ROOT) -> Throttling:
     if flags is not None:
         now += flag_words(flags)
         since = flag_words(flags >> _SINCE_BOOT)
+    # Without the firmware's flags the kernel still reports the voltage alone.
     elif (low := _low_voltage(root)) is not None:
         now += [UNDER_VOLTAGE] if low else []
         flags = 0
@@ -82,7 +85,7 @@ def throttling(cores: Sequence[int], root: Path = ROOT) -> Throttling:
 
 
 def flag_words(flags: int) -> tuple[str, ...]:
-    """The lowest four bits of a Raspberry Pi's flags, in words."""
+    """Return the names of the lowest four bits of a Raspberry Pi's flags."""
     return tuple(words for bit, words in enumerate(_FLAGS) if flags >> bit & 1)
 
 
@@ -137,7 +140,7 @@ def _tegra_counts(root: Path) -> dict[str, int]:
 
 
 def _held_down(root: Path) -> tuple[str, ...] | None:
-    """Cooling devices that hold a clock down, in words; None where there are none at all."""
+    """Return the cooling devices that hold a clock down; None where there are none at all."""
     seen = False
     held = []
     for folder in numbered(root / "sys/class/thermal", "cooling_device"):

@@ -31,7 +31,7 @@ from hwprune_device.runtimes import Network, Runtime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class Setup:
     """What a batch needs beside the job: a base that was placed before, and where it runs."""
 
     cutter: Cutter
@@ -44,7 +44,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Built:
+class BuiltNetwork:
     """A network that was built and warmed up."""
 
     job: CandidateJob
@@ -61,7 +61,7 @@ class Account:
     """One batch, after its last round."""
 
     job: Job
-    place: Place
+    setup: Setup
     batch_id: str
     clock: Clock
     wall_excess: float
@@ -79,12 +79,14 @@ class Account:
 
     def __post_init__(self) -> None:
         visits = tuple(median(v.runs(self.clock)) for v in self.base_visits)
+        # The dataclass is frozen, and this is the one field that it computes itself.
         object.__setattr__(self, "base_ms", visits)
 
-    def reading(self, built: Built, energy: Energy | None = None) -> Reading:
+    def reading(self, built: BuiltNetwork, energy: Energy | None = None) -> Reading:
         """The reading of one network of the batch."""
         visits = built.lap.visits
         ratio = ratio_to_base(visits, self.base_visits, self.clock)
+        # Uncalibrated, the base's median in this very batch stands in.
         nominal = self.job.base_nominal_ms or median(self.base_ms)
         latency = nominal * ratio.value
         interval = spread(latency, ratio, self._between(), self._base_off())
@@ -92,7 +94,7 @@ class Account:
         return Reading(
             reading_id=uuid.uuid4().hex,
             architecture=built.job.architecture,
-            target={**asdict(self.job.target), **selecting(self.place.runtime.describe())},
+            target={**asdict(self.job.target), **selecting(self.setup.runtime.describe())},
             batch_id=self.batch_id,
             taken_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
             clock=self.clock,
@@ -105,6 +107,7 @@ class Account:
             runs_ms=tuple(v.runs(self.clock) for v in visits),
             base_ms=ratio.base_ms,
             wall_ms=median(run for v in visits for run in v.wall_ms),
+            # CPU time of the calling thread leaves out what others compute for it.
             cpu_ms=None if self.workers > 1 else median(run for v in visits for run in v.cpu_ms),
             device_ms=median(device) if device else None,
             memory=built.network.memory,
@@ -138,17 +141,18 @@ class Account:
             base_off=self._base_off(),
         )
         ratios = doubts.ratio_doubts(ratio, self.rounds, self.job.protocol)
-        return (*doubts.board_doubts(self.place.board), *shared, *ratios)
+        return (*doubts.board_doubts(self.setup.board), *shared, *ratios)
 
-    def _conditions(self, built: Built) -> dict[str, Any]:
+    def _conditions(self, built: BuiltNetwork) -> dict[str, Any]:
         return {
             **self.around,
             **built.network.facts,
-            "board": dict(self.place.board),
+            "board": dict(self.setup.board),
             "wall_over_cpu_excess": round(self.wall_excess, 4),
             "base_off": round(self._base_off(), 4),
             "rounds": self.rounds,
             "order_seed": self.order_seed,
+            # More than 1 for networks so short that reading the clocks would count.
             "inferences_per_run": built.lap.loops,
             "candidates_in_batch": self.networks,
         }

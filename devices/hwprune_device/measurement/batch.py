@@ -16,10 +16,10 @@ from typing import Any
 from hwprune_device.frame import Frame
 from hwprune_device.inbox import Inbox
 from hwprune_device.job import CandidateJob, Job
-from hwprune_device.measurement.account import Place
-from hwprune_device.measurement.child import Batch
-from hwprune_device.measurement.fork import Ending, Watch, run_in_child, unattributed
-from hwprune_device.measurement.marker import BASE, NOBODY
+from hwprune_device.measurement.account import Setup
+from hwprune_device.measurement.child import BatchMeasurement
+from hwprune_device.measurement.fork import Ending, Report, Watch, run_in_child, unattributed
+from hwprune_device.measurement.marker import BASE, NOBODY, Marker
 from hwprune_device.reading import Failure, Stage
 from hwprune_device.runtimes.registry import patience_s
 
@@ -28,7 +28,9 @@ _STAGE_OF_ENDING: dict[str, Stage] = {
     "crash": "crash",
     "timeout": "timeout",
     "memory": "memory",
+    # An exception outside the steps of a candidate; there is no stage of its own for it.
     "error": "crash",
+    # It ended in order without this outcome, which says nothing about the network.
     "done": "lost",
 }
 
@@ -37,13 +39,14 @@ class BatchRun:
     """Sees one job through; `send` gets an outcome frame for each candidate, then a done frame."""
 
     def __init__(
-        self, job: Job, place: Place, send: Send, *, inbox: Inbox | None, beat: Callable[[], None]
+        self, job: Job, setup: Setup, send: Send, *, inbox: Inbox | None, beat: Callable[[], None]
     ) -> None:
         self._job = with_control(job)
-        self._place = place
+        self._setup = setup
         self._send = send
         self._inbox = inbox
         self._beat = beat
+        # Indices of candidates without an outcome; a group is what one child is given.
         self._open = set(range(len(self._job.candidates)))
         self._groups: list[list[int]] = [sorted(self._open)]
         self._spent: Counter[str] = Counter()
@@ -63,6 +66,7 @@ class BatchRun:
             if group:
                 children += 1
                 self._run_group(group)
+        # Summed over the children that came to their end.
         timings = {**self._spent, "wall_s": time.perf_counter() - start}
         self._send(
             {"kind": "done", "timings": timings, "children": children, "rounds": self._rounds}
@@ -70,8 +74,12 @@ class BatchRun:
 
     def _run_group(self, group: list[int]) -> None:
         self._errors.clear()
+
+        def work(report: Report, marker: Marker) -> None:
+            BatchMeasurement(self._job, group, self._setup, report, marker).measure()
+
         ending = run_in_child(
-            lambda report, marker: Batch(self._job, group, self._place, report, marker).measure(),
+            work,
             Watch(
                 timeout_s=self._job.protocol.timeout_s,
                 memory_limit_mb=self._job.protocol.memory_limit_mb,
@@ -79,7 +87,7 @@ class BatchRun:
                 beat=self._beat,
                 inbox=self._inbox,
                 patience_s=patience_s(self._job.target),
-                limits_address_space=self._place.runtime.limits_address_space(self._job.target),
+                limits_address_space=self._setup.runtime.limits_address_space(self._job.target),
             ),
         )
         # `_take` put networks that may only have lacked memory into groups of their own.
@@ -94,6 +102,7 @@ class BatchRun:
         if frame.kind == "at":
             # The head must know whom to suspect should this whole board die now.
             index = int(header["index"])
+            # A dying base is no candidate's fault; between two networks it may be any of them.
             at_work = {BASE: [], NOBODY: group}.get(index, [index])
             self._send({"kind": "at", "indices": at_work})
         elif frame.kind == "error":
@@ -115,16 +124,19 @@ class BatchRun:
         """Decide who is at fault for a child that ended early, and who is measured again."""
         message = "\n".join([ending.message, *self._errors]).strip()
         culprit = ending.mark.index
+        # While it times, the base has already run well alone: a neighbour is as likely the cause.
         base_at_fault = culprit == BASE and ending.mark.step in ("cut", "build", "run")
         if base_at_fault and ending.kind != "memory":
             for index in left:
                 self._fail(index, ending, f"the unpruned network itself failed: {message}")
         elif culprit in left and not unattributed(ending):
             self._fail(culprit, ending, message)
+            # First again, without the culprit: each new child has one network fewer to fail on.
             self._groups.insert(0, [index for index in left if index != culprit])
         elif len(left) == 1:
             self._fail(left[0], ending, message)
         else:
+            # Halving finds one culprit of n in about log2 n children.
             middle = len(left) // 2
             self._groups[:0] = [left[:middle], left[middle:]]
 

@@ -12,7 +12,7 @@ from typing import Any
 from hwprune_device.conditions.surroundings import Surroundings
 from hwprune_device.estimate import Clock, choose_clock
 from hwprune_device.job import CandidateJob, Job
-from hwprune_device.measurement.account import Account, Built, Place
+from hwprune_device.measurement.account import Account, BuiltNetwork, Setup
 from hwprune_device.measurement.energy import LEAST_LOOKS, Energy, find_sensor, measure_energy
 from hwprune_device.measurement.fork import Report
 from hwprune_device.measurement.marker import BASE, NOBODY, Marker
@@ -42,21 +42,21 @@ class _Spent:
     energy_s: float = 0.0
 
 
-class Batch:
+class BatchMeasurement:
     """Candidates of one job, measured in this process; `indices` say which of the job's."""
 
     def __init__(
-        self, job: Job, indices: Sequence[int], place: Place, report: Report, marker: Marker
+        self, job: Job, indices: Sequence[int], setup: Setup, report: Report, marker: Marker
     ) -> None:
         self._job = job
-        self._place = place
+        self._setup = setup
         self._report = report
         self._marker = marker
         self._indices = indices
         # From the job alone, so that a run of the same job visits in the same order.
         self._seed = zlib.crc32(job.job_id.encode())
         self._spent = _Spent()
-        self._board = Surroundings(place.cores, job.target)
+        self._board = Surroundings(setup.cores, job.target)
 
     def measure(self) -> None:
         """Build everything, time it, and report an outcome for every candidate."""
@@ -64,6 +64,7 @@ class Batch:
         self._board.wait(
             self._job.protocol.gate_s, lambda _seconds, _words: self._marker.note(NOBODY, "start")
         )
+        # The base is built first, whatever is asked for: each reading is a ratio to it.
         unpruned = CandidateJob(
             architecture=self._job.base_architecture, widths=self._job.base_widths
         )
@@ -76,7 +77,9 @@ class Batch:
             self._report({"kind": "done", "timings": asdict(self._spent), "rounds": 0})
             return
         built = {index: b for index in self._indices if (b := self._try_build(index)) is not None}
+        # All of a batch stay in memory at once, so that rounds can alternate between them.
         watch, rounds = self._time(base, built)
+        # The state after the rounds is taken before energy is: that heats the board further.
         account = self._account(watch, rounds, self._board.to_json())
         energies = self._energies({index: built[index] for index in watch.candidates})
         for index, energy in energies.items():
@@ -84,8 +87,8 @@ class Batch:
             self._report({"kind": "outcome", "index": index, "reading": reading.to_json()})
         self._report({"kind": "done", "timings": asdict(self._spent), "rounds": rounds})
 
-    def _try_build(self, index: int) -> Built | None:
-        """A candidate that is ready to be timed, or None after its failure was reported."""
+    def _try_build(self, index: int) -> BuiltNetwork | None:
+        """Build a candidate; return it ready to time, or None after its failure was reported."""
         try:
             return self._build(index, self._job.candidates[index])
         except Exception as error:
@@ -93,16 +96,17 @@ class Batch:
             self._fail(index, error)
             return None
 
-    def _build(self, index: int, job: CandidateJob) -> Built:
+    def _build(self, index: int, job: CandidateJob) -> BuiltNetwork:
         self._marker.note(index, "cut")
+        # Noted first, for the supervisor, then said: a crash in between is still attributed.
         self._say_at(index)
         start = time.perf_counter()
-        model = self._place.cutter.cut_to(job.widths)
+        model = self._setup.cutter.cut_to(job.widths)
         cut = time.perf_counter()
         self._spent.cut_s += cut - start
         self._marker.note(index, "build")
-        network = self._place.runtime.load(
-            model, self._job.target, self._place.free, lambda: self._marker.note(index, "build")
+        network = self._setup.runtime.load(
+            model, self._job.target, self._setup.free, lambda: self._marker.note(index, "build")
         )
         ready = time.perf_counter()
         self._spent.build_s += ready - cut
@@ -113,6 +117,7 @@ class Batch:
             clock=self._clock(),
         )
         try:
+            # Before the warm-up: a runtime that counts memory does it in its very first runs.
             network.weigh()
             inference_ms = lap.warm_up(self._job.protocol)
         except Exception:
@@ -120,7 +125,7 @@ class Batch:
             network.close()
             raise
         self._spent.warm_s += time.perf_counter() - ready
-        return Built(
+        return BuiltNetwork(
             job=job,
             network=network,
             lap=lap,
@@ -129,7 +134,9 @@ class Batch:
             inference_ms=inference_ms,
         )
 
-    def _time(self, base: Built, built: Mapping[int, Built]) -> tuple[Stopwatch, int]:
+    def _time(
+        self, base: BuiltNetwork, built: Mapping[int, BuiltNetwork]
+    ) -> tuple[Stopwatch, int]:
         """Run the rounds, after saying how long they will take; the stopwatch and their number."""
         watch = Stopwatch(
             base.lap,
@@ -143,6 +150,7 @@ class Batch:
         )
         inference_ms = {index: b.inference_ms for index, b in built.items()}
         expected = watch.expected_s({**inference_ms, BASE: base.inference_ms})
+        # The one deadline that follows is for energy too.
         expected += self._expected_energy_s(built)
         self._report({"kind": "expect", "expected_s": expected})
         self._say_at(NOBODY)
@@ -153,7 +161,7 @@ class Batch:
         return watch, rounds
 
     def _say_at(self, index: int) -> None:
-        """See that the head knows what comes next before it comes: it may take the board down."""
+        """Report what comes next, and wait until the head knows: it may take the board down."""
         self._report({"kind": "at", "index": index}, wait=True)
 
     def _turn(self, index: int) -> None:
@@ -161,7 +169,7 @@ class Batch:
         self._board.glance()
         self._marker.note(index, "time")
 
-    def _energies(self, built: Mapping[int, Built]) -> dict[int, Energy | None]:
+    def _energies(self, built: Mapping[int, BuiltNetwork]) -> dict[int, Energy | None]:
         """Energy of each network, read after all rounds; without those that failed meanwhile."""
         seconds = self._job.protocol.energy_s
         if seconds <= 0:
@@ -186,24 +194,24 @@ class Batch:
         self._marker.note(NOBODY, "report")
         return found
 
-    def _expected_energy_s(self, built: Mapping[int, Built]) -> float:
+    def _expected_energy_s(self, built: Mapping[int, BuiltNetwork]) -> float:
         seconds = self._job.protocol.energy_s
         if seconds <= 0:
             return 0.0
         return sum(max(seconds, LEAST_LOOKS * b.inference_ms / 1e3) for b in built.values())
 
     def _workers(self) -> int:
-        return self._place.runtime.workers(self._job.target)
+        return self._setup.runtime.workers(self._job.target)
 
     def _clock(self) -> Clock | None:
-        return self._place.runtime.clock(self._job.target)
+        return self._setup.runtime.clock(self._job.target)
 
     def _account(self, watch: Stopwatch, rounds: int, around: Mapping[str, Any]) -> Account:
         visits = [v for lap in (watch.base, *watch.candidates.values()) for v in lap.visits]
         chosen, excess = choose_clock(visits, self._workers())
         return Account(
             job=self._job,
-            place=self._place,
+            setup=self._setup,
             batch_id=f"{self._job.job_id}/{uuid.uuid4().hex[:8]}",
             clock=self._clock() or chosen,
             wall_excess=excess,
@@ -217,6 +225,7 @@ class Batch:
 
     def _fail(self, index: int, error: Exception, *, of_base: bool = False) -> None:
         stage = _STAGE_OF_STEP[self._marker.read().step]
+        # What an error is counts more than where it was raised: memory can run out at any step.
         for kind, said in _STAGE_OF_ERROR.items():
             stage = said if isinstance(error, kind) else stage
         failure = Failure(

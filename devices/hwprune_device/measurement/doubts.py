@@ -1,4 +1,4 @@
-"""Doubts: what in a batch speaks against its readings, in words.
+"""Doubts: what in a batch counts against its readings, each a sentence for the user.
 
 What thread-CPU time and the ratio to the base already take care of is no doubt: a neighbour on the
 same core, or a whole machine that slows down for a while.
@@ -12,7 +12,7 @@ from typing import Any
 
 from hwprune_device.estimate import Clock, Ratio
 from hwprune_device.job import Protocol
-from hwprune_device.measurement.gpu_doubts import gpu_doubts
+from hwprune_device.measurement.gpu_doubts import gpu_doubts, table_of
 
 OTHERS_SHARE = 0.05
 STEAL_SHARE = 0.01
@@ -49,7 +49,7 @@ def batch_doubts(
     `base_ms` are the base's visits in order, `base_off` how far they are off their calm time.
 
     `disturbance` is what others took meanwhile; with "before" and "after", two states of the
-    board, it is looked for what these say too.
+    board, what these say is checked too.
     """
     return [
         *_contention(clock, threads, wall_excess, disturbance),
@@ -64,7 +64,7 @@ def batch_doubts(
 def state_doubts(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     """What two states of a board, around a batch, say against its readings."""
     return [
-        *_throttled(_table(before, "throttling"), _table(after, "throttling")),
+        *_throttled(table_of(before, "throttling"), table_of(after, "throttling")),
         *_hot(before, after),
         *_slow_clock(after),
         *_other_mode(before, after),
@@ -90,14 +90,15 @@ def ratio_doubts(ratio: Ratio, rounds: int, protocol: Protocol) -> list[str]:
 
 def _of_gpu(disturbance: Mapping[str, Any]) -> list[str]:
     """What the GPU's states and the looks in between say; nothing where none computes."""
-    before = _table(_table(disturbance, "before"), "gpu")
-    after = _table(_table(disturbance, "after"), "gpu")
-    return gpu_doubts(before, after, _table(disturbance, "gpu_between"))
+    before = table_of(table_of(disturbance, "before"), "gpu")
+    after = table_of(table_of(disturbance, "after"), "gpu")
+    return gpu_doubts(before, after, table_of(disturbance, "gpu_between"))
 
 
 def _contention(
     clock: Clock, threads: int, wall_excess: float, disturbance: Mapping[str, Any]
 ) -> list[str]:
+    # On the thread-CPU clock a neighbour costs nothing that the ratio does not cancel.
     others = disturbance["other_cpu_share"]
     if clock == "wall" and threads > 1 and isinstance(others, float) and others > OTHERS_SHARE:
         return [
@@ -118,6 +119,7 @@ def _steal(disturbance: Mapping[str, Any]) -> list[str]:
 
 
 def _drift(clock: Clock, base_ms: Sequence[float]) -> list[str]:
+    # The middle third is left out: a drift shows most between the ends.
     third = len(base_ms) // 3
     if third < _LEAST_FOR_DRIFT:
         return []
@@ -140,11 +142,13 @@ def _throttled(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]
     now = dict.fromkeys([*before.get("now", ()), *after.get("now", ())])
     if now:
         found.append(f"the board told of this while it was timed: {'; '.join(now)}")
+    # Flags since boot never go out: only one that was not set before is of this batch.
     known = {*before.get("since_boot", ()), *now}
     fresh = [words for words in after.get("since_boot", ()) if words not in known]
     # Without a look at the start nothing can be said of when it was.
     if fresh and before:
         found.append(f"this happened during the batch: {'; '.join(fresh)}")
+    # A counter that appeared only now has no start to subtract: it counts as unchanged.
     counted = before.get("counts", {})
     for words, count in after.get("counts", {}).items():
         added = count - counted.get(words, count)
@@ -155,8 +159,9 @@ def _throttled(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]
 
 
 def _hot(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    """A zone near its trip point at either end; the nearer one is told."""
-    zones = [_table(before, "nearest_trip"), _table(after, "nearest_trip")]
+    """A zone near its trip point at either end of the batch; the nearer one is named."""
+    zones = [table_of(before, "nearest_trip"), table_of(after, "nearest_trip")]
+    # A zone without a trip point says "unavailable" in place of degrees.
     near = [zone for zone in zones if isinstance(zone.get("below_trip_c"), float)]
     zone = min(near, key=lambda z: z["below_trip_c"], default=None)
     if zone is None or zone["below_trip_c"] > NEAR_TRIP_C:
@@ -184,9 +189,3 @@ def _other_mode(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str
     if first is None or last is None or first == last:
         return []
     return [f"the power mode changed during the batch: from {first} to {last}"]
-
-
-def _table(state: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    """A table of a state; an empty one when the board does not tell."""
-    value = state.get(key)
-    return value if isinstance(value, Mapping) else {}

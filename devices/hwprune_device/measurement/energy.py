@@ -18,6 +18,7 @@ from typing import Protocol
 
 from hwprune_device.conditions.gpu_presence import has_gpu, on_gpu
 from hwprune_device.conditions.nvml import find_gpu
+from hwprune_device.conditions.sysfs import read
 from hwprune_device.job import Target
 
 ROOT = Path("/")
@@ -34,7 +35,7 @@ _SAMPLE_S = 0.01
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Energy:
-    """Energy of one inference in mJ, or None; in words where it comes from, or why it is not."""
+    """Energy of one inference in mJ, or None; and where it comes from, or why it is missing."""
 
     energy_mj: float | None
     source: str
@@ -59,7 +60,7 @@ class RaplCounter:
     """The energy counters of processor packages (and of memory, where that is one of its own)."""
 
     def __init__(self, zones: list[Path]) -> None:
-        names = ", ".join(_text(zone / "name") for zone in zones)
+        names = ", ".join(read(zone / "name") for zone in zones)
         self.source = f"RAPL, total of {names}: idle power and other processes included"
         self._zones = zones
         self._range_uj = [_number(zone / "max_energy_range_uj") for zone in zones]
@@ -73,6 +74,7 @@ class RaplCounter:
     def total_mj(self) -> float:
         """Millijoules since `start`; a counter that became smaller has wrapped."""
         now = self._read()
+        # Minutes of full load pass before one wraps: once at most between two readings.
         for value, last, whole in zip(now, self._last_uj, self._range_uj, strict=True):
             self._total_uj += value - last if value >= last else value - last + whole
         self._last_uj = now
@@ -123,20 +125,23 @@ class PowerMeter:
             while not self._ended.wait(_SAMPLE_S):
                 now_s, now_w = time.monotonic(), self._watts()
                 with self._lock:
+                    # Trapezoids: W times s is J, and 1e3 mJ are one.
                     self._total_mj += (now_w + last_w) / 2 * (now_s - last_s) * 1e3
                 last_s, last_w = now_s, now_w
 
     def _watts(self) -> float:
+        # mV times mA is microwatts.
         return _number(self._millivolts) * _number(self._milliamperes) / 1e6
 
 
 def find_sensor(target: Target, root: Path | None = None) -> Sensor | str:
-    """The sensor that sees a target's work; where there is none, why in words.
+    """Return the sensor that sees a target's work; where there is none, a message that says why.
 
     The supply of a whole board comes first, then the GPU where the target runs on one, then the
     processor package. `root` is where /sys is looked for.
     """
     root = root or ROOT
+    # It sees CPU, GPU and memory of a Jetson at once, and no RAPL or NVML is there.
     meter = _find_ina3221(root)
     if meter is not None:
         return meter
@@ -151,15 +156,17 @@ def measure_energy(
     """Run without a pause for `seconds`, longer where the network or the sensor is slow.
 
     Energy and runs are counted between the first and the last change of the sensor that was seen,
-    so that what a counter has not yet told does not count either. `inference_ms` is about what a
+    so that what a counter does not show yet counts neither. `inference_ms` is about what a
     run takes; the more often a short network runs between two looks, the less the looks cost.
     """
+    # An unknown time (infinite) gives blocks of one run.
     block = max(1, math.ceil(_BLOCK_MS / inference_ms))
     sensor.start()
     try:
         begin = time.monotonic()
         runs = updates = 0
         total_mj = sensor.total_mj()
+        # (millijoules, runs) at the first and the last change that was seen.
         first: tuple[float, int] | None = None
         last = (total_mj, 0)
         while (
@@ -171,6 +178,7 @@ def measure_energy(
                 run()
             runs += block
             now_mj = sensor.total_mj()
+            # Counters move in steps of ms: only where one moved are energy and runs of one moment.
             if now_mj != total_mj:
                 total_mj, last, updates = now_mj, (now_mj, runs), updates + 1
                 first = first or last
@@ -188,11 +196,12 @@ def measure_energy(
 def _find_ina3221(root: Path) -> PowerMeter | None:
     """The supply of a Jetson, whose channel is called VDD_IN."""
     for label in sorted(root.glob("sys/class/hwmon/hwmon*/in*_label")):
-        if _text(label) != "VDD_IN" or _text(label.parent / "name") != "ina3221":
+        if read(label) != "VDD_IN" or read(label.parent / "name") != "ina3221":
             continue
+        # in1_label names the rail whose volts are in1_input and whose amperes are curr1_input.
         channel = label.name.removeprefix("in").removesuffix("_label")
         volts, amperes = label.parent / f"in{channel}_input", label.parent / f"curr{channel}_input"
-        if _text(volts).isdigit() and _text(amperes).isdigit():
+        if read(volts).isdigit() and read(amperes).isdigit():
             return PowerMeter(volts, amperes)
     return None
 
@@ -200,19 +209,19 @@ def _find_ina3221(root: Path) -> PowerMeter | None:
 def _find_rapl(root: Path) -> RaplCounter | str:
     """Package domains, and memory where the package does not have it in its own count."""
     zones = sorted(root.glob("sys/class/powercap/intel-rapl:*"))
-    wanted = [z for z in zones if _text(z / "name").startswith("package") or _is_dram(z)]
+    wanted = [z for z in zones if read(z / "name").startswith("package") or _is_dram(z)]
     if not wanted:
         return "the board has no energy sensor that is known: no RAPL package, no INA3221 supply"
     for zone in wanted:
         files = (zone / "energy_uj", zone / "max_energy_range_uj")
-        if not all(_text(file).isdigit() for file in files):
+        if not all(read(file).isdigit() for file in files):
             # Since 2020 the kernel gives it to root alone.
             return f"the board's energy counter {zone / 'energy_uj'} cannot be read by this user"
     return RaplCounter(wanted)
 
 
 def _is_dram(zone: Path) -> bool:
-    return _text(zone / "name") == "dram"
+    return read(zone / "name") == "dram"
 
 
 def _number(path: Path) -> int:
@@ -221,15 +230,7 @@ def _number(path: Path) -> int:
     Raises:
         OSError: there is none any more.
     """
-    text = _text(path)
+    text = read(path)
     if not text.isdigit():
         raise OSError(f"{path} has no number")
     return int(text)
-
-
-def _text(path: Path) -> str:
-    """A file's content; empty where it is absent or may not be read."""
-    try:
-        return path.read_text().strip()
-    except OSError:
-        return ""

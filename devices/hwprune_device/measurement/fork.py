@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from hwprune_device.frame import Frame, FrameDecoder, FrameError, write_frame
+from hwprune_device.frame import CHUNK, Frame, FrameDecoder, FrameError, write_frame
 from hwprune_device.inbox import Inbox
 from hwprune_device.measurement.marker import NOBODY, Mark, Marker
 from hwprune_device.measurement.memory_guard import MemoryGuard
@@ -29,8 +29,11 @@ was passed on to the head."""
 Work = Callable[[Report, Marker], None]
 End = Literal["done", "crash", "timeout", "memory", "error"]
 
+# A sleeping supervisor disturbs no timing; four looks a second suffice for its deadline.
 _POLL_S = 0.25
+# Finer while networks are built: a child may take GBs within a second.
 _GUARD_POLL_S = 0.05
+# From linux/prctl.h.
 _PR_SET_PDEATHSIG = 1
 _ACKNOWLEDGE_S = 5.0
 """A supervisor that is stuck for longer has a link that takes nothing; the head hears it later."""
@@ -104,12 +107,14 @@ def run_in_child(work: Work, watch: Watch) -> Ending:
     """
     marker = Marker()
     reading, writing = os.pipe()
+    # Forked, not spawned: the child has the warmed runtime and the base network in memory.
     pid = os.fork()
     if pid == 0:
         os.close(reading)
         limit_mb = watch.memory_limit_mb if watch.limits_address_space else None
         _be_child(work, writing, marker, limit_mb)
     os.close(writing)
+    # Made at once: what the child holds now it has inherited, and only growth is limited.
     guard = None if watch.limits_address_space else MemoryGuard(pid, watch.memory_limit_mb)
     try:
         stopped = _attend(reading, marker, watch, guard)
@@ -141,7 +146,8 @@ def _attend(
         if watch.inbox is not None:
             watch.inbox.look()
         if reading in events:
-            data = os.read(reading, 1 << 20)
+            data = os.read(reading, CHUNK)
+            # The child left, or died and the kernel closed its side: `_judge` finds out which.
             if not data:
                 return None
             for frame in decoder.feed(data):
@@ -149,6 +155,7 @@ def _attend(
                     deadline.expect(frame.header["expected_s"])
                 else:
                     watch.on_frame(frame)
+                # After it was passed on, "expect" too: the child counts all of its frames.
                 marker.acknowledge()
         if guard is not None and (words := guard.over()):
             return "memory", words + ","
@@ -163,7 +170,9 @@ def _poll_s(marker: Marker, guard: MemoryGuard | None) -> float:
 
 def _end(pid: int) -> int:
     """Reap the child, killing it and what it started if it still lives; its wait status."""
+    # A child that closed its pipe is given 0.2 s to leave with its own exit code.
     patience = time.monotonic() + 0.2
+    # WNOWAIT leaves it a zombie, whose number nobody else can be given.
     peek = os.WEXITED | os.WNOHANG | os.WNOWAIT
     while time.monotonic() < patience and os.waitid(os.P_PID, pid, peek) is None:
         time.sleep(0.001)
@@ -180,11 +189,13 @@ def _judge(status: int, mark: Mark) -> Ending:
     doing = f"during '{mark.step}'"
     if os.WIFSIGNALED(status):
         name = signal.Signals(os.WTERMSIG(status)).name
+        # The kernel sends it when memory runs out; our own kill comes for a child that has ended.
         if name == "SIGKILL":
             message = f"killed by the system {doing}, most likely for want of memory"
             return Ending(kind="memory", message=message, mark=mark)
         return Ending(kind="crash", message=f"the process died of {name} {doing}", mark=mark)
     code = os.WEXITSTATUS(status)
+    # A crash and no error: the network at work is to blame, and the others get a new process.
     if code == _BROKEN:
         message = f"the process could run nothing any more {doing}"
         return Ending(kind="crash", message=message, mark=mark)
@@ -200,7 +211,6 @@ def _be_child(work: Work, writing: int, marker: Marker, memory_limit_mb: float |
     code = 1
     try:
         _isolate(memory_limit_mb)
-
         sent = 0
 
         def report(header: Mapping[str, Any], body: bytes = b"", *, wait: bool = False) -> None:
@@ -220,6 +230,7 @@ def _be_child(work: Work, writing: int, marker: Marker, memory_limit_mb: float |
         except Exception:
             index = marker.read().index
             report({"kind": "error", "index": index, "message": traceback.format_exc(limit=-3)})
+            # Any other than 0 and _BROKEN will do: the report that was just sent has the reason.
             code = 3
     except (FrameError, OSError):
         code = 4
@@ -231,16 +242,21 @@ def _be_child(work: Work, writing: int, marker: Marker, memory_limit_mb: float |
 
 def _isolate(memory_limit_mb: float | None) -> None:
     """A process group of its own, an early death with the supervisor or for memory, no cores."""
+    # What it starts (a compiler) is in its group, and is ended with it.
     os.setpgid(0, 0)
+    # Python's own handlers would wait for a runtime's call to return.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    # A collection within a timed run would be in its time.
     gc.disable()
     if hasattr(ctypes.CDLL(None), "prctl"):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     with contextlib.suppress(OSError):
         # When memory runs out the kernel takes this process, not the user's others.
         Path("/proc/self/oom_score_adj").write_text("1000")
+    # A crash is expected here: a dump of GBs would fill the disk and hold up the batch.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # The limit is on top of what libraries have mapped already.
     used = address_space_bytes()
     if memory_limit_mb is not None and used is not None:
         limit = used + int(memory_limit_mb * 1e6)

@@ -23,7 +23,7 @@ State = Mapping[str, Any]
 
 
 def gpu_doubts(before: State, after: State, seen: State) -> list[str]:
-    """Doubts from two states as `GpuState.to_json` tells them, and from `GpuWatch.seen`."""
+    """Return the doubts from two states as `GpuState.to_json` has them, and `GpuWatch.seen`."""
     return [
         *_others(before, after),
         *_held(before, after, seen),
@@ -34,10 +34,12 @@ def gpu_doubts(before: State, after: State, seen: State) -> list[str]:
 
 def _others(before: State, after: State) -> list[str]:
     """Who else computes: before a batch nobody should, after it this process alone."""
+    # Before the batch this process has no context yet, so any number is a stranger.
     strangers = before.get("process_ids", UNAVAILABLE)
     if isinstance(strangers, list | tuple) and strangers:
         numbers = ", ".join(map(str, strangers))
         return [f"another process computed on the GPU when the batch began (number {numbers})"]
+    # Its own number may be another inside a container, so they are counted, not compared.
     now = after.get("process_ids", UNAVAILABLE)
     if isinstance(now, list | tuple) and len(now) > _OWN_PROCESSES:
         return [f"{len(now)} processes computed on the GPU when the batch ended"]
@@ -59,12 +61,13 @@ def _held(before: State, after: State, seen: State) -> list[str]:
                 f"the GPU was at its power limit, and its clock moved between "
                 f"{clocks['lowest']} and {clocks['highest']} MHz"
             )
+    # Looks are a quarter of a second apart: short slowdowns show in the counter alone.
     return found or _counted(before, after)
 
 
 def _counted(before: State, after: State) -> list[str]:
     """Heat that the driver counted between two looks that did not see it."""
-    first, last = _table(before, "held_down_ms"), _table(after, "held_down_ms")
+    first, last = table_of(before, "held_down_ms"), table_of(after, "held_down_ms")
     added = last.get("heat", 0.0) - first.get("heat", last.get("heat", 0.0))
     return [f"the GPU was held down for heat for {added:.0f} ms"] if added >= 1.0 else []
 
@@ -87,6 +90,7 @@ def _slow(after: State, seen: State) -> list[str]:
         return []
     clock, looks, low = clocks["median"], seen["looks"], seen["low_looks"]
     due, highest = _number(after, "due_mhz"), _number(after, "highest_mhz")
+    # A pinned clock is a promise; without one only a share of the highest can be expected.
     if due is not None and clock < CLOCK_SHARE * due:
         return [f"the GPU ran at {clock} MHz and is pinned to {due:.0f} MHz ({clock / due:.0%})"]
     if low > _HELD_SHARE * looks:
@@ -99,11 +103,12 @@ def _slow(after: State, seen: State) -> list[str]:
 
 
 def _number(state: State, key: str) -> float | None:
-    """A number of a state; None where the GPU does not tell it."""
+    """A number of a state; None where the GPU does not report it."""
     value = state.get(key)
     return float(value) if isinstance(value, int | float) else None
 
 
-def _table(state: State, key: str) -> Mapping[str, Any]:
+def table_of(state: State, key: str) -> Mapping[str, Any]:
+    """A table of a state; an empty one where the board leaves it out, or says "unavailable"."""
     value = state.get(key)
     return value if isinstance(value, Mapping) else {}

@@ -12,8 +12,11 @@ BASE = -1
 NOBODY = -2
 """No network: the child is between two."""
 STEPS = ("start", "cut", "build", "run", "time", "energy", "report")
+# Index, step and count; the acknowledgements stand behind them, in a field of their own,
+# because each side writes its own alone: then no lock is needed.
 _LAYOUT = struct.Struct("=qqq")
 _ACKNOWLEDGED = struct.Struct("=q")
+# Polled, because a page cannot wake who waits; a wait comes once a network.
 _LOOK_S = 50e-6
 
 
@@ -36,6 +39,7 @@ class Marker:
     """
 
     def __init__(self) -> None:
+        # Anonymous and shared: a child that is forked afterwards writes to the same page.
         self._shared = mmap.mmap(-1, mmap.PAGESIZE)
         self._count = 0
         _LAYOUT.pack_into(self._shared, 0, NOBODY, 0, 0)

@@ -21,7 +21,7 @@ _LEAST_MB = 256.0
 
 
 class MemoryGuard:
-    """Looks at one child; made when it has just started.
+    """Watches the memory of one child; made when that has just started.
 
     Args:
         pid: the child.
@@ -35,16 +35,20 @@ class MemoryGuard:
         self._limit_mb = limit_mb
         self._shared = bool(tegra.chip(root))
         self._start_mb = self._held_mb()
+        # Other programs move it too; where GPU and board share it nothing better is known.
         self._start_left_mb = self._left_mb()
 
     def over(self) -> str:
-        """Why the child must end now, in words; empty while it may go on."""
+        """Return why the child must end now; an empty text while it may go on."""
         held, left, limit = self._held_mb(), self._left_mb(), self._limit_mb
+        # What it held when forked is shared with the supervisor, and costs nothing twice.
         if limit is not None and held is not None and held - (self._start_mb or 0.0) > limit:
             grown = held - (self._start_mb or 0.0)
             return f"the process held {grown:.0f} MB, and {limit:.0f} MB are allowed"
+        # A card has memory of its own, and its driver refuses what does not fit.
         if not self._shared or left is None:
             return ""
+        # Before the kernel acts: it may choose another process than the one that took the memory.
         if left < self._floor_mb():
             return f"the board, whose memory the GPU shares, had {left:.0f} MB left"
         taken = (self._start_left_mb or left) - left
@@ -75,5 +79,6 @@ def _fields_mb(path: Path) -> dict[str, float]:
         name, _, value = line.partition(":")
         number, _, unit = value.strip().partition(" ")
         if unit == "kB" and number.isdigit():
+            # The kernel writes kB and means KiB.
             found[name] = int(number) * 1024 / 1e6
     return found

@@ -41,11 +41,13 @@ class Lap:
         """Run untimed, decide how a visit is made; returns the wall milliseconds of one inference.
 
         Raises:
-            RuntimeError: the device's clock is wanted, and it tells no time.
+            RuntimeError: the device's clock is wanted, and gives no time.
         """
         self.run()
+        # The first run allocates and is dropped; of the rest the fastest says what a run can take.
         times = [self._timed()[0] for _ in range(max(1, protocol.warmup_runs - 1))]
         inference_ms = min(times)
+        # The floor of a ns is for a clock that did not move between two readings.
         self.loops = max(1, math.ceil(_SHORTEST_RUN_MS / max(inference_ms, 1e-6)))
         self.short = inference_ms < protocol.short_ms
         return inference_ms
@@ -67,6 +69,7 @@ class Lap:
                 wall_ms=wall,
                 cpu_ms=cpu,
                 before=before,
+                # All runs or none: a median over some of them would be of other moments.
                 device_ms=device if len(device) == len(runs) else (),
             )
         )
@@ -75,10 +78,12 @@ class Lap:
         """Milliseconds of one inference: wall and thread-CPU time averaged over `loops`, and the
         last one's on the device's clock.
         """
+        # Locals, so that the loop below has no attribute to look up.
         run, loops = self.run, self.loops
         wall, cpu = time.perf_counter_ns(), time.thread_time_ns()
         for _ in range(loops):
             run()
+        # The CPU clock is read innermost: what reading the wall clock costs is not in it.
         cpu, wall = time.thread_time_ns() - cpu, time.perf_counter_ns() - wall
         return wall / loops / 1e6, cpu / loops / 1e6, self._device_ms()
 
@@ -119,17 +124,20 @@ class Stopwatch:
     def time(self) -> int:
         """Run the rounds; returns how many there were."""
         start = time.monotonic()
+        # Before the first round, so that the first candidate too has a base visit on either side.
         self._visit_base()
         done = 0
         while self.candidates:
             self._round()
             done += 1
+            # Rounds are not cut short: every candidate then has as many visits as the others.
             if time.monotonic() - start > self._protocol.cap_s or self._enough(done):
                 break
         return done
 
     def _round(self) -> None:
         """Every candidate once in random order, the base after every third and at the end."""
+        # Anew each round: what runs before a network decides what the caches hold.
         order = list(self.candidates)
         self._order.shuffle(order)
         for position, index in enumerate(order, 1):

@@ -29,8 +29,10 @@ def to_half(model: ModelProto, kind: Kind) -> ModelProto:
     """
     if kind not in HALF:
         raise ValueError(f"no half precision '{kind}'; possible: {', '.join(HALF)}")
+    # Functions are graphs of their own, whose types inference does not reach from here.
     source = inliner.inline_local_functions(model) if model.functions else model
     source = raised(source, _least_opset(source, kind), f"computing in {kind}")
+    # Strict: every tensor needs a type, and a wrong one would end up as a wrong Cast.
     made = shape_inference.infer_shapes(source, check_type=True, strict_mode=True)
     conversion = Conversion(kind, opset(source), Names(names(made.graph)))
     Scope(made.graph, conversion, {}).convert()
@@ -40,6 +42,7 @@ def to_half(model: ModelProto, kind: Kind) -> ModelProto:
         return same
     if conversion.clamped:
         made.metadata_props.add(key=_CLAMPED, value=str(conversion.clamped))
+    # Once more: value_info still has the types from before, and a wrong graph shows here.
     return shape_inference.infer_shapes(made, check_type=True, strict_mode=True)
 
 

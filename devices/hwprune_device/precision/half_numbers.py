@@ -22,6 +22,7 @@ def half_tensor(values: np.ndarray, name: str, half: int) -> tuple[TensorProto, 
     beyond = int(np.count_nonzero((np.abs(values) > largest) & np.isfinite(values)))
     if beyond:
         kept = np.clip(values, -largest, largest)
+        # np.clip would make largest numbers of infinities, which masks rely on.
         values = np.where(np.isfinite(values), kept, values).astype(np.float32)
     if half == TensorProto.FLOAT16:
         return numpy_helper.from_array(values.astype(np.float16), name), beyond
@@ -48,6 +49,7 @@ def fold_norm(parts: list[np.ndarray], epsilon: float) -> list[np.ndarray]:
     `parts` are scale, bias, mean and variance (C). A variance of 1e-8 or a mean of 1e5 has no
     half, while what they do to a channel mostly has one.
     """
+    # In double: bias - mean * factor cancels where a mean is large.
     scale, bias, mean, variance = (part.astype(np.float64) for part in parts)
     factor = scale / np.sqrt(variance + epsilon)
     made = [factor, bias - mean * factor, np.zeros_like(mean), np.ones_like(mean)]

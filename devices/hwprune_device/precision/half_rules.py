@@ -129,6 +129,7 @@ def takes_half(node: NodeProto, opset: int, half: int) -> tuple[list[bool], list
     allowed = _NAMES[half]
 
     def flags(formals: Sequence[Any], count: int) -> list[bool]:
+        # A variadic operator has its last formal argument as often as needed.
         return [allowed in formals[min(at, len(formals) - 1)].types for at in range(count)]
 
     return flags(schema.inputs, len(node.input)), flags(schema.outputs, len(node.output))

@@ -65,9 +65,11 @@ class Scope:
     ) -> None:
         self._graph = graph
         self._conversion = conversion
+        # A body may read names of the graph around it.
         self._types = {**outer, **element_types(graph)}
         self._constants = constants(graph)
         self._nodes: list[NodeProto] = []
+        # What the graph around has is float32 by its old name: `_bodies` sees to that.
         self._floats = {name for name, kind in outer.items() if kind == FLOAT}
         self._floats |= {entry.name for entry in (*graph.input, *graph.initializer)}
         self._floats |= {entry.values.name for entry in graph.sparse_initializer}
@@ -90,6 +92,7 @@ class Scope:
                 self._cast(node)
             else:
                 self._compute(node)
+        # Outputs stay float32, so that whoever runs the network sees no difference.
         for entry in self._graph.output:
             if self._types.get(entry.name) == FLOAT:
                 self._float(entry.name)
@@ -109,6 +112,7 @@ class Scope:
         source, target, half = self._types[name], self._types[made], self._conversion.half
         if target != FLOAT:
             new = _copy(node)
+            # To half, the half that is there is read, not the float32 that it came from.
             there = name in self._floats and not (target == half and name in self._halves)
             if source == FLOAT and not there:
                 new.input[0] = self._half(name)
@@ -134,6 +138,7 @@ class Scope:
             reads, makes = takes_half(node, self._conversion.opset, self._conversion.half)
             self._prepare(new)
         for at, name in enumerate(new.input):
+            # Shape and Size read whichever is there: a cast would be made for nothing.
             if self._types.get(name) != FLOAT or (node.op_type in _BLIND and name in self._floats):
                 continue
             new.input[at] = self._half(name) if reads[at] else self._float(name)
@@ -171,6 +176,7 @@ class Scope:
 
     def _prepare(self, node: NodeProto) -> None:
         """Change the numbers that belong to an operator itself."""
+        # With more outputs it trains, and its statistics are what they are.
         if node.op_type == "BatchNormalization" and len(node.output) == 1:
             self._fold(node)
         if node.op_type == "ConstantOfShape" and self._types[node.output[0]] == FLOAT:
@@ -190,6 +196,7 @@ class Scope:
             self._graph.initializer.append(numpy_helper.from_array(part, name))
             self._floats.add(name)
             node.input[at] = name
+        # It is inside the variance that was folded.
         _set_attribute(node, "epsilon", 0.0)
 
     def _float(self, name: str) -> str:

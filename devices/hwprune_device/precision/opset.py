@@ -29,6 +29,7 @@ def raised(model: ModelProto, least: int, purpose: str) -> ModelProto:
             f"{purpose} needs opset {least}; given: opset {given}, and ONNX cannot raise it: "
             f"{error}"
         ) from error
+    # The converter leaves the file format as it was, which may be older than the opset.
     wanted = next(ir for since, ir in _IR_VERSIONS.items() if least >= since)
     made.ir_version = max(made.ir_version, wanted)
     return made

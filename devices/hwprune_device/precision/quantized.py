@@ -1,4 +1,4 @@
-"""int8 as a graph tells it: QuantizeLinear and DequantizeLinear where TensorRT fuses them.
+"""int8 as a graph says it: QuantizeLinear and DequantizeLinear where TensorRT fuses them.
 
 TensorRT calls this explicit quantisation, and from version 11 on there is no other. Placed after
 the recommendations of its documentation ("Q/DQ layer-placement"): inputs and weights of Conv, Gemm
@@ -32,6 +32,7 @@ def is_quantized(model: ModelProto) -> bool:
     """Whether a network says by itself what is computed in int8."""
 
     def within(graph: GraphProto) -> bool:
+        """Whether a graph does, or one that a node of it holds."""
         return any(
             "QuantizeLinear" in node.op_type
             or "DequantizeLinear" in node.op_type
@@ -114,12 +115,12 @@ class _Insertion:
     def insert(self) -> None:
         """Rewrite the graph in place."""
         for at, node in enumerate(self._graph.node):
-            for place in self._places.of(at):
-                if place.weights is None:
-                    scale = np.array(self._scales[place.tensor], np.float32)
+            for entry in self._places.of(at):
+                if entry.weights is None:
+                    scale = np.array(self._scales[entry.tensor], np.float32)
                 else:
-                    scale = _weight_scale(place.weights, place.axis)
-                node.input[place.input] = self._pair(place.tensor, place.axis, scale)
+                    scale = _weight_scale(entry.weights, entry.axis)
+                node.input[entry.input] = self._pair(entry.tensor, entry.axis, scale)
             self._nodes.append(node)
         nodes = self._nodes
         del self._graph.node[:]
@@ -130,6 +131,7 @@ class _Insertion:
         key = (tensor, axis)
         if key in self._pairs:
             return self._pairs[key]
+        # Its type is what says int8 in ONNX; symmetric, so it is 0.
         zero = np.zeros(scale.shape, np.int8)
         fixed = [self._constant(f"{tensor}_scale", scale), self._constant(f"{tensor}_zero", zero)]
         quantized = self._names.fresh(f"{tensor}_int8")

@@ -15,7 +15,7 @@ _WEIGHTED = ("Conv", "Gemm", "MatMul")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class QuantizedInput:
     """One input of one operator that is to be int8."""
 
     node: int
@@ -30,21 +30,21 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Places:
-    """All of a graph's."""
+    """The inputs of a graph that are to be int8, by operator."""
 
-    by_node: dict[int, list[Place]] = field(default_factory=lambda: defaultdict(list))
+    by_node: dict[int, list[QuantizedInput]] = field(default_factory=lambda: defaultdict(list))
     activations: dict[str, None] = field(default_factory=dict)
     """In the order in which they are first read."""
 
-    def of(self, node: int) -> Sequence[Place]:
+    def of(self, node: int) -> Sequence[QuantizedInput]:
         """Those of one operator, by its number in the graph."""
         return self.by_node.get(node, ())
 
-    def add(self, place: Place) -> None:
+    def add(self, entry: QuantizedInput) -> None:
         """Take one in."""
-        self.by_node[place.node].append(place)
-        if place.weights is None:
-            self.activations.setdefault(place.tensor)
+        self.by_node[entry.node].append(entry)
+        if entry.weights is None:
+            self.activations.setdefault(entry.tensor)
 
 
 def find_places(graph: GraphProto) -> Places:
@@ -60,14 +60,16 @@ def find_places(graph: GraphProto) -> Places:
             if tensor not in known:
                 continue
             axis = _channel_axis(wiring.nodes[reader], known[tensor])
-            places.add(Place(node=at, input=0, tensor=node.input[0]))
+            places.add(QuantizedInput(node=at, input=0, tensor=node.input[0]))
             places.add(
-                Place(node=reader, input=slot, tensor=tensor, axis=axis, weights=known[tensor])
+                QuantizedInput(
+                    node=reader, input=slot, tensor=tensor, axis=axis, weights=known[tensor]
+                )
             )
         elif node.op_type == "Add" and not set(node.input) & known.keys():
             shortcut = wiring.shortcut(node)
             if shortcut is not None:
-                places.add(Place(node=at, input=shortcut, tensor=node.input[shortcut]))
+                places.add(QuantizedInput(node=at, input=shortcut, tensor=node.input[shortcut]))
     return places
 
 
@@ -77,6 +79,7 @@ def _channel_axis(node: NodeProto, weights: np.ndarray) -> int | None:
         return 0
     if weights.ndim != 2:
         return None
+    # Its input is a Linear's weight: out x in.
     if node.op_type == "Transpose":
         return 0
     transposed = any(a.name == "transB" and a.i for a in node.attribute)
@@ -125,6 +128,7 @@ class _Wiring:
         if not self._ends_in_convolution(name):
             return 0
         count = 0
+        # Up to a tensor that several read: there the branch began.
         while name in self._maker and (count == 0 or self._readers[name] == 1):
             node = self.nodes[self._maker[name]]
             count += node.op_type == "Conv"

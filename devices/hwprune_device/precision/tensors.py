@@ -28,7 +28,7 @@ class Names:
 
 
 def element_types(graph: GraphProto) -> dict[str, int]:
-    """Element types by tensor, as far as the graph tells."""
+    """Element types by tensor, as far as the graph has them."""
     types = {}
     for entry in (*graph.value_info, *graph.input, *graph.output):
         if entry.type.HasField("tensor_type"):
@@ -45,6 +45,7 @@ def constants(graph: GraphProto) -> dict[str, np.ndarray]:
     found = {
         entry.name: numpy_helper.to_array(entry)
         for entry in graph.initializer
+        # An initializer that is an input too is a default, which a caller may replace.
         if entry.data_type == TensorProto.FLOAT and entry.name not in inputs
     }
     for node in graph.node:
@@ -84,6 +85,7 @@ def names(graph: GraphProto) -> set[str]:
     return found
 
 
+# As `subgraphs.inner_graphs`: nothing of the package is imported here, see tests/test_layering.py.
 def bodies(node: NodeProto) -> list[GraphProto]:
     """The graphs that an operator such as Loop has in itself."""
     found = []

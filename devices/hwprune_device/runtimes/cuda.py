@@ -29,6 +29,7 @@ def load_driver() -> Any:
     Raises:
         ImportError: pycuda is not installed.
     """
+    # Not pycuda.autoinit, which makes a context of its own on import.
     return importlib.import_module("pycuda.driver")
 
 
@@ -61,6 +62,7 @@ class Cuda:
             self._driver.init()
             self._device = self._driver.Device(device)
             waiting = _SPIN if spin else _BLOCK
+            # Before the context is there: older drivers refuse new flags for an active one.
             _call(self._library, "cuDevicePrimaryCtxSetFlags_v2", device, waiting)
             self._context = self._device.retain_primary_context()
             self._context.push()
@@ -111,6 +113,7 @@ class Cuda:
             MemoryError: there is not so much left.
         """
         try:
+            # cuMemAlloc refuses 0 bytes, which an empty tensor has.
             return self._driver.mem_alloc(max(1, size_bytes))
         except self._driver.MemoryError as error:
             said = f"the GPU has no {size_bytes / 1e6:.1f} MB left: {error}"
@@ -135,13 +138,13 @@ class Cuda:
         """Start copying a buffer to pinned values."""
         self._driver.memcpy_dtoh_async(values, buffer, stream)
 
-    def capture(self, stream: Any, enqueue: Callable[[], None]) -> Graph:
+    def capture(self, stream: Any, enqueue: Callable[[], None]) -> CudaGraph:
         """What `enqueue` puts on the stream, as a graph that can be launched at once.
 
         Raises:
             CudaError: the work cannot be captured.
         """
-        return Graph(self._library, stream, enqueue)
+        return CudaGraph(self._library, stream, enqueue)
 
     @contextmanager
     def sound(self) -> Iterator[None]:
@@ -154,6 +157,7 @@ class Cuda:
             yield
         except Exception as error:
             try:
+                # An error that stuck to the context comes back from every later call.
                 self._driver.Context.synchronize()
             except self._driver.Error:
                 raise BrokenProcessError(f"the GPU cannot go on: {error}") from error
@@ -167,7 +171,7 @@ class Cuda:
             self._context = None
 
 
-class Graph:
+class CudaGraph:
     """Captured work of a stream; launching it costs the host one call."""
 
     def __init__(self, library: Any, stream: Any, enqueue: Callable[[], None]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from hwprune_device.job import Target
-from hwprune_device.runtimes.interface import Entry, Interface
+from hwprune_device.runtimes.interface import InputSpec, Interface
 
 _FLOATS = ("float32", "float16", "float64")
 _IDS = ("int64", "int32", "int8", "uint8")
@@ -32,6 +32,7 @@ def input_values(
     """
     if not all(isinstance(size, int) and size > 0 for size in shape):
         raise ValueError(f"input '{name}' has no fixed shape: {list(shape)}")
+    # A network of another fixed batch would be timed at that one, under the target's name.
     if shape and shape[0] != target.batch:
         raise ValueError(
             f"input '{name}' has a fixed batch of {shape[0]}, the target asks for {target.batch}"
@@ -102,6 +103,7 @@ def in_batches(
     """
     count = item_count(inputs, interface)
     size = size or interface.fixed_batch or count
+    # Also for a network whose outputs have no batch axis: nothing is put together then.
     if size == count:
         return [_in_float32(values) for values in infer(list(inputs))]
     found = []
@@ -111,7 +113,7 @@ def in_batches(
     return [np.concatenate(parts)[:count] for parts in zip(*found, strict=True)]
 
 
-def _fits(values: np.ndarray, entry: Entry) -> bool:
+def _fits(values: np.ndarray, entry: InputSpec) -> bool:
     """Whether values are of an input's type and, apart from the batch, of its shape."""
     fixed = [(n, size) for n, size in enumerate(entry.shape[1:], 1) if isinstance(size, int)]
     return (
@@ -133,4 +135,5 @@ def _refuse_whole(outputs: Sequence[np.ndarray], interface: Interface, size: int
 
 
 def _in_float32(values: np.ndarray) -> np.ndarray:
+    # By name: numpy has no bfloat16 of its own, it comes from the package ml_dtypes.
     return values.astype(np.float32) if values.dtype.name in _HALVES else values

@@ -9,7 +9,7 @@ import onnx
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class InputSpec:
     """An input."""
 
     name: str
@@ -28,7 +28,7 @@ class Entry:
 class Interface:
     """Inputs and outputs of a network, in the order of its file; weights are no inputs."""
 
-    inputs: tuple[Entry, ...]
+    inputs: tuple[InputSpec, ...]
     outputs: tuple[str, ...]
     """Names."""
 
@@ -39,6 +39,7 @@ class Interface:
         Raises:
             ValueError: its inputs differ in it.
         """
+        # Scalars have no first axis, and say nothing of the batch.
         firsts = {size for entry in self.inputs for size in entry.shape[:1]}
         fixed = [size for size in firsts if isinstance(size, int)]
         if len(fixed) > 1:
@@ -53,6 +54,7 @@ class Interface:
 
 def interface_of(model: onnx.ModelProto, free: Mapping[str, int] | None = None) -> Interface:
     """The interface of a network; `free` gives sizes to symbolic dimensions by name."""
+    # Until IR version 4 every initializer was listed among the inputs too.
     weights = {tensor.name for tensor in model.graph.initializer}
     entries = (_entry(v, free or {}) for v in model.graph.input if v.name not in weights)
     return Interface(
@@ -60,11 +62,18 @@ def interface_of(model: onnx.ModelProto, free: Mapping[str, int] | None = None) 
     )
 
 
-def _entry(value: onnx.ValueInfoProto, free: Mapping[str, int]) -> Entry:
+def batch_symbols(model: bytes) -> tuple[str, ...]:
+    """Names of the symbolic dimensions in the first place of the inputs, each once: the batch."""
+    inputs = onnx.load_model_from_string(model).graph.input
+    firsts = (entry.type.tensor_type.shape.dim[:1] for entry in inputs)
+    return tuple(sorted({dim[0].dim_param for dim in firsts if dim and dim[0].dim_param}))
+
+
+def _entry(value: onnx.ValueInfoProto, free: Mapping[str, int]) -> InputSpec:
     tensor = value.type.tensor_type
     shape = tuple(
         dim.dim_value if dim.HasField("dim_value") else free.get(dim.dim_param, dim.dim_param)
         for dim in tensor.shape.dim
     )
     kind = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type).name
-    return Entry(name=value.name, type=kind, shape=shape)
+    return InputSpec(name=value.name, type=kind, shape=shape)

@@ -11,6 +11,7 @@ def one_node() -> bytes:
     node = onnx.helper.make_node("Relu", ["x"], ["y"])
     result = onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [1])
     graph = onnx.helper.make_graph([node], "warm", [value], [result])
+    # Old on purpose: ONNX Runtime reads it since 1.12.
     opset = [onnx.helper.make_opsetid("", 17)]
     model = onnx.helper.make_model(graph, opset_imports=opset, ir_version=8)
     return bytes(model.SerializeToString())

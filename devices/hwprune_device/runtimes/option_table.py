@@ -62,6 +62,7 @@ class OptionTable:
         found = {name: self._value(name, value) for name, value in options.items()}
         whole = {**self.defaults, **found}
         self.exclude(whole, threads, precision)
+        # Without defaults and in one order: a hash of it selects readings.
         return {name: whole[name] for name in sorted(found) if whole[name] != self.defaults[name]}
 
     def _value(self, name: str, value: Any) -> Any:

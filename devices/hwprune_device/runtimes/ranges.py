@@ -31,7 +31,9 @@ def observe_ranges(model: ModelProto, batches: Iterable[Sequence[np.ndarray]]) -
         ValueError: no batches, other inputs than the network takes, or a value that is no number.
     """
     tensors = quantized_tensors(model)
+    # One output instead of all activations, which could be GBs for each batch.
     run = _runner(_watching(model, tensors, interface_of(model).fixed_batch or 1))
+    # rows x tensors, all rows alike -> tensors
     found = [run(batch).max(axis=0) for batch in batches]
     if not found:
         raise ValueError("ranges need at least one batch of inputs; given: none")
@@ -62,6 +64,7 @@ def _watching(model: ModelProto, tensors: tuple[str, ...], rows: int) -> ModelPr
         )
     row, ranges = taken.fresh("row"), taken.fresh("ranges")
     graph.node.append(helper.make_node("Concat", cells, [row], axis=1))
+    # 1 x tensors -> rows x tensors
     graph.node.append(helper.make_node("Expand", [row, whole], [ranges]))
     del graph.output[:]
     seen = helper.make_tensor_value_info(ranges, TensorProto.FLOAT, [rows, len(tensors)])
@@ -73,6 +76,7 @@ def _runner(model: ModelProto) -> Callable[[Sequence[np.ndarray]], np.ndarray]:
     """What gives a network's only output for a batch of inputs."""
     try:
         runtime = make_runtime(Target().runtime)
+    # ONNX Runtime is no requirement of a board that quantises for TensorRT.
     except UnknownRuntimeError:
         evaluator, interface = ReferenceEvaluator(model), interface_of(model)
         names = [entry.name for entry in interface.inputs]

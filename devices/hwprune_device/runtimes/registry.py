@@ -80,7 +80,7 @@ def _loaded(entry: EntryPoint) -> RuntimeFacts:
 
 
 def packages_to_look_for(name: str) -> tuple[str, ...]:
-    """What a look at a board imports: what this runtime needs, the default one, and those that
+    """What a survey of a board imports: what this runtime needs, the default one, and those that
     come with a board's system.
 
     Raises:
@@ -113,6 +113,7 @@ def available(wanted: Sequence[str] = ()) -> tuple[dict[str, Runtime], dict[str,
     Only those that are `wanted`, or all: importing one may take seconds.
     """
     found, missing = {}, {}
+    # A runtime that is missing here is no error: `hello` says so, and a job may not need it.
     for name in wanted or runtime_names():
         try:
             found[name] = make_runtime(name)

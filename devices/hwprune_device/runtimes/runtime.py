@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def ignore_progress() -> None:
-    """A sign of life where nobody listens."""
+    """Do nothing: the sign of life of a build that nobody watches."""
 
 
 class Network(Protocol):
@@ -47,7 +47,7 @@ class DeviceTimed(Protocol):
     """A network that a device with a clock of its own runs; an addition to Network."""
 
     def device_ms(self) -> float | None:
-        """What the last `run` took by the device's own clock; None where it did not tell."""
+        """Return what the last `run` took by the device's clock; None where that is unknown."""
 
 
 class Runtime(Protocol):
@@ -90,7 +90,7 @@ class Runtime(Protocol):
     ) -> Network:
         """Build `model`; `free` gives sizes to symbolic dimensions by name.
 
-        `alive` may be called while the build makes progress: who hears of none will end it.
+        `alive` may be called while the build makes progress: without a call it is ended in time.
 
         Raises:
             MemoryError: the network does not fit.
@@ -123,7 +123,7 @@ class EngineFile:
     """What it is good for and how it was built, as plain data."""
 
     def to_json(self) -> dict[str, Any]:
-        """The facts with what lets the files be told apart again, and checked, elsewhere."""
+        """Return the facts, the size of each file (they are sent as one) and their hash."""
         sizes = {name: len(data) for name, data in self.files.items()}
         return {**self.facts, "bytes": sizes, "sha256": self.sha256}
 
@@ -158,17 +158,17 @@ class Part:
 
 
 class NoProfileError(ValueError):
-    """A target under which the runtime cannot tell its kernels apart; the message says why."""
+    """Raised for a target whose kernels the runtime cannot time apart; the message says why."""
 
 
 @runtime_checkable
 class Profiled(Protocol):
-    """A runtime that tells what each kernel of a network takes; an addition to Runtime."""
+    """A runtime that times each kernel of a network; an addition to Runtime."""
 
     def profile(self, model: bytes, target: Target, free: Mapping[str, int]) -> list[Part]:
         """Kernels in order, over PROFILED runs after WARMING ones, on inputs as `load` has them.
 
-        To be profiled makes a network slower, so the parts tell shares more than times.
+        Profiling slows a network down, so shares of the whole are worth more than the times.
 
         Raises:
             NoProfileError: not under this target.
@@ -184,7 +184,9 @@ def typical(runs: Sequence[Sequence[float]]) -> list[float]:
     """Of runs [runs, kernels] what each kernel takes: the mean of its middle half."""
     import numpy as np
 
+    # The mean of the middle half: a median of few runs jumps, a mean takes every outlier.
     count = len(runs)
+    # runs x kernels, each column sorted by itself.
     middle = np.sort(np.asarray(runs, float), axis=0)[count // 4 : count - count // 4]
     return [float(value) for value in middle.mean(axis=0)]
 

@@ -28,6 +28,7 @@ def scratch(model_bytes: int) -> tempfile.TemporaryDirectory[str]:
 
 def _places(room: int) -> list[Path]:
     """Memory first where it has so many bytes left, and last where it has not."""
+    # gettempdir raises where no folder can be written: memory is the only place left.
     memory, disk = Path("/dev/shm"), []
     with contextlib.suppress(OSError):
         disk = [Path(tempfile.gettempdir())]
@@ -39,6 +40,7 @@ def _clear_up(place: Path) -> None:
     """Delete the folders of processes that were killed before they could."""
     for folder in place.glob(f"{_prefix()}*"):
         pid = folder.name.removeprefix(_prefix()).partition("-")[0]
+        # A number that was given out again keeps its folder a while longer, which harms nobody.
         if not Path("/proc", pid).exists():
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -46,6 +48,7 @@ def _clear_up(place: Path) -> None:
 def _prefix() -> str:
     """Containers may share the place and still number their processes each for itself."""
     try:
+        # The inode of the process namespace: numbers of processes are unique within it alone.
         space = os.stat("/proc/self/ns/pid").st_ino
     except OSError:
         space = 0

@@ -18,6 +18,7 @@ def fold_batchnorm(module: fx.GraphModule) -> None:
     calls = Counter(str(node.target) for node in module.graph.nodes if node.op == "call_module")
     for node in module.graph.nodes:
         norm = layers.get(str(node.target)) if node.op == "call_module" else None
+        # Without running statistics it normalises by the batch, also at inference.
         if not isinstance(norm, nn.BatchNorm2d) or norm.running_var is None:
             continue
         source = node.args[0]
@@ -33,11 +34,13 @@ def _fold(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
     mean, variance = norm.running_mean, norm.running_var
     assert mean is not None and variance is not None
     with torch.no_grad():
+        # BatchNorm is y = (x - mean) * factor + bias; a convolution is linear, so both go into it.
         factor = torch.rsqrt(variance + norm.eps)
         if norm.weight is not None:
             factor = factor * norm.weight
         shift = -mean if conv.bias is None else conv.bias.float() - mean
         bias = shift * factor + (0 if norm.bias is None else norm.bias)
+        # O I H W: a factor for each output channel.
         weight = conv.weight.float() * factor[:, None, None, None]
         kind = conv.weight.dtype
         conv.weight = nn.Parameter(

@@ -63,6 +63,7 @@ def module_of(model: bytes, unknown: Unknown = Unknown.REFUSED) -> NetworkModule
     for name, argument in zip(names, _arguments(twin, names), strict=True):
         twin.set(name, argument)
     for node in proto.graph.node:
+        # One ONNX node may become several of fx; each notes what it is for.
         before = len(twin.fx.nodes)
         _emit(twin, node, proto.opset_import, unknown)
         for made in islice(reversed(twin.fx.nodes), len(twin.fx.nodes) - before):
@@ -71,6 +72,7 @@ def module_of(model: bytes, unknown: Unknown = Unknown.REFUSED) -> NetworkModule
     twin.fx.output(arranged(outputs, recorded_structure(proto)))
     module = NetworkModule(twin.root, twin.fx)
     module.keep_constants(twin.constants)
+    # Last: both names have to be there, or be made.
     for names in json.loads(notes.get(SHARED_KEY, "[]")):
         module.share(names)
     return module.eval()
@@ -87,6 +89,7 @@ def _emit(
         if emit is None:
             raise NotImplementedError(f"op {node.op_type}")
         result = emit(twin, node)
+    # A twin that looks for an input or attribute it needs, and that is not there.
     except (NotImplementedError, KeyError, IndexError) as error:
         said = str(error) if isinstance(error, NotImplementedError) else f"op {node.op_type}"
         try:
@@ -100,6 +103,7 @@ def _emit(
         _refer(twin, node, layer)
         return
     results = result if isinstance(result, tuple) else (result,)
+    # A twin may give fewer, as that of a Shape does, which sets a list.
     for name, value in zip(node.output, results, strict=False):
         twin.set(name, value)
 

@@ -26,6 +26,7 @@ class NetworkModule(fx.GraphModule):
         self.constant_names = tuple(names)
         for name in self.constant_names:
             value = getattr(self, name)
+            # Out of the buffers first: setattr would put a tensor back among them.
             delattr(self, name)
             setattr(self, name, value)
 

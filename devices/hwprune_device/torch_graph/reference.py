@@ -86,6 +86,7 @@ class ReferenceLayer(nn.Module):
             return self._evaluator.run(None, dict(zip(self.names, narrow, strict=True)))
 
     def __getstate__(self) -> dict[str, Any]:
+        # The evaluator is no part of the state: it is made anew where it is needed.
         return {**self.__dict__, "_evaluator": None}
 
 
@@ -121,4 +122,5 @@ def _array(value: Any) -> np.ndarray:
 
 def _tensor(value: Any, device: torch.device, floats: Sequence[torch.dtype]) -> torch.Tensor:
     tensor = torch.from_numpy(np.array(value)).to(device)
+    # The evaluator computes in float32 where the module is in half.
     return tensor.to(floats[0]) if floats and tensor.is_floating_point() else tensor

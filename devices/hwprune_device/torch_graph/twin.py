@@ -34,6 +34,7 @@ class Twin:
         self._ranks = ranks
         self._values: dict[str, fx.Node] = {}
         self._parts: dict[str, tuple[object, ...]] = {}
+        # By value: what computes the list of numbers, and the tensor it came from.
         self._lists: dict[str, tuple[fx.Node, fx.Node]] = {}
         self.constants: list[str] = []
         """Names, in the root, of tensors that are no weights."""
@@ -138,11 +139,13 @@ class Twin:
 
     def is_one_layer(self, path: str, *parts: object) -> bool:
         """Whether the layer at `path` has these parts; the first to ask decides."""
+        # A path can hold one layer: what another node would make there differently is a function.
         return self._parts.setdefault(path, parts) == parts
 
     def has_layer(self, path: str) -> bool:
         """Whether something was placed at this path."""
         try:
+            # Plain modules are only steps on the way to deeper paths.
             return type(self.root.get_submodule(path)) is not nn.Module
         except AttributeError:
             return False
@@ -165,6 +168,7 @@ class Twin:
         place = f"_constant_{len(self._values)}"
         self._values[place] = self.fx.get_attr(place)
         tensor = array.clone() if isinstance(array, torch.Tensor) else _tensor(array)
+        # A buffer until the module is whole, when `keep_constants` takes it out again.
         self.root.register_buffer(place, tensor, persistent=False)
         self.constants.append(place)
         return self._values[place]
@@ -261,7 +265,9 @@ def same_pads(
     pads: list[int] = []
     rows = zip(data.shape[2:], kernel, strides, dilations, strict=True)
     for size, window, stride, dilation in reversed(list(rows)):
+        # Elements that a window spans, with the gaps of its dilation.
         reach = (window - 1) * dilation + 1
+        # ceil(size / stride) windows, as ONNX counts for SAME_UPPER and SAME_LOWER.
         total = max(0, (-(-size // stride) - 1) * stride + reach - size)
         less, more = total // 2, total - total // 2
         pads += [less, more] if upper else [more, less]

@@ -8,6 +8,7 @@ from dataclasses import asdict
 import pytest
 
 from hwprune_device.conditions.fingerprint import conditions_key, emulated, fingerprint, model
+from hwprune_device.conditions.surroundings import state
 from hwprune_device.job import Target
 from hwprune_device.runtimes.onnxrt.options import ONNXRT
 from tests.hwprune_device.recorded import CPU, jetson, laptop, raspberry_pi, write
@@ -133,3 +134,17 @@ def test_what_a_runtime_could_do_besides_and_readings_with_energy():
     key = conditions_key(board, RUNTIME, TARGET)
     assert conditions_key(board, {**RUNTIME, "providers": ["CUDA"]}, TARGET) == key
     assert conditions_key(board, RUNTIME, TARGET, energy=True) != key
+
+
+def blanks(value: object) -> list[object]:
+    if isinstance(value, dict):
+        return [b for inner in value.values() for b in blanks(inner)]
+    if isinstance(value, list):
+        return [b for inner in value for b in blanks(inner)]
+    return [value] if value is None or value == "" else []
+
+
+def test_nothing_about_a_board_is_blank():
+    board = {**fingerprint(CORES), **state(CORES)}
+    assert blanks(board) == []
+    assert board["cpu"]["model name"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hwprune_device.conditions.state import state
+from hwprune_device.conditions.surroundings import state
 from hwprune_device.conditions.sysfs import UNAVAILABLE
 from hwprune_device.estimate import Ratio
 from hwprune_device.job import Protocol

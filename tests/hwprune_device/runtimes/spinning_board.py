@@ -19,7 +19,7 @@ from hwprune_device.job import Target
 from hwprune_device.runtimes import facts_of, register
 from hwprune_device.runtimes.cuda import Cuda
 from hwprune_device.runtimes.trt.builder import Build
-from hwprune_device.runtimes.trt.engine import Tensor
+from hwprune_device.runtimes.trt.engine import IOTensor
 from hwprune_device.runtimes.trt.network import TrtNetwork
 from hwprune_device.runtimes.trt.options import TRT
 from tests.hwprune_device.measurement.troubled_board import first_width
@@ -65,7 +65,7 @@ class SpinningEngine:
     def context(self) -> SpinningEngine:
         return self
 
-    def bind(self, tensor: Tensor, address: int) -> None:
+    def bind(self, tensor: IOTensor, address: int) -> None:
         if not tensor.is_input:
             self._out = address
 
@@ -80,8 +80,8 @@ class SpinningEngine:
         assert not code, f"the kernel cannot be launched: {code}"
 
 
-def _tensor(name: str, shape: tuple[int, ...], is_input: bool) -> Tensor:
-    return Tensor(name=name, is_input=is_input, shape=shape, dtype=np.dtype(np.float32))
+def _tensor(name: str, shape: tuple[int, ...], is_input: bool) -> IOTensor:
+    return IOTensor(name=name, is_input=is_input, shape=shape, dtype=np.dtype(np.float32))
 
 
 def spinning_network(cuda: Cuda, width: int, target: Target) -> TrtNetwork:

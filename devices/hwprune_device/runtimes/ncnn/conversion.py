@@ -11,7 +11,7 @@ from pathlib import Path
 
 import onnx
 
-from hwprune_device.runtimes.interface import Entry, interface_of
+from hwprune_device.runtimes.interface import InputSpec, interface_of
 from hwprune_device.runtimes.ncnn.graph import Shape, output_shapes
 from hwprune_device.runtimes.scratch import scratch
 
@@ -33,7 +33,7 @@ class Converted:
     param: bytes
     """The layers, as text."""
     weights: bytes
-    inputs: tuple[Entry, ...]
+    inputs: tuple[InputSpec, ...]
     """Of the ONNX file, as are the names of the outputs."""
     outputs: tuple[str, ...]
     input_axes: tuple[int, ...]
@@ -64,6 +64,7 @@ def convert(model: onnx.ModelProto) -> Converted:
         place = Path(folder)
         onnx.save(model, place / "model.onnx")
         said = _run(place, interface.inputs)
+        # The axis of the batch stands in the Python example that it writes, and nowhere else.
         script = (place / "model.py").read_text()
         return Converted(
             param=_checked(place, said),
@@ -77,7 +78,7 @@ def convert(model: onnx.ModelProto) -> Converted:
 
 
 def named(layers: Sequence[tuple[str, str]]) -> str:
-    """Layers, each a kind and a name, in words: those of a kind together."""
+    """Return layers, each a kind and a name, as text: those of a kind together."""
     kinds: dict[str, list[str]] = {}
     for kind, name in layers:
         kinds.setdefault(kind, []).append(name)
@@ -87,16 +88,18 @@ def named(layers: Sequence[tuple[str, str]]) -> str:
     )
 
 
-def _run(place: Path, inputs: Sequence[Entry]) -> str:
+def _run(place: Path, inputs: Sequence[InputSpec]) -> str:
     """What pnnx says while it converts."""
     told = ",".join(f"[{','.join(map(str, e.shape))}]{TYPES[e.type]}" for e in inputs)
     wanted = {
         "inputshape": told,
+        # pnnx else halves the weights, whatever precision the target asks for.
         "fp16": "0",
         "ncnnparam": "model.param",
         "ncnnbin": "model.bin",
         "ncnnpy": "model.py",
     }
+    # It writes these beside the model unless it is given another place.
     unwanted = dict.fromkeys(("pnnxparam", "pnnxbin", "pnnxpy", "pnnxonnx"), "/dev/null")
     done = subprocess.run(
         [_program(), "model.onnx", *(f"{k}={v}" for k, v in {**wanted, **unwanted}.items())],
@@ -109,6 +112,7 @@ def _run(place: Path, inputs: Sequence[Entry]) -> str:
     )
     if any(words in done.stdout for words in _NO_ROOM):
         raise MemoryError("pnnx ran out of memory while it made ncnn's form of the network")
+    # Exit 0 is no promise: the file has to be there too.
     if done.returncode or not (place / "model.param").is_file():
         how = f"signal {-done.returncode}" if done.returncode < 0 else f"exit {done.returncode}"
         words = _COMPLAINT.findall(done.stdout) or done.stdout.strip().splitlines()[-1:]
@@ -118,6 +122,7 @@ def _run(place: Path, inputs: Sequence[Entry]) -> str:
 
 def _checked(place: Path, said: str) -> bytes:
     """The layers that pnnx wrote, if they are the whole network."""
+    # What an earlier pass leaves may still be converted, so only the last one's word counts.
     last = said.partition(_LAST_PASS)[2]
     left = list(dict.fromkeys(_LEFT.findall(last)))
     complaints = dict.fromkeys(_COMPLAINT.findall(last))

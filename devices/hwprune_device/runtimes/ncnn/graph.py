@@ -20,6 +20,7 @@ def fixed(model: bytes, shapes: Sequence[Shape]) -> onnx.ModelProto:
     inputs = [value for value in made.graph.input if value.name not in weights]
     for value, shape in zip(inputs, shapes, strict=True):
         _fix(value, shape)
+    # Shapes for the open batch would contradict those that are inferred now.
     del made.graph.value_info[:]
     for value in made.graph.output:
         value.type.tensor_type.ClearField("shape")
@@ -75,6 +76,7 @@ def _strides(
         return None
     starts, ends, axes, steps = (constants[name].tolist() for name in node.input[1:5])
     axes = [axis % _SPATIAL for axis in axes]
+    # From the first element to the last: a crop is no pooling.
     whole = not any(starts) and all(e >= shape[a] for e, a in zip(ends, axes, strict=True))
     if not whole or not set(axes) <= {2, 3} or min(steps) < 1:
         return None

@@ -17,11 +17,13 @@ from hwprune_device.runtimes.ncnn.conversion import Converted, named
 from hwprune_device.runtimes.ncnn.options import NCNN
 from hwprune_device.runtimes.scratch import scratch
 
+# The number is the magic of ncnn's text format; then counts of layers and blobs.
 _WARM = "7767517\n2 2\nInput in0 0 1 in0\nReLU relu 1 1 in0 out0\n"
 _NO_AXIS = 233
 """What pnnx and ncnn write for none."""
 _NO_ROOM = -100
 """What it gives where an allocation failed."""
+# Places come as capsules, which Python cannot compare; their addresses it can.
 _address = ctypes.pythonapi.PyCapsule_GetPointer
 _address.restype, _address.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
 
@@ -73,6 +75,7 @@ class Net:
             MemoryError: there was not enough.
             RuntimeError: a layer does not compute.
         """
+        # Anew for each run: an extractor keeps the blobs that it has computed.
         extractor = self._net.create_extractor()
         if count is not None:
             extractor.set_blob_allocator(count)
@@ -94,6 +97,7 @@ class Net:
         """
         known = self._converted
         axes, found = known.output_axes, self.run(placed)
+        # Copied, because the memory is ncnn's and goes with the extractor's blobs.
         arrays = [np.array(v.numpy(batch_index=a)) for v, a in zip(found, axes, strict=True)]
         told = zip(known.outputs, arrays, known.output_shapes, strict=True)
         return [_shaped(name, array, shape) for name, array, shape in told]

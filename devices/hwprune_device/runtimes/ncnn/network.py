@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import time
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
@@ -18,7 +19,6 @@ from hwprune_device.runtimes.inputs import in_batches
 from hwprune_device.runtimes.interface import Interface, interface_of
 from hwprune_device.runtimes.ncnn.conversion import Converted, convert
 from hwprune_device.runtimes.ncnn.graph import fixed
-from hwprune_device.runtimes.ncnn.heap import heap_bytes
 from hwprune_device.runtimes.ncnn.net import Net, settings
 
 _NO_HEAP = "memory of the weights is that of their file: this board's C library tells no more"
@@ -35,11 +35,11 @@ class NcnnNetwork:
         start = time.perf_counter()
         converted = _converted(model, inputs)
         self.facts = {"converting_s": time.perf_counter() - start}
-        before = heap_bytes()
+        before = _heap_bytes()
         with PeakWatch() as peak:
             self._net = Net(converted, target)
             self._creation_peak_mb = peak.grown_mb()
-        grown = _grown(before, heap_bytes())
+        grown = _grown(before, _heap_bytes())
         self._weights_bytes = len(converted.weights) if grown is None else grown
         self.doubts = (_NO_HEAP,) if grown is None else ()
         self._inputs = self._net.placed(inputs)
@@ -56,6 +56,7 @@ class NcnnNetwork:
             activations_mb=activations / 1e6,
             creation_peak_mb=self._creation_peak_mb,
         )
+        # pnnx may convert without a word into something of another shape.
         self._net.outputs(self._inputs)
 
     def run(self) -> None:
@@ -79,6 +80,7 @@ def outputs_of(model: bytes, inputs: Sequence[np.ndarray], target: Target) -> li
 
     def infer(item: Sequence[np.ndarray]) -> list[np.ndarray]:
         if not nets:
+            # At the first item: ncnn's form is of fixed sizes, and shapes are known only now.
             nets.append(Net(_converted(model, item), target))
         return nets[0].outputs(nets[0].placed(item))
 
@@ -128,3 +130,27 @@ def _of_one_item(model: bytes) -> Interface:
 
 def _grown(before: int | None, after: int | None) -> int | None:
     return after - before if before is not None and after is not None and after > before else None
+
+
+class _Mallinfo2(ctypes.Structure):
+    _fields_ = tuple(
+        (name, ctypes.c_size_t)
+        for name in (
+            *("arena", "ordblks", "smblks", "hblks", "hblkhd"),
+            *("usmblks", "fsmblks", "uordblks", "fordblks", "keepcost"),
+        )
+    )
+
+
+def _heap_bytes() -> int | None:
+    """Bytes that this process has allocated and not freed; None where the C library is none
+    that counts: glibc from 2.33 on does.
+    """
+    ask = getattr(ctypes.CDLL(None), "mallinfo2", None)
+    if ask is None:
+        return None
+    # ctypes takes an int else, and the structure would be cut off.
+    ask.restype = _Mallinfo2
+    # uordblks: taken from the heap; hblkhd: in mappings of their own, as large arrays are.
+    told = ask()
+    return int(told.uordblks + told.hblkhd)

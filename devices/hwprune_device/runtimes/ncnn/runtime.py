@@ -39,6 +39,7 @@ class NcnnRuntime:
         for name in ("ncnn", "pnnx"):
             if importlib.util.find_spec(name) is None:
                 raise ImportError(f"{name} is not installed")
+            # Versions end in a day, such as 1.0.20261020.
             if int(version(name).rpartition(".")[2]) < _LEAST:
                 raise ImportError(f"{name} is of {version(name)}; needed: {_LEAST} or newer")
 

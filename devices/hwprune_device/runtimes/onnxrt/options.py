@@ -27,6 +27,7 @@ def provider_key(name: str) -> str:
 
 def _provider(value: Any) -> str:
     key = provider_key(value) if isinstance(value, str) else ""
+    # Which providers there are, only the board's build knows: here just the form is checked.
     if not key.replace("_", "").isalnum():
         raise OptionError(
             "option provider must be the name of an execution provider",
@@ -67,6 +68,7 @@ def _exclude(whole: Mapping[str, Any], threads: int, precision: str) -> None:
         )
     if whole["provider"] != "cpu":
         return
+    # On the CPU they would do nothing, and give a reading another key all the same.
     for name in ("provider_options", "fallback"):
         if whole[name] != ONNXRT.defaults[name]:
             raise OptionError(

@@ -1,6 +1,7 @@
 """What ONNX Runtime's GPU providers must be given so that they compute in a precision.
 
-The CUDA provider computes as the graph says; TensorRT's is told, and quantises what carries Q/DQ.
+The CUDA provider computes as the graph says; TensorRT's has options, and quantises what carries
+Q/DQ.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ _OPTIONS: Mapping[tuple[str, str], Mapping[str, str]] = {
     ("cuda", "tf32"): {"use_tf32": "1"},
     ("tensorrt", "fp16"): {"trt_fp16_enable": "1"},
     ("tensorrt", "bf16"): {"trt_bf16_enable": "1"},
+    # With fp16 beside it, for layers that have no int8 kernel, as `trt` does.
     ("tensorrt", "int8"): {"trt_int8_enable": "1", "trt_fp16_enable": "1"},
 }
 _TF32 = "NVIDIA_TF32_OVERRIDE"
@@ -30,6 +32,7 @@ def graph_in(model: bytes, provider: str, precision: str) -> bytes:
     if (provider, precision) == ("cuda", "fp16"):
         from hwprune_device.precision.half import to_half
 
+        # The CUDA provider has no switch for fp16: it computes in the types of the graph.
         return to_half(onnx.load_model_from_string(model), "fp16").SerializeToString()
     if (provider, precision) == ("tensorrt", "int8"):
         from hwprune_device.precision.quantized import is_quantized, with_qdq

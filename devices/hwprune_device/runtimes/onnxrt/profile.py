@@ -1,4 +1,4 @@
-"""What ONNX Runtime's profile tells of a network: memory, and who ran which kernel."""
+"""What ONNX Runtime's profile holds of a network: memory, and who ran which kernel."""
 
 from __future__ import annotations
 
@@ -69,17 +69,20 @@ def weigh(
 
 
 def _first_run(events: Sequence[Event]) -> Sequence[Event]:
+    # Every run has the same kernels, so the first is the first half.
     return events[: len(events) // PROFILED_RUNS]
 
 
 def _activation_bytes(
     graph: onnx.GraphProto, events: Sequence[Event]
 ) -> tuple[int, tuple[str, ...]]:
-    """Peak of live activations: the allocator's own count, or liveness where it tells none."""
+    """Peak of live activations: the allocator's own count, or liveness where there is none."""
     if all(_IN_USE in event for event in events):
+        # Without what the first kernel added: weights and whatever else was there before the run.
         before = int(events[0][_IN_USE]) - int(events[0]["mem_requested_in_use_delta"])
         return max(int(event[_IN_USE]) for event in events) - before, ()
     nodes = list(graph.node)
+    # Liveness needs the order of execution; inner graphs and parallel runs have another.
     if [node.op_type for node in nodes] == [event["op_name"] for event in events]:
         outputs = [value.name for value in graph.output]
         return max(Liveness(nodes, _tensors(nodes, events), outputs).live_bytes()), ()
@@ -97,6 +100,7 @@ def _tensors(nodes: Sequence[onnx.NodeProto], events: Sequence[Event]) -> dict[s
     """Type and shape of every node output, as the profile saw them."""
     found = {}
     for node, event in zip(nodes, events, strict=True):
+        # Optional outputs that are left out have no entry in the profile.
         names = [name for name in node.output if name]
         for name, typed in zip(names, event["output_type_shape"], strict=True):
             ((dtype, shape),) = typed.items()

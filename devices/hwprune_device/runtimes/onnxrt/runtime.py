@@ -57,6 +57,7 @@ class OnnxRuntime:
     def workers(self, target: Target) -> int:
         """The session's threads, and one more where another provider works beside them."""
         options = ONNXRT.of(target)
+        # Any number above 1 says that the CPU time of the caller is not the latency.
         return target.threads + (options["provider"] != "cpu")
 
     def limits_address_space(self, target: Target) -> bool:
@@ -127,8 +128,10 @@ class OnnxNetwork:
         options, providers = library.settings(target, denormals)
         model = library.prepared(model, target, denormals)
         for name, size in free.items():
+            # With sizes in place of names ONNX Runtime folds shapes while it builds.
             options.add_free_dimension_override_by_name(name, size)
         self._provider = providers[0][0]
+        # Lives until `weigh` has read what the session wrote into it.
         self._scratch = scratch(len(model))
         options.enable_profiling = True
         options.profile_file_prefix = str(Path(self._scratch.name) / "profile")
@@ -156,6 +159,7 @@ class OnnxNetwork:
             profile.check_in_use(self._provider, events)
             self.facts = {"kernels_on": profile.kernels_on(events)}
             if self._provider == CPU:
+                # Names and shapes only: the weights lie beside it, and can be large.
                 graph = onnx.load(Path(folder) / "optimised.onnx", load_external_data=False).graph
                 found = profile.weigh(graph, events, self._creation_peak_mb)
                 self.memory, self.doubts = found
@@ -172,7 +176,7 @@ class OnnxNetwork:
         return parts_of(onnx.load_model_from_string(model).graph, optimised.graph, trace)
 
     def _weights_alone(self) -> Memory:
-        """No provider but the CPU tells what it allocates for activations."""
+        """Return the weights: no provider but the CPU reports what activations take."""
         return Memory(
             weights_mb=self._weights_bytes / 1e6,
             activations_mb=None,

@@ -13,7 +13,7 @@ import onnxruntime as ort
 
 from hwprune_device.job import Target
 from hwprune_device.runtimes.inputs import input_values
-from hwprune_device.runtimes.interface import Entry, Interface
+from hwprune_device.runtimes.interface import InputSpec, Interface
 from hwprune_device.runtimes.one_node import one_node
 from hwprune_device.runtimes.onnxrt import precision, versions
 from hwprune_device.runtimes.onnxrt.options import ONNXRT, provider_key
@@ -25,6 +25,7 @@ _LEVELS = {
     "extended": ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
     "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
 }
+# Texts, because its Python errors have no kind of their own for memory.
 _OUT_OF_MEMORY = ("Failed to allocate memory", "bad_alloc", "BFCArena", "Cannot allocate memory")
 _NUMPY = {
     "tensor(float)": "float32",
@@ -79,6 +80,7 @@ def settings(target: Target, denormals: str) -> tuple[ort.SessionOptions, list[P
         options.execution_mode = ort.ExecutionMode.ORT_PARALLEL
     options.intra_op_num_threads = target.threads
     options.inter_op_num_threads = target.threads if parallel else 1
+    # Fatal ones alone: what matters comes as an exception, and stderr is read by the head.
     options.log_severity_level = 4
     entries = {"session.set_denormal_as_zero": denormals == "zero"}
     for pool in ("intra_op", "inter_op"):
@@ -104,6 +106,7 @@ def open_session(
         if words := versions.refused_opset(str(error)):
             raise ValueError(words) from error
         raise
+    # It drops a provider that does not start, without raising.
     wanted, used = providers[0][0], session.get_providers()
     if used[0] != wanted:
         raise ValueError(
@@ -116,7 +119,7 @@ def open_session(
 def interface_of(session: ort.InferenceSession) -> Interface:
     """What a session's network takes and gives."""
     inputs = (
-        Entry(
+        InputSpec(
             name=entry.name,
             type=_NUMPY.get(entry.type, entry.type),
             # Where any size will do it gives a name, or None.
@@ -138,12 +141,14 @@ def infer(session: ort.InferenceSession, inputs: Sequence[np.ndarray]) -> list[n
 def bound(session: ort.InferenceSession, target: Target) -> ort.IOBinding:
     """Inputs for a session where it reads them, and places for its outputs."""
     binding = session.io_binding()
+    # Seeded, so that every reading of a network is of the same values.
     random = np.random.default_rng(0)
     interface = interface_of(session)
     for entry in interface.inputs:
         values = input_values(entry.name, entry.shape, entry.type, target, random)
         binding.bind_ortvalue_input(entry.name, ort.OrtValue.ortvalue_from_numpy(values))
     for name in interface.outputs:
+        # Allocated by ONNX Runtime while it runs: shapes may not be known before.
         binding.bind_output(name, "cpu")
     return binding
 
@@ -188,6 +193,7 @@ def _providers(wanted: Mapping[str, Any], target: Target) -> list[Provider]:
         raise ValueError(f"the target asks for provider {key}; this ONNX Runtime has: {has}")
     own = precision.provider_options(key, target.precision)
     if key in _THREADS_OPTION:
+        # The profile's own provider_options are put over it below.
         own[_THREADS_OPTION[key]] = str(target.threads)
     first: list[Provider] = [(names[key], {**own, **wanted["provider_options"]})]
     alone = key == "cpu" or wanted["fallback"] == "refuse"

@@ -28,7 +28,7 @@ def newest_opset(version: str) -> int | None:
 
 
 def least_version(opset: int) -> str:
-    """In words the versions of ONNX Runtime that read an opset."""
+    """Return which versions of ONNX Runtime read an opset, as text for a message."""
     minors = [minor for minor, newest in _NEWEST_OPSETS.items() if newest >= opset]
     return f"1.{minors[0]} or newer" if minors else f"newer than 1.{_LAST_ASKED}"
 

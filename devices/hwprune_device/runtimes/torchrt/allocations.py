@@ -1,4 +1,4 @@
-"""Memory of a network as torch's own allocators tell it."""
+"""Memory of a network as torch's own allocators count it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MEMORY = "[memory]"
 
 
 def cpu_peak_bytes(run: Callable[[], Any]) -> int | None:
-    """Most that one run held at a time beyond what was there before; None if it is not told."""
+    """Most that one run held at a time beyond what was there before; None if unrecorded."""
     activities = [torch.profiler.ProfilerActivity.CPU]
     with torch.profiler.profile(activities=activities, profile_memory=True) as profile:
         run()
@@ -31,6 +31,7 @@ def cpu_peak_bytes(run: Callable[[], Any]) -> int | None:
 def cuda_peak_bytes(run: Callable[[], Any]) -> int:
     """Most that one run held at a time on the GPU beyond what was there before."""
     torch.cuda.synchronize()
+    # The high-water mark is of the whole process: an earlier network may have set it.
     torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated()
     run()
@@ -39,7 +40,7 @@ def cuda_peak_bytes(run: Callable[[], Any]) -> int:
 
 
 def release_cached() -> None:
-    """Give back what no tensor uses, so that what one network takes can be told from another's."""
+    """Give back what no tensor uses, so that what one network takes is not counted for another."""
     gc.collect()
     torch.cuda.synchronize()
     torch.cuda.empty_cache()

@@ -18,7 +18,7 @@ _SETTLING_RUNS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Prepared:
+class BoundModule:
     """A network on its inputs, ready to be called."""
 
     call: Callable[[], Any]
@@ -27,19 +27,20 @@ class Prepared:
     """Most that a call holds at a time, where it is known already: a replay allocates nothing."""
 
 
-def eager(module: fx.GraphModule, inputs: Sequence[torch.Tensor]) -> Prepared:
+def eager(module: fx.GraphModule, inputs: Sequence[torch.Tensor]) -> BoundModule:
     """Operator by operator, as Python calls them."""
     forward = module.forward
-    return Prepared(call=lambda: forward(*inputs))
+    return BoundModule(call=lambda: forward(*inputs))
 
 
-def cuda_graph(module: fx.GraphModule, inputs: Sequence[torch.Tensor]) -> Prepared:
+def cuda_graph(module: fx.GraphModule, inputs: Sequence[torch.Tensor]) -> BoundModule:
     """All kernels in one launch, on memory that was fixed when they were captured.
 
     The runs before go through the very stream that is captured: what libraries take for a stream
     once is then no network's own.
     """
     aside = _capture_stream()
+    # Inputs and weights were put there by the current stream.
     aside.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(aside):
         for _ in range(_SETTLING_RUNS):
@@ -47,6 +48,7 @@ def cuda_graph(module: fx.GraphModule, inputs: Sequence[torch.Tensor]) -> Prepar
     torch.cuda.current_stream().wait_stream(aside)
     gc.collect()
     graph = torch.cuda.CUDAGraph()
+    # A replay writes into the outputs of the capture: they must not be freed.
     held: list[Any] = []
 
     def capture() -> None:
@@ -59,7 +61,7 @@ def cuda_graph(module: fx.GraphModule, inputs: Sequence[torch.Tensor]) -> Prepar
         graph.replay()
         return held[0]
 
-    return Prepared(call=replay, peak_bytes=peak_bytes)
+    return BoundModule(call=replay, peak_bytes=peak_bytes)
 
 
 @cache
@@ -68,12 +70,13 @@ def _capture_stream() -> torch.cuda.Stream:
     return torch.cuda.Stream()
 
 
-def inductor(module: fx.GraphModule, inputs: Sequence[torch.Tensor]) -> Prepared:
+def inductor(module: fx.GraphModule, inputs: Sequence[torch.Tensor]) -> BoundModule:
     """Compiled for these shapes, now and not in the first timed run."""
     compiled = compile_whole(module)
+    # torch.compile compiles at the first call, not before.
     compiled(*inputs)
     gc.collect()
-    return Prepared(call=lambda: compiled(*inputs))
+    return BoundModule(call=lambda: compiled(*inputs))
 
 
 def compile_whole(module: fx.GraphModule) -> Callable[..., Any]:
@@ -82,7 +85,7 @@ def compile_whole(module: fx.GraphModule) -> Callable[..., Any]:
     return compiled
 
 
-MODES: dict[str, Callable[[fx.GraphModule, Sequence[torch.Tensor]], Prepared]] = {
+MODES: dict[str, Callable[[fx.GraphModule, Sequence[torch.Tensor]], BoundModule]] = {
     "eager": eager,
     "cuda_graph": cuda_graph,
     "inductor": inductor,

@@ -81,6 +81,7 @@ def placed(
 def weight_bytes(module: NetworkModule) -> int:
     """Bytes of all parameters, buffers and constants; what several share counts once."""
     tensors = [*module.parameters(), *module.buffers(), *module.constants()]
+    # By storage, and so once for weights that several layers share.
     return sum(
         {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in tensors}.values()
     )
@@ -92,6 +93,7 @@ def _cast(module: fx.GraphModule, dtype: torch.dtype) -> None:
         return
     module.to(dtype=dtype)
     for node in module.graph.nodes:
+        # The graph was traced in float32: such a cast would undo the half precision behind it.
         if node.target is torch.Tensor.to and torch.float32 in node.args:
             node.args = tuple(dtype if a is torch.float32 else a for a in node.args)
     module.recompile()
@@ -102,6 +104,7 @@ def _drop_identities(module: fx.GraphModule) -> None:
     layers = dict(module.named_modules())
     for node in list(module.graph.nodes):
         if node.op == "call_module" and isinstance(layers.get(str(node.target)), nn.Identity):
+            # fx erases only nodes that nobody uses.
             node.replace_all_uses_with(node.args[0])
             module.graph.erase_node(node)
     module.recompile()

@@ -51,6 +51,7 @@ class TorchNetwork:
     ) -> None:
         self._device = device
         options = TORCH.of(target)
+        # What the process had reserved is no network's own: the arena is the growth.
         self._reserved_before = 0
         with PeakWatch() as peak, torch_errors(device):
             _start(target, options, device)
@@ -64,7 +65,8 @@ class TorchNetwork:
                 interface = interface_of(onnx.load_model_from_string(model), free)
                 self._inputs = feeds(interface, target, options, device)
             with torch.inference_mode():
-                self._prepared = MODES[options["mode"]](module, self._inputs)
+                # In the mode that runs have: inductor compiles anew when it changes.
+                self._bound = MODES[options["mode"]](module, self._inputs)
             self._weights_bytes = weight_bytes(module)
             self._creation_peak_mb = peak.grown_mb()
 
@@ -82,10 +84,10 @@ class TorchNetwork:
         try:
             with torch.inference_mode():
                 if self._device == "cpu":
-                    self._prepared.call()
+                    self._bound.call()
                     return
                 self._began.record()
-                self._prepared.call()
+                self._bound.call()
                 self._ended.record()
             self._ended.synchronize()
         except RuntimeError as error:
@@ -93,7 +95,7 @@ class TorchNetwork:
 
     def close(self) -> None:
         """Let the module, its inputs and a captured graph go."""
-        del self._prepared, self._inputs
+        del self._bound, self._inputs
         if self._device == "cuda":
             release_cached()
 
@@ -111,7 +113,8 @@ class TorchNetwork:
         self.facts = {"torch_device": "cpu", "outputs_finite": self._finite()}
 
     def _weigh_on_gpu(self) -> None:
-        peak = self._prepared.peak_bytes
+        # A replay of a captured graph allocates nothing, so its peak was taken at the capture.
+        peak = self._bound.peak_bytes
         if peak is None:
             peak = cuda_peak_bytes(self.run)
         inputs = sum(tensor.untyped_storage().nbytes() for tensor in self._inputs)
@@ -134,7 +137,7 @@ class TorchNetwork:
     def _finite(self) -> bool:
         """Whether no output overflowed; fp16 ends at 65504."""
         with torch.inference_mode():
-            outputs = self._prepared.call()
+            outputs = self._bound.call()
         return all(bool(part.isfinite().all()) for part in leaves_of(outputs))
 
 

@@ -46,14 +46,16 @@ class _Clock(fx.Interpreter):
         """Milliseconds of each call of one run."""
         self._marks = []
         self.run(*inputs)
+        # A mark before and one after each call.
         pairs = list(zip(self._marks[::2], self._marks[1::2], strict=True))
         if not self._on_gpu:
             return [(after - before) * 1e3 for before, after in pairs]
+        # Once a run: waiting for each call would put launches into its time.
         torch.cuda.synchronize()
         return [before.elapsed_time(after) for before, after in pairs]
 
     def run_node(self, n: fx.Node) -> Any:
-        """As fx does, between two looks at the clock."""
+        """Run a node as fx does, and take the time before and after a call."""
         if not _is_call(n):
             return super().run_node(n)
         self._look()

@@ -33,6 +33,7 @@ def check_cuda() -> None:
     """
     try:
         torch.cuda.init()
+        # init alone succeeds where no kernel can be run, as with a build for other GPUs.
         torch.zeros(1, device="cuda")
     except torch.cuda.OutOfMemoryError:
         raise
@@ -61,6 +62,7 @@ def translated(error: RuntimeError, device: str) -> BaseException:
     """What an error of torch means for the batch."""
     if isinstance(error, torch.cuda.OutOfMemoryError):
         return MemoryError(_first_line(error))
+    # Before the words are read: an error that lasts may speak of memory too.
     if device == "cuda" and not _cuda_answers():
         return BrokenProcessError(f"{type(error).__name__}: {_first_line(error)}")
     if any(words in str(error) for words in _OUT_OF_MEMORY):

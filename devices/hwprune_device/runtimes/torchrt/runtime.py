@@ -118,6 +118,7 @@ class TorchRuntime:
         Raises:
             ValueError: it cannot.
         """
+        # For what it refuses; what "auto" means is known here alone.
         TORCH.of(target)
         if target.precision == "tf32" and self.device(target) == "cpu":
             raise ValueError(
@@ -134,6 +135,7 @@ def _version_file(path: Path) -> dict[str, str]:
     except (OSError, SyntaxError):
         return found
     for node in tree.body:
+        # Newer versions write the type beside the name: an AnnAssign, with one target.
         targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
         value = getattr(node, "value", None)
         if not isinstance(targets[0], ast.Name) or not isinstance(value, ast.Constant):

@@ -17,9 +17,10 @@ from hwprune_device.bounded_folder import BoundedFolder
 from hwprune_device.resident import PeakWatch
 from hwprune_device.runtimes.cuda import Cuda, CudaError
 from hwprune_device.runtimes.trt.callbacks import Batches, CancelledError
-from hwprune_device.runtimes.trt.tensorrt import Plan, Recipe, TensorRT
+from hwprune_device.runtimes.trt.tensorrt import BuildOptions, Plan, TensorRT
 
 CACHE_MB = 2000.0
+# Not tuned: a retry that still fails costs a whole build, so there is one, much smaller.
 _SMALLER = 4
 """Each retry may use this much less scratch memory."""
 _LEAST_WORKSPACE_MB = 16.0
@@ -47,15 +48,15 @@ class Build:
         return {name: value for name, value in asdict(self).items() if name != "engine"}
 
 
-def recipe_for(
+def build_options_for(
     precision: str, options: Mapping[str, Any], inputs: Sequence[np.ndarray] | None = None
-) -> Recipe:
+) -> BuildOptions:
     """How a target's engines are built; `inputs` are those that ranges of int8 are found on."""
     ranges_from = ""
     if options["calibration"] != "qdq" and inputs is not None:
         # Else an engine with made-up ranges, good for times alone, would be taken for this one.
         ranges_from = hashlib.sha256(b"".join(v.tobytes() for v in inputs)).hexdigest()[:16]
-    return Recipe(
+    return BuildOptions(
         precision=precision,
         level=options["builder_level"],
         workspace_mb=options["workspace_mb"],
@@ -78,12 +79,13 @@ class EngineBuilder:
         self._library, self._cuda = library, cuda
         self._kept = BoundedFolder(folder, CACHE_MB)
         where = (cuda.name, cuda.capability, cuda.driver_version, library.version)
+        # In file names, which take no blanks or slashes of a GPU's name.
         self._device = hashlib.sha256(repr(where).encode()).hexdigest()[:16]
 
     def build(
         self,
         model: bytes,
-        recipe: Recipe,
+        wanted: BuildOptions,
         *,
         timeout_s: float,
         alive: Callable[[], None],
@@ -100,37 +102,39 @@ class EngineBuilder:
             TimeoutError: it was not built in time.
             TrtError: the network cannot be read or built.
         """
-        name = f"engine-{self._device}-{_name(model, recipe)}"
+        name = f"engine-{self._device}-{_name(model, wanted)}"
         kept = None if fresh else _unpack(self._kept.get(name))
         if kept is not None:
             return kept
         cache = "timing-" + self._device
         if not fresh:
-            recipe = replace(recipe, timing_cache=self._kept.get(cache) or b"")
+            wanted = replace(wanted, timing_cache=self._kept.get(cache) or b"")
         attempt = _Attempt(self._cuda, timeout_s, alive)
         try:
-            plan, workspace_mb = self._with_less(model, recipe, attempt, batches)
+            plan, workspace_mb = self._with_less(model, wanted, attempt, batches)
         except CancelledError as error:
             raise TimeoutError(f"no engine after {timeout_s:g} s: {error}") from error
         build = attempt.done(plan, workspace_mb)
         if not fresh:
             self._kept.put(name, _pack(build))
-            if plan.timing_cache != recipe.timing_cache:
+            # Unchanged, it is not worth a write and an fsync on a board's card.
+            if plan.timing_cache != wanted.timing_cache:
                 self._kept.put(cache, plan.timing_cache)
         return build
 
     def _with_less(
-        self, model: bytes, recipe: Recipe, attempt: _Attempt, batches: Batches | None
+        self, model: bytes, wanted: BuildOptions, attempt: _Attempt, batches: Batches | None
     ) -> tuple[Plan, float | None]:
         """Build; when memory runs out, once more with a fraction of the scratch memory."""
         try:
-            plan = self._library.build(model, recipe, attempt.proceed, batches)
-            return plan, recipe.workspace_mb
+            plan = self._library.build(model, wanted, attempt.proceed, batches)
+            return plan, wanted.workspace_mb
         except MemoryError as first:
-            most = recipe.workspace_mb or attempt.free_mb
+            # Without a limit TensorRT may use all that was free when the build began.
+            most = wanted.workspace_mb or attempt.free_mb
             less = max(_LEAST_WORKSPACE_MB, most / _SMALLER)
             try:
-                leaner = replace(recipe, workspace_mb=less)
+                leaner = replace(wanted, workspace_mb=less)
                 return self._library.build(model, leaner, attempt.proceed, batches), less
             except MemoryError as second:
                 raise MemoryError(
@@ -171,9 +175,10 @@ class _Attempt:
         )
 
 
-def _name(model: bytes, recipe: Recipe) -> str:
+def _name(model: bytes, wanted: BuildOptions) -> str:
     """One name for a network, weights included, and how it is built."""
-    how = json.dumps({**asdict(recipe), "timing_cache": ""}, sort_keys=True)
+    # Without the timing cache, which grows with each build and would give each a new name.
+    how = json.dumps({**asdict(wanted), "timing_cache": ""}, sort_keys=True)
     return hashlib.sha256(model + how.encode()).hexdigest()[:32]
 
 
@@ -187,6 +192,7 @@ def _unpack(data: bytes | None) -> Build | None:
     story, _, engine = (data or b"").partition(b"\n")
     try:
         fields = json.loads(story)
+        # A power cut or a bad card may have damaged it.
         if fields.pop("sha256") != hashlib.sha256(engine).hexdigest():
             return None
         fields["fell_back"] = tuple(fields["fell_back"])

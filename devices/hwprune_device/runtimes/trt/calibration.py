@@ -13,7 +13,7 @@ from hwprune_device.runtimes.cuda import Cuda
 from hwprune_device.runtimes.inputs import input_values, parts_of
 from hwprune_device.runtimes.interface import interface_of
 from hwprune_device.runtimes.trt.callbacks import Batches
-from hwprune_device.runtimes.trt.tensorrt import Recipe
+from hwprune_device.runtimes.trt.tensorrt import BuildOptions
 
 _MADE_UP = 2
 """Batches of random values where no inputs are given: ranges do not change the time."""
@@ -21,13 +21,13 @@ _MADE_UP = 2
 
 @contextmanager
 def calibration_batches(
-    cuda: Cuda, graph: bytes, recipe: Recipe, batch: int, inputs: Sequence[np.ndarray] | None
+    cuda: Cuda, graph: bytes, wanted: BuildOptions, batch: int, inputs: Sequence[np.ndarray] | None
 ) -> Iterator[Batches | None]:
     """What the builder asks for; None where it need not calibrate.
 
     `inputs` (N first) feed those of the network, in its order.
     """
-    if recipe.calibration == "qdq" or recipe.precision != "int8":
+    if wanted.calibration == "qdq" or wanted.precision != "int8":
         yield None
         return
     with ExitStack() as made:
@@ -41,12 +41,14 @@ def calibration_batches(
         waiting = iter(sets)
 
         def following() -> Sequence[int] | None:
+            """Copy the next batch to the device; return the addresses, or None after the last."""
             values = next(waiting, None)
             if values is None:
                 return None
             for (host, device), new in zip(places, values, strict=True):
                 host[...] = new
                 cuda.to_device(device, host, stream)
+            # The builder reads the buffers on a stream of its own.
             stream.synchronize()
             return [int(device) for _, device in places]
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
+# A failed build or load is None whatever failed: why stands in the log, in several wordings.
 _OUT_OF_MEMORY = ("out of memory", "outofmemory", "insufficient memory", "memory allocation")
 _NO_KERNEL = "could not find any implementation"
 """Said also when every kernel of a layer wanted more memory than it may have."""
@@ -94,6 +95,7 @@ def make_monitor(trt: Any, proceed: Callable[[str], bool], cancelled: list[str])
         def phase_start(self, phase: str, parent: str | None, steps: int) -> None:
             self.step_complete(phase, 0)
 
+        # Its answer alone ends a build: a no that came with another call is kept for it.
         def step_complete(self, phase: str, step: int) -> bool:
             if not cancelled and not proceed(phase):
                 cancelled.append(phase)

@@ -12,7 +12,7 @@ from hwprune_device.runtimes.trt.callbacks import TrtError, Words, make_profiler
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tensor:
+class IOTensor:
     """An input or output of an engine."""
 
     name: str
@@ -38,11 +38,11 @@ class Engine:
         """Scratch and activation memory that an execution context of it takes."""
         return float(self._engine.device_memory_size_v2) / 1e6
 
-    def _tensors(self) -> tuple[Tensor, ...]:
+    def _tensors(self) -> tuple[IOTensor, ...]:
         engine, found = self._engine, []
         for name in (engine.get_tensor_name(i) for i in range(engine.num_io_tensors)):
             found.append(
-                Tensor(
+                IOTensor(
                     name=name,
                     is_input=engine.get_tensor_mode(name) == self.trt.TensorIOMode.INPUT,
                     shape=tuple(engine.get_tensor_shape(name)),
@@ -58,6 +58,7 @@ class Engine:
             MemoryError: its activations do not fit.
         """
         made = self._engine.create_execution_context()
+        # The engine is loaded, so memory is taken to be what is missing.
         if made is None:
             raise MemoryError(self.words.why())
         return Context(made, self)
@@ -69,7 +70,7 @@ class Context:
     def __init__(self, context: Any, engine: Engine) -> None:
         self._context, self._engine = context, engine
 
-    def bind(self, tensor: Tensor, address: int) -> None:
+    def bind(self, tensor: IOTensor, address: int) -> None:
         """Where a tensor's values lie on the device.
 
         Raises:
@@ -79,7 +80,7 @@ class Context:
             raise TrtError(f"no place for '{tensor.name}': {self._engine.words.why()}")
 
     def tell(self, told: Callable[[str, float], None]) -> None:
-        """Have every inference from now on tell what each layer of the engine took."""
+        """Pass on, from now on, what each layer of the engine takes in every inference."""
         # TensorRT keeps no reference to it.
         self._profiler: Any = make_profiler(self._engine.trt, told)
         self._context.profiler = self._profiler

@@ -7,7 +7,7 @@ from typing import Any
 from hwprune_device.job import Target
 from hwprune_device.runtimes import EngineFile
 from hwprune_device.runtimes.cuda import Cuda
-from hwprune_device.runtimes.trt.engine import Tensor
+from hwprune_device.runtimes.trt.engine import IOTensor
 from hwprune_device.runtimes.trt.network import TrtNetwork
 from hwprune_device.runtimes.trt.tensorrt import TensorRT
 
@@ -15,7 +15,7 @@ from hwprune_device.runtimes.trt.tensorrt import TensorRT
 def engine_file(
     network: TrtNetwork, cuda: Cuda, *, library: TensorRT, target: Target
 ) -> EngineFile:
-    """The engine of a network that is ready to run; it runs some times to tell what it takes."""
+    """The engine of a network that is ready to run; it runs some times to be timed."""
     build = network.build
     return EngineFile(
         files={"engine": build.engine},
@@ -37,5 +37,5 @@ def engine_file(
     )
 
 
-def _told(tensor: Tensor) -> dict[str, Any]:
+def _told(tensor: IOTensor) -> dict[str, Any]:
     return {"name": tensor.name, "shape": list(tensor.shape), "type": str(tensor.dtype)}

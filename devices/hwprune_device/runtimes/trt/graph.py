@@ -49,13 +49,6 @@ def fixed(model: onnx.ModelProto, free: Mapping[str, int]) -> onnx.ModelProto:
     return model
 
 
-def symbols(model: bytes) -> list[str]:
-    """Names of the symbolic first dimensions of the inputs."""
-    entries = onnx.load_model_from_string(model).graph.input
-    firsts = [entry.type.tensor_type.shape.dim[:1] for entry in entries]
-    return [dim[0].dim_param for dim in firsts if dim and dim[0].dim_param]
-
-
 def _quantised(
     graph: onnx.ModelProto,
     calibration: str,
@@ -64,6 +57,7 @@ def _quantised(
 ) -> onnx.ModelProto:
     if is_quantized(graph):
         return graph
+    # Left plain: the builder of 10 puts the int8 in by itself.
     if calibration != "qdq":
         if strongly_typed:
             raise ValueError(

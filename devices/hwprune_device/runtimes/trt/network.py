@@ -16,7 +16,7 @@ from hwprune_device.reading import Memory
 from hwprune_device.runtimes.cuda import Cuda
 from hwprune_device.runtimes.inputs import input_values
 from hwprune_device.runtimes.trt.builder import Build
-from hwprune_device.runtimes.trt.engine import Engine, Tensor
+from hwprune_device.runtimes.trt.engine import Engine, IOTensor
 
 _SIDE_RUNS = 20
 """Runs on the clocks that the latency is not read from; for the record alone."""
@@ -46,7 +46,9 @@ class TrtNetwork:
         self._transfers = options["latency"] == "transfers"
         self._engine = engine
         with ExitStack() as made:
+            # Registered first, so called last: after the buffers that the context is bound to.
             made.callback(self._forget)
+            # Free memory before and after is all that shows what a context takes.
             free = cuda.free_mb
             self._context = engine.context()
             self._context_mb = max(0.0, free - cuda.free_mb)
@@ -56,19 +58,23 @@ class TrtNetwork:
             self._device: dict[str, Any] = {}
             for tensor in engine.tensors:
                 self._make(tensor, made)
+            # In any case: a run without transfers reads what lies on the device already.
             self._fill(target)
             self._start: Callable[[], None] = self._enqueue
             if options["cuda_graph"]:
                 self._start = self._captured(made)
+            # From here on `close` frees; what failed above was freed by the block.
             self._made = made.pop_all()
 
     def weigh(self) -> None:
         """The first runs, and what the other clocks say."""
+        # The first runs load kernels, and those of TensorRT for RTX choose them.
         for _ in range(3):
             self.run()
         values_mb = sum(values.nbytes for values in self._host.values()) / 1e6
         self.memory = Memory(
             weights_mb=len(self._build.engine) / 1e6,
+            # TensorRT does not count inputs and outputs, which the caller allocates.
             activations_mb=self._engine.activations_mb + values_mb,
             arena_mb=self._context_mb,
             creation_peak_mb=self._build.gpu_peak_mb or self._build.host_peak_mb,
@@ -129,7 +135,7 @@ class TrtNetwork:
         return self._build
 
     @property
-    def tensors(self) -> tuple[Tensor, ...]:
+    def tensors(self) -> tuple[IOTensor, ...]:
         """Inputs and outputs."""
         return tuple(self._engine.tensors)
 
@@ -143,13 +149,14 @@ class TrtNetwork:
         for tensor in self._engine.tensors_in:
             self._host[tensor.name][...] = inputs[tensor.name]
         self._run(transfers=True)
+        # The pinned buffers are written again by the next run.
         return {t.name: self._host[t.name].copy() for t in self._engine.tensors_out}
 
     def close(self) -> None:
         """Give everything back."""
         self._made.close()
 
-    def _make(self, tensor: Tensor, made: ExitStack) -> None:
+    def _make(self, tensor: IOTensor, made: ExitStack) -> None:
         """Memory for a tensor, on both sides."""
         host = self._cuda.pinned(tensor.shape, tensor.dtype)
         device = self._cuda.buffer(host.nbytes)
@@ -178,6 +185,7 @@ class TrtNetwork:
         with self._cuda.sound():
             if transfers:
                 self._copy_in()
+            # Around the network alone, also where transfers belong to the run.
             self._before.record(self._stream)
             self._start()
             self._after.record(self._stream)

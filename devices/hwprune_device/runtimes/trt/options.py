@@ -10,28 +10,20 @@ from hwprune_device.runtimes.option_error import OptionError
 from hwprune_device.runtimes.option_table import OptionTable
 
 
-def exclude(whole: Mapping[str, Any], threads: int, precision: str) -> None:
-    """Refuse what TensorRT cannot do together.
-
-    Raises:
-        OptionError: a DLA in another precision than its own; what is for a DLA without one.
-    """
+def _exclude(whole: Mapping[str, Any], threads: int, precision: str) -> None:
     if whole["dla"] is not None and precision not in ("fp16", "int8"):
         raise OptionError(
             "a DLA computes in fp16 and int8 alone",
             given=f"dla = {whole['dla']}, precision = {precision}",
             possible="precision fp16 or int8, or no dla",
         )
+    # It would do nothing, and give a reading another key all the same.
     if whole["dla"] is None and whole["fallback"] != TRT.defaults["fallback"]:
         raise OptionError(
             "option fallback is for networks on a DLA",
             given=f"fallback = {whole['fallback']!r} without dla",
             possible="dla = 0 or 1, or no fallback",
         )
-
-
-def _exclude(whole: Mapping[str, Any], threads: int, precision: str) -> None:
-    exclude(whole, threads, precision)
     if whole["calibration"] != TRT.defaults["calibration"] and precision != "int8":
         raise OptionError(
             "option calibration is for int8",

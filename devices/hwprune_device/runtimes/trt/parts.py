@@ -1,7 +1,7 @@
 """What the layers of an engine took, and which layers of the network they are.
 
 TensorRT calls what it fuses after all nodes in it: "conv/Conv + relu/Relu", "PWN(a, b)". What its
-compiler takes over as one has a name in which they cannot be told.
+compiler takes over as one has a name that lists none of them.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from hwprune_device.layers import Layers
 from hwprune_device.runtimes.runtime import Part, typical
 
 _COPY = re.compile(r"^Reformatting CopyNode for .* (?:to|of|from) ")
+# What TensorRT writes between the names of nodes that it fused; PWN: pointwise.
 _BETWEEN = re.compile(r" \+ |PWN\(|\)|, ")
 
 
@@ -34,6 +35,7 @@ def parts_of(model: bytes, runs: Sequence[Mapping[str, float]]) -> list[Part]:
     for name, ms in zip(names, took, strict=True):
         values = _values(network, name)
         copies = _COPY.match(name) is not None
+        # A copy is named after the layer it is for, whose kind it has not.
         op = "Reformat" if copies else ", ".join(dict.fromkeys(kinds[v] for v in values))
         layer = network.joint(values) if values else ""
         parts.append(Part(name=name, op=op or name.partition("[")[0], ms=ms, layer=layer))

@@ -19,14 +19,14 @@ from hwprune_device.owner import cache_folder
 from hwprune_device.runtimes import EngineFile, Part, ignore_progress
 from hwprune_device.runtimes.cuda import Cuda, driver_version, load_driver
 from hwprune_device.runtimes.inputs import in_batches, item_count
-from hwprune_device.runtimes.interface import Interface, interface_of
+from hwprune_device.runtimes.interface import Interface, batch_symbols, interface_of
 from hwprune_device.runtimes.option_table import OptionTable
 from hwprune_device.runtimes.runtime import PROFILED, WARMING
-from hwprune_device.runtimes.trt.builder import Build, EngineBuilder, recipe_for
+from hwprune_device.runtimes.trt.builder import Build, EngineBuilder, build_options_for
 from hwprune_device.runtimes.trt.calibration import calibration_batches
 from hwprune_device.runtimes.trt.callbacks import TrtError
 from hwprune_device.runtimes.trt.engine_file import engine_file
-from hwprune_device.runtimes.trt.graph import graph_for, symbols
+from hwprune_device.runtimes.trt.graph import graph_for
 from hwprune_device.runtimes.trt.network import TrtNetwork
 from hwprune_device.runtimes.trt.options import TRT
 from hwprune_device.runtimes.trt.parts import parts_of
@@ -121,6 +121,7 @@ class TrtRuntime:
         """
         interface = interface_of(onnx.load_model_from_string(model))
         count = item_count(inputs, interface)
+        # An engine is of one batch: as many items at once as there are, up to a limit.
         wanted = target or Target(runtime=self.table.runtime, batch=min(_MOST_AT_ONCE, count))
         names = [entry.name for entry in interface.inputs]
         with self._executing(model, inputs, _of_batch(wanted, interface)) as network:
@@ -138,6 +139,7 @@ class TrtRuntime:
             MemoryError, TimeoutError, TrtError, ValueError: as `load`.
         """
         interface = interface_of(onnx.load_model_from_string(model))
+        # For what it refuses, before a build that takes minutes.
         item_count(inputs, interface)
         wanted = _of_batch(target, interface)
         with self._executing(model, inputs, wanted) as network:
@@ -154,7 +156,7 @@ class TrtRuntime:
     ) -> Iterator[TrtNetwork]:
         """A network with its own weights, ready to run."""
         options = self._options(target)
-        free = dict.fromkeys(symbols(model), target.batch)
+        free = dict.fromkeys(batch_symbols(model), target.batch)
         graph = self._graph(model, target, free, options, inputs)
         with self._context(spin=options["spin"]).sound():
             network = self._ready(graph, target, options, ignore_progress, inputs)
@@ -229,11 +231,11 @@ class TrtRuntime:
         fresh: bool = False,
     ) -> Build:
         cuda = self._context(spin=options["spin"])
-        recipe = recipe_for(target.precision, options, inputs)
-        with calibration_batches(cuda, graph, recipe, target.batch, inputs) as batches:
+        wanted = build_options_for(target.precision, options, inputs)
+        with calibration_batches(cuda, graph, wanted, target.batch, inputs) as batches:
             return EngineBuilder(self._library, cuda, self._folder).build(
                 graph,
-                recipe,
+                wanted,
                 timeout_s=options["build_timeout_s"],
                 alive=alive,
                 batches=batches,
@@ -266,7 +268,9 @@ class TrtRuntime:
             finally:
                 network.close()
         times = [time_ms for time_ms, _ in timed]
+        # The upper one of an even number: a real build, no mean of two.
         chosen = sorted(timed, key=lambda pair: pair[0])[len(timed) // 2][1]
+        # Loaded anew: while they were timed one was freed before the next, to spare memory.
         network = self._network(chosen, target, options)
         network.builds = {
             "device_ms": times,

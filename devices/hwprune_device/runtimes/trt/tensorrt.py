@@ -28,7 +28,7 @@ networks are strongly typed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
+class BuildOptions:
     """How an engine is built."""
 
     precision: str = "fp32"
@@ -54,7 +54,6 @@ class Plan:
     timing_cache: bytes
     fell_back: tuple[str, ...]
     """Layers that go to the GPU because the DLA cannot run them."""
-    warnings: tuple[str, ...]
 
 
 class TensorRT:
@@ -70,6 +69,7 @@ class TensorRT:
         self.version = str(self._trt.__version__)
         name, oldest, typed_from = _LIBRARIES[rtx]
         self.title = f"{name} {self.version}"
+        # Major and minor: a last part such as "post1" is no number.
         numbers = tuple(int(part) for part in self.version.split(".")[:2])
         if numbers < oldest:
             needed = ".".join(map(str, oldest))
@@ -81,13 +81,13 @@ class TensorRT:
     def build(
         self,
         model: bytes,
-        recipe: Recipe,
+        wanted: BuildOptions,
         proceed: Callable[[str], bool],
         batches: Batches | None = None,
     ) -> Plan:
         """An engine of an ONNX network whose shapes are fixed.
 
-        `proceed` hears of every step of the builder and says whether to go on.
+        `proceed` is called with every step of the builder and returns whether to go on.
 
         Raises:
             MemoryError: the builder lacked memory.
@@ -101,13 +101,14 @@ class TensorRT:
         self._parse(model, network, log, words)
         _check_sizes(network)
         config = builder.create_builder_config()
-        self._set_precision(config, recipe)
-        self._set_effort(config, recipe)
-        fell_back = self._use_dla(builder, network, config, recipe)
+        self._set_precision(config, wanted)
+        self._set_effort(config, wanted)
+        fell_back = self._use_dla(builder, network, config, wanted)
         config.progress_monitor = make_monitor(self._trt, proceed, cancelled)
         if batches is not None:
-            config.int8_calibrator = make_calibrator(self._trt, recipe.calibration, batches)
+            config.int8_calibrator = make_calibrator(self._trt, wanted.calibration, batches)
         plan = builder.build_serialized_network(network, config)
+        # Checked first: a cancelled build returns None too, and its log is no reason.
         if cancelled:
             raise CancelledError(f"the build was ended during '{cancelled[0]}'")
         if plan is None:
@@ -117,7 +118,6 @@ class TensorRT:
             engine=bytes(plan),
             timing_cache=bytes(cache.serialize()) if cache is not None else b"",
             fell_back=fell_back,
-            warnings=tuple(dict.fromkeys(words.warnings)),
         )
 
     def load(self, plan: bytes, dla: int | None = None) -> Engine:
@@ -135,6 +135,7 @@ class TensorRT:
         engine = runtime.deserialize_cuda_engine(plan)
         if engine is None:
             words.refuse()
+        # TensorRT wants its runtime and its logger to outlive the engine.
         return Engine(self._trt, engine, words, outlive=(runtime, log))
 
     def _parse(self, model: bytes, network: Any, log: Any, words: Words) -> None:
@@ -145,49 +146,51 @@ class TensorRT:
         said = [f"{e.node_operator()} '{e.node_name()}': {e.desc()}" for e in errors]
         raise TrtError("TensorRT cannot read the network: " + "; ".join(said or [words.why()]))
 
-    def _set_precision(self, config: Any, recipe: Recipe) -> None:
+    def _set_precision(self, config: Any, wanted: BuildOptions) -> None:
         flags = self._trt.BuilderFlag
         # It is set by default, and would make "fp32" something else on any GPU since Ampere.
-        (config.clear_flag if recipe.precision == "fp32" else config.set_flag)(flags.TF32)
+        (config.clear_flag if wanted.precision == "fp32" else config.set_flag)(flags.TF32)
         if self.strongly_typed:
             return
-        if recipe.precision == "bf16":
+        if wanted.precision == "bf16":
             config.set_flag(flags.BF16)
-        if recipe.precision in ("fp16", "int8"):
+        if wanted.precision in ("fp16", "int8"):
             config.set_flag(flags.FP16)
-        if recipe.precision == "int8":
+        if wanted.precision == "int8":
             config.set_flag(flags.INT8)
 
-    def _set_effort(self, config: Any, recipe: Recipe) -> None:
-        config.builder_optimization_level = recipe.level
-        if recipe.workspace_mb is not None:
+    def _set_effort(self, config: Any, wanted: BuildOptions) -> None:
+        config.builder_optimization_level = wanted.level
+        if wanted.workspace_mb is not None:
             pool = self._trt.MemoryPoolType.WORKSPACE
-            config.set_memory_pool_limit(pool, int(recipe.workspace_mb * 1e6))
+            config.set_memory_pool_limit(pool, int(wanted.workspace_mb * 1e6))
         if not self._times_kernels:
             return
-        cache = config.create_timing_cache(recipe.timing_cache)
+        cache = config.create_timing_cache(wanted.timing_cache)
         if cache is None or not config.set_timing_cache(cache, ignore_mismatch=False):
             # Of another device or version: it must not decide anything here.
             config.set_timing_cache(config.create_timing_cache(b""), ignore_mismatch=False)
 
-    def _use_dla(self, builder: Any, network: Any, config: Any, recipe: Recipe) -> tuple[str, ...]:
-        if recipe.dla is None:
+    def _use_dla(
+        self, builder: Any, network: Any, config: Any, wanted: BuildOptions
+    ) -> tuple[str, ...]:
+        if wanted.dla is None:
             return ()
         if self.strongly_typed:
             raise TrtError(
                 f"{self.title} has no DLA; 10.7 was the last release that builds for one"
             )
-        if recipe.dla >= builder.num_DLA_cores:
+        if wanted.dla >= builder.num_DLA_cores:
             raise TrtError(
-                f"the target asks for DLA {recipe.dla}; this board has {builder.num_DLA_cores}"
+                f"the target asks for DLA {wanted.dla}; this board has {builder.num_DLA_cores}"
             )
         config.default_device_type = self._trt.DeviceType.DLA
-        config.DLA_core = recipe.dla
+        config.DLA_core = wanted.dla
         layers = [network.get_layer(i) for i in range(network.num_layers)]
         fell_back = tuple(layer.name for layer in layers if not config.can_run_on_DLA(layer))
-        if fell_back and not recipe.gpu_fallback:
+        if fell_back and not wanted.gpu_fallback:
             raise TrtError("a DLA cannot run these layers: " + ", ".join(fell_back))
-        if recipe.gpu_fallback:
+        if wanted.gpu_fallback:
             config.set_flag(self._trt.BuilderFlag.GPU_FALLBACK)
         return fell_back
 

@@ -86,6 +86,7 @@ def pair(twin: Twin, node: onnx.NodeProto) -> fx.Node:
 
 def _operand(twin: Twin, node: onnx.NodeProto, position: int) -> Any:
     name = node.input[position]
+    # A dotted name is a key of the state dict: a parameter, which training has to reach.
     number = twin.scalar(node, position) if "." not in name else None
     if number is not None and twin.rank(name) > twin.rank(node.input[1 - position]):
         number = None  # it gives the result more axes
@@ -141,9 +142,11 @@ def activation(twin: Twin, node: onnx.NodeProto) -> fx.Node:
         case "Gelu":
             return twin.call(F.gelu, data, approximate=values.get("approximate", "none"))
         case "HardSigmoid":
+            # F.hardsigmoid has a slope of 1/6, which is another function.
             slope, shift = values.get("alpha", 0.2), values.get("beta", 0.5)
             line = twin.call(torch.add, twin.call(torch.mul, data, slope), shift)
             return twin.call(torch.clamp, line, 0.0, 1.0)
+        # By its formula: F.prelu wants one slope a channel, ONNX broadcasts any shape.
         case "PRelu":
             slope = twin.call(
                 torch.mul, twin.call(torch.clamp, data, max=0.0), twin.get(node.input[1])

@@ -27,6 +27,7 @@ def gather(twin: Twin, node: onnx.NodeProto) -> fx.Node:
 
 def onnx_gather(data: torch.Tensor, indices: torch.Tensor, axis: int) -> torch.Tensor:
     """Data picked along an axis by indices of any shape; negative ones count from the end."""
+    # index_select takes a flat list of indices, none of them negative.
     flat = _from_front(indices.reshape(-1), data.shape[axis])
     picked = data.index_select(axis, flat)
     return picked.reshape(*data.shape[:axis], *indices.shape, *data.shape[axis + 1 :])
@@ -62,6 +63,7 @@ def pick_rows(data: torch.Tensor, indices: torch.Tensor, shared: int) -> torch.T
     """data[row] for each row of indices; `shared` leading axes belong together."""
     lead, depth = data.shape[:shared], indices.shape[-1]
     count = math.prod(lead)
+    # Shared axes become one, so that a single row number stands for them.
     cells = data.reshape(count, *data.shape[shared:])
     rows = indices.reshape(count, -1, depth)
     which = torch.arange(count, device=data.device)[:, None].expand(rows.shape[:2])
@@ -137,6 +139,7 @@ def resize(twin: Twin, node: onnx.NodeProto) -> fx.Node:
     mode, place = values.get("mode", "nearest"), values.get(_PLACE, "half_pixel")
     if values.get("antialias", 0) or values.get("exclude_outside", 0):
         raise NotImplementedError(f"{node.name} weighs pixels as torch does not")
+    # The one combination of ONNX's that is torch's "nearest".
     if mode == "nearest" and (place, values.get("nearest_mode")) == ("asymmetric", "floor"):
         options: dict[str, Any] = {"mode": "nearest"}
     elif mode in ("linear", "cubic") and place in _ALIGNED:
@@ -189,6 +192,7 @@ def move_to_space(data: torch.Tensor, block: int, crd: bool) -> torch.Tensor:
     if crd:
         return F.pixel_shuffle(data, block)
     batch, depth, height, width = data.shape
+    # N b b C H W -> N C H b W b: the order DCR has the blocks first.
     grid = data.reshape(batch, block, block, depth // block**2, height, width)
     moved = grid.permute(0, 3, 4, 1, 5, 2)
     return moved.reshape(batch, depth // block**2, height * block, width * block)
@@ -204,6 +208,7 @@ def space_to_depth(twin: Twin, node: onnx.NodeProto) -> fx.Node:
 def move_to_depth(data: torch.Tensor, block: int) -> torch.Tensor:
     """N C H*b W*b -> N b*b*C H W."""
     batch, depth, height, width = data.shape
+    # N C H b W b -> N b b C H W
     grid = data.reshape(batch, depth, height // block, block, width // block, block)
     moved = grid.permute(0, 3, 5, 1, 2, 4)
     return moved.reshape(batch, block * block * depth, height // block, width // block)

@@ -43,6 +43,7 @@ def conv(twin: Twin, node: onnx.NodeProto) -> fx.Node:
         "groups": int(values.get("group", 1)),
     }
     word, weight = values.get("auto_pad", "NOTSET"), twin.weights.get(weight_name)
+    # Pads depend on the size of what comes in, so they are computed when it runs.
     if word.startswith("SAME"):
         kernel = values.get("kernel_shape") or list(twin.weight(node, 1).shape[2:])
         places = (list(kernel), list(options["stride"]), list(options["dilation"]))
@@ -81,6 +82,7 @@ def conv_transpose(twin: Twin, node: onnx.NodeProto) -> fx.Node:
         groups=int(values.get("group", 1)),
         dilation=list(values.get("dilations", [1] * axes)),
     )
+    # F.conv_transpose crops both ends alike; what is left over is cropped by a negative pad.
     more = [size - even for size, even in zip(pads, [*both, *both], strict=True)]
     return twin.call(F.pad, out, torch_pads([-size for size in more])) if any(more) else out
 
@@ -99,6 +101,7 @@ def batch_norm(twin: Twin, node: onnx.NodeProto) -> fx.Node:
     rank = twin.rank(node.input[0])
 
     def make() -> nn.Module:
+        """The layer, with the network's own statistics."""
         # ONNX keeps a share `momentum` of the old value, torch takes that share of the new.
         momentum = round(1.0 - values.get("momentum", 0.9), 6)
         layer = _NORMS[rank](
@@ -199,6 +202,7 @@ def local_response(twin: Twin, node: onnx.NodeProto) -> fx.Node:
 def damp(data: torch.Tensor, size: int, alpha: float, beta: float, bias: float) -> torch.Tensor:
     """N C ..., each divided by (bias + alpha * mean square of `size` channels around) ** beta."""
     before = (size - 1) // 2
+    # N C places, padded along the channels.
     squares = F.pad(data.square().flatten(2), (0, 0, before, size - 1 - before))
     means = squares.unfold(1, size, 1).sum(-1).reshape(data.shape) / size
     return data / (means * alpha + bias) ** beta

@@ -103,9 +103,11 @@ def average_padded(
 ) -> torch.Tensor:
     """Averages with any padding before and after; `counted` says that its zeros count."""
     function = _AVERAGES[len(kernel)]
+    # Means over whole windows, zeros of the padding included.
     sums = function(F.pad(data, pads), kernel, strides)
     if counted:
         return sums
+    # The share of each window that lies inside the data corrects those means.
     there = data.new_ones((1, 1, *data.shape[2:]))
     return sums / function(F.pad(there, pads), kernel, strides)
 

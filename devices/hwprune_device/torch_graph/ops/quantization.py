@@ -53,6 +53,7 @@ def round_to(
 ) -> torch.Tensor:
     """The nearest whole numbers (halves go to even ones), inside the limits."""
     exact = data / scale.reshape(shape) + 0.0
+    # Straight-through: the value is rounded, the gradient is that of `exact`.
     rounded = exact + (exact.round() - exact).detach()
     return (rounded + point.reshape(shape)).clamp(least, most)
 

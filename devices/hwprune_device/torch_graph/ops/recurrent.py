@@ -73,6 +73,7 @@ def run_lstm(
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """T N I, D 4H I, D 4H H, D 8H -> T D N H, D N H, D N H; gates are i o f c."""
     states = (_state(data, recurrence, hidden), _state(data, recurrence, cell))
+    # From ONNX's i o f c to torch's i f c o.
     flat = _flat(weight, recurrence, bias, [0, 2, 3, 1])
     out, last, inside = _run(torch.lstm, data, states, flat, len(weight), reverse)
     return out, last, inside
@@ -94,6 +95,7 @@ def run_gru(
     first = _state(data, recurrence, hidden)
     if not after:
         return _early_reset(data, weight, recurrence, bias, first, reverse)
+    # From ONNX's z r h to torch's r z h.
     flat = _flat(weight, recurrence, bias, [1, 0, 2])
     out, last = _run(torch.gru, data, first, flat, len(weight), reverse)
     return out, last
@@ -126,6 +128,7 @@ def _run(
     """torch's layer from the first states on: T D N H, and the last states."""
     has_bias = len(flat) == 4 * directions
     turned, both = _turned(data, reverse), directions == 2
+    # Positions: biases, layers, dropout, training, bidirectional, batch first.
     out, *last = layer(turned, first, flat, has_bias, 1, 0.0, False, both, False)
     return _by_direction(_turned(out, reverse), directions), *last
 
@@ -141,6 +144,7 @@ def _early_reset(
     """GRU as Keras and ONNX have it by default: the reset state is multiplied with the weight."""
     directions, lasts = [], []
     for number, (w, r) in enumerate(zip(weight, recurrence, strict=True)):
+        # The second of two directions runs from the end.
         backward = reverse or number == 1
         size = r.shape[-1]
         b = data.new_zeros(6 * size) if bias is None else bias[number]

@@ -13,6 +13,7 @@ from torch import fx
 from hwprune_device.torch_graph.ops.registry import twin_of
 from hwprune_device.torch_graph.twin import Twin, attributes, torch_pads
 
+# Exporters write the largest int64, or int32, for "to the end".
 _FAR = 2**31 - 1
 
 
@@ -36,6 +37,7 @@ def onnx_slice(
         if step > 0:
             places[axis] = slice(start, None if end >= _FAR else end, step)
             continue
+        # torch has no negative steps; the numbers of the places are known when it runs.
         walked = list(range(data.shape[axis])[start:end:step])
         data = data.index_select(axis, torch.tensor(walked, device=data.device))
     return data[tuple(places)]
@@ -94,6 +96,7 @@ def shape(twin: Twin, node: onnx.NodeProto) -> tuple[()]:
     first, last = int(values.get("start", 0)), values.get("end")
     data = twin.get(node.input[0])
     sizes = twin.call(sizes_of, data, first, last)
+    # No tensor: on a GPU every read of a size would wait for the device.
     twin.set_list(node.output[0], sizes, data)
     return ()
 
@@ -162,6 +165,7 @@ def pad(twin: Twin, node: onnx.NodeProto) -> fx.Node:
         while ordered[-2:] == [0, 0]:
             ordered = ordered[:-2]
         return twin.call(F.pad, data, ordered, mode="constant", value=number or 0.0)
+    # F.pad mirrors the last one to three axes alone, and never batch or channels.
     inner = 2 * (rank - 2)
     if mode in _PADS and 0 < inner <= 6 and min(ordered) >= 0 and not any(ordered[inner:]):
         return twin.call(F.pad, data, ordered[:inner], mode=_PADS[mode])
@@ -192,6 +196,7 @@ def _mirrored(places: torch.Tensor, size: int, mode: str) -> torch.Tensor:
         return places.clamp(0, size - 1)
     if mode == "wrap":
         return places % size
+    # "reflect" goes there and back without repeating either end.
     period = max(1, 2 * (size - 1))
     folded = places % period
     return torch.minimum(folded, period - folded)

@@ -12,10 +12,11 @@ from onnx import TensorProto, helper
 
 from hwprune.channels.base import BaseNetwork
 from hwprune_device.cut import Cutter
+from hwprune_device.runtimes.interface import batch_symbols
 from hwprune_device.runtimes.trt.callbacks import CancelledError, TrtError
-from hwprune_device.runtimes.trt.graph import graph_for, symbols
+from hwprune_device.runtimes.trt.graph import graph_for
 from hwprune_device.runtimes.trt.surface import SURFACE, SURFACE_11
-from hwprune_device.runtimes.trt.tensorrt import Plan, Recipe, TensorRT
+from hwprune_device.runtimes.trt.tensorrt import BuildOptions, Plan, TensorRT
 from hwprune_device.runtimes.trt_rtx.options import TRT_RTX
 from tests.hwprune_device.chain import chain
 from tests.network.test_coverage import case
@@ -29,12 +30,12 @@ USUAL = ("unet", "encoder", pytest.param("spoken", marks=pytest.mark.heavy))
 BATCH = 2
 
 
-def built(model: bytes, precision: str, **recipe: object) -> Plan:
+def built(model: bytes, precision: str, **wanted: object) -> Plan:
     """A real engine of a network for a batch, as the board's runtime has it built."""
-    free = dict.fromkeys(symbols(model), BATCH)
+    free = dict.fromkeys(batch_symbols(model), BATCH)
     graph = graph_for(model, free, precision=precision, calibration="qdq", strongly_typed=True)
     library = TensorRT(rtx=True)
-    return library.build(graph, Recipe(precision=precision, **recipe), lambda phase: True)  # type: ignore[arg-type]
+    return library.build(graph, BuildOptions(precision=precision, **wanted), lambda phase: True)  # type: ignore[arg-type]
 
 
 def cut(base: BaseNetwork, seed: int) -> bytes:
@@ -92,7 +93,7 @@ def network_with(op: str) -> bytes:
 
 def test_sizes_that_are_not_fixed_are_refused_by_the_input_that_has_them():
     with pytest.raises(TrtError, match=r"'x' has no fixed shape: \(-1, 3, 16, 16\)"):
-        TensorRT(rtx=True).build(chain(), Recipe(), lambda phase: True)
+        TensorRT(rtx=True).build(chain(), BuildOptions(), lambda phase: True)
 
 
 def test_a_build_ends_when_it_is_told_to():
@@ -103,7 +104,7 @@ def test_a_build_ends_when_it_is_told_to():
         return len(phases) < 5
 
     with pytest.raises(CancelledError, match="the build was ended during"):
-        TensorRT(rtx=True).build(fixed(chain()), Recipe(), proceed)
+        TensorRT(rtx=True).build(fixed(chain()), BuildOptions(), proceed)
     assert len(phases) == 5
 
 
