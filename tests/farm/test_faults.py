@@ -28,6 +28,8 @@ from tests.farm.board_python import KILLS, YEAR_S, board_python
 PROTOCOL = Protocol(rounds=5, max_rounds=5, precision_pct=50.0)
 BOARD = replace(this_machine(), protocol=PROTOCOL)
 SLOW = replace(PROTOCOL, rounds=10**6, max_rounds=10**6, cap_s=1.5)
+HALF_A_SECOND = replace(SLOW, cap_s=0.5)
+"""As long as a batch takes in which something is killed."""
 
 
 @pytest.fixture
@@ -92,11 +94,11 @@ def state_of(farm: Farm, board: str) -> str:
 
 
 def test_a_killed_supervisor_costs_a_strike_at_most_and_no_reading(farm_of, store):
-    farm = farm_of(replace(BOARD, protocol=SLOW))
+    farm = farm_of(replace(BOARD, protocol=HALF_A_SECOND))
     assert isinstance(farm.calibrate(), Reading)
     futures = farm.measure(candidates(4, 8))
     until(lambda: state_of(farm, BOARD.name) == "busy")
-    time.sleep(0.5)
+    time.sleep(0.2)
     kill_supervisors(farm)
     assert all(isinstance(outcome, Reading) for outcome in results(futures))
     assert farm.poisoned == ()

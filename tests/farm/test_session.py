@@ -93,7 +93,7 @@ def test_a_network_runs_with_its_own_weights(session):
     assert np.array_equal(again, output)
 
 
-@pytest.mark.parametrize("runtime", ["onnxrt", "torch"])
+@pytest.mark.parametrize("runtime", ["onnxrt", pytest.param("torch", marks=pytest.mark.heavy)])
 def test_networks_of_several_inputs_are_measured_and_run(runtime: str):
     """A signal N x C x L and words N x L; a signal alone; rows N x L."""
     target = Target(runtime=runtime, options={"device": "cpu"} if runtime == "torch" else {})

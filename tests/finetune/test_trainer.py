@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import replace
 
 import pytest
@@ -22,6 +23,20 @@ SHORT = Recipe(epochs=2, batch_size=64, lr=0.05, warmup_epochs=0.5, bf16=False)
 @pytest.fixture(autouse=True)
 def one_thread():
     torch.set_num_threads(1)
+
+
+def small() -> torch.nn.Module:
+    """A network that trains in a moment, the same each time."""
+    torch.manual_seed(0)
+    return torch.nn.Sequential(
+        OrderedDict(
+            conv=torch.nn.Conv2d(1, 8, 3),
+            norm=torch.nn.BatchNorm2d(8),
+            relu=torch.nn.ReLU(),
+            flat=torch.nn.Flatten(),
+            linear=torch.nn.Linear(8 * 36, 10),
+        )
+    )
 
 
 class Stop(Silent):
@@ -74,7 +89,7 @@ def test_a_network_without_weights_learns_to_read_digits(tmp_path):
 def test_an_interrupted_training_ends_with_the_same_weights(ema, taught, tmp_path, trained_digits):
     recipe = replace(SHORT, ema_decay=ema, distillation=0.5 if taught else 0.0)
     teacher = to_module(trained_digits.onnx) if taught else None
-    whole, broken = digits_module(), digits_module()
+    whole, broken = small(), small()
     train(whole, digits(), recipe, folder=tmp_path / "whole", teacher=teacher)
     steps = len(digit_data().part("train")) // recipe.batch_size
     with pytest.raises(KeyboardInterrupt):
@@ -87,7 +102,7 @@ def test_an_interrupted_training_ends_with_the_same_weights(ema, taught, tmp_pat
             progress=Stop(steps + 5),
         )
     assert len(read_history(tmp_path / "broken")) == 1
-    resumed = digits_module()
+    resumed = small()
     train(resumed, digits(), recipe, folder=tmp_path / "broken", teacher=teacher)
     assert same(whole, resumed)
 
@@ -112,15 +127,16 @@ def test_dropout_is_drawn_alike_after_a_resume(tmp_path):
 
 
 def test_training_leaves_the_callers_random_numbers_alone(tmp_path):
+    module = small()
     torch.manual_seed(5)
     expected = torch.rand(1)
     torch.manual_seed(5)
-    train(digits_module(), digits(), replace(SHORT, epochs=1), folder=tmp_path)
+    train(module, digits(), replace(SHORT, epochs=1), folder=tmp_path)
     assert torch.equal(torch.rand(1), expected)
 
 
 def test_a_finished_training_is_not_done_again(tmp_path):
-    first, second = digits_module(), digits_module()
+    first, second = small(), small()
     train(first, digits(), SHORT, folder=tmp_path)
     heard = Heard()
     train(second, digits(), SHORT, folder=tmp_path, progress=heard)
@@ -128,17 +144,17 @@ def test_a_finished_training_is_not_done_again(tmp_path):
 
 
 def test_another_trainings_checkpoint_is_refused(tmp_path):
-    train(digits_module(), digits(), replace(SHORT, epochs=1), folder=tmp_path)
+    train(small(), digits(), replace(SHORT, epochs=1), folder=tmp_path)
     with pytest.raises(RunFolderError, match="another training"):
-        train(digits_module(), digits(), replace(SHORT, epochs=1, lr=0.01), folder=tmp_path)
+        train(small(), digits(), replace(SHORT, epochs=1, lr=0.01), folder=tmp_path)
 
 
 def test_a_damaged_checkpoint_is_refused(tmp_path):
     recipe = replace(SHORT, epochs=1)
-    train(digits_module(), digits(), recipe, folder=tmp_path)
+    train(small(), digits(), recipe, folder=tmp_path)
     (tmp_path / FILE).write_bytes((tmp_path / FILE).read_bytes()[:99])
     with pytest.raises(RunFolderError, match="cannot be read"):
-        train(digits_module(), digits(), recipe, folder=tmp_path)
+        train(small(), digits(), recipe, folder=tmp_path)
 
 
 def test_fine_tuning_mends_a_cut_network_and_a_teacher_is_listened_to(tmp_path, trained_digits):
@@ -159,7 +175,7 @@ def test_bf16_trains_about_as_well(tmp_path):
 
 def test_a_diverging_training_says_so(tmp_path):
     with pytest.raises(InputError, match="no longer a number"):
-        train(digits_module(), digits(), replace(SHORT, lr=1e9), folder=tmp_path)
+        train(small(), digits(), replace(SHORT, lr=1e9), folder=tmp_path)
 
 
 def test_a_users_function_trains_instead(tmp_path):
@@ -169,7 +185,7 @@ def test_a_users_function_trains_instead(tmp_path):
             module.linear.bias.fill_(float(recipe.epochs))
 
     task, recipe = replace(digits(), train=fit), replace(SHORT, epochs=3, ema_decay=0.9)
-    module, again = digits_module(), digits_module()
+    module, again = small(), small()
     (epoch,) = train(module, task, recipe, folder=tmp_path / "run")
     assert (tmp_path / "run" / "been").exists() and epoch.loss is None
     assert module.linear.bias.tolist() == [3.0] * 10
@@ -183,7 +199,7 @@ def test_a_users_function_that_fails_says_what_it_said(tmp_path):
         raise OSError("full")
 
     with pytest.raises(InputError, match="full"):
-        train(digits_module(), replace(digits(), train=fail), SHORT, folder=tmp_path)
+        train(small(), replace(digits(), train=fail), SHORT, folder=tmp_path)
 
 
 def test_without_a_loss_the_unpruned_network_is_imitated(tmp_path, trained_digits):
@@ -208,16 +224,14 @@ def test_batches_of_unknown_number_and_lists_of_targets_will_do(tmp_path):
         return torch.nn.functional.cross_entropy(outputs, wanted)
 
     task = replace(digits(), batches=stream, loss=loss)
-    module, plain = digits_module(), digits_module()
+    module, plain = small(), small()
     train(module, task, SHORT, folder=tmp_path / "stream")
     train(plain, digits(), SHORT, folder=tmp_path / "plain")
     assert same(module, plain)
 
 
 def test_small_data_makes_one_batch(tmp_path):
-    training = Training(
-        digits_module(), digits(), replace(SHORT, batch_size=5000), folder=tmp_path
-    )
+    training = Training(small(), digits(), replace(SHORT, batch_size=5000), folder=tmp_path)
     assert training.steps == 1
     training.run_epoch(lambda: None)
     assert training.epochs[0].loss > 0
@@ -237,7 +251,7 @@ def test_a_short_look_is_the_same_each_time_and_leaves_nothing_on_disk(tmp_path,
 
 
 def test_a_few_steps_with_averaged_weights_are_not_lost(tmp_path):
-    start, module = digits_module(), digits_module()
+    start, module = small(), small()
     recipe = replace(SHORT, ema_decay=0.9)
     training = Training(module, digits(), recipe, folder=tmp_path)
     training.run_steps(5)
@@ -248,7 +262,7 @@ def test_a_few_steps_with_averaged_weights_are_not_lost(tmp_path):
 @pytest.mark.parametrize("stream", [lambda: [], lambda: iter(())])
 def test_a_task_without_batches_is_refused_and_not_waited_for(stream, tmp_path):
     task = replace(digits(), batches=lambda part, size: stream())
-    training = Training(digits_module(), task, SHORT, folder=tmp_path)
+    training = Training(small(), task, SHORT, folder=tmp_path)
     with pytest.raises(DataError, match="nothing to train on"):
         training.run_steps(3)
     with pytest.raises(DataError, match="nothing to train on"):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import os
+from typing import Any
 
 import pytest
 import torch
@@ -11,7 +13,7 @@ from torch import nn
 import hwprune
 from hwprune.finetune.trainer import train
 from hwprune.recipe import Recipe
-from tests.digits import digit_example, digit_images, digits
+from tests.digits import digit_example, digits
 from tests.pipeline import own_training
 from tests.pipeline.own_training import NOTE
 
@@ -39,14 +41,33 @@ def model(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def pruned(model, tmp_path_factory):
+def called() -> list[int]:
+    """Processes in which the user's functions were called."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def of_a_cell(called) -> dict[str, Any]:
+    """Functions that no other process can import."""
+
+    def score(run, part):
+        called.append(os.getpid())
+        return own_training.score(run, part)
+
+    def train(module, teacher, recipe, folder, progress):
+        called.append(os.getpid())
+        own_training.train(module, teacher, recipe, folder, progress)
+
+    return {"score": score, "train": train, "inputs": own_training.inputs}
+
+
+@pytest.fixture(scope="module")
+def pruned(model, of_a_cell, tmp_path_factory):
     store = tmp_path_factory.mktemp("store") / "readings.sqlite"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HWPRUNE_STORE", str(store))
         settings = {
-            "score": own_training.score,
-            "train": own_training.train,
-            "inputs": own_training.inputs,
+            **of_a_cell,
             # So small a network spends its time beside its layers: hardly less when it is cut.
             "budget": {"latency_ms": "95 %", "params": "60 %"},
             "search": {"evaluations": 6, "methods": ["uniform"], "finalists": 1},
@@ -71,9 +92,10 @@ def test_the_network_keeps_every_limit_and_is_the_one_that_load_gives(pruned, mo
         assert torch.equal(first.module.eval()(images), again)
 
 
-def test_the_users_own_function_trained_it(pruned):
+def test_the_users_own_functions_were_called_in_this_process(pruned, called):
     first, _ = pruned
     assert list(first.folder.rglob(NOTE))
+    assert set(called) == {os.getpid()}
 
 
 def test_the_result_tells_where_a_candidates_time_went(pruned):
@@ -93,32 +115,25 @@ def test_a_finished_run_that_is_resumed_gives_the_same_evidence(pruned):
 
 
 @pytest.mark.heavy
-def test_functions_of_a_cell_are_called_in_this_process(model, tmp_path, monkeypatch, capfd):
-    """What no other process can import."""
-    import os
-
+def test_functions_that_can_be_imported_work_in_processes_of_their_own(
+    model, tmp_path, monkeypatch, capfd
+):
     monkeypatch.setenv("HWPRUNE_STORE", str(tmp_path / "readings.sqlite"))
-    called = []
-
-    def score(run):
-        called.append(os.getpid())
-        return own_training.score(run, "heldout")
-
     pruned = hwprune.prune(
         model,
         digit_example(),
-        score=score,
-        inputs=[digit_images("train", 64)[k : k + 8] for k in range(0, 64, 8)],
+        score=own_training.score,
+        train=own_training.train,
+        inputs=own_training.inputs,
         metric=hwprune.Metric(name="right"),
         at_least="1 %",
         budget={"params": "70 %"},
         search={"evaluations": 3, "methods": ["uniform"], "finalists": 1},
-        finetune={"epochs": 1, "lr": 0.001},
         out=tmp_path / "run",
     )
-    assert set(called) == {os.getpid()}
     told = capfd.readouterr()  # where the work stands is said unless somebody else listens
     assert "search: uniform: done in" in told.err and "search" not in told.out
+    assert list(pruned.folder.rglob(NOTE))
     assert pruned.result.metric.name == "right" and pruned.passed
     assert pruned.result.floor is not None and pruned.result.floor.reached
 

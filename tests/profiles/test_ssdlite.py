@@ -45,6 +45,7 @@ def test_inputs_are_what_the_network_takes(example) -> None:
     assert set(outputs) == {"bbox_regression", "cls_logits"}
 
 
+@pytest.mark.heavy
 def test_training_changes_the_network_and_makes_the_losses_small(
     example, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -99,8 +99,8 @@ def _python(board: Board) -> str:
     return board.python or sys.executable
 
 
-class ConnectionContract:
-    """Mixed into a class of tests with a fixture `board`."""
+class ConnectionBasics:
+    """The part of the contract that shows a connection to work, in seconds."""
 
     @staticmethod
     def reach(board: Board, arguments: Sequence[str] = ()) -> Connection:
@@ -124,6 +124,62 @@ class ConnectionContract:
         run_doubling(connection, 12)
         run_doubling(connection, 1)
 
+    def test_a_killed_supervisor_is_a_lost_connection(self, connection):
+        pid = hello(connection).header["pid"]
+        os.kill(pid, signal.SIGKILL)
+        with pytest.raises(ConnectionLostError):
+            connection.receive(10)
+        with pytest.raises(ConnectionLostError):
+            connection.receive(10)
+        with pytest.raises(ConnectionLostError):
+            for _ in range(3):
+                connection.send({"kind": "ping"})
+
+    def test_close_ends_the_supervisor_and_a_child_at_work(self, connection):
+        pid = hello(connection).header["pid"]
+        base = base_network()
+        endless = Protocol(rounds=10**6, max_rounds=10**6, cap_s=60.0)
+        work = replace(job([(8, 8, 8)], protocol=endless), base_id=base.base_id)
+        connection.send(
+            {"kind": "place", "base_id": base.base_id, "plan": base.plan.to_json()},
+            zlib.compress(base.onnx, 1),
+        )
+        assert answer(connection).kind == "placed"
+        connection.send({"kind": "measure", "job": work.to_json()})
+        deadline = time.monotonic() + HELLO_S
+        while not (children := psutil.Process(pid).children(recursive=True)):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        connection.close()
+        await_end(pid, *(child.pid for child in children))
+
+    def test_open_again_after_close_is_a_new_supervisor(self, connection):
+        first = hello(connection).header["pid"]
+        connection.close()
+        with pytest.raises(ConnectionLostError, match="not running"):
+            connection.receive(1)
+        with pytest.raises(ConnectionLostError, match="not running"):
+            connection.send({"kind": "ping"})
+        assert hello(connection).header["pid"] != first
+        await_end(first)
+
+    def test_the_supervisor_is_told_what_the_board_and_the_caller_say(self, board):
+        connection = self.reach(replace(board, cache="~/somewhere"), ["--owner", "a b'c\"d"])
+        pid = hello(connection).header["pid"]
+        words = psutil.Process(pid).cmdline()
+        connection.close()
+        told = dict(zip(words[-8::2], words[-7::2], strict=True))
+        assert told == {
+            "--cores": "last",
+            "--threads": "1",
+            "--cache": "~/somewhere",
+            "--owner": "a b'c\"d",
+        }
+
+
+class ConnectionContract(ConnectionBasics):
+    """Mixed into a class of tests with a fixture `board`."""
+
     def test_what_is_printed_on_the_board_does_not_tear_frames(self, board, tmp_path):
         site = tmp_path / "site"
         site.mkdir()
@@ -137,17 +193,6 @@ class ConnectionContract:
         assert "Welcome to this board" in connection.stderr_tail()
         assert "a library greets" in connection.stderr_tail()
         assert "a child greets" in connection.stderr_tail()
-
-    def test_a_killed_supervisor_is_a_lost_connection(self, connection):
-        pid = hello(connection).header["pid"]
-        os.kill(pid, signal.SIGKILL)
-        with pytest.raises(ConnectionLostError):
-            connection.receive(10)
-        with pytest.raises(ConnectionLostError):
-            connection.receive(10)
-        with pytest.raises(ConnectionLostError):
-            for _ in range(3):
-                connection.send({"kind": "ping"})
 
     def test_a_supervisor_that_ends_leaves_its_last_words(self, board, tmp_path):
         words = "echo the disk is full >&2; exit 4"
@@ -179,34 +224,6 @@ class ConnectionContract:
         finally:
             os.kill(pid, signal.SIGCONT)
 
-    def test_close_ends_the_supervisor_and_a_child_at_work(self, connection):
-        pid = hello(connection).header["pid"]
-        base = base_network()
-        endless = Protocol(rounds=10**6, max_rounds=10**6, cap_s=60.0)
-        work = replace(job([(8, 8, 8)], protocol=endless), base_id=base.base_id)
-        connection.send(
-            {"kind": "place", "base_id": base.base_id, "plan": base.plan.to_json()},
-            zlib.compress(base.onnx, 1),
-        )
-        assert answer(connection).kind == "placed"
-        connection.send({"kind": "measure", "job": work.to_json()})
-        deadline = time.monotonic() + HELLO_S
-        while not (children := psutil.Process(pid).children(recursive=True)):
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        connection.close()
-        await_end(pid, *(child.pid for child in children))
-
-    def test_open_again_after_close_is_a_new_supervisor(self, connection):
-        first = hello(connection).header["pid"]
-        connection.close()
-        with pytest.raises(ConnectionLostError, match="not running"):
-            connection.receive(1)
-        with pytest.raises(ConnectionLostError, match="not running"):
-            connection.send({"kind": "ping"})
-        assert hello(connection).header["pid"] != first
-        await_end(first)
-
     def test_close_at_once_and_twice_is_no_error(self, connection):
         connection.open()
         connection.close()
@@ -233,19 +250,6 @@ class ConnectionContract:
         kept = left.pop(f".cache/hwprune-device/bases/{base.base_id}")
         assert kept < len(base.onnx) + 10_000
         assert all("hwprune-leases" in name and not size for name, size in left.items()), left
-
-    def test_the_supervisor_is_told_what_the_board_and_the_caller_say(self, board):
-        connection = self.reach(replace(board, cache="~/somewhere"), ["--owner", "a b'c\"d"])
-        pid = hello(connection).header["pid"]
-        words = psutil.Process(pid).cmdline()
-        connection.close()
-        told = dict(zip(words[-8::2], words[-7::2], strict=True))
-        assert told == {
-            "--cores": "last",
-            "--threads": "1",
-            "--cache": "~/somewhere",
-            "--owner": "a b'c\"d",
-        }
 
 
 def _doubling_network() -> bytes:

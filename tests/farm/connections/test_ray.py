@@ -20,8 +20,8 @@ from hwprune.farm.store import ReadingStore
 from hwprune_device.reading import Reading
 from tests.conftest import NODE_BOARD
 from tests.farm.base import base_network
-from tests.farm.connections.contract import ConnectionContract
-from tests.farm.test_faults import SLOW
+from tests.farm.connections.contract import ConnectionBasics, ConnectionContract
+from tests.farm.test_faults import HALF_A_SECOND
 
 
 @pytest.fixture
@@ -29,11 +29,16 @@ def board(cluster):
     return Board(name=NODE_BOARD, connection="ray")
 
 
-class TestRay(ConnectionContract):
+class TestRay(ConnectionBasics):
     @pytest.fixture
     def board(self, board):
         assert isinstance(connect(board), RayConnection)
         return board
+
+
+@pytest.mark.heavy
+class TestRayWhole(ConnectionContract):
+    """An actor takes seconds to start, and each test of the contract has its own."""
 
 
 def test_a_board_that_is_no_node_is_named_with_what_the_cluster_lacks(cluster, monkeypatch):
@@ -54,14 +59,14 @@ def test_a_node_is_surveyed_as_any_board_is(board):
 
 def test_a_killed_actor_is_replaced_and_the_batch_done(board, tmp_path):
     store = ReadingStore(tmp_path / "s.sqlite")
-    farm = Farm([replace(board, protocol=SLOW)], store)
+    farm = Farm([replace(board, protocol=HALF_A_SECOND)], store)
     farm.start()
     farm.place(base_network())
     assert isinstance(farm.calibrate(), Reading)
     relay = farm._workers[0].session._connection._relay
     pid = ray.get(relay.__ray_call__.remote(lambda self: os.getpid()))
     futures = farm.measure([Candidate(widths=(12, n, 12)) for n in range(1, 5)])
-    time.sleep(0.5)
+    time.sleep(0.2)
     os.kill(pid, signal.SIGKILL)
     assert all(isinstance(future.result(120), Reading) for future in futures)
     farm.close()
