@@ -6,6 +6,7 @@ import copy
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from hwprune.budget import Budget, Constraint, Footprint
@@ -18,13 +19,12 @@ from hwprune.pipeline.costing import Cost, Costing, footprint_of
 from hwprune.pipeline.head import Head, unscored
 from hwprune.pipeline.prepare import Prepared
 from hwprune.pipeline.pricing import Price, Pricing
+from hwprune.pipeline.proof import least_reading
 from hwprune.pipeline.scoring import Kept, Scoring
 from hwprune.progress import Progress
 from hwprune.run_book import KnownScore
 from hwprune.run_folder import RunFolder
 from hwprune_device.reading import Failure, Reading
-
-_READINGS_OF_PROOF = 5
 
 
 class Workbench:
@@ -105,13 +105,14 @@ class Workbench:
         smallest = self.prepared.space.smallest
         outcomes = self.fleet.measure([smallest])[0].result()
         readings = _readings(outcomes, "the smallest network")
-        least = self.footprint(smallest, readings)
-        if not any(_unmet(budget, least) for budget in self.budgets.values()):
-            return least
+
+        def keeps(kind: str, reading: Reading) -> bool:
+            least = self.footprint(smallest, {**readings, kind: reading})
+            return not any(_unmet(budget, least) for budget in self.budgets.values())
+
         for kind, reading in readings.items():
-            more = self.fleet.farms[kind].remeasure(smallest, _READINGS_OF_PROOF - 1)
-            found = [reading, *(one for one in more if isinstance(one, Reading))]
-            readings[kind] = min(found, key=lambda one: one.latency_ms)
+            farm = self.fleet.farms[kind]
+            readings[kind] = least_reading(farm, smallest, reading, partial(keeps, kind))
         return self.footprint(smallest, readings)
 
     def _set_apart_the_impossible(self, least: Footprint) -> None:

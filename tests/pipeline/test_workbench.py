@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 import pytest
 
 from hwprune.candidate import Candidate
 from hwprune.errors import BoardError, BudgetError, InputError
 from hwprune.futures import joined
-from hwprune.pipeline import contest, open_bench
+from hwprune.pipeline import contest, open_bench, proof
 from hwprune.pipeline.contest import Contest
 from hwprune.pipeline.searched import search
 from hwprune.pipeline.workbench import Workbench
@@ -52,6 +53,36 @@ def test_one_restless_reading_of_the_smallest_network_does_not_end_the_run(tmp_p
     given = Restless(model=Staircase(block=4, overhead_ms=0.02, block_ms=0.005))
     bench = bounded(tmp_path, farms={"here": given}, budget={"latency_ms": "0.1 ms"})
     assert not bench.unmet
+
+
+def test_readings_that_are_all_doubted_prove_nothing_for_a_while(tmp_path, monkeypatch):
+    monkeypatch.setattr(proof, "PAUSE_S", 0.001)
+
+    class Disturbed(SimulatedFarm):
+        """Whatever it reads is too slow and doubted, a dozen times."""
+
+        left = 12
+
+        def measure(self, candidates):
+            return [joined([one], self.disturbed) for one in super().measure(candidates)]
+
+        def remeasure(self, candidate, batches):
+            return [self.disturbed(one) for one in super().remeasure(candidate, batches)]
+
+        def disturbed(self, reading):
+            self.left -= 1
+            if self.left < 0:
+                return reading
+            slower = reading.at_nominal(3 * reading.base_nominal_ms)
+            return replace(slower, doubts=("other work",))
+
+    given = Disturbed(model=Staircase(block=4, overhead_ms=0.02, block_ms=0.005))
+    bench = bounded(tmp_path, farms={"here": given}, budget={"latency_ms": "0.1 ms"})
+    assert not bench.unmet and given.left < 0
+    monkeypatch.setattr(proof, "CALM_WITHIN_S", 0.0)
+    given.left = 99
+    with pytest.raises(BudgetError, match="even the smallest"):
+        bench.bound(Silent())
 
 
 def test_a_limit_on_what_the_board_does_not_tell_ends_the_run(tmp_path):
