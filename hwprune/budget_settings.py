@@ -45,8 +45,7 @@ def parse_budgets(data: Any, *, where: str = "budget") -> tuple[Budget, ...]:
             raise DeploymentError(f"{where} {number} is no table of limits", given=repr(entry))
         limits = {key: limit for key, limit in entry.items() if key != "name"}
         budget = parse_budget(limits, where=f"{where} {number}")
-        usual = ", ".join(str(limit) for limit in limits.values())
-        found.append(replace(budget, name=str(entry.get("name", usual))))
+        found.append(replace(budget, name=str(entry.get("name", _usual_name(limits)))))
     names = [budget.name for budget in found]
     # Each budget has a folder in the run, so names must differ as folders do.
     places = {file_name(name) for name in names}
@@ -90,6 +89,15 @@ def parse_budget(data: Mapping[str, Any], *, where: str = "budget") -> Budget:
     if len(set(labels)) < len(labels):
         raise DeploymentError(f"{where} limits one quantity twice", given=", ".join(labels))
     return Budget(constraints=tuple(constraints))
+
+
+def _usual_name(limits: Any) -> str:
+    """A budget's limits as they were given, with the numbers alone where one is a table."""
+    if isinstance(limits, Mapping):
+        limits = [limits["at_most"]] if "at_most" in limits else list(limits.values())
+    if isinstance(limits, list | tuple):
+        return ", ".join(map(_usual_name, limits))
+    return str(limits)
 
 
 def _limits(quantity: str, limits: Any, *, kind: str, where: str) -> list[Constraint]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -34,9 +35,21 @@ def replacing(file: Path, *, durable: bool = True) -> Iterator[Path]:
             with part.open("rb") as written:
                 os.fsync(written.fileno())
         part.replace(file)
+        if durable:
+            _sync_folder(file.parent)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+def _sync_folder(folder: Path) -> None:
+    """Have the name on the disk too; some network disks sync no folders, and need not."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):
+            os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def write_whole(file: Path, content: str | bytes, *, durable: bool = True) -> None:

@@ -7,12 +7,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hwprune.budget import Budget, Footprint, parse_constraint
+from hwprune.budget_settings import parse_budgets
 from hwprune.errors import BoardError, DeploymentError
 from tests.readings import UNTOLD, reading
 
 
 def footprint(latency_ms: float, params: int = 100, macs: int = 1000) -> Footprint:
     return Footprint(reading=reading(latency_ms), params=params, macs=macs)
+
+
+def test_budgets_of_a_list_are_named_by_their_limits_where_they_have_no_name():
+    tail = {"at_most": "8 ms", "quantile": 0.95}
+    given = [{"latency_ms": "50 %"}, {"latency_ms": tail}, {"params": 1e5, "name": "small"}]
+    assert [budget.name for budget in parse_budgets(given)] == ["50 %", "8 ms", "small"]
 
 
 @pytest.mark.parametrize(

@@ -25,11 +25,11 @@ Names = Annotated[
 def check(names: Names = None, folder: Folder = None, as_json: Json = False) -> None:
     """Measure a tiny network on boards: do they answer, and do they doubt themselves.
 
-    Exit code 4 if one does not answer.
+    Exit code 4 if one does not answer, or its profile cannot be read.
 
     Example:  hwprune boards check lab-pi
     """
-    from hwprune.board import find_board
+    from hwprune.board import Board, find_board
     from hwprune.cli.screen import print_json
     from hwprune.report.progress import watched
 
@@ -37,8 +37,8 @@ def check(names: Names = None, folder: Folder = None, as_json: Json = False) -> 
     results = []
     with watched("check boards", len(chosen)) as progress:
         for board in chosen:
-            results.append(probe(board))
-            progress.advance(note=board.name)
+            results.append(probe(board) if isinstance(board, Board) else board)
+            progress.advance(note=results[-1]["name"])
     if as_json:
         print_json({"boards": results})
     else:
@@ -75,15 +75,23 @@ def probe(board: Board) -> dict[str, Any]:
     }
 
 
-def _all(folder: Path | None) -> list[Board]:
-    """Every board of the folder that somebody has set up."""
+def _all(folder: Path | None) -> list[Board | dict[str, Any]]:
+    """Every board of the folder that somebody has set up, or what is wrong with its profile."""
     from hwprune.board import load_board
     from hwprune.board_folder import board_folder
-    from hwprune.errors import InputError
+    from hwprune.errors import HwpruneError, InputError
 
     place = board_folder(folder)
-    found = [load_board(path) for path in sorted(place.glob("*.toml"))]
-    ready = [board for board in found if not board.is_placeholder]
+    ready: list[Board | dict[str, Any]] = []
+    for path in sorted(place.glob("*.toml")):
+        try:
+            board = load_board(path)
+        except HwpruneError as error:
+            # The others are checked all the same.
+            text = " ".join(str(error).split())
+            ready.append({"name": path.stem, "kind": "", "answers": False, "error": text})
+        else:
+            ready += [] if board.is_placeholder else [board]
     if not ready:
         raise InputError(
             f"there is no board in {place} to check",

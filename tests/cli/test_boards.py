@@ -179,6 +179,15 @@ def test_a_board_that_does_not_answer_fails_the_check_and_not_the_others(folder)
     assert "/no/such/python" in results["two"]["error"]
 
 
+def test_a_profile_that_cannot_be_read_fails_the_check_and_not_the_others(folder):
+    profiles(folder, odd='colour = "red"\n', one=QUICK)
+    done = boards("check", "--json")
+    assert done.exit_code == 4
+    odd, one = json.loads(done.stdout)["boards"]
+    assert odd["name"] == "odd" and not odd["answers"] and "colour" in odd["error"]
+    assert one["answers"] is True
+
+
 def test_a_board_without_a_host_is_told_what_it_lacks(folder):
     profiles(folder, template='connection = "ssh"\nhost = "pi@change-me"\n')
     done = boards("check", "template")

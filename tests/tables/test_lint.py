@@ -97,6 +97,11 @@ def test_a_table_that_was_not_judged_says_so(rows):
     assert "not judged" in kinds(table)
 
 
+def test_a_table_whose_own_source_was_not_judged_says_so():
+    others = {"another": TABLE.errors[TABLE.source]}
+    assert "not judged" in kinds(replace(TABLE, errors=others))
+
+
 def test_a_scaled_table_is_as_good_as_before():
     assert lint(replace(TABLE, scale=3.0)) == []
 
