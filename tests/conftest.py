@@ -53,11 +53,19 @@ OF_RAY = (
 other's way."""
 
 
+OF_LARGE_NETWORKS = ("tests/channels/test_analysis.py", "tests/channels/test_architecture.py")
+"""Tests that ask for the same networks, which take seconds to trace, one after another. In two
+processes one would wait for the other."""
+
+
 class _Files(LoadFileScheduling):
-    """Gives each file to one process, and all that start Ray to the same."""
+    """Gives each file to one process, and files that belong together to the same."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return "ray" if nodeid.startswith(OF_RAY) else super()._split_scope(nodeid)
+        for scope, files in (("ray", OF_RAY), ("large networks", OF_LARGE_NETWORKS)):
+            if nodeid.startswith(files):
+                return scope
+        return super()._split_scope(nodeid)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling:

@@ -58,7 +58,7 @@ def _shuffled(model: bytes, seed: int) -> bytes:
     return proto.SerializeToString()
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(seed=st.integers(0, 10**6))
 def test_order_and_names_do_not_matter(seed: int) -> None:
     network = traced("cifar_resnet20")

@@ -14,6 +14,7 @@ from tests.farm.connections.contract import hello, run_doubling
 IMPATIENT = ("ServerAliveInterval=1", "ServerAliveCountMax=2", "ConnectTimeout=3")
 
 
+@pytest.mark.heavy
 def test_a_slow_link_that_loses_packets(spoilt_rig):
     spoilt_rig.delay(40, loss_pct=2)
     connection = connect(spoilt_rig.board())

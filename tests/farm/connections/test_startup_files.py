@@ -68,6 +68,6 @@ def test_one_that_ends_the_shell_is_named(homely, code):
 def test_one_that_reads_what_is_not_meant_for_it_or_waits_is_named(homely, line):
     rig, file = homely
     file.write_text(f"{line}\n")
-    words = lost_words(rig, 4)
-    assert "the supervisor was silent for 4 s; a start-up file of the account there" in words
+    words = lost_words(rig, 2)
+    assert "the supervisor was silent for 2 s; a start-up file of the account there" in words
     assert "has read what was meant for the board's Python" in words
