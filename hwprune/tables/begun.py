@@ -15,7 +15,9 @@ def begun_from(other: Table, own: Table) -> Table:
     # Rows name networks by their places, and behind the first these are now the other table's.
     own = replace(own, rows=tuple(row for row in own.rows if row.network == 0))
     # Tables of one network hold out the same candidates by default: they stay unseen here too.
-    before = tuple(replace(row, role="before") for row in other.rows if row.role != "held out")
+    # What the other was itself begun from is a third board's, at a speed of its own.
+    others = [row for row in other.rows if row.role not in ("held out", "before")]
+    before = tuple(replace(row, role="before") for row in others)
     runtime = f"{other.target.get('runtime', '?')} {other.runtime_version}"
     return replace(
         own,

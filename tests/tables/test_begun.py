@@ -46,6 +46,15 @@ def test_blocks_that_the_other_board_read_come_along_and_its_held_out_do_not():
     assert len(begun.whole("network")) == 8
 
 
+def test_what_the_other_was_begun_from_itself_is_no_third_speed_among_its_rows():
+    first = times(4.0, block_table(OWN))
+    second = begun_from(first, block_table(OWN, learned=8, seed=7))
+    third = begun_from(second, times(2.0, block_table(OWN, learned=6, seed=9)))
+    before = [row for row in third.rows if row.role == "before"]
+    own = {row.widths: row.latency_ms for row in second.whole("network")}
+    assert {row.widths: row.latency_ms for row in before} == own
+
+
 def test_a_table_of_another_network_is_refused_with_both_named():
     base = small_nets.chain()
     refuse_other(table_of(base), base)
