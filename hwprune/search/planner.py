@@ -8,6 +8,7 @@ reached is then improved by single changes and exchanges.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -149,18 +150,27 @@ class Planner:
         some = np.arange(len(loss))
         if len(some) > SINGLES:
             some = chance.choice(len(some), SINGLES, replace=False)
-        group, width = singles.group[some], singles.width[some]
-        # [changes] and [changes, changes, constraints], as if changes did not meet in a layer.
-        more = loss[some] - self._surrogate.loss(widths[None])
-        over = used[some, None] + used[None, some] - self._surrogate.used(widths[None])
-        value = priced(more[:, None] + more[None], over, aim=aim, price=OVER)
-        # Of each pair once, and never two changes of one group.
-        value[group[:, None] >= group[None]] = np.inf
-        if value.size < 2:
+        if len(some) < 2:
             return widths[None]
-        count = min(PAIRS, value.size - 1)
-        first, second = np.divmod(np.argpartition(value, count, axis=None)[:count], len(some))
+        group, width = singles.group[some], singles.width[some]
+        first, second = _pairs(len(some))
+        # [pairs] and [pairs, constraints], as if changes did not meet in a layer.
+        more = loss[some] - self._surrogate.loss(widths[None])
+        over = used[some][first] + used[some][second] - self._surrogate.used(widths[None])
+        value = priced(more[first] + more[second], over, aim=aim, price=OVER)
+        # Never two changes of one group.
+        value[group[first] == group[second]] = np.inf
+        count = min(PAIRS, value.size)
+        best = np.argpartition(value, count - 1)[:count]
+        first, second = first[best], second[best]
         rows = np.repeat(widths[None], count, axis=0)
         rows[np.arange(count), group[first]] = width[first]
         rows[np.arange(count), group[second]] = width[second]
         return rows
+
+
+@functools.lru_cache(maxsize=8)
+def _pairs(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Both places of every pair of so many, each pair once."""
+    first, second = np.triu_indices(count, 1)
+    return first, second

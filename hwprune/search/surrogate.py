@@ -99,4 +99,6 @@ class Surrogate:
 
 def priced(loss: np.ndarray, used: np.ndarray, *, aim: float, price: float) -> np.ndarray:
     """Loss [n], with a price on what of the cost [n, constraints] is over the aim; [n]."""
-    return np.asarray(loss + price * np.maximum(0.0, used.max(axis=-1) - aim))
+    # Of one constraint there is nothing to compare, which numpy is slow to find.
+    worst = used[..., 0] if used.shape[-1] == 1 else used.max(axis=-1)
+    return np.asarray(loss + price * np.maximum(0.0, worst - aim))

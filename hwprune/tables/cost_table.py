@@ -183,6 +183,7 @@ class _Axes:
         for axis, count in enumerate(counts):
             for group, units in count.per_unit:
                 self.steps[group, axis] += units // each[axis]
+        self._moves = self.steps.astype(float)
         self.sizes = np.asarray(full) @ self.steps + 1
         self.first = np.cumsum([0, *self.sizes[:-1]])
         self.axis = np.repeat(np.arange(len(counts)), self.sizes)
@@ -194,7 +195,9 @@ class _Axes:
 
     def places(self, widths: np.ndarray) -> np.ndarray:
         """Places of the counts at widths [n, groups]; [n, axes]."""
-        return np.asarray(np.asarray(widths, int) @ self.steps + self.first)
+        # In floats, where BLAS multiplies and whole numbers of this size stay exact.
+        moved = np.asarray(widths, float) @ self._moves
+        return np.asarray(moved.astype(int) + self.first)
 
     def counts(self, axis: int) -> np.ndarray:
         """All counts that an axis can have; what it may not lose is in each of them."""
