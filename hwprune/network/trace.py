@@ -102,6 +102,9 @@ def _exported(module: nn.Module, singles: tuple[torch.Tensor, ...]) -> ir.Model:
     try:
         program = exported(module, pairs, _by_argument(module, pairs, {0: batch}))
     except Exception:
+        # torch 2.6 opens no batch of a recurrent layer, and its older exporter does.
+        if any(isinstance(layer, nn.RNNBase) for layer in module.modules()):
+            raise
         # A module that fixes its batch, by a reshape to numbers, is traced for batch 1 alone.
         program = exported(module, singles, None)
     _name_by_module(program.model)

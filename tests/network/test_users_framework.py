@@ -252,6 +252,9 @@ def run(model: bytes) -> list[torch.Tensor]:
     return [torch.from_numpy(output) for output in outputs]
 
 
+@pytest.mark.skipif(
+    torch.__version__ < "2.7", reason="torch 2.6 exports no BatchNorm with this onnxscript"
+)
 def test_torchs_exporter_takes_it(network: nn.Module) -> None:
     batch = ({0: torch.export.Dim("N")},)
     program = torch.onnx.export(
