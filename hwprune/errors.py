@@ -55,6 +55,11 @@ class HwpruneError(Exception):
             parts.append(f"  next:     {self.next_step}")
         return "\n".join(parts)
 
+    @property
+    def one_line(self) -> str:
+        """All of it on one line, as a row of a list or a table shows it."""
+        return " ".join(str(self).split())
+
 
 class InputError(HwpruneError):
     """Something the user gave is wrong."""

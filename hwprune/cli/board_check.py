@@ -62,8 +62,7 @@ def probe(board: Board) -> dict[str, Any]:
     try:
         _, reading = next(read(fit(board, base, None, None), {"check": base}))
     except HwpruneError as error:
-        # On one line, as a board of a list.
-        return {**result, "error": " ".join(str(error).split())}
+        return {**result, "error": error.one_line}
     return {
         **result,
         "answers": True,
@@ -88,8 +87,8 @@ def _all(folder: Path | None) -> list[Board | dict[str, Any]]:
             board = load_board(path)
         except HwpruneError as error:
             # The others are checked all the same.
-            text = " ".join(str(error).split())
-            ready.append({"name": path.stem, "kind": "", "answers": False, "error": text})
+            row = {"name": path.stem, "kind": "", "answers": False, "error": error.one_line}
+            ready.append(row)
         else:
             ready += [] if board.is_placeholder else [board]
     if not ready:

@@ -20,7 +20,7 @@ def profile_row(path: Path) -> dict[str, Any]:
     try:
         board = load_board(path)
     except DeploymentError as error:
-        return {"name": path.stem, "path": str(path), "error": " ".join(str(error).split())}
+        return {"name": path.stem, "path": str(path), "error": error.one_line}
     return {
         "name": path.stem,
         "board": board.name,

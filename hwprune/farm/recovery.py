@@ -64,8 +64,7 @@ class Recovery:
             refuse_emulated(self._session.board, hello)
             key = self._session.conditions_key
         except BoardError as error:
-            # On one line, as tables show it.
-            self._record.to("lost", " ".join(str(error).split()))
+            self._record.to("lost", error.one_line)
             raise
         self._previous = hello.previous
         self._record.to("idle")

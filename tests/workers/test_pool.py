@@ -9,7 +9,6 @@ import threading
 import time
 
 import numpy as np
-import psutil
 import pytest
 
 from hwprune.errors import DataError
@@ -17,6 +16,7 @@ from hwprune.progress import Silent
 from hwprune.workers.pool import WorkerPool
 from hwprune.workers.worker import LocalWorker
 from hwprune_device.reading import Failure
+from tests.farm.connections.contract import is_gone
 
 TABLE = np.arange(100) / 100
 SCORER = "tests.workers.scoring:make_scorer"
@@ -141,13 +141,6 @@ class PoolContract:
         with pytest.raises(DataError, match="no such picture") as raised:
             pool.call("refuse").result(60)
         assert raised.value.given == "cat.png" and raised.value.next_step == "draw it"
-
-
-def is_gone(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
 
 
 def wait_for_end(pid: int) -> None:

@@ -33,7 +33,7 @@ def board(profile: Board | None = None) -> Check:
         return Check(
             name="board",
             state="fail",
-            found=" ".join(str(error).split()),
+            found=error.one_line,
             mend=lacking(runtime),
         )
     version = hello.runtimes[runtime].get("version", "")
