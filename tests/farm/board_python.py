@@ -9,6 +9,7 @@ runs what follows as the board's Python would, in trouble of the given kinds:
     drift=FILE      while FILE is there, cut networks run half as slow again
     year-off        the clock is a year ahead
     simulated       it sleeps for its readings, on cores of its own
+    drift-simulated=FILE  as `simulated`, and drifts as `drift` does
     liar            every latency is negative
     emulated        programs are told of another processor than the kernel knows
 """
@@ -20,11 +21,16 @@ import platform
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import onnx
+
+if TYPE_CHECKING:
+    from hwprune_device.job import CandidateJob
+    from hwprune_device.reading import Reading
 
 ROOT = Path(__file__).parents[2]
 KILLS = 11
@@ -118,6 +124,28 @@ def simulated() -> None:
     supervisor.BatchRun = SimulatedRun  # type: ignore[misc,assignment]
 
 
+def drift_simulated(flag: Path) -> None:
+    """A drift that a disturbed machine cannot hide: nothing is timed."""
+    from tests.doubles.simulated_run import SimulatedRun
+
+    simulated()
+    read = SimulatedRun._reading
+
+    def slower(self: SimulatedRun, candidate: CandidateJob) -> Reading:
+        reading = read(self, candidate)
+        if not flag.exists() or reading.ratio == 1.0:
+            return reading
+        return replace(
+            reading,
+            ratio=reading.ratio * 1.5,
+            latency_ms=reading.latency_ms * 1.5,
+            low_ms=reading.low_ms * 1.5,
+            high_ms=reading.high_ms * 1.5,
+        )
+
+    SimulatedRun._reading = slower  # type: ignore[method-assign]
+
+
 def liar() -> None:
     """A board whose answers cannot be."""
     from hwprune_device.supervisor import Supervisor
@@ -153,6 +181,7 @@ def main(words: list[str]) -> None:
         "killer": killer,
         "late": late,
         "drift": drift,
+        "drift-simulated": drift_simulated,
         "year-off": year_off,
         "emulated": emulated,
         "liar": liar,

@@ -148,15 +148,21 @@ def test_a_board_whose_clock_is_a_year_off_has_readings_of_today(farm_of, store,
     assert reading.conditions["board_clock_off_s"] == pytest.approx(YEAR_S, abs=60)
 
 
-def test_a_board_whose_canary_is_off_is_quarantined_until_it_reads_right(farm_of, store, tmp_path):
+@pytest.mark.parametrize(
+    "drift", ["drift-simulated", pytest.param("drift", marks=[pytest.mark.heavy])]
+)
+def test_a_board_whose_canary_is_off_is_quarantined_until_it_reads_right(
+    farm_of, store, tmp_path, drift
+):
     flag = tmp_path / "drift"
     steady = replace(PROTOCOL, rounds=20, max_rounds=20)
-    python = board_python(tmp_path, f"drift={flag}")
+    python = board_python(tmp_path, f"{drift}={flag}", start="HWPRUNE_SIMULATED_S=0.05 exec")
     farm = farm_of(replace(BOARD, python=python, protocol=steady))
     end = time.monotonic() + 90
     # A reading that is doubted, on a machine that others use, becomes no canary.
     while not farm._pool.canaries.all and time.monotonic() < end:
         results(farm.measure(candidates(4, 6, 8, 10, 12, 14)))
+    assert farm._pool.canaries.all
     flag.touch()
     futures = farm.measure(candidates(5, 7, 9, 13))
     until(lambda: state_of(farm, BOARD.name) == "quarantined")
