@@ -36,6 +36,12 @@ def _wide_flatten_vgg() -> nn.Module:
     return model
 
 
+def _short_mobilenet() -> nn.Module:
+    """torchvision's MobileNetV2 with a block of each kind, traced in half of the time."""
+    settings = [[1, 16, 1, 1], [6, 24, 2, 2], [6, 32, 1, 2]]
+    return torchvision.models.MobileNetV2(inverted_residual_setting=settings)
+
+
 _MAKERS = {
     "digits_cnn": (zoo.digits_cnn, (1, 8, 8)),
     "cifar_resnet20": (zoo.cifar_resnet20, (3, 32, 32)),
@@ -45,10 +51,19 @@ _MAKERS = {
     "resnet18": (torchvision.models.resnet18, (3, 64, 64)),
     "resnet50": (torchvision.models.resnet50, (3, 64, 64)),
     "mobilenet_v2": (torchvision.models.mobilenet_v2, (3, 64, 64)),
+    "short_mobilenet": (_short_mobilenet, (3, 64, 64)),
     "densenet121": (torchvision.models.densenet121, (3, 64, 64)),
     "flatten_vgg": (_wide_flatten_vgg, (3, 224, 224)),
 }
-HEAVY = ("cifar_resnet56", "cifar_resnet110", "resnet50", "densenet121")
+HEAVY = (
+    "cifar_resnet56",
+    "cifar_resnet110",
+    "cifar_vgg16_bn",
+    "resnet18",
+    "resnet50",
+    "mobilenet_v2",
+    "densenet121",
+)
 NETWORKS = [
     pytest.param(name, marks=pytest.mark.heavy) if name in HEAVY else name for name in _MAKERS
 ]

@@ -27,6 +27,10 @@ ResNet-50 at four widths in three fresh batches each gave 0.01 to 0.4 % on an H2
 and not its host bounds the time; the rest is room for boards whose clocks move more."""
 CALM = 0.03
 """A base within this of its calm time says that nothing unusual happens beside it."""
+OFF_CALM = 0.1
+"""A base this far off its calm time runs beside something that networks do not all bear alike.
+`python -m tests.benchmarks.bench_calm`: with 5 % the error falls by 7 to 19 %, and a good batch
+takes 1.2 to 1.4 times as long."""
 UNLIKE = 0.8
 """How far networks slow down apart. When strangers fill caches and memory the base may run 20 %
 slower, and a network of 40 % of its time 40 % slower: a ratio is then off by about this share of
@@ -97,6 +101,19 @@ def ratio_to_base(visits: Sequence[Visit], base: Sequence[Visit], clock: Clock) 
     ratios = [median(v.runs(clock)) / b for v, b in zip(visits, around, strict=True)]
     low, high = median_interval(ratios)
     return Ratio(value=median(ratios), low=low, high=high, base_ms=around)
+
+
+def counting_clock(clock: Clock | None, threads: int) -> Clock:
+    """The clock that says whether the base is calm, before `choose_clock` has seen the batch."""
+    return clock or ("wall" if threads > 1 else "thread_cpu")
+
+
+def is_calm(base: Visit, calm_ms: float, clock: Clock) -> bool:
+    """Whether a base visit took about its calm time, or less.
+
+    Nothing makes a network faster than it is: less means that its calm time is not known well.
+    """
+    return median(base.runs(clock)) <= calm_ms * (1 + OFF_CALM)
 
 
 def median_interval(samples: Sequence[float]) -> tuple[float, float]:

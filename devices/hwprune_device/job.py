@@ -35,6 +35,8 @@ class Protocol:
     """Rounds that every batch has."""
     max_rounds: Annotated[int, Range(low=1, high=10**6)] = 40
     """Rounds while a ratio is not known to `precision_pct`."""
+    disturbed_rounds: Annotated[int, Range(low=1, high=10**6)] = 200
+    """Rounds while the base was at its calm time in fewer than `rounds` of them."""
     precision_pct: Annotated[float, Range(low=0, high=1e6)] = 2.0
     """Stop early at `rounds` once the interval of the ratio is this narrow, else go on."""
     warmup_runs: Annotated[int, Range(low=1, high=10**6)] = 3

@@ -28,7 +28,7 @@ from statistics import mean, median, stdev
 
 from hwprune.board import this_machine
 from hwprune.channels.base import BaseNetwork, make_base
-from hwprune.farm.calibration import calm_ms, calm_readings
+from hwprune.farm.calibration import AGREE, calm_ms, calm_readings
 from hwprune.farm.session import BoardSession
 from hwprune_device.cut import Cutter
 from hwprune_device.job import CandidateJob, Job
@@ -43,7 +43,8 @@ class Case:
     name: str
     base: BaseNetwork
     share: float
-    calm: float = 0.0
+    nominal_ms: float = 0.0
+    calm_ms: float = 0.0
     readings: list[Reading] = field(default_factory=list)
     spent_s: list[float] = field(default_factory=list)
     of_20: list[float] = field(default_factory=list)
@@ -86,13 +87,16 @@ def read(case: Case, number: int, *, alone: bool = False) -> Reading:
         target=board.target,
         protocol=board.protocol,
         candidates=tuple(CandidateJob(architecture=str(s), widths=case.widths(s)) for s in shares),
-        base_nominal_ms=case.calm or None,
-        base_calm_ms=case.calm or None,
+        base_nominal_ms=case.nominal_ms or None,
+        base_calm_ms=case.calm_ms or None,
     )
     with BoardSession(board) as session:
         batch = session.measure(job, case.base)
     (outcome, *_) = batch.outcomes
     assert isinstance(outcome, Reading), outcome
+    if not alone and outcome.conditions["base_off"] < -AGREE:
+        # As a farm does: it was calibrated while the machine was not calm.
+        case.calm_ms *= 1 + outcome.conditions["base_off"]
     case.spent_s.append(batch.timings["wall_s"] / batch.timings["time_s"])
     return outcome
 
@@ -101,7 +105,7 @@ def calibrate(case: Case) -> None:
     """The base's calm time, as a farm finds it."""
     taken = calm_readings(lambda: read(case, 0, alone=True))
     assert not isinstance(taken, Failure), taken
-    case.calm = calm_ms(taken)
+    case.nominal_ms = case.calm_ms = calm_ms(taken)
     case.spent_s.clear()
 
 

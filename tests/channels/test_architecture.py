@@ -61,7 +61,7 @@ def _shuffled(model: bytes, seed: int) -> bytes:
 @settings(max_examples=6, deadline=None)
 @given(seed=st.integers(0, 10**6))
 def test_order_and_names_do_not_matter(seed: int) -> None:
-    network = traced("cifar_resnet20")
+    network = traced("digits_cnn")
     model = Cutter(network.base.onnx, network.base.plan).cut(random_keep(network.base, seed))
     assert architecture_hash(_shuffled(model, seed)) == architecture_hash(model)
 
@@ -99,7 +99,7 @@ def test_hash_from_widths_is_the_hash_of_the_cut_graph(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["digits_cnn", "cifar_resnet20", pytest.param("mobilenet_v2", marks=pytest.mark.heavy)],
+    ["digits_cnn", pytest.param("cifar_resnet20", marks=pytest.mark.heavy)],
 )
 def test_exporting_the_cut_module_gives_the_same_architecture(name: str) -> None:
     network = traced(name)

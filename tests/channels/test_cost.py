@@ -70,7 +70,7 @@ def test_group_costs_are_what_goes_with_the_group() -> None:
     assert first.macs == 64 * (23 * 9 + 23 * 48 * 9)
 
 
-@pytest.mark.parametrize("name", ["digits_cnn", "cifar_resnet20", "mobilenet_v2"])
+@pytest.mark.parametrize("name", ["digits_cnn", "cifar_resnet20", "short_mobilenet"])
 def test_features_are_bounded_and_tell_groups_apart(name: str) -> None:
     base = traced(name).base
     features = base.cost_model.features()

@@ -42,8 +42,17 @@ class _Attention(nn.Module):
         return self.last(x + self.out(seen.transpose(1, 2).reshape(batch, length, -1)))
 
 
-@pytest.mark.parametrize("form", ["repeated", "by torch"])
-@pytest.mark.parametrize("heads, width, unit", [(2, 2, 24), (3, 3, 16), (1, 6, 8)])
+@pytest.mark.parametrize(
+    "form, heads, width, unit",
+    [
+        ("repeated", 2, 2, 24),
+        ("repeated", 3, 3, 16),
+        ("by torch", 1, 6, 8),
+        pytest.param("repeated", 1, 6, 8, marks=pytest.mark.heavy),
+        pytest.param("by torch", 2, 2, 24, marks=pytest.mark.heavy),
+        pytest.param("by torch", 3, 3, 16, marks=pytest.mark.heavy),
+    ],
+)
 def test_heads_that_share_keys_are_cut_with_them(
     heads: int, width: int, unit: int, form: str
 ) -> None:

@@ -15,7 +15,9 @@ FILLED = 16
 """Channels that fill a block on every processor: nothing is copied then."""
 
 
-@pytest.mark.parametrize("name", ["cifar_resnet20", "resnet18"])
+@pytest.mark.parametrize(
+    "name", ["cifar_resnet20", pytest.param("resnet18", marks=pytest.mark.heavy)]
+)
 def test_networks_whose_channels_fill_blocks_take_what_is_counted(name):
     base = traced(name).base
     peak, cutter = count_peak(base.onnx, base.plan), Cutter(base.onnx, base.plan)
@@ -34,7 +36,7 @@ def test_networks_whose_channels_fill_blocks_take_what_is_counted(name):
 
 
 def test_a_network_that_concatenates_and_one_with_numbers_in_its_graph_are_counted():
-    for name in ("mobilenet_v2", "flatten_vgg"):
+    for name in ("short_mobilenet", "flatten_vgg"):
         base = traced(name).base
         peak = count_peak(base.onnx, base.plan)
         assert (peak.per_unit >= 0).all() and peak.per_unit.max() > 0

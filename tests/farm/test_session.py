@@ -120,7 +120,7 @@ def test_networks_of_several_inputs_are_measured_and_run(runtime: str):
                 np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("runtime", ["onnxrt", "torch"])
+@pytest.mark.parametrize("runtime", ["onnxrt", pytest.param("torch", marks=pytest.mark.heavy)])
 def test_a_board_profiles_a_network_that_it_is_sent_for_it(runtime: str):
     target = Target(runtime=runtime, options={"device": "cpu"} if runtime == "torch" else {})
     with BoardSession(replace(BOARD, target=target)) as session:
@@ -278,6 +278,7 @@ def test_nothing_of_the_shell_reaches_the_board(monkeypatch):
     assert "/nowhere" not in environment and "OMP_NUM_THREADS=7" not in environment
 
 
+@pytest.mark.heavy
 def test_a_board_that_runs_networks_as_torch():
     """From the zip in memory, as on any board."""
     target = Target(runtime="torch", options={"device": "cpu"})

@@ -26,7 +26,7 @@ from tests.network.test_coverage import case
 from tests.traced import traced
 
 
-@pytest.mark.parametrize("name", ["digits_cnn", "cifar_resnet20", "mobilenet_v2"])
+@pytest.mark.parametrize("name", ["digits_cnn", "cifar_resnet20", "short_mobilenet"])
 def test_right_plans_pass(name: str) -> None:
     network = traced(name)
     assert check_cut(network.base, network.module) == ()

@@ -26,7 +26,7 @@ def _save(folder: Path, name: str = "digits_cnn") -> bytes:
     return model
 
 
-@pytest.mark.parametrize("name", ["cifar_resnet20", "mobilenet_v2", "flatten_vgg"])
+@pytest.mark.parametrize("name", ["cifar_resnet20", "short_mobilenet", "flatten_vgg"])
 def test_loaded_network_is_the_saved_one(name: str, tmp_path: Path) -> None:
     model = _save(tmp_path, name)
     expected, given = to_module(model), load_package(tmp_path)

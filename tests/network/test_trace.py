@@ -27,7 +27,7 @@ def test_graph_computes_what_the_module_computes(name: str) -> None:
     assert relative(run_onnx(network.base.onnx, network.example), expected) < 1e-5
 
 
-@pytest.mark.parametrize("name", ["cifar_resnet20", "mobilenet_v2"])
+@pytest.mark.parametrize("name", ["cifar_resnet20", "short_mobilenet"])
 def test_initializers_are_the_state_dict(name: str) -> None:
     network = traced(name)
     graph = onnx.load_model_from_string(network.base.onnx).graph
@@ -59,11 +59,11 @@ def test_no_shape_constant_holds_the_batch() -> None:
 
 def test_special_weights_do_not_change_the_structure() -> None:
     """Zero biases, equal weights and ones are kept: two exports of one structure are equal."""
-    plain, special = zoo.cifar_vgg16_bn(), zoo.cifar_vgg16_bn()
+    plain, special = zoo.digits_cnn(), zoo.digits_cnn()
     with torch.no_grad():
         for parameter in special.parameters():
             parameter.zero_()
-    example = torch.zeros(1, 3, 32, 32)
+    example = torch.zeros(1, 1, 8, 8)
     first, second = trace(plain, example), trace(special, example)
     assert architecture_hash(first) == architecture_hash(second)
 

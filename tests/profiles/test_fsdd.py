@@ -24,7 +24,10 @@ from tests.profiles.folder import DEPLOYMENTS, loaded, needed
 FSDD = loaded("fsdd/task.py")
 BOTH = pytest.mark.parametrize(
     ("settings", "function", "shape"),
-    [("fsdd", "task", (1, 40, 64)), ("fsdd-1d", "task_1d", (40, 64))],
+    [
+        ("fsdd", "task", (1, 40, 64)),
+        pytest.param("fsdd-1d", "task_1d", (40, 64), marks=pytest.mark.heavy),
+    ],
 )
 
 

@@ -140,6 +140,7 @@ def test_absent_data_is_said_with_where_to_get_it(
         elsewhere.read("train")
 
 
+@pytest.mark.heavy
 def test_every_cut_of_the_network_is_right() -> None:
     module = network()
     base = make_base(trace(module, torch.zeros(1, 1, NUCLEI.SIDE, NUCLEI.SIDE)))

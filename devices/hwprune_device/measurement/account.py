@@ -65,8 +65,10 @@ class Account:
     batch_id: str
     clock: Clock
     wall_excess: float
-    """Wall over thread-CPU time of all runs of the batch, minus one."""
+    """Wall over thread-CPU time of all runs that count, minus one."""
     base_visits: tuple[Visit, ...]
+    beside: tuple[int, ...]
+    """Numbers of the base visits on either side of the visits that count."""
     rounds: int
     around: Mapping[str, Any]
     """The board before and after, and what others took meanwhile."""
@@ -75,10 +77,10 @@ class Account:
     workers: int
     """Threads, and what computes beside them."""
     base_ms: tuple[float, ...] = field(init=False)
-    """What the base took in each of its visits, on `clock`."""
+    """What the base took in those visits, on `clock`."""
 
     def __post_init__(self) -> None:
-        visits = tuple(median(v.runs(self.clock)) for v in self.base_visits)
+        visits = tuple(median(self.base_visits[n].runs(self.clock)) for n in self.beside)
         # The dataclass is frozen, and this is the one field that it computes itself.
         object.__setattr__(self, "base_ms", visits)
 
@@ -151,6 +153,8 @@ class Account:
             "wall_over_cpu_excess": round(self.wall_excess, 4),
             "base_off": round(self._base_off(), 4),
             "rounds": self.rounds,
+            # Fewer than the rounds where what ran beside a disturbed base was dropped.
+            "visits": len(built.lap.visits),
             "order_seed": self.order_seed,
             # More than 1 for networks so short that reading the clocks would count.
             "inferences_per_run": built.lap.loops,

@@ -144,6 +144,7 @@ class BatchMeasurement:
             self._job.protocol,
             threads=self._workers(),
             clock=self._clock(),
+            calm_ms=self._job.base_calm_ms,
             seed=self._seed,
             note=self._turn,
             failed=self._fail,
@@ -207,7 +208,9 @@ class BatchMeasurement:
         return self._setup.runtime.clock(self._job.target)
 
     def _account(self, watch: Stopwatch, rounds: int, around: Mapping[str, Any]) -> Account:
-        visits = [v for lap in (watch.base, *watch.candidates.values()) for v in lap.visits]
+        beside = watch.base_visits()
+        visits = [v for lap in watch.candidates.values() for v in lap.visits]
+        visits += [watch.base.visits[number] for number in beside]
         chosen, excess = choose_clock(visits, self._workers())
         return Account(
             job=self._job,
@@ -216,6 +219,7 @@ class BatchMeasurement:
             clock=self._clock() or chosen,
             wall_excess=excess,
             base_visits=tuple(watch.base.visits),
+            beside=tuple(beside),
             rounds=rounds,
             around=around,
             order_seed=self._seed,

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from hwprune_device.estimate import Clock, Ratio
+from hwprune_device.estimate import OFF_CALM, Clock, Ratio
 from hwprune_device.job import Protocol
 from hwprune_device.measurement.gpu_doubts import gpu_doubts, table_of
 
@@ -27,8 +27,6 @@ WIDE = 4.0
 it is of no use."""
 _LEAST_FOR_DRIFT = 6
 """Base visits in a third of a batch; the median of fewer moves by itself."""
-OFF_CALM = 0.1
-"""A base this far off its calm time runs beside something that networks do not all bear alike."""
 NEAR_TRIP_C = 3.0
 """Nearer to a trip point than this, a board may have slowed down between two looks at it."""
 CLOCK_SHARE = 0.95

@@ -1,8 +1,8 @@
 """The stopwatch: candidates and the base network timed in turn, in rounds, on all their clocks.
 
 The error that matters is slow common drift between processes and minutes, not the noise within a
-run. So a batch is interleaved with its base network and read as a ratio to it; see
-devices/measuring.md.
+run. So a batch is interleaved with its base network and read as a ratio to it, and on a machine
+that swings between two speeds only what ran beside a calm base counts; see devices/measuring.md.
 """
 
 from __future__ import annotations
@@ -13,7 +13,14 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from hwprune_device.estimate import Clock, Visit, choose_clock, ratio_to_base
+from hwprune_device.estimate import (
+    Clock,
+    Visit,
+    choose_clock,
+    counting_clock,
+    is_calm,
+    ratio_to_base,
+)
 from hwprune_device.job import Protocol
 from hwprune_device.measurement.marker import BASE
 
@@ -98,7 +105,10 @@ class Lap:
 
 
 class Stopwatch:
-    """Times a batch in rounds until every ratio is precise, or rounds or time are used up."""
+    """Times a batch in rounds until every ratio is precise, or rounds or time are used up.
+
+    Where enough visits were made between two calm ones of the base, the others are dropped.
+    """
 
     def __init__(
         self,
@@ -108,6 +118,7 @@ class Stopwatch:
         *,
         threads: int,
         clock: Clock | None = None,
+        calm_ms: float | None = None,
         seed: int,
         note: Callable[[int], None],
         failed: Callable[[int, Exception], None],
@@ -117,6 +128,9 @@ class Stopwatch:
         self._protocol = protocol
         self._threads = threads
         self._clock = clock
+        # The base's calm time; where it is not known, every visit of the base counts as calm.
+        self._calm_ms = calm_ms
+        self._calm: list[bool] = []
         self._order = random.Random(seed)
         self._note = note
         self._failed = failed
@@ -133,6 +147,7 @@ class Stopwatch:
             # Rounds are not cut short: every candidate then has as many visits as the others.
             if time.monotonic() - start > self._protocol.cap_s or self._enough(done):
                 break
+        self._drop_disturbed()
         return done
 
     def _round(self) -> None:
@@ -148,6 +163,10 @@ class Stopwatch:
     def _visit_base(self) -> None:
         self._note(BASE)
         self.base.visit(len(self.base.visits) - 1)
+        clock = counting_clock(self._clock, self._threads)
+        self._calm.append(
+            self._calm_ms is None or is_calm(self.base.visits[-1], self._calm_ms, clock)
+        )
 
     def _visit_candidate(self, index: int) -> None:
         self._note(index)
@@ -157,17 +176,40 @@ class Stopwatch:
             del self.candidates[index]
             self._failed(index, error)
 
+    def _calm_visits(self, lap: Lap) -> list[Visit]:
+        """Those between two calm visits of the base."""
+        return [v for v in lap.visits if self._calm[v.before] and self._calm[v.before + 1]]
+
     def _enough(self, done: int) -> bool:
-        if done < self._protocol.rounds:
-            return False
-        if done >= self._protocol.max_rounds:
+        calm = [self._calm_visits(lap) for lap in self.candidates.values()]
+        fewest = min(map(len, calm), default=done)
+        if fewest < self._protocol.rounds:
+            return done >= self._most_rounds()
+        if fewest >= self._protocol.max_rounds or done >= self._most_rounds():
             return True
         clock = self._clock or choose_clock(self.base.visits, self._threads)[0]
         return all(
-            ratio_to_base(lap.visits, self.base.visits, clock).half_width_pct
+            ratio_to_base(visits, self.base.visits, clock).half_width_pct
             <= self._protocol.precision_pct
-            for lap in self.candidates.values()
+            for visits in calm
         )
+
+    def base_visits(self) -> list[int]:
+        """Numbers of the base visits on either side of those that count, ascending."""
+        visits = [v.before for lap in self.candidates.values() for v in lap.visits]
+        return sorted({number for before in visits for number in (before, before + 1)})
+
+    def _most_rounds(self) -> int:
+        if self._calm_ms is None:
+            return self._protocol.max_rounds
+        return max(self._protocol.max_rounds, self._protocol.disturbed_rounds)
+
+    def _drop_disturbed(self) -> None:
+        """Keep the calm visits alone; all of them, to be doubted, where those are too few."""
+        calm = {index: self._calm_visits(lap) for index, lap in self.candidates.items()}
+        if min(map(len, calm.values()), default=0) >= self._protocol.rounds:
+            for index, lap in self.candidates.items():
+                lap.visits = calm[index]
 
     def expected_s(self, inference_ms: Mapping[int, float]) -> float:
         """Seconds all rounds are expected to take at most, from the warm-up's times by index."""
@@ -175,4 +217,4 @@ class Stopwatch:
         bases = math.ceil(count / self._protocol.base_every)
         visits = sum(lap.visit_ms(inference_ms[i]) for i, lap in self.candidates.items())
         one = visits + bases * self.base.visit_ms(inference_ms[BASE])
-        return min(one * self._protocol.max_rounds / 1e3, self._protocol.cap_s)
+        return min(one * self._most_rounds() / 1e3, self._protocol.cap_s)

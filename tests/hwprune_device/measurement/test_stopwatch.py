@@ -141,3 +141,48 @@ def test_a_candidate_whose_device_falls_silent_leaves():
     watch.candidates[1].clock = "device"
     watch.time()
     assert [index for index, _ in failed] == [1] and "own clock" in str(failed[0][1])
+
+
+def swinging(calm: list[bool]):
+    """A base that takes 1 ms in its calm visits and 2 ms in the others, and a candidate that takes
+    0.5 and 1.5 ms then: what slows both down is not borne alike."""
+    at = iter(calm)
+    now = [True]
+
+    def base_ms() -> float:
+        now[0] = next(at, True)
+        return 1.0 if now[0] else 2.0
+
+    return base_ms, lambda: 0.5 if now[0] else 1.5
+
+
+def timed_beside(calm: list[bool], **changes) -> tuple[Stopwatch, int]:
+    """A batch of one, on the device's clock, beside a base that is calm in these visits."""
+    protocol = Protocol(rounds=4, max_rounds=8, disturbed_rounds=20, short_ms=0.0)
+    watch = stopwatch(1, [], protocol, clock="device", **changes)
+    base_ms, candidate_ms = swinging(calm)
+    watch.base.short = watch.candidates[0].short = False
+    watch.base.device_ms, watch.candidates[0].device_ms = base_ms, candidate_ms
+    return watch, watch.time()
+
+
+def test_rounds_go_on_until_enough_ran_beside_a_calm_base_and_those_alone_count():
+    calm = [True, True, False, False, False, True, True, True, True]
+    watch, rounds = timed_beside(calm, calm_ms=1.0)
+    assert rounds == 8
+    visits = watch.candidates[0].visits
+    assert [v.before for v in visits] == [0, 5, 6, 7]
+    assert {run for v in visits for run in v.device_ms} == {0.5}
+    assert watch.base_visits() == [0, 1, 5, 6, 7, 8]
+
+
+def test_a_base_that_does_not_calm_down_ends_the_batch_with_all_visits():
+    watch, rounds = timed_beside([True] * 3 + [False] * 30, calm_ms=1.0)
+    assert rounds == 20
+    assert len(watch.candidates[0].visits) == 20
+
+
+def test_where_no_calm_time_is_known_every_visit_counts():
+    watch, rounds = timed_beside([True, False] * 10)
+    assert rounds == 8
+    assert len(watch.candidates[0].visits) == 8

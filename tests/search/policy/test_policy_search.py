@@ -79,7 +79,11 @@ def test_the_policy_proposes_all_but_the_first(by_policy):
 
 
 @pytest.mark.parametrize(
-    "algorithm", ["sac-lagrange", pytest.param(f"{__name__}:my_config", marks=pytest.mark.heavy)]
+    "algorithm",
+    [
+        pytest.param("sac-lagrange", marks=pytest.mark.heavy),
+        pytest.param(f"{__name__}:my_config", marks=pytest.mark.heavy),
+    ],
 )
 def test_one_line_chooses_the_algorithm(algorithm):
     _is_whole(searched("policy", algorithm))
