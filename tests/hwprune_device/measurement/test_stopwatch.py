@@ -7,6 +7,7 @@ import time
 import pytest
 
 from hwprune_device.job import Protocol
+from hwprune_device.measurement import stopwatch as stopwatch_module
 from hwprune_device.measurement.marker import BASE
 from hwprune_device.measurement.stopwatch import Lap, Stopwatch
 
@@ -180,6 +181,12 @@ def test_a_base_that_does_not_calm_down_ends_the_batch_with_all_visits():
     watch, rounds = timed_beside([True] * 3 + [False] * 30, calm_ms=1.0)
     assert rounds == 20
     assert len(watch.candidates[0].visits) == 20
+
+
+def test_a_board_that_is_never_calm_is_not_waited_for_beyond_its_usual_rounds(monkeypatch):
+    monkeypatch.setattr(stopwatch_module, "_RESTLESS_S", 0.0)
+    _, rounds = timed_beside([False] * 30, calm_ms=1.0)
+    assert rounds == 8
 
 
 def test_where_no_calm_time_is_known_every_visit_counts():
