@@ -126,10 +126,13 @@ def takes_half(node: NodeProto, opset: int, half: int) -> tuple[list[bool], list
         raise ValueError(
             f"node '{node.name}': ONNX has no operator {node.op_type} at opset {opset}"
         ) from error
-    allowed = _NAMES[half]
+    # Not `types` of an argument: onnx 1.20 cannot give them to Python 3.12 and later.
+    by_name = {c.type_param_str: c.allowed_type_strs for c in schema.type_constraints}
+    wanted = _NAMES[half]
 
     def flags(formals: Sequence[Any], count: int) -> list[bool]:
         # A variadic operator has its last formal argument as often as needed.
-        return [allowed in formals[min(at, len(formals) - 1)].types for at in range(count)]
+        told = (formals[min(at, len(formals) - 1)].type_str for at in range(count))
+        return [wanted in by_name.get(name, [name]) for name in told]
 
     return flags(schema.inputs, len(node.input)), flags(schema.outputs, len(node.output))
