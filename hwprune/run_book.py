@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from hwprune.errors import RunFolderError
 from hwprune.stored import as_noun, said
 
 FILE = "run.sqlite"
+_SCORE = "value, share, items, others, of_shares"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -34,9 +35,13 @@ class KnownScore:
 class RunBook:
     """Steps by name, scores by part and widths, in SQLite; safe to use from several threads."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, read_only: bool = False) -> None:
         self._lock, self._file = threading.Lock(), folder / FILE
         try:
+            if read_only:
+                place = f"{self._file.resolve().as_uri()}?mode=ro"
+                self._db = sqlite3.connect(place, uri=True, check_same_thread=False)
+                return
             # One connection for all threads, which take turns in `_ask`; each statement commits.
             self._db = sqlite3.connect(self._file, check_same_thread=False, isolation_level=None)
             self._db.execute("PRAGMA journal_mode = WAL")
@@ -80,14 +85,24 @@ class RunBook:
     def score(self, part: str, widths: Sequence[int]) -> KnownScore | None:
         """The score of a candidate on a part, or None if it was never scored."""
         rows = self._ask(
-            "SELECT value, share, items, others, of_shares FROM score"
-            " WHERE part = ? AND widths = ?",
+            f"SELECT {_SCORE} FROM score WHERE part = ? AND widths = ?",
             part,
             json.dumps(list(widths)),
         )
-        if not rows:
-            return None
-        value, share, items, others, of_shares = rows[0]
+        return self._known(*rows[0]) if rows else None
+
+    def scores(self, part: str) -> Iterator[tuple[tuple[int, ...], KnownScore]]:
+        """Widths and score of every candidate on a part, in the order they were scored."""
+        query = f"SELECT widths, {_SCORE} FROM score WHERE part = ? ORDER BY rowid"
+        for widths, *row in self._ask(query, part):
+            try:
+                yield as_noun(tuple[int, ...], json.loads(widths)), self._known(*row)
+            except (ValueError, RecursionError) as error:
+                raise self._damaged(f"a score: {said(error)}") from None
+
+    def _known(
+        self, value: float, share: float, items: bytes | None, others: str, of_shares: str
+    ) -> KnownScore:
         try:
             return KnownScore(
                 value=value,

@@ -111,18 +111,7 @@ class RunFolder:
         if not file.exists():
             write_json(file, {"format": FORMAT, "settings": now})
             return
-        then = read_stored(
-            file, _Begun, what="the settings of a run", next_step="start a new run with --out"
-        )
-        if then.format != FORMAT:
-            newer = then.format > FORMAT
-            raise RunFolderError(
-                f"{self.path} was written by {'a newer' if newer else 'an older'} hwprune",
-                given=f"format {then.format}",
-                possible=f"format {FORMAT}",
-                next_step="upgrade hwprune" if newer else "start anew with --out",
-            )
-        old = then.settings
+        old = kept_settings(self.path)
         differ = [k for k in sorted({*old, *now}) if old.get(k) != now.get(k)]
         if differ:
             raise RunFolderError(
@@ -149,6 +138,27 @@ class RunFolder:
         """Let another process have the folder."""
         self.book.close()
         self._lock.close()
+
+
+def kept_settings(path: Path) -> dict[str, Any]:
+    """The deployment's settings as the run in a folder took them.
+
+    Raises:
+        RunFolderError: they cannot be read, or another version wrote them.
+    """
+    file = path / "deployment.json"
+    then = read_stored(
+        file, _Begun, what="the settings of a run", next_step="start a new run with --out"
+    )
+    if then.format != FORMAT:
+        newer = then.format > FORMAT
+        raise RunFolderError(
+            f"{path} was written by {'a newer' if newer else 'an older'} hwprune",
+            given=f"format {then.format}",
+            possible=f"format {FORMAT}",
+            next_step="upgrade hwprune" if newer else "start anew with --out",
+        )
+    return then.settings
 
 
 def next_free(root: Path, name: str) -> Path:

@@ -41,6 +41,9 @@ class SearchSettings:
     tables: tuple[str, ...] | None = None
     """Latency tables to start from; left out: those that `hwprune table build` made and that fit;
     `[]`: none."""
+    begin_from: tuple[str, ...] = ()
+    """Run folders of the same network, data and saliency, on other boards or for other budgets:
+    the model learns from their scores, and nothing in them is scored again."""
     offer: Literal["all", "paying"] = "all"
     """Every width, or with a latency table only those that no wider one makes needless on a board
     with all other groups whole. Two searches of the digits' network lost 0.3 and 2.3 points by the

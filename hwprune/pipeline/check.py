@@ -9,6 +9,7 @@ from hwprune.board import Board, find_board
 from hwprune.budget import Budget
 from hwprune.deployment import Deployment
 from hwprune.errors import DeploymentError, NetworkError
+from hwprune.run_book import FILE as RUN_BOOK
 from hwprune_device.runtimes.option_error import OptionError
 from hwprune_device.runtimes.registry import facts_of, normal_options, runtime_names
 
@@ -47,6 +48,13 @@ def check(deployment: Deployment) -> None:
     find_criterion(search.saliency)
     if not search.methods:
         raise DeploymentError("search.methods is empty", possible=", ".join(METHODS))
+    for folder in search.begin_from:
+        if not (Path(folder).expanduser() / RUN_BOOK).is_file():
+            raise DeploymentError(
+                "search.begin_from names no run folder",
+                given=folder,
+                possible="folders that `hwprune prune --out` wrote",
+            )
     weights = deployment.network.weights
     if weights and not Path(weights).is_file():
         raise NetworkError(

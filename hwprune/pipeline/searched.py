@@ -13,6 +13,7 @@ from hwprune.errors import InputError
 from hwprune.evaluation import Evaluation
 from hwprune.file_name import file_name
 from hwprune.form import Form, Joined
+from hwprune.pipeline.earlier_scores import earlier_scores
 from hwprune.pipeline.search_clock import ON_BOARD, SearchClock
 from hwprune.pipeline.workbench import Workbench
 from hwprune.progress import Progress
@@ -77,7 +78,7 @@ def search(bench: Workbench, progress: Progress) -> Searched:
         InputError: a method that does not exist.
     """
     clock = SearchClock(bench)
-    problem = problem_of(bench)
+    problem = problem_of(bench, progress)
     settings = bench.prepared.deployment.search
     unknown = [m for m in settings.searched if m not in METHODS]
     if unknown:
@@ -93,7 +94,7 @@ def search(bench: Workbench, progress: Progress) -> Searched:
     return Searched(allowance=problem.evaluations, clock=clock, searches=tuple(searches))
 
 
-def problem_of(bench: Workbench) -> SearchProblem:
+def problem_of(bench: Workbench, progress: Progress) -> SearchProblem:
     """The search problem that every method gets."""
     prepared = bench.prepared
     settings = prepared.deployment.search
@@ -109,6 +110,7 @@ def problem_of(bench: Workbench) -> SearchProblem:
         constraints=tuple(bench.limits),
         forms=_forms(prepared.base, bench.limits),
         known=bench.pricing.forms(bench.limits) if bench.pricing else {},
+        scored=earlier_scores(bench, progress),
         evaluate=bench.evaluate,
         estimate=lambda widths: model.macs(widths) / whole,
         evaluations=_allowance(bench),

@@ -53,6 +53,15 @@ class Evaluate(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Scored:
+    """What an earlier search had scored; what it cost there says nothing here."""
+
+    widths: tuple[int, ...]
+    quality: float
+    """0..1, as `Evaluation.quality`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SearchProblem:
     """Find the candidate of the highest quality that is measured to keep every constraint."""
 
@@ -75,6 +84,8 @@ class SearchProblem:
     """By constraint label, of those whose form can be counted from the graph."""
     known: Mapping[str, Forms] = field(default_factory=dict)
     """By constraint label, what a latency table knows of the layers, as shares of the limit."""
+    scored: tuple[Scored, ...] = ()
+    """Candidates of earlier searches on other boards or budgets."""
     evaluations: int
     """How many different candidates each method may have evaluated."""
     seed: int

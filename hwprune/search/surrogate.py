@@ -43,10 +43,10 @@ class Surrogate:
         if not good:
             return
         self.known = True
-        scored = [e for e in good if e.quality is not None]
-        if scored:
-            quality = np.array([e.quality for e in scored], float)
-            self._losses.fit(np.array([e.candidate.widths for e in scored]), quality)
+        quality = {s.widths: s.quality for s in self.problem.scored}
+        quality |= {e.candidate.widths: e.quality for e in good if e.quality is not None}
+        if quality:
+            self._losses.fit(np.array(list(quality)), np.array(list(quality.values())))
         # What a latency table said instead of a board is no reading to learn from.
         good = [e for e in good if e.measured]
         if not good:

@@ -29,6 +29,7 @@ GPU = Board(name="orin", target=Target(runtime="trt", precision="fp16"))
         ("finetune.lr=-1", "[finetune]: lr: must be"),
         ("finetune.distillation=2", "distillation"),
         ("network.weights=absent.pth", "absent.pth"),
+        ("search.begin_from=['runs/absent']", "runs/absent"),
         ("network.source=torchvision:resnet19", "resnet19"),
         ("network.source=no.such:thing", "no.such"),
         ("data.source=sklearn:faces", "faces"),

@@ -1,0 +1,86 @@
+"""What a search gains from the scores of an earlier one for another board (`search.begin_from`).
+
+Synthetic problems: the earlier search has 200 evaluations on one board; latencies of the other
+board are drawn anew, losses are the same. Each row is the gap to the known optimum in points, from
+nothing and begun from those scores, and the paired difference, with standard errors.
+
+    python -m tests.benchmarks.bench_begin [--groups 20] [--seeds 10] [--budget 0.5]
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+from dataclasses import replace
+
+import numpy as np
+
+from hwprune.evaluation import Evaluation, best_of
+from hwprune.search.evaluator import Evaluator
+from hwprune.search.methods import METHODS
+from hwprune.search.problem import Scored
+from tests.benchmarks.bench_search import mean_and_error
+from tests.doubles.synthetic_problem import QUANTA, SyntheticProblem
+
+EARLIER = 200
+ALLOWANCES = (30, 60, 100, 200)
+
+
+def other_board(problem: SyntheticProblem, budget: float) -> SyntheticProblem:
+    """The same network on a board whose layers take other times."""
+    other = copy.copy(problem)
+    rng = np.random.default_rng([problem.seed, 77])
+    groups = problem.space.groups
+    widths = np.array([g.width for g in groups])
+    before = np.array([widths[0], *widths[:-1]])
+    work = problem._area * before * widths * np.exp(rng.normal(0, 0.4, len(groups)))
+    other._unit = 0.9 * QUANTA * work / work.sum()
+    other._step = rng.choice([4, 8], len(groups))
+    other.budget = budget
+    other._whole = {c: other.true_cost(c, other.space.unpruned.widths) for c in other.constraints}
+    return other
+
+
+def searched(
+    problem: SyntheticProblem, evaluations: int, scored: tuple[Scored, ...] = ()
+) -> tuple[float, list[Evaluation]]:
+    """The gap in points that "model" leaves, and what it evaluated."""
+    given = replace(problem.search_problem(evaluations), scored=scored)
+    evaluator = Evaluator(given, "model")
+    METHODS["model"](evaluator)
+    best = best_of([e for e in evaluator.evaluations if e.candidate != problem.space.smallest])
+    assert best is not None
+    optimum = problem.true_quality(problem.optimum().widths)
+    return 100 * (optimum - problem.true_quality(best.candidate.widths)), evaluator.evaluations
+
+
+def main() -> None:
+    """Print a row for each allowance."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--groups", type=int, default=20)
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--budget", type=float, default=0.5)
+    options = parser.parse_args()
+    print(f"{options.groups} groups, budget {options.budget:g}, n = {options.seeds}")
+    print("| evaluations | from nothing | begun from an earlier search | difference |")
+    print("|---|---|---|---|", flush=True)
+    problems = [SyntheticProblem(options.groups, seed=seed) for seed in range(options.seeds)]
+    scores = [
+        tuple(
+            Scored(widths=e.candidate.widths, quality=e.quality)
+            for e in searched(problem, EARLIER)[1]
+            if e.quality is not None
+        )
+        for problem in problems
+    ]
+    others = [other_board(problem, options.budget) for problem in problems]
+    for count in ALLOWANCES:
+        cold = np.array([searched(other, count)[0] for other in others])
+        pairs = zip(others, scores, strict=True)
+        begun = np.array([searched(other, count, known)[0] for other, known in pairs])
+        rows = (cold, begun, begun - cold)
+        print(f"| {count} | {' | '.join(map(mean_and_error, rows))} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
