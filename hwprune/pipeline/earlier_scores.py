@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from hwprune.errors import DeploymentError
 from hwprune.pipeline.workbench import Workbench
 from hwprune.progress import Progress
-from hwprune.run_book import KnownScore, RunBook
+from hwprune.run_book import RunBook
 from hwprune.run_folder import kept_settings
 from hwprune.search.problem import Scored
 
@@ -94,13 +93,9 @@ def _refuse_other_score(bench: Workbench, folder: Path, book: RunBook) -> None:
     """Refuse scores that tell something else of the unpruned network: data may have changed."""
     unpruned = bench.prepared.space.unpruned.widths
     then, now = book.score(PART, unpruned), bench.folder.book.score(PART, unpruned)
-    if then is None or now is None or _agree(then, now):
+    if then is None or now is None or math.isclose(then.value, now.value, rel_tol=1e-3):
         return
     raise _other(folder, f"the unpruned network scored {then.value:g} there, {now.value:g} here")
-
-
-def _agree(then: KnownScore, now: KnownScore) -> bool:
-    return bool(np.isclose(then.value, now.value, rtol=1e-3))
 
 
 def _other(folder: Path, why: str) -> DeploymentError:

@@ -10,7 +10,6 @@ nothing and begun from those scores, and the paired difference, with standard er
 from __future__ import annotations
 
 import argparse
-import copy
 from dataclasses import replace
 
 import numpy as np
@@ -20,25 +19,10 @@ from hwprune.search.evaluator import Evaluator
 from hwprune.search.methods import METHODS
 from hwprune.search.problem import Scored
 from tests.benchmarks.bench_search import mean_and_error
-from tests.doubles.synthetic_problem import QUANTA, SyntheticProblem
+from tests.doubles.synthetic_problem import SyntheticProblem
 
 EARLIER = 200
 ALLOWANCES = (30, 60, 100, 200)
-
-
-def other_board(problem: SyntheticProblem, budget: float) -> SyntheticProblem:
-    """The same network on a board whose layers take other times."""
-    other = copy.copy(problem)
-    rng = np.random.default_rng([problem.seed, 77])
-    groups = problem.space.groups
-    widths = np.array([g.width for g in groups])
-    before = np.array([widths[0], *widths[:-1]])
-    work = problem._area * before * widths * np.exp(rng.normal(0, 0.4, len(groups)))
-    other._unit = 0.9 * QUANTA * work / work.sum()
-    other._step = rng.choice([4, 8], len(groups))
-    other.budget = budget
-    other._whole = {c: other.true_cost(c, other.space.unpruned.widths) for c in other.constraints}
-    return other
 
 
 def searched(
@@ -73,7 +57,7 @@ def main() -> None:
         )
         for problem in problems
     ]
-    others = [other_board(problem, options.budget) for problem in problems]
+    others = [problem.on_other_board(budget=options.budget) for problem in problems]
     for count in ALLOWANCES:
         cold = np.array([searched(other, count)[0] for other in others])
         pairs = zip(others, scores, strict=True)

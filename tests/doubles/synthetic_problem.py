@@ -8,6 +8,7 @@ that is fixed for a candidate, as a stored reading's is.
 
 from __future__ import annotations
 
+import copy
 import math
 import threading
 import time
@@ -86,13 +87,25 @@ class SyntheticProblem:
         )
         self._widest = np.array(widths, float)
         self._area = np.array([(64 // w) ** 2 for w in widths], float)
-        # How well this layer suits the board: why MACs are a poor guess of latency.
-        efficiency = np.exp(rng.normal(0, 0.4, groups))
-        self._step = rng.choice([4, 8], groups)
-        before = np.array([widths[0], *widths[:-1]])
-        work = self._area * before * np.array(widths) * efficiency
-        self._unit = 0.9 * QUANTA * work / work.sum()
+        self._draw_board(rng)
         self._fixed = 0.1 * QUANTA / groups
+
+    def _draw_board(self, rng: np.random.Generator) -> None:
+        # How well a layer suits the board: why MACs are a poor guess of latency.
+        efficiency = np.exp(rng.normal(0, 0.4, len(self._widest)))
+        self._step = rng.choice([4, 8], len(self._widest))
+        before = np.concatenate([self._widest[:1], self._widest[:-1]])
+        work = self._area * before * self._widest * efficiency
+        self._unit = 0.9 * QUANTA * work / work.sum()
+
+    def on_other_board(self, *, budget: float) -> SyntheticProblem:
+        """The same network, losses and all, on a board whose layers take other times."""
+        other = copy.copy(self)
+        other._draw_board(np.random.default_rng([self.seed, 77]))
+        other.budget = budget
+        unpruned = self.space.unpruned.widths
+        other._whole = {c: other.true_cost(c, unpruned) for c in self.constraints}
+        return other
 
     def _draw_losses(self, rng: np.random.Generator, groups: int) -> None:
         self._slope = np.exp(rng.normal(0, 1.0, groups))

@@ -135,13 +135,9 @@ def drift_simulated(flag: Path) -> None:
         reading = read(self, candidate)
         if not flag.exists() or reading.ratio == 1.0:
             return reading
-        return replace(
-            reading,
-            ratio=reading.ratio * 1.5,
-            latency_ms=reading.latency_ms * 1.5,
-            low_ms=reading.low_ms * 1.5,
-            high_ms=reading.high_ms * 1.5,
-        )
+        nominal = reading.base_nominal_ms
+        slow = reading.at_nominal(1.5 * nominal)
+        return replace(slow, base_nominal_ms=nominal, ratio=1.5 * reading.ratio)
 
     SimulatedRun._reading = slower  # type: ignore[method-assign]
 

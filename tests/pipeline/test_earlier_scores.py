@@ -11,6 +11,7 @@ from hwprune.errors import DeploymentError, RunFolderError
 from hwprune.pipeline.searched import problem_of, search
 from hwprune.pipeline.workbench import Workbench
 from hwprune.progress import Silent
+from hwprune.run_book import RunBook
 from tests.pipeline.benches import Scores, base, make_bench, wider_is_better
 
 
@@ -51,9 +52,9 @@ def test_what_it_scored_is_known_to_the_search_and_not_scored_again(tmp_path, ea
 
 
 def _whole_in(folder: Path, widths: tuple[int, ...]) -> bool:
-    from hwprune.run_book import RunBook
-
-    score = RunBook(folder, read_only=True).score("heldout", widths)
+    book = RunBook(folder, read_only=True)
+    score = book.score("heldout", widths)
+    book.close()
     return score is not None and score.share == 1.0
 
 

@@ -19,6 +19,7 @@ def _without(*heavy: str) -> list[object]:
 EACH = _without("policy", "sensitive+ddpg")
 """What learns by gradients takes seconds for what policy+model shows too."""
 FAST = _without("policy", "policy+model", "sensitive+ddpg")
+"""Without those seconds too, where the method makes no difference to what is asked."""
 
 
 def searched(method: str, problem: SyntheticProblem, allowance: int = ALLOWANCE):

@@ -28,8 +28,8 @@ _SHORTEST_RUN_MS = 0.05
 """Below this one timed run is several inferences: reading both clocks costs about 1 µs."""
 _SHORT_VISIT_RUNS = 3
 _RESTLESS_S = 10.0
-"""A board that was not calm for this long is not waited for: a hot one stays as slow as it is. In
-nine minutes on a shared host 36 of 41 waits above a second were shorter."""
+"""A board that was not calm for this long is not waited for: a hot one stays as slow as it is. By
+judgement: in nine minutes on a shared host 36 of 41 waits above a second were shorter."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -131,6 +131,7 @@ class Stopwatch:
         self._protocol = protocol
         self._threads = threads
         self._clock = clock
+        self._counting_clock = counting_clock(clock, threads)
         # The base's calm time; where it is not known, every visit of the base counts as calm.
         self._calm_ms = calm_ms
         self._calm: list[bool] = []
@@ -167,8 +168,8 @@ class Stopwatch:
     def _visit_base(self) -> None:
         self._note(BASE)
         self.base.visit(len(self.base.visits) - 1)
-        clock = counting_clock(self._clock, self._threads)
-        calm = self._calm_ms is None or is_calm(self.base.visits[-1], self._calm_ms, clock)
+        visit, calm_ms = self.base.visits[-1], self._calm_ms
+        calm = calm_ms is None or is_calm(visit, calm_ms, self._counting_clock)
         self._calm.append(calm)
         if calm:
             self._last_calm_s = time.monotonic()
@@ -211,7 +212,7 @@ class Stopwatch:
         return max(self._protocol.max_rounds, self._protocol.disturbed_rounds)
 
     def _drop_disturbed(self) -> None:
-        """Keep the calm visits alone; all of them, to be doubted, where those are too few."""
+        """Keep the calm visits alone; all of them where those are too few."""
         calm = {index: self._calm_visits(lap) for index, lap in self.candidates.items()}
         if min(map(len, calm.values()), default=0) >= self._protocol.rounds:
             for index, lap in self.candidates.items():

@@ -78,13 +78,8 @@ def test_the_policy_proposes_all_but_the_first(by_policy):
     _is_whole(by_policy[0])
 
 
-@pytest.mark.parametrize(
-    "algorithm",
-    [
-        pytest.param("sac-lagrange", marks=pytest.mark.heavy),
-        pytest.param(f"{__name__}:my_config", marks=pytest.mark.heavy),
-    ],
-)
+@pytest.mark.heavy
+@pytest.mark.parametrize("algorithm", ["sac-lagrange", f"{__name__}:my_config"])
 def test_one_line_chooses_the_algorithm(algorithm):
     _is_whole(searched("policy", algorithm))
 
