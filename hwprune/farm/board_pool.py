@@ -16,7 +16,7 @@ from hwprune.candidate import Candidate
 from hwprune.channels.base import BaseNetwork
 from hwprune.errors import BoardError
 from hwprune.farm.answers import Outcome
-from hwprune.farm.calibration import AGREE
+from hwprune.farm.calm_time import CalmTime
 from hwprune.farm.canaries import Canaries, between_batches
 from hwprune.farm.measure_queue import MeasureQueue, Request, lost
 from hwprune.farm.reading_key import ReadingKey
@@ -25,6 +25,7 @@ from hwprune.farm.store import ReadingStore
 from hwprune.farm.store_rows import Cut
 from hwprune.farm.timetable import Timetable
 from hwprune_device.conditions.gpu_presence import on_gpu
+from hwprune_device.estimate import OFF_CALM
 from hwprune_device.job import CandidateJob, Job
 from hwprune_device.reading import Failure, Reading
 
@@ -56,7 +57,7 @@ class BoardPool:
         self._whose = nominal
         self.target_key = json.dumps(asdict(self.board.target), sort_keys=True)
         self._base: BaseNetwork | None = None
-        self._calm: dict[str, float] = {}
+        self._calm: dict[str, CalmTime] = {}
         self._answering: set[str] = set()
         self._at_hand = {board.name for board in boards}
         # Nobody has been reached yet.
@@ -115,18 +116,23 @@ class BoardPool:
         """A board's own calm time of the placed network, if it was calibrated."""
         if board not in self._calm:
             found = self.store.calm_ms(self.key(self.base.architecture), board)
-            if found is not None:
-                self._calm[board] = found
-        return self._calm.get(board)
+            if found is None:
+                return None
+            self._calm[board] = CalmTime(found)
+        return self._calm[board].ms
 
     @property
     def calmest_ms(self) -> float | None:
         """The time of the placed network on a board that nothing disturbs, as known by now.
 
-        The nominal time stays what it was at first; this one falls where boards were not calm.
+        The nominal time stays what it was at first; this one moves where boards were not calm.
         """
-        times = list(self._calm.values())
+        times = self._calm_times
         return self._of_boards(times) if times else None
+
+    @property
+    def _calm_times(self) -> list[float]:
+        return [calm.ms for calm in self._calm.values()]
 
     def _of_boards(self, times: Sequence[float]) -> float:
         return max(times) if self._whose == "slowest" else median(times)
@@ -137,10 +143,10 @@ class BoardPool:
         # Another head may have calibrated it meanwhile: the first one counts for both.
         self.store.keep_calm(key, board, calm_ms, first=True)
         # `or`: a store whose disk is full has not written it yet.
-        self._calm[board] = self.store.calm_ms(key, board) or calm_ms
+        self._calm[board] = CalmTime(self.store.calm_ms(key, board) or calm_ms)
         with self._lock:
             if self.nominal_ms is None:
-                self.nominal_ms = self._of_boards(list(self._calm.values()))
+                self.nominal_ms = self._of_boards(self._calm_times)
             return self.nominal_ms
 
     def agree_on_nominal(self, mine: float) -> float:
@@ -152,17 +158,23 @@ class BoardPool:
                 self.nominal_ms = kept
             return self.nominal_ms or mine
 
-    def seen_calm(self, board: str, base_off: float) -> None:
-        """Take a base that ran faster than was thought calm for what calm is.
+    def seen_base(self, board: str, base_off: float) -> bool:
+        """Take in how far the base was off a board's calm time in a batch, as a fraction.
 
-        Nothing makes a network faster than it is, so it was calibrated on a board that was not
-        calm. The nominal time stays, because readings share it.
+        The nominal time stays, because readings share it. Returns whether the board is of another
+        speed now: networks do not slow down alike, so canaries that were read before say nothing
+        any more, and are forgotten. Where other boards of the kind answer, they do.
         """
-        known = self._calm.get(board)
-        # Calibrations lie that far apart on a calm board, too.
-        if known is not None and base_off < -AGREE:
-            self._calm[board] = known * (1 + base_off)
-            self.store.keep_calm(self.key(self.base.architecture), board, self._calm[board])
+        calm = self._calm.get(board)
+        with self._lock:
+            alone = not self._answering - {board}
+        if calm is None or not calm.seen(base_off, alone=alone):
+            return False
+        self.store.keep_calm(self.key(self.base.architecture), board, calm.ms)
+        if abs(base_off) <= OFF_CALM or not alone:
+            return False
+        self.canaries.forget()
+        return True
 
     def settle_nominal(self) -> None:
         """Once every board that answers is calibrated: the time of a typical or the slowest one.
@@ -170,7 +182,7 @@ class BoardPool:
         A typical time that the store has already stays, because runs share it.
         """
         if self._whose == "slowest":
-            self.nominal_ms = max(self._calm.values())
+            self.nominal_ms = max(self._calm_times)
 
     def job(self, base: BaseNetwork, work: Sequence[tuple[str, Sequence[int]]], board: str) -> Job:
         """A job for candidates given as architecture and widths; for none, of the base alone."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
+from statistics import median
 
 from hwprune.board import Board
 from hwprune.errors import BoardError
@@ -15,9 +16,11 @@ from hwprune.farm.board_record import BoardRecord
 from hwprune.farm.calibration import BATCHES, calm_ms, calm_readings, one_reading
 from hwprune.farm.canaries import Canary
 from hwprune.farm.measure_queue import TRIES, Request
+from hwprune.farm.reading_key import ReadingKey
 from hwprune.farm.recovery import PATIENCE_S, Recovery, Suspects
 from hwprune.farm.session import BoardSession
 from hwprune.farm.status import RETIRED
+from hwprune_device.estimate import OFF_CALM
 from hwprune_device.reading import Failure, Reading
 
 _LOSSES = 4
@@ -144,7 +147,9 @@ class BoardWorker:
         # One is enough: the base's time is the whole batch's.
         for outcome in batch.outcomes[-1:]:
             if isinstance(outcome, Reading):
-                self._pool.seen_calm(self.name, outcome.conditions.get("base_off", 0.0))
+                off = outcome.conditions.get("base_off", 0.0)
+                if self._pool.seen_base(self.name, off):
+                    self.record.watch.alarms = 0
         return batch
 
     def _batch(self, work: Sequence[tuple[str, Sequence[int]]]) -> Batch:
@@ -158,9 +163,10 @@ class BoardWorker:
 
     def _read_canaries(self, canaries: Sequence[Canary], outcomes: Sequence[Outcome]) -> str:
         """What the canaries of a batch say against it, in words; empty where they read right."""
-        message = ""
+        message, known = "", self._pool.canaries.all
         for canary, outcome in zip(canaries, outcomes, strict=True):
-            if isinstance(outcome, Reading):
+            # Forgotten where this very batch showed that the board is of another speed.
+            if isinstance(outcome, Reading) and canary in known:
                 read = self._pool.canaries.compare(canary, outcome)
                 self.record.watch.note(read)
                 message = message or read.message
@@ -190,15 +196,20 @@ class BoardWorker:
                 again.append(request)
                 continue
             if isinstance(outcome, Reading) and not doubted:
-                # Kept above, so it is among them: a canary knows one ratio at least.
-                earlier = self._pool.store.readings(request.key)
-                self._pool.canaries.learn(request.key, request.candidate, earlier)
+                earlier = self._at_this_speed(request.key)
+                self._pool.canaries.learn(request.key, request.candidate, earlier or [outcome])
                 if not guarded:
                     self.record.watch.unguarded.append(
                         (outcome.reading_id, request.key, request.candidate)
                     )
             self._pool.queue.answer(request, outcome)
         self._pool.queue.put_back(again)
+
+    def _at_this_speed(self, key: ReadingKey) -> list[Reading]:
+        """Readings of a network whose base ran as it does while this board is calm now."""
+        calm_ms = self._pool.calm_ms(self.name) or 0.0
+        readings = self._pool.store.readings(key)
+        return [r for r in readings if abs(median(r.base_ms) - calm_ms) <= OFF_CALM * calm_ms]
 
     def _lost(self, requests: Sequence[Request], batch: Batch) -> None:
         """The board went away: keep what it had said, free the innocent, hold the suspects."""
@@ -254,7 +265,10 @@ class BoardWorker:
                     return
                 # It answers again, and is not to be counted on yet.
                 pool.answers(self.name, False)
-            elif not self._read_canaries(canaries, batch.outcomes) and not watch.drifts:
+            elif not pool.canaries.all or (
+                not self._read_canaries(canaries, batch.outcomes) and not watch.drifts
+            ):
+                # Of another speed than its canaries, or as before again.
                 self.record.to("idle")
                 pool.answers(self.name, True)
                 return

@@ -121,6 +121,11 @@ class Canaries:
                 ratios = [reading.ratio for reading in earlier if not reading.doubts]
                 self._canaries.append(Canary(key=key, candidate=candidate, ratios=ratios))
 
+    def forget(self) -> None:
+        """Know none any more."""
+        with self._lock:
+            self._canaries.clear()
+
     def compare(self, canary: Canary, reading: Reading) -> CanaryReading:
         """Compare a canary's new reading with what is known, and learn from it if it fits."""
         # An interval is ± 1.96 standard deviations; here as a share of the latency.

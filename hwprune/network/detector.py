@@ -6,6 +6,7 @@ of fixed shape holds. What comes before is a network like others, with several o
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -97,6 +98,8 @@ def _levels(features: Any) -> list[torch.Tensor]:
 
 
 def _one_stage() -> tuple[type[nn.Module], ...]:
+    if not _imported():
+        return ()
     from torchvision.models import detection
     from torchvision.models.detection.ssd import SSD
 
@@ -104,6 +107,13 @@ def _one_stage() -> tuple[type[nn.Module], ...]:
 
 
 def _two_stage() -> tuple[type[nn.Module], ...]:
+    if not _imported():
+        return ()
     from torchvision.models import detection
 
     return (detection.FasterRCNN,)
+
+
+def _imported() -> bool:
+    """A module is none of torchvision's where nobody imported that, which takes a second."""
+    return "torchvision" in sys.modules

@@ -10,6 +10,7 @@ runs what follows as the board's Python would, in trouble of the given kinds:
     year-off        the clock is a year ahead
     simulated       it sleeps for its readings, on cores of its own
     drift-simulated=FILE  as `simulated`, and drifts as `drift` does
+    slow-simulated=FILE  as `simulated`; while FILE is there all networks run slower, cut ones more
     liar            every latency is negative
     emulated        programs are told of another processor than the kernel knows
 """
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 KILLS = 11
 YEAR_S = 365 * 86400.0
+SLOWER = 1.4
+OFF_CALM = 0.1
+"""As hwprune_device.estimate has it; this runs before that can be imported."""
 
 
 def board_python(folder: Path, *troubles: str, start: str = "exec") -> str:
@@ -142,6 +146,31 @@ def drift_simulated(flag: Path) -> None:
     SimulatedRun._reading = slower  # type: ignore[method-assign]
 
 
+def slow_simulated(flag: Path) -> None:
+    """A machine of two speeds."""
+    from tests.doubles.simulated_run import SimulatedRun
+
+    simulated()
+    read = SimulatedRun._reading
+
+    def at_speed(self: SimulatedRun, candidate: CandidateJob) -> Reading:
+        reading, slow = read(self, candidate), flag.exists()
+        base_ms = SLOWER if slow else 1.0
+        off = base_ms / (self._job.base_calm_ms or base_ms) - 1
+        nominal = self._job.base_nominal_ms or base_ms
+        reading = reading.at_nominal(nominal * (SLOWER if slow and reading.ratio != 1 else 1.0))
+        return replace(
+            reading,
+            base_nominal_ms=nominal,
+            ratio=reading.latency_ms / nominal,
+            base_ms=(base_ms,) * len(reading.base_ms),
+            conditions={"base_off": off},
+            doubts=(f"{off:+.0%} off its calm time",) if abs(off) > OFF_CALM else (),
+        )
+
+    SimulatedRun._reading = at_speed  # type: ignore[method-assign]
+
+
 def liar() -> None:
     """A board whose answers cannot be."""
     from hwprune_device.supervisor import Supervisor
@@ -178,6 +207,7 @@ def main(words: list[str]) -> None:
         "late": late,
         "drift": drift,
         "drift-simulated": drift_simulated,
+        "slow-simulated": slow_simulated,
         "year-off": year_off,
         "emulated": emulated,
         "liar": liar,

@@ -26,7 +26,10 @@ from tests.hwprune_device.networks import (
     signals,
 )
 
-BOARD = replace(this_machine(), protocol=Protocol(rounds=5, max_rounds=5, precision_pct=50.0))
+BOARD = replace(
+    this_machine(),
+    protocol=Protocol(rounds=5, max_rounds=5, disturbed_rounds=1, precision_pct=50.0),
+)
 
 
 def candidates(*firsts: int) -> list[Candidate]:

@@ -23,9 +23,9 @@ from hwprune.farm.store import ReadingStore
 from hwprune_device.job import Protocol
 from hwprune_device.reading import Failure, Reading
 from tests.farm.base import base_network
-from tests.farm.board_python import KILLS, YEAR_S, board_python
+from tests.farm.board_python import KILLS, SLOWER, YEAR_S, board_python
 
-PROTOCOL = Protocol(rounds=5, max_rounds=5, precision_pct=50.0)
+PROTOCOL = Protocol(rounds=5, max_rounds=5, disturbed_rounds=1, precision_pct=50.0)
 BOARD = replace(this_machine(), protocol=PROTOCOL)
 SLOW = replace(PROTOCOL, rounds=10**6, max_rounds=10**6, cap_s=1.5)
 HALF_A_SECOND = replace(SLOW, cap_s=0.5)
@@ -178,6 +178,33 @@ def test_a_board_whose_canary_is_off_is_quarantined_until_it_reads_right(
     fresh = farm.remeasure(*candidates(5), 1)[0]
     served = store.get(farm._pool.key_of(*candidates(5)))
     assert served is None or served.ratio == pytest.approx(fresh.ratio, rel=0.2)
+
+
+@pytest.mark.parametrize("slow_at_first", [False, True])
+def test_a_board_that_stays_at_another_speed_is_believed_there(
+    farm_of, store, tmp_path, slow_at_first
+):
+    flag = tmp_path / "slow"
+    if slow_at_first:
+        flag.touch()
+    python = board_python(
+        tmp_path, f"slow-simulated={flag}", start="HWPRUNE_SIMULATED_S=0.01 exec"
+    )
+    farm = farm_of(replace(BOARD, python=python))
+    results(farm.measure(candidates(4, 6, 8, 10, 12, 14)))
+    assert farm._pool.canaries.all
+    if slow_at_first:
+        # Fast for a while, as a processor that was lent a higher clock.
+        flag.unlink()
+        results(farm.measure(candidates(5, 7)))
+        assert farm.calm_ms == pytest.approx(1.0)
+    flag.touch()
+    # None is served as good that was taken before the board's speed was known.
+    results(farm.measure(candidates(1, 2, 3, 9)))
+    until(lambda: farm.calm_ms == pytest.approx(SLOWER) and state_of(farm, BOARD.name) == "idle")
+    good = results(farm.measure(candidates(11, 13, 15)))
+    assert not any(reading.doubts for reading in good)
+    assert farm.status().boards[0].state == "idle"
 
 
 def test_a_board_that_is_not_there_is_waited_for_while_another_works(farm_of, store, tmp_path):

@@ -16,7 +16,7 @@ from hwprune_device.job import Protocol
 from hwprune_device.reading import Reading
 from tests.farm.base import base_network
 
-QUICK = Protocol(rounds=5, max_rounds=5, precision_pct=50.0)
+QUICK = Protocol(rounds=5, max_rounds=5, disturbed_rounds=1, precision_pct=50.0)
 ONE = replace(this_machine(), protocol=QUICK)
 SLOW = replace(
     ONE, name="slow", kind="slow", target=replace(ONE.target, options={"optimization": "none"})

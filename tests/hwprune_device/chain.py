@@ -11,7 +11,7 @@ from hwprune_device.job import CandidateJob, Job, Protocol, Target
 from hwprune_device.plan import AxisCut, ChannelGroup, CutPlan, LiteralCut, Span
 
 WIDTHS = (16, 32, 32)
-QUICK = Protocol(rounds=3, max_rounds=3, timeout_s=30.0)
+QUICK = Protocol(rounds=3, max_rounds=3, disturbed_rounds=1, timeout_s=30.0)
 
 
 def chain(

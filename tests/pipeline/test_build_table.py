@@ -31,7 +31,7 @@ from tests.tables import small_nets
 from tests.tables.block_board import block_ms, block_table, network
 from tests.tables.tabled import table_of
 
-QUICK = Protocol(rounds=3, max_rounds=3, precision_pct=100.0)
+QUICK = Protocol(rounds=3, max_rounds=3, disturbed_rounds=1, precision_pct=100.0)
 BOARD = replace(this_machine(), protocol=QUICK)
 SETTINGS = TableSettings(held_out=4, widths=SearchSettings(multiple_of=8))
 
