@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -53,9 +54,14 @@ def _is_unread() -> bool:
     """Whether the reader of the output has gone."""
     try:
         sys.stdout.flush()
+        # What failed may have left nothing to flush; a pipe without a reader says so itself.
+        gone = select.poll()
+        gone.register(sys.stdout, 0)
+        return any(event & select.POLLERR for _, event in gone.poll(0))
     except BrokenPipeError:
         return True
-    return False
+    except (OSError, ValueError):  # stdout is no file
+        return False
 
 
 def _show(error: HwpruneError) -> None:

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from hwprune.cli import prune as prune_verb
 from hwprune.cli.app import app
+from hwprune.cli.verbs import _is_unread
 from hwprune.errors import (
     BoardError,
     BudgetError,
@@ -140,6 +141,15 @@ def test_output_that_nobody_reads_any_more_is_no_fault():
     done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=60)
     os.close(writing)
     assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_a_reader_who_has_gone_is_noticed_though_nothing_is_left_to_write(monkeypatch):
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "w") as stdout:
+        monkeypatch.setattr("sys.stdout", stdout)
+        assert not _is_unread()
+        os.close(reading)
+        assert _is_unread()
 
 
 def test_ctrl_c_tells_how_to_resume(monkeypatch):
