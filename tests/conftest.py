@@ -53,7 +53,10 @@ OF_RAY = (
 other's way."""
 
 
-OF_LARGE_NETWORKS = ("tests/channels/test_analysis.py", "tests/channels/test_architecture.py")
+OF_LARGE_NETWORKS = (
+    "tests/channels/test_known_networks.py",
+    "tests/channels/test_architecture.py",
+)
 """Tests that ask for the same networks, which take seconds to trace, one after another. In two
 processes one would wait for the other."""
 

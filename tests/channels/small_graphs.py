@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
+from hwprune.channels.base import BaseNetwork
 from hwprune_device.subgraphs import rename_reads
 
 
@@ -50,3 +51,8 @@ def conv_net(body: str, shapes: Mapping[str, tuple[int, ...]], *, out: int = 4) 
     for node in proto.graph.node:
         rename_reads(node, dotted)
     return proto.SerializeToString()
+
+
+def widths_by_group(base: BaseNetwork) -> dict[str, int]:
+    """The unpruned width of each group, by its name."""
+    return {group.name: group.width for group in base.plan.groups}
