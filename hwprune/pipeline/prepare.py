@@ -226,7 +226,9 @@ def _base(supplies: Supplies, folder: RunFolder, progress: Progress) -> BaseNetw
         module = cuttable_part(load_network_of(supplies.deployment.network, supplies.task))
     if module is not None and not has_weights(supplies.deployment):
         # A network that cannot be traced is refused before its training costs time.
+        progress.begin("try to trace the network", None)
         trace(module.eval(), supplies.example)
+        progress.end()
         _train(supplies, folder, progress, module)
     progress.begin("trace the network", None)
     base, ignore, record = trusted_base(

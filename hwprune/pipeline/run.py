@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from hwprune.deployment import Deployment, load_deployment, parse_deployment
 from hwprune.errors import BudgetError, DeliveryError, HwpruneError, InputError
 from hwprune.file_name import file_name
-from hwprune.pipeline.supplies import Given, Supplies
 from hwprune.progress import Progress
 from hwprune.report.front import Front, FrontEntry
 from hwprune.report.result import Result
@@ -24,6 +23,7 @@ from hwprune.whole_file import write_json
 
 if TYPE_CHECKING:
     from hwprune.pipeline.searched import Searched
+    from hwprune.pipeline.supplies import Given, Supplies
     from hwprune.pipeline.workbench import Workbench
 
 Outcome = TypeVar("Outcome")
@@ -69,14 +69,17 @@ def run(
     given: Given | None = None,
 ) -> Result | Front:
     """Carry out a deployment in the folder `where`."""
+    expect_run(where, resume=resume)
+    # First of all: what is imported takes seconds.
+    progress.begin("load network and data", None)
     from hwprune.pipeline.check import check
-    from hwprune.pipeline.supplies import look_up
+    from hwprune.pipeline.supplies import Given, look_up
     from hwprune.report.html import write_front
 
-    expect_run(where, resume=resume)
     check(deployment)
     # An absent data set or network is said before a run folder is made.
     supplies = look_up(deployment, given or Given(), network=not resume)
+    progress.end()
     for words in supplies.guessed:
         progress.begin("guessed", None)
         progress.end(words)
