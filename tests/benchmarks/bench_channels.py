@@ -44,7 +44,7 @@ from hwprune.task.scoring import score_of
 from tests.benchmarks.bench_search import mean_and_error
 from tests.benchmarks.channels.choosers import CHOOSERS, Question, choose
 from tests.benchmarks.channels.scored import Keep, Scored
-from tests.benchmarks.cifar import WEIGHTS, deployment_of, prepared_of
+from tests.benchmarks.cifar import COMPARED, WEIGHTS, deployment_of, prepared_of
 from tests.benchmarks.row_file import add_row, rows_in
 
 
@@ -139,7 +139,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path)
     parser.add_argument("--read", type=Path)
-    parser.add_argument("--networks", nargs="+", default=list(WEIGHTS), choices=list(WEIGHTS))
+    parser.add_argument("--networks", nargs="+", default=COMPARED, choices=list(WEIGHTS))
     parser.add_argument("--choosers", nargs="+", default=list(CHOOSERS), choices=list(CHOOSERS))
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--macs", type=float, default=0.5)

@@ -50,7 +50,7 @@ from hwprune.task.scoring import score_of
 from hwprune_device.reading import Reading
 from tests.benchmarks.bench_search import mean_and_error
 from tests.benchmarks.channels.scored import Scored
-from tests.benchmarks.cifar import WEIGHTS, deployment_of, prepared_of
+from tests.benchmarks.cifar import COMPARED, WEIGHTS, deployment_of, prepared_of
 from tests.benchmarks.peers.global_ranking import GlobalRanking, Keep
 from tests.benchmarks.row_file import add_row, rows_in
 
@@ -231,7 +231,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path)
     parser.add_argument("--read", type=Path)
-    parser.add_argument("--networks", nargs="+", default=list(WEIGHTS), choices=list(WEIGHTS))
+    parser.add_argument("--networks", nargs="+", default=COMPARED, choices=list(WEIGHTS))
     parser.add_argument("--budgets", nargs="+", type=float, default=[0.5, 0.35])
     parser.add_argument("--methods", nargs="+", default=list(METHODS))
     parser.add_argument("--seeds", type=int, default=3)

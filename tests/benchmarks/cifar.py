@@ -12,7 +12,14 @@ from hwprune.progress import Progress
 from hwprune.run_folder import RunFolder
 
 DEPLOYMENT = Path(__file__).parents[2] / "profiles/deployments/cifar10-resnet56.toml"
-WEIGHTS = {"resnet20": "resnet20-12fca82f.th", "resnet56": "resnet56-4bfd9763.th"}
+WEIGHTS = {
+    "resnet20": "resnet20-12fca82f.th",
+    "resnet32": "resnet32-d509ac18.th",
+    "resnet44": "resnet44-014dd654.th",
+    "resnet56": "resnet56-4bfd9763.th",
+}
+COMPARED = ("resnet20", "resnet56")
+"""That most benchmarks compare methods on."""
 
 
 def deployment_of(network: str, changes: Sequence[str] = ()) -> Deployment:

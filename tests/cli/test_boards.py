@@ -308,7 +308,9 @@ def test_measure_takes_a_boards_name(folder, tmp_path):
     "text", ['connection = "ray"\n', 'connection = "local"\ngateway = "lab"\n']
 )
 @pytest.mark.parametrize("verb", [("boards", "check"), ("doctor",)])
-def test_a_board_of_a_cluster_is_not_mistaken_for_this_machine(folder, text, verb):
+def test_a_board_of_a_cluster_is_not_mistaken_for_this_machine(folder, monkeypatch, text, verb):
+    # Else a Ray that other tests have started on this machine would be joined.
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:9")
     profiles(folder, node=text)
     done = CliRunner().invoke(app, [*verb, "node"])
     assert done.exit_code != 0
