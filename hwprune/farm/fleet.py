@@ -12,6 +12,7 @@ from hwprune.errors import BoardError
 from hwprune.farm.answers import Outcome
 from hwprune.farm.board_pool import Nominal
 from hwprune.farm.farm import Farm
+from hwprune.farm.status import AWAY
 from hwprune.farm.store import ReadingStore
 from hwprune.farm.table_farm import TableFarm
 from hwprune.futures import joined
@@ -98,6 +99,13 @@ class Fleet:
     def poisoned(self) -> dict[str, tuple[str, ...]]:
         """Architectures that took boards down too often, by kind."""
         return {kind: farm.poisoned for kind, farm in self.farms.items()}
+
+    def away(self) -> str:
+        """Which boards nobody can measure on at the moment, and why; empty where every kind has
+        one that does."""
+        kinds = [farm.status().boards for farm in self.farms.values()]
+        away = [b for boards in kinds if all(b.state in AWAY for b in boards) for b in boards]
+        return "; ".join(f"board {b.name} is {b.state}: {b.message}".rstrip(": ") for b in away)
 
     def close(self) -> None:
         """End boards and threads."""

@@ -23,6 +23,8 @@ BoardState = Literal[
 ]
 RETIRED: tuple[BoardState, ...] = ("unlike its kind", "not believed")
 """States of boards that a farm works with no more."""
+AWAY: tuple[BoardState, ...] = ("lost", "quarantined", *RETIRED)
+"""States of boards that measure nothing that is asked for."""
 FRESH_S = 15.0
 """A running farm writes at least this often."""
 FORGOTTEN_AFTER_S = 7 * 86400.0

@@ -105,13 +105,14 @@ def _carry_out(
     progress: Progress,
     begun: dict[str, Any],
 ) -> Front:
+    from hwprune.pipeline.board_watch import watched_boards
     from hwprune.pipeline.open_bench import open_bench
     from hwprune.pipeline.prepare import prepare
     from hwprune.pipeline.searched import search
 
     clock = StepClock(folder)
     prepared = clock.timed("prepare", lambda: prepare(supplies, folder, progress))
-    with open_bench(prepared, folder) as bench:
+    with open_bench(prepared, folder) as bench, watched_boards(bench.fleet.away, progress):
         clock.timed("bound", lambda: bench.bound(progress))
         searched = clock.timed("search", lambda: search(bench, progress))
         entries = []

@@ -18,6 +18,7 @@ import pytest
 from hwprune.board import Board, this_machine
 from hwprune.candidate import Candidate
 from hwprune.farm.farm import Farm
+from hwprune.farm.fleet import Fleet
 from hwprune.farm.reading_key import ReadingKey
 from hwprune.farm.store import ReadingStore
 from hwprune_device.job import Protocol
@@ -168,6 +169,8 @@ def test_a_board_whose_canary_is_off_is_quarantined_until_it_reads_right(
     until(lambda: state_of(farm, BOARD.name) == "quarantined")
     assert "canary" in farm.status().boards[0].message
     assert farm.status().boards[0].canary_off_pct > 20
+    said = Fleet({BOARD.kind: farm}).away()
+    assert said.startswith(f"board {BOARD.name} is quarantined: its canary reads +")
     flag.unlink()
     until(lambda: state_of(farm, BOARD.name) in ("idle", "busy"))
     results(futures)
