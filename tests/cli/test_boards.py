@@ -309,7 +309,8 @@ def test_measure_takes_a_boards_name(folder, tmp_path):
 )
 @pytest.mark.parametrize("verb", [("boards", "check"), ("doctor",)])
 def test_a_board_of_a_cluster_is_not_mistaken_for_this_machine(folder, monkeypatch, text, verb):
-    # Else a Ray that other tests have started on this machine would be joined.
+    # Else a Ray would do that other tests have started, in this process or on this machine.
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:9")
     profiles(folder, node=text)
     done = CliRunner().invoke(app, [*verb, "node"])

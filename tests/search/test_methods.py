@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from hwprune.errors import InputError
 from hwprune.evaluation import best_of
 from hwprune.search.evaluator import Evaluator
 from hwprune.search.methods import METHODS
+from hwprune.search.policy.rllib import expect_rllib
 from tests.doubles.synthetic_problem import Difficulty, SyntheticProblem
 
 ALLOWANCE = 60
@@ -23,6 +25,11 @@ FAST = _without("policy", "policy+model", "sensitive+ddpg")
 
 
 def searched(method: str, problem: SyntheticProblem, allowance: int = ALLOWANCE):
+    if "policy" in method:
+        try:
+            expect_rllib()
+        except InputError as error:
+            pytest.skip(error.given)
     evaluator = Evaluator(problem.search_problem(allowance), method)
     METHODS[method](evaluator)
     return evaluator.evaluations
