@@ -40,7 +40,8 @@ def test_padded_shortcuts_split_a_stage_into_both_ends_and_the_middle() -> None:
     "name, count",
     [
         pytest.param("cifar_resnet56", 32, marks=pytest.mark.heavy),
-        ("cifar_vgg16_bn", 13),
+        pytest.param("cifar_vgg16_bn", 13, marks=pytest.mark.heavy),
+        ("cifar_resnet20", 14),
         pytest.param("resnet18", 12, marks=pytest.mark.heavy),
         pytest.param("mobilenet_v2", 25, marks=pytest.mark.heavy),
     ],

@@ -68,6 +68,7 @@ def test_a_person_sees_layers_both_sums_and_that_savings_are_an_estimate(files):
     assert "hwprune table build" in done.stdout and "time layers on quick" in done.stderr
 
 
+@pytest.mark.heavy
 def test_torch_tells_its_calls_at_the_batch_that_was_asked_for(files):
     options = '[target]\nruntime = "torch"\n[target.options]\ndevice = "cpu"\n'
     (files / "torch.toml").write_text(PROFILE + options)

@@ -56,7 +56,7 @@ def test_cut_to_widths_keeps_the_first_units() -> None:
 
 
 def test_cuts_do_not_leak_into_the_next_one() -> None:
-    network = traced("mobilenet_v2")
+    network = traced("short_mobilenet")
     cutter = Cutter(network.base.onnx, network.base.plan)
     first = cutter.cut(random_keep(network.base, 1))
     cutter.cut(random_keep(network.base, 2))

@@ -11,7 +11,9 @@ import time
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from hwprune.cli.app import app
 from hwprune.task.data import load_data
 from hwprune.task.kinds import classification
 from tests.digits import accuracy_of
@@ -93,8 +95,8 @@ def test_the_onnx_file_gives_what_the_module_gives(finished):
 
 def test_a_finished_run_is_not_overwritten(finished, environment):
     out, _ = finished
-    again = subprocess.run(command(out), env=environment, capture_output=True, text=True)
-    assert again.returncode == 5
+    again = CliRunner(env=environment).invoke(app, command(out)[3:])
+    assert again.exit_code == 5
     assert "already holds a run" in again.stderr
 
 

@@ -125,6 +125,7 @@ def test_a_recording_of_any_length_is_cut_or_padded_around_its_middle(length: in
 
 
 @BOTH
+@pytest.mark.heavy
 def test_the_loss_falls_in_a_few_steps(
     fsdd: ModuleType, settings: str, function: str, shape: tuple[int, ...]
 ) -> None:

@@ -107,6 +107,7 @@ def test_masks_move_with_their_images() -> None:
     assert torch.equal(images > 0.5, moved > 0.5)
 
 
+@pytest.mark.heavy
 def test_the_loss_falls_in_a_few_steps(nuclei: ModuleType) -> None:
     torch.manual_seed(0)
     module = network().train()

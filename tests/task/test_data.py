@@ -151,6 +151,7 @@ def test_data_that_cannot_be_downloaded_says_where_it_was_looked_for(tmp_path, m
     assert "here" in str(caught.value) and "elsewhere" in str(caught.value)
 
 
+@pytest.mark.heavy
 def test_cifar_is_found_where_the_environment_says(cifar_root, tmp_path, monkeypatch):
     monkeypatch.setenv("HWPRUNE_DATA", str(cifar_root))
     data = load_data("torchvision:CIFAR10", root=str(tmp_path), heldout=500, **CIFAR)

@@ -13,7 +13,7 @@ from hwprune.farm.connections import connect
 from hwprune.farm.connections.connection import ConnectionLostError
 from hwprune.farm.connections.ssh import SshConnection
 from tests.farm.connections.conftest import start_rig
-from tests.farm.connections.contract import ConnectionContract, hello
+from tests.farm.connections.contract import ConnectionBasics, ConnectionContract, hello
 from tests.farm.connections.ssh_rig import SshRig
 
 
@@ -25,7 +25,16 @@ def test_the_users_options_come_before_those_of_ours():
     assert words[words.index("-F/a/config") - 1] != "-o"
 
 
-class TestSsh(ConnectionContract):
+class TestSsh(ConnectionBasics):
+    @pytest.fixture
+    def board(self, rig):
+        return rig.board()
+
+
+@pytest.mark.heavy
+class TestSshWhole(ConnectionContract):
+    """A login takes as long as most tests; what it adds to local boards is in the basics."""
+
     @pytest.fixture
     def board(self, rig):
         return rig.board()

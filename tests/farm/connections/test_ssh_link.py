@@ -33,6 +33,7 @@ def test_a_short_break_is_not_noticed(spoilt_rig):
     connection.close()
 
 
+@pytest.mark.heavy
 def test_a_link_that_stays_cut_is_a_lost_connection_and_a_fresh_one_works_later(spoilt_rig):
     board = spoilt_rig.board("far", *IMPATIENT)
     connection = connect(board)

@@ -116,6 +116,7 @@ def limited_group() -> Iterator[Path]:
     pytest.skip("no control group with a CPU quota can be made here: it needs root and a mount")
 
 
+@pytest.mark.heavy
 def test_a_real_quota_is_counted_while_it_stops_a_process(limited_group):
     done = subprocess.run(
         [sys.executable, "-c", BURN, str(limited_group / "cgroup.procs")],

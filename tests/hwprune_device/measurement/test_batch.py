@@ -80,6 +80,7 @@ def test_a_build_that_takes_too_long_is_ended(board: Board):
     assert all_readings(others)
 
 
+@pytest.mark.heavy
 def test_a_runtime_that_builds_for_long_is_waited_for_while_it_builds():
     with running(MAIN, settings={trouble.PATIENCE: "20"}) as board:
         board.place(chain(), plan())

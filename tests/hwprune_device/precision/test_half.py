@@ -59,7 +59,9 @@ def only_output(given: ModelProto, inputs: np.ndarray) -> np.ndarray:
     return run(given, **{given.graph.input[0].name: inputs})[0]
 
 
-@pytest.mark.parametrize("name", [*NETWORKS, "efficientnet"])
+@pytest.mark.parametrize(
+    "name", [*NETWORKS, pytest.param("efficientnet", marks=pytest.mark.heavy)]
+)
 def test_a_real_network_computes_the_same_in_fp16(name: str):
     base, inputs = network(name)
     half = sound(to_half(base, "fp16"))

@@ -18,7 +18,7 @@ def test_actions_stay_within_their_bounds():
     assert np.std(actions) > 0.1
 
 
-@pytest.mark.parametrize("better", [1.0, -1.0])
+@pytest.mark.parametrize("better", [1.0, pytest.param(-1.0, marks=pytest.mark.heavy)])
 def test_the_actor_goes_where_the_reward_is(better):
     agent = Ddpg(2, 100, seed=0, constants=DdpgConstants(actor_lr=1e-3))
 

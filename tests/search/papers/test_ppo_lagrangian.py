@@ -75,6 +75,7 @@ class OneStep:
 FAST = PpoConstants(lr=3e-3, dual_lr=0.1, steps=64)
 
 
+@pytest.mark.heavy
 def test_without_a_limit_it_learns_to_earn():
     episodes = OneStep(16)
     PpoLagrangian(episodes, seed=0, constants=FAST).learn(budget=1000.0)

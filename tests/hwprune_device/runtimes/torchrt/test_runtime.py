@@ -175,6 +175,7 @@ def threads_in_a_child() -> int:
     return told[0].header["threads"]
 
 
+@pytest.mark.heavy
 def test_as_many_threads_work_as_the_target_says():
     # In a process of its own: one in which torch had worked before could not fork, as a supervisor
     # whose warm-up leaves no threads can.
@@ -205,6 +206,7 @@ def test_a_board_is_ready_for_what_its_head_names():
         assert threads_of(board.process.pid) == 1
 
 
+@pytest.mark.heavy
 def test_torch_is_told_of_without_importing_it():
     code = (
         "import sys; from hwprune_device.runtimes import make_runtime\n"
