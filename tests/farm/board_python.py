@@ -37,8 +37,6 @@ ROOT = Path(__file__).parents[2]
 KILLS = 11
 YEAR_S = 365 * 86400.0
 SLOWER = 1.4
-OFF_CALM = 0.1
-"""As hwprune_device.estimate has it; this runs before that can be imported."""
 
 
 def board_python(folder: Path, *troubles: str, start: str = "exec") -> str:
@@ -148,6 +146,7 @@ def drift_simulated(flag: Path) -> None:
 
 def slow_simulated(flag: Path) -> None:
     """A machine of two speeds."""
+    from hwprune_device.estimate import OFF_CALM
     from tests.doubles.simulated_run import SimulatedRun
 
     simulated()
