@@ -18,6 +18,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -137,27 +138,24 @@ def main() -> None:
         return made[name]
 
     done = {(r["network"], r["limit"], r["seed"]) for r in rows_in(runs)}
-    for name in asked.networks:
-        for limit in LIMITS:
-            for seed in range(100, 103):
-                if (name, limit, seed) not in done:
-                    found = searched(network(name), limit, seed, RECORDED)
-                    add_row(runs, {"network": name, "limit": limit, "seed": seed, **found})
-                    print(f"{name} {limit} {seed}: {found['best']:.3f}", flush=True)
+    for name, limit, seed in product(asked.networks, LIMITS, range(100, 103)):
+        if (name, limit, seed) not in done:
+            found = searched(network(name), limit, seed, RECORDED)
+            add_row(runs, {"network": name, "limit": limit, "seed": seed, **found})
+            print(f"{name} {limit} {seed}: {found['best']:.3f}", flush=True)
     tried = {(r["network"], r["count"], r["limit"], r["seed"], r["way"]) for r in rows_in(trials)}
     for name in asked.held_out:
         known = learned([recorded(r) for r in rows_in(runs) if r["network"] != name])
-        for seed in range(asked.seeds):
-            for limit in LIMITS[:2]:
-                for count in ALLOWANCES:
-                    for way, before in (("none", None), ("correction", known)):
-                        key = {"network": name, "count": count, "limit": limit, "seed": seed}
-                        if (*key.values(), way) in tried:
-                            continue
-                        found = searched(network(name), limit, seed, count, before)
-                        row = {k: found[k] for k in ("best", "final", "found_at")}
-                        add_row(trials, {**key, "way": way, **row})
-                        print(*key.values(), way, row, flush=True)
+        ways = (("none", None), ("correction", known))
+        each = product(range(asked.seeds), LIMITS[:2], ALLOWANCES, ways)
+        for seed, limit, count, (way, before) in each:
+            key = {"network": name, "count": count, "limit": limit, "seed": seed}
+            if (*key.values(), way) in tried:
+                continue
+            found = searched(network(name), limit, seed, count, before)
+            row = {k: found[k] for k in ("best", "final", "found_at")}
+            add_row(trials, {**key, "way": way, **row})
+            print(*key.values(), way, row, flush=True)
     read(trials)
 
 
