@@ -2,7 +2,8 @@
 
     pip install -r tests/benchmarks/peers-requirements.txt
     HWPRUNE_DATA=… python -m tests.benchmarks.bench_channels --out FILE.jsonl [--seeds 5]
-        [--networks resnet20 resnet56] [--macs 0.5] [--scorings 100] [--set section.key=value]
+        [--networks resnet20 resnet56] [--macs 0.5] [--scorings 100] [--processes 2]
+        [--set section.key=value]
     python -m tests.benchmarks.bench_channels --read FILE.jsonl
 
 Widths are those of the uniform cut to `--macs`, or of `--widths`, a candidate's as a list. They do
@@ -27,7 +28,9 @@ import argparse
 import json
 import time
 from collections import defaultdict
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -38,13 +41,13 @@ from hwprune.finetune.trainer import train
 from hwprune.network.execution import EXACT
 from hwprune.network.graph_module import to_module
 from hwprune.pipeline.prepare import Prepared
-from hwprune.progress import Progress, Silent
+from hwprune.progress import Progress
 from hwprune.report.progress import shown
 from hwprune.task.scoring import score_of
 from tests.benchmarks.bench_search import mean_and_error
 from tests.benchmarks.channels.choosers import CHOOSERS, Question, choose
 from tests.benchmarks.channels.scored import Keep, Scored
-from tests.benchmarks.cifar import COMPARED, WEIGHTS, deployment_of, prepared_of
+from tests.benchmarks.cifar import COMPARED, WEIGHTS, prepared_once
 from tests.benchmarks.row_file import add_row, rows_in
 
 
@@ -64,10 +67,10 @@ def tuned(prepared: Prepared, scored: Scored, keep: Keep, folder: Path, seed: in
     return score_of(prepared.task, EXACT.run(EXACT.place(module)), "test").value
 
 
-def row_of(
-    prepared: Prepared, network: str, chooser: str, seed: int, given: argparse.Namespace
-) -> dict[str, Any]:
+def row_of(network: str, chooser: str, seed: int, given: argparse.Namespace) -> dict[str, Any]:
     """A row of the file."""
+    torch.set_num_threads(1)
+    prepared = prepared_once(network, tuple(given.set))
     widths = given.widths or uniform_widths(prepared, given.macs)
     scored = Scored(prepared, widths, share=given.share, allowed=given.scorings)
     cache = given.out.with_suffix(f".{network}")
@@ -97,20 +100,15 @@ def run(given: argparse.Namespace, progress: Progress) -> None:
         for network in given.networks
         for seed in range(given.seeds)
         for chooser in given.choosers
+        if (network, chooser, seed) not in done
     ]
     progress.begin("choose channels and fine-tune", len(trials))
-    prepared: dict[str, Prepared] = {}
-    for network, chooser, seed in trials:
-        if (network, chooser, seed) in done:
-            progress.skip(1)
-            continue
-        if network not in prepared:
-            folder = given.out.with_suffix(f".{network}")
-            deployment = deployment_of(network, given.set)
-            prepared[network] = prepared_of(deployment, folder, Silent())
-        row = row_of(prepared[network], network, chooser, seed, given)
-        add_row(given.out, row)
-        progress.advance(note=f"{network} {chooser}: {row['final']:.2%}, tuned {row['test']:.2%}")
+    with ProcessPoolExecutor(given.processes, get_context("spawn")) as pool:
+        for future in as_completed(pool.submit(row_of, *trial, given) for trial in trials):
+            row = future.result()
+            add_row(given.out, row)
+            note = f"{row['network']} {row['chooser']}: {row['final']:.2%}"
+            progress.advance(note=f"{note}, tuned {row['test']:.2%}")
     progress.end()
 
 
@@ -146,10 +144,9 @@ def main() -> None:
     parser.add_argument("--widths", type=json.loads, help="such as [16, 32, 64]")
     parser.add_argument("--scorings", type=int, default=100)
     parser.add_argument("--share", type=float, default=0.5, help="of the held-out images")
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--set", action="append", default=[])
     given = parser.parse_args()
-    torch.set_num_threads(given.threads)
     if not given.read:
         with shown() as progress:
             run(given, progress)

@@ -1,13 +1,15 @@
 """Peers at equal measured latency: Torch-Pruning's global ranking beside hwprune's own methods.
 
     pip install -r tests/benchmarks/peers-requirements.txt
-    HWPRUNE_DATA=… python -m tests.benchmarks.bench_peers --out FILE.jsonl [--seeds 3]
+    HWPRUNE_DATA=… python -m tests.benchmarks.bench_peers find FOLDER [--seeds 3]
         [--networks resnet20 resnet56] [--budgets 0.5 0.35] [--methods …] [--evaluations 100]
         [--set section.key=value]
-    python -m tests.benchmarks.bench_peers --read FILE.jsonl
+    HWPRUNE_DATA=… python -m tests.benchmarks.bench_peers tune FOLDER [--processes 2] [--set …]
+    python -m tests.benchmarks.bench_peers read FOLDER
 
 Every method has the same board, this machine's, and the same limit, a share of the unpruned
-network's measured latency. What it finds is read again and fine-tuned by the deployment's recipe.
+network's measured latency. What it finds is read again; `tune` fine-tunes it by the deployment's
+recipe.
 
 | method | is |
 |---|---|
@@ -17,8 +19,8 @@ network's measured latency. What it finds is read again and fine-tuned by the de
 | tp l2 isomorphic, tp taylor isomorphic | the same, a ranking for each set of like groups |
 
 Torch-Pruning chooses its channels by its own scores, the others by the deployment's criterion. A
-row of the file is a method, a budget and a seed, so a killed run goes on. Times are only worth
-something on a machine that does nothing else.
+row is a method, a budget and a seed, so a killed run goes on. What `find` reads is only worth
+something on a machine that does nothing else; `tune` reads no time.
 """
 
 from __future__ import annotations
@@ -26,7 +28,11 @@ from __future__ import annotations
 import argparse
 import time
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
+from itertools import product
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -50,7 +56,7 @@ from hwprune.task.scoring import score_of
 from hwprune_device.reading import Reading
 from tests.benchmarks.bench_search import mean_and_error
 from tests.benchmarks.channels.scored import Scored
-from tests.benchmarks.cifar import COMPARED, WEIGHTS, deployment_of, prepared_of
+from tests.benchmarks.cifar import COMPARED, WEIGHTS, deployment_of, prepared_of, prepared_once
 from tests.benchmarks.peers.global_ranking import GlobalRanking, Keep
 from tests.benchmarks.row_file import add_row, rows_in
 
@@ -58,16 +64,24 @@ METHODS = (
     "uniform",
     "sensitivity",
     "model",
+    "policy",
+    "policy+model",
     "tp l2",
     "tp l2 isomorphic",
     "tp taylor",
     "tp taylor isomorphic",
 )
+FOUND, TUNED = "found.jsonl", "tuned.jsonl"
 BISECTIONS = 9
 NEIGHBOURS = 3
 """Ratios tried below the one that bisection found: latency is not monotone in it."""
 STEP = 0.01
 READINGS = 3
+
+
+def named(row: Mapping[str, Any]) -> str:
+    """Which row it is."""
+    return f"{row['network']} {row['budget']:g} {row['seed']} {row['method']}"
 
 
 def bisected(bench: Workbench, ranking: GlobalRanking) -> tuple[Evaluation, int]:
@@ -117,23 +131,20 @@ def found_by(
     return candidate, prepared.ranking.keep(candidate.widths), len(searched.evaluations)
 
 
-def row_of(
+def found_row(
     prepared: Prepared, place: dict[str, Any], folder: Path, given: argparse.Namespace
 ) -> dict[str, Any]:
     """A row of the file; `place` is its network, budget, method and seed."""
     began, method, seed = time.monotonic(), place["method"], place["seed"]
     name = method if method.split()[0] != "tp" else "uniform"
-    settings = prepared.deployment
     changes = [
         *given.set,
         f"budget.latency_ms={100 * place['budget']:g} %",
         f"search.methods=['{name}']",
         f"search.seed={seed}",
         f"search.evaluations={given.evaluations}",
-        f"finetune.seed={seed}",
     ]
-    settings = deployment_of(place["network"], changes)
-    here = replace(prepared, deployment=settings)
+    here = replace(prepared, deployment=deployment_of(place["network"], changes))
     run = RunFolder.open(folder / "run", {}, resume=(folder / "run").exists())
     try:
         with open_bench(here, run) as bench:
@@ -143,24 +154,34 @@ def row_of(
     finally:
         run.close()
     model, full = here.base.cost_model, here.base.widths
-    scored = Scored(here, candidate.widths, share=1.0, allowed=0)
-    row = (
+    return (
         place
         | timed
         | {
             "macs": model.macs(candidate.widths) / model.macs(full),
             "params": model.params(candidate.widths) / model.params(full),
             "widths": list(candidate.widths),
+            "keep": [units.tolist() for units in keep],
             "evaluations": asked,
-            "search_s": time.monotonic() - began,
-            "before": scored.score(keep, "final"),
+            "seconds": time.monotonic() - began,
         }
     )
-    module = to_module(scored.cut(keep))
-    teacher = to_module(here.base.onnx)
-    train(module, here.task, settings.finetune, folder=folder / "tuning", teacher=teacher)
-    test = score_of(here.task, EXACT.run(EXACT.place(module)), "test").value
-    return row | {"test": test, "seconds": time.monotonic() - began}
+
+
+def tuned_row(found: dict[str, Any], folder: Path, changes: Sequence[str]) -> dict[str, Any]:
+    """A found row with its scores before and after fine-tuning."""
+    torch.set_num_threads(1)
+    began = time.monotonic()
+    prepared = prepared_once(found["network"], tuple(changes))
+    recipe = replace(prepared.deployment.finetune, seed=found["seed"])
+    keep = [np.array(units) for units in found["keep"]]
+    scored = Scored(prepared, found["widths"], share=1.0, allowed=0)
+    module, teacher = to_module(scored.cut(keep)), to_module(prepared.base.onnx)
+    scores = {"before": scored.score(keep, "final")}
+    tuning = folder / named(found) / "tuning"
+    train(module, prepared.task, recipe, folder=tuning, teacher=teacher)
+    scores["test"] = score_of(prepared.task, EXACT.run(EXACT.place(module)), "test").value
+    return found | scores | {"tuning_s": time.monotonic() - began}
 
 
 def _read(bench: Workbench, candidate: Candidate) -> dict[str, Any]:
@@ -176,39 +197,47 @@ def _read(bench: Workbench, candidate: Candidate) -> dict[str, Any]:
     }
 
 
-def run(given: argparse.Namespace, progress: Progress) -> None:
-    """Make the rows that are not in the file yet."""
-    keys = ("network", "budget", "seed", "method")
-    done = {tuple(row[key] for key in keys) for row in rows_in(given.out)}
-    places = [
-        dict(zip(keys, (network, budget, seed, method), strict=True))
-        for network in given.networks
-        for budget in given.budgets
-        for seed in range(given.seeds)
-        for method in given.methods
-    ]
+def find(given: argparse.Namespace, progress: Progress) -> None:
+    """Find what is not in the folder yet."""
+    done = {named(row) for row in rows_in(given.folder / FOUND)}
+    each = product(given.networks, range(given.seeds), given.budgets, given.methods)
+    keys = ("network", "seed", "budget", "method")
+    places = [dict(zip(keys, values, strict=True)) for values in each]
     progress.begin("peers at equal latency", len(places))
     prepared: dict[str, Prepared] = {}
     for place in places:
-        if tuple(place.values()) in done:
+        if named(place) in done:
             progress.skip(1)
             continue
         network = place["network"]
-        around = given.out.with_suffix(f".{network}")
         if network not in prepared:
             settings = deployment_of(network, given.set)
-            prepared[network] = prepared_of(settings, around / "base", Silent())
-        folder = around / f"{place['budget']:g} {place['seed']} {place['method']}"
-        row = row_of(prepared[network], place, folder, given)
-        add_row(given.out, row)
-        progress.advance(note=f"{' '.join(map(str, place.values()))}: {row['test']:.2%}")
+            prepared[network] = prepared_of(settings, given.folder / network, Silent())
+        row = found_row(prepared[network], place, given.folder / named(place), given)
+        add_row(given.folder / FOUND, row)
+        progress.advance(note=f"{named(place)}: {row['macs']:.1%} of MACs")
     progress.end()
 
 
-def read(out: Path) -> None:
+def tune(given: argparse.Namespace, progress: Progress) -> None:
+    """Fine-tune what was found and is not tuned yet."""
+    done = {named(row) for row in rows_in(given.folder / TUNED)}
+    left = [row for row in rows_in(given.folder / FOUND) if named(row) not in done]
+    progress.begin("fine-tune", len(left))
+    with ProcessPoolExecutor(given.processes, get_context("spawn")) as pool:
+        for future in as_completed(
+            pool.submit(tuned_row, row, given.folder, given.set) for row in left
+        ):
+            row = future.result()
+            add_row(given.folder / TUNED, row)
+            progress.advance(note=f"{named(row)}: {row['before']:.1%}, then {row['test']:.2%}")
+    progress.end()
+
+
+def read(tuned: Path) -> None:
     """Print means over seeds with standard errors."""
     found: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
-    for row in rows_in(out):
+    for row in rows_in(tuned):
         found[row["network"], row["budget"], row["method"]].append(row)
     print("| network | budget | method | n | latency ÷ limit | MACs | before | after | tried |")
     print("|---|---|---|---|---|---|---|---|---|")
@@ -227,23 +256,25 @@ TOLD = ("before", "test")
 
 
 def main() -> None:
-    """Make rows, or read them."""
+    """Find, tune or read."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path)
-    parser.add_argument("--read", type=Path)
+    parser.add_argument("step", choices=["find", "tune", "read"])
+    parser.add_argument("folder", type=Path)
     parser.add_argument("--networks", nargs="+", default=COMPARED, choices=list(WEIGHTS))
     parser.add_argument("--budgets", nargs="+", type=float, default=[0.5, 0.35])
     parser.add_argument("--methods", nargs="+", default=list(METHODS))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--evaluations", type=int, default=100)
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--set", action="append", default=[])
     given = parser.parse_args()
-    torch.set_num_threads(given.threads)
-    if not given.read:
+    given.folder.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(1)
+    if given.step != "read":
         with shown() as progress:
-            run(given, progress)
-    read(given.read or given.out)
+            find(given, progress) if given.step == "find" else tune(given, progress)
+    if given.step != "find":
+        read(given.folder / TUNED)
 
 
 if __name__ == "__main__":

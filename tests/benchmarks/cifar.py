@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from hwprune.deployment import Deployment, load_deployment
 from hwprune.pipeline.prepare import Prepared, prepare
 from hwprune.pipeline.supplies import Given, look_up
-from hwprune.progress import Progress
+from hwprune.progress import Progress, Silent
 from hwprune.run_folder import RunFolder
 
 DEPLOYMENT = Path(__file__).parents[2] / "profiles/deployments/cifar10-resnet56.toml"
@@ -39,3 +41,10 @@ def prepared_of(deployment: Deployment, folder: Path, progress: Progress) -> Pre
         return prepare(look_up(deployment, Given(), network=True), run, progress)
     finally:
         run.close()
+
+
+@lru_cache(maxsize=1)
+def prepared_once(network: str, changes: tuple[str, ...]) -> Prepared:
+    """For one process of several: a run folder is locked by the process that has it open."""
+    with TemporaryDirectory() as scratch:
+        return prepared_of(deployment_of(network, changes), Path(scratch) / "base", Silent())
