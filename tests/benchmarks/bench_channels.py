@@ -47,7 +47,7 @@ from hwprune.task.scoring import score_of
 from tests.benchmarks.bench_search import mean_and_error
 from tests.benchmarks.channels.choosers import CHOOSERS, Question, choose
 from tests.benchmarks.channels.scored import Keep, Scored
-from tests.benchmarks.cifar import COMPARED, WEIGHTS, prepared_once
+from tests.benchmarks.networks import COMPARED, WEIGHTS, prepared_once
 from tests.benchmarks.row_file import add_row, rows_in
 
 

@@ -27,7 +27,6 @@ import pytest
 import torch
 
 from hwprune.budget_settings import parse_budgets
-from hwprune.deployment import load_deployment
 from hwprune.evaluation import best_of
 from hwprune.pipeline.prepare import Prepared
 from hwprune.pipeline.searched import problem_of
@@ -39,11 +38,10 @@ from hwprune.search.evaluator import Evaluator
 from hwprune.search.methods import METHODS
 from hwprune_device.reading import Failure
 from tests.benchmarks.bench_search import mean_and_error
-from tests.benchmarks.cifar import WEIGHTS, deployment_of, prepared_of
 from tests.benchmarks.corrected_losses import CorrectedLosses, Groups, RecordedRun, learned
+from tests.benchmarks.networks import WEIGHTS, deployment_of, prepared_of
 from tests.benchmarks.row_file import add_row, rows_in
 from tests.benchmarks.simulated_bench import Macs, simulated_bench
-from tests.pipeline.deployments import QUICKSTART
 
 LIMITS = (0.35, 0.5, 0.7)
 RECORDED, ALLOWANCES = 100, (60, 100, 200)
@@ -54,8 +52,9 @@ class Network:
     """One network, prepared once, whose scores no two searches take twice."""
 
     def __init__(self, name: str, folder: Path, changes: list[str]) -> None:
-        own = load_deployment(QUICKSTART) if name == "digits" else deployment_of(name, changes)
-        self.prepared: Prepared = prepared_of(own, folder / name / "base", Silent())
+        own = [] if name == "digits" else changes
+        deployment = deployment_of(name, own)
+        self.prepared: Prepared = prepared_of(deployment, folder / name / "base", Silent())
         (folder / name / "scores").mkdir(exist_ok=True)
         self._known = RunBook(folder / name / "scores")
 

@@ -4,7 +4,8 @@
     HWPRUNE_DATA=… python -m tests.benchmarks.bench_peers find FOLDER [--seeds 3]
         [--networks resnet20 resnet56] [--budgets 0.5 0.35] [--methods …] [--evaluations 100]
         [--set section.key=value]
-    HWPRUNE_DATA=… python -m tests.benchmarks.bench_peers tune FOLDER [--processes 2] [--set …]
+    HWPRUNE_DATA=… python -m tests.benchmarks.bench_peers tune FOLDER [--processes 2]
+        [--networks …] [--set section.key=value]
     python -m tests.benchmarks.bench_peers read FOLDER
 
 Every method has the same board, this machine's, and the same limit, a share of the unpruned
@@ -56,7 +57,13 @@ from hwprune.task.scoring import score_of
 from hwprune_device.reading import Reading
 from tests.benchmarks.bench_search import mean_and_error
 from tests.benchmarks.channels.scored import Scored
-from tests.benchmarks.cifar import COMPARED, WEIGHTS, deployment_of, prepared_of, prepared_once
+from tests.benchmarks.networks import (
+    COMPARED,
+    NETWORKS,
+    deployment_of,
+    prepared_of,
+    prepared_once,
+)
 from tests.benchmarks.peers.global_ranking import GlobalRanking, Keep
 from tests.benchmarks.row_file import add_row, rows_in
 
@@ -172,7 +179,7 @@ def tuned_row(found: dict[str, Any], folder: Path, changes: Sequence[str]) -> di
     """A found row with its scores before and after fine-tuning."""
     torch.set_num_threads(1)
     began = time.monotonic()
-    prepared = prepared_once(found["network"], tuple(changes))
+    prepared = prepared_once(found["network"], tuple(changes), folder / found["network"])
     recipe = replace(prepared.deployment.finetune, seed=found["seed"])
     keep = [np.array(units) for units in found["keep"]]
     scored = Scored(prepared, found["widths"], share=1.0, allowed=0)
@@ -222,7 +229,8 @@ def find(given: argparse.Namespace, progress: Progress) -> None:
 def tune(given: argparse.Namespace, progress: Progress) -> None:
     """Fine-tune what was found and is not tuned yet."""
     done = {named(row) for row in rows_in(given.folder / TUNED)}
-    left = [row for row in rows_in(given.folder / FOUND) if named(row) not in done]
+    found = [row for row in rows_in(given.folder / FOUND) if row["network"] in given.networks]
+    left = [row for row in found if named(row) not in done]
     progress.begin("fine-tune", len(left))
     with ProcessPoolExecutor(given.processes, get_context("spawn")) as pool:
         for future in as_completed(
@@ -260,7 +268,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("step", choices=["find", "tune", "read"])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--networks", nargs="+", default=COMPARED, choices=list(WEIGHTS))
+    parser.add_argument("--networks", nargs="+", default=COMPARED, choices=NETWORKS)
     parser.add_argument("--budgets", nargs="+", type=float, default=[0.5, 0.35])
     parser.add_argument("--methods", nargs="+", default=list(METHODS))
     parser.add_argument("--seeds", type=int, default=3)

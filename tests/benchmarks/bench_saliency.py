@@ -28,7 +28,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 from hwprune.channels.base import BaseNetwork, make_base
 from hwprune.network.graph_module import to_module
@@ -38,14 +37,14 @@ from hwprune.network.trace import trace
 from hwprune.saliency.criteria import criterion_names
 from hwprune.saliency.ranking import rank
 from hwprune.saliency.registry import Subject
-from hwprune.saliency.sample import taught
+from hwprune.saliency.sample import loss_of, taught
 from hwprune.task.data import Data, load_data
 from hwprune.task.items import example_of
 from hwprune.task.kinds import classification
 from hwprune.task.task import Task
+from tests.benchmarks.networks import COMPARED, WEIGHTS, weights_of
 from tests.benchmarks.torch_pruning_groups import importance
 
-WEIGHTS = {"resnet20": "resnet20-12fca82f.th", "resnet56": "resnet56-4bfd9763.th"}
 KEEPS = (0.85, 0.7, 0.5, 0.3)
 TP_IMAGES = 512
 
@@ -55,7 +54,7 @@ Order = list[np.ndarray]
 
 def network(name: str, task: Task) -> BaseNetwork:
     """A trained network, traced."""
-    file = Path(os.environ["HWPRUNE_DATA"]) / "akamaster_resnet_cifar10" / WEIGHTS[name]
+    file = Path(os.path.expandvars(weights_of(name)))
     module = load_network(f"hwprune.network.zoo:cifar_{name}", weights=file)
     return make_base(trace(module.eval(), example_of(task)))
 
@@ -100,7 +99,8 @@ def gradients(subject: Subject, scorer: object, name: str) -> None:
     for inputs, labels, _ in taught(subject, TP_IMAGES, 1 if single else 32):
         if single:
             module.zero_grad()
-        F.cross_entropy(module(*inputs), labels, reduction="sum").backward()
+        # The loss is a mean over items, and gradients of all batches are added up.
+        (loss_of(subject)(module(*inputs), labels) * len(inputs[0])).backward()
         if name == "Hessian":
             scorer.accumulate_grad(module)
         elif single:
@@ -145,7 +145,7 @@ def row(base: BaseNetwork, task: Task, order: Callable[[], Order]) -> str:
 def main() -> None:
     """Print a table a network."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("networks", nargs="*", default=list(WEIGHTS))
+    parser.add_argument("networks", nargs="*", default=COMPARED, choices=WEIGHTS)
     parser.add_argument("--images", type=int, default=2000)
     parser.add_argument("--only", nargs="*", help="rows of these names alone")
     parser.add_argument("--root", default="~/.cache/hwprune/data")

@@ -16,9 +16,9 @@ from hwprune.network.execution import lay_out
 from hwprune.network.source import load_network
 from hwprune.network.trace import trace
 from hwprune.progress import Progress
+from tests.benchmarks.networks import WEIGHTS, weights_of
 from tests.benchmarks.papers.images import Images
 
-WEIGHTS = {"resnet20": "resnet20-12fca82f.th", "resnet56": "resnet56-4bfd9763.th"}
 EPOCHS, BATCH, LR = 20.0, 512, 0.4
 """Of SGD with a warm-up and a cosine, where a network is trained here. With smaller batches the
 rate is smaller by as much."""
@@ -44,9 +44,8 @@ def base_of(
         until_s: on `time.monotonic`, when training has to be over; fewer epochs then.
     """
     example = images.data.example
-    known = os.environ.get("HWPRUNE_DATA")
-    if known and name in WEIGHTS:
-        file = Path(known) / "akamaster_resnet_cifar10" / WEIGHTS[name]
+    if os.environ.get("HWPRUNE_DATA") and name in WEIGHTS:
+        file = Path(os.path.expandvars(weights_of(name)))
         module = load_network(f"hwprune.network.zoo:cifar_{name}", weights=file)
         return make_base(trace(module.eval(), example))
     file = folder / f"{name}.safetensors"
