@@ -16,6 +16,7 @@ from hwprune.progress import Silent
 from hwprune.recipe import Recipe
 from hwprune_device.cut import Cutter
 from tests.digits import accuracy_of, digit_data, digits, digits_module
+from tests.doubles.recorded_progress import RecordedProgress
 
 SHORT = Recipe(epochs=2, batch_size=64, lr=0.05, warmup_epochs=0.5, bf16=False)
 
@@ -51,23 +52,6 @@ class Stop(Silent):
             raise KeyboardInterrupt
 
 
-class Heard(Silent):
-    """Keeps what it is told."""
-
-    def __init__(self):
-        self.steps, self.notes, self.total = 0, [], None
-
-    def begin(self, stage, total):
-        self.total = total
-
-    def advance(self, count=1, note=""):
-        self.steps += count
-        self.notes += [note] if note else []
-
-    def skip(self, count, note=""):
-        self.advance(count, note)
-
-
 def same(one, two):
     first, second = one.state_dict(), two.state_dict()
     return first.keys() == second.keys() and all(torch.equal(first[k], second[k]) for k in first)
@@ -75,7 +59,7 @@ def same(one, two):
 
 def test_a_network_without_weights_learns_to_read_digits(tmp_path):
     module = digits_module()
-    heard = Heard()
+    heard = RecordedProgress()
     epochs = train(module, digits(), replace(SHORT, epochs=5), folder=tmp_path, progress=heard)
     assert accuracy_of(module, digits(), "heldout") > 0.85
     assert [e.epoch for e in epochs] == [1, 2, 3, 4, 5] and epochs[-1].loss < epochs[0].loss
@@ -138,7 +122,7 @@ def test_training_leaves_the_callers_random_numbers_alone(tmp_path):
 def test_a_finished_training_is_not_done_again(tmp_path):
     first, second = small(), small()
     train(first, digits(), SHORT, folder=tmp_path)
-    heard = Heard()
+    heard = RecordedProgress()
     train(second, digits(), SHORT, folder=tmp_path, progress=heard)
     assert same(first, second) and heard.notes == ["going on after epoch 2"]
 

@@ -20,22 +20,11 @@ from hwprune.task.load import load_task
 from hwprune.task_settings import TaskSettings
 from hwprune_device.cut import Cutter
 from tests.digits import accuracy_of
+from tests.doubles.recorded_progress import RecordedProgress
 from tests.pipeline.benches import make_bench
 
 SHORT = Recipe(epochs=2, batch_size=64, lr=0.03, bf16=False, distillation=0.5)
 DIGITS = DataSettings(source="sklearn:digits", heldout=300, augment="shift")
-
-
-class Heard(Silent):
-    def __init__(self):
-        self.steps, self.notes, self.total = 0, [], None
-
-    def begin(self, stage, total):
-        self.total = total
-
-    def advance(self, count=1, note=""):
-        self.steps += count
-        self.notes += [note] if note else []
 
 
 def bench_of(base, folder, recipe=SHORT, **task):
@@ -58,7 +47,7 @@ def cuts(trained_digits):
 
 @pytest.mark.heavy
 def test_two_networks_are_tuned_as_this_process_would(cuts, trained_digits, tmp_path):
-    bench, heard = bench_of(trained_digits, tmp_path), Heard()
+    bench, heard = bench_of(trained_digits, tmp_path), RecordedProgress()
     models = finetune_side_by_side(bench, cuts, heard)
     task, folder = bench.prepared.task, bench.folder.path / "finetune"
     for name, model in models.items():
