@@ -19,7 +19,7 @@ class Evaluation:
     """The task's metric on held-out data, in its own unit; None when the candidate failed, or was
     over its budget and its method learns nothing from such a score."""
     quality: float | None
-    """The score as methods compare it: 0..1, higher is better (`Metric.quality`)."""
+    """What methods compare: 0..1, higher is better (`hwprune/promise.py`)."""
     excess: Mapping[str, float]
     """By constraint label, as a fraction of the limit; empty when the candidate failed. Of several
     budgets each has its own: `30 %: latency_ms`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from statistics import fmean
 from typing import Any
 
 from hwprune.candidate import Candidate
@@ -91,11 +92,11 @@ def hold(bench: Workbench, searched: Searched, progress: Progress) -> Contest:
 def _promise(bench: Workbench, finalist: Finalist) -> float:
     """A finalist's promise of being the best once it is fine-tuned; higher is better.
 
-    Scores before and after a few steps err in different ways: their sum ranks better than either
+    Scores before and after a few steps err in different ways: their mean ranks better than either
     does (tests/benchmarks/bench_reward.py).
     """
-    before = bench.quality(finalist.final or 0.0)
-    return before + (before if finalist.tuned is None else bench.quality(finalist.tuned))
+    scores = [score for score in (finalist.final, finalist.tuned) if score is not None]
+    return fmean(bench.quality(finalist.candidate, score) for score in scores)
 
 
 def _finals(bench: Workbench, evaluations: list[Evaluation], progress: Progress) -> list[Finalist]:

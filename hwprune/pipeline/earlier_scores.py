@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+from hwprune.candidate import Candidate
 from hwprune.errors import DeploymentError
 from hwprune.pipeline.workbench import Workbench
 from hwprune.progress import Progress
@@ -43,7 +44,10 @@ def earlier_scores(bench: Workbench, progress: Progress) -> tuple[Scored, ...]:
             found |= scores
         kept = bench.folder.finish("earlier scores", list(found.items()))
         progress.end(f"{len(found)} candidates")
-    return tuple(Scored(widths=tuple(w), quality=bench.quality(value)) for w, value in kept)
+    return tuple(
+        Scored(widths=tuple(w), quality=bench.quality(Candidate(widths=tuple(w)), value))
+        for w, value in kept
+    )
 
 
 def _scores_of(bench: Workbench, folder: Path) -> dict[tuple[int, ...], float]:

@@ -2,15 +2,17 @@
 
 A candidate is scored on the first eighth of the held-out items, then on a quarter, a half, and all
 of them. After each share it is compared with a reference, item by item: the best feasible
-candidate so far, or the unpruned network. Pairs differ far less than the two scores do.
+candidate so far, or the unpruned network. Pairs differ far less than the two scores do. What is
+worse but has more multiply-accumulates left may promise more, and is scored to the end.
 """
 
 from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
@@ -20,6 +22,7 @@ from hwprune.errors import HwpruneError
 from hwprune.futures import done
 from hwprune.metric import Metric
 from hwprune.progress import Silent
+from hwprune.promise import promise
 from hwprune.run_book import KnownScore, RunBook
 from hwprune.task.task import Part
 from hwprune.workers.pool import WorkerPool
@@ -42,6 +45,15 @@ score is no mean over items the error of a share is not known, and it is scored 
 of the detector in profiles/deployments/bccd lost up to 20 points (n = 3)."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rival:
+    """What a candidate has to beat."""
+
+    score: KnownScore
+    quality: float
+    macs_left: float
+
+
 class Scoring:
     """Scores candidates on workers; nothing is scored twice.
 
@@ -50,9 +62,19 @@ class Scoring:
         book: keeps what was scored.
         metric: of the task.
         shares: whether the task scores a share of a part.
+        macs_left: multiply-accumulates of a candidate, as a share of the unpruned network's, where
+            fine-tuning follows; without, scores alone are compared.
     """
 
-    def __init__(self, pool: WorkerPool, book: RunBook, metric: Metric, *, shares: bool) -> None:
+    def __init__(
+        self,
+        pool: WorkerPool,
+        book: RunBook,
+        metric: Metric,
+        *,
+        shares: bool,
+        macs_left: Callable[[Candidate], float] | None = None,
+    ) -> None:
         self.seconds = 0.0
         """That workers spent."""
         self.scored = 0
@@ -62,9 +84,10 @@ class Scoring:
         self._shares = SHARES if shares else SHARES[-1:]
         self._pool = pool
         self._book = book
+        self._macs_left = macs_left
         self._lock = threading.Lock()
-        self._best: dict[str, KnownScore | None] = {"": None}
-        """By budget, the best score of a candidate that keeps it."""
+        self._best: dict[str, Rival | None] = {"": None}
+        """By budget, the best candidate that keeps it."""
         self._unpruned: KnownScore | None = None
 
     def whole(self, candidate: Candidate, part: Part) -> Future[KnownScore | Failure]:
@@ -96,15 +119,30 @@ class Scoring:
         with self._lock:
             self._best = dict.fromkeys(budgets)
 
-    def refer_to(self, score: KnownScore, kept: frozenset[str]) -> None:
+    def refer_to(self, candidate: Candidate, score: KnownScore, kept: frozenset[str]) -> None:
         """Compare with this candidate from now on, under budgets where it is better."""
         if score.share < 1.0:
             return
+        rival = Rival(
+            score=score,
+            quality=self.quality(candidate, score.value),
+            macs_left=self.macs_left(candidate),
+        )
         with self._lock:
             for budget in kept:
                 best = self._best.get(budget)
-                if best is None or self.metric.better(score.value, best.value):
-                    self._best[budget] = score
+                if best is None or rival.quality > best.quality:
+                    self._best[budget] = rival
+
+    def quality(self, candidate: Candidate, score: float) -> float:
+        """A candidate's score as methods compare it."""
+        base = score if self._unpruned is None else self._unpruned.value
+        found, unpruned = (self.metric.quality(value, base) for value in (score, base))
+        return promise(found, unpruned, self.macs_left(candidate))
+
+    def macs_left(self, candidate: Candidate) -> float:
+        """What is left of the unpruned network's; 1 of all where that says nothing."""
+        return 1.0 if self._macs_left is None else self._macs_left(candidate)
 
     def start_reference(self, unpruned: KnownScore) -> None:
         """Compare with the unpruned network until a candidate keeps the budget."""
@@ -113,26 +151,21 @@ class Scoring:
             mean = float(np.mean(unpruned.items, dtype=float))
             self.is_mean = math.isclose(mean, unpruned.value, rel_tol=1e-5)
 
-    def rival(self, kept: Kept) -> KnownScore | None:
-        """What a candidate that keeps these budgets has to beat: the least of their bests.
+    def rivals(self, kept: Kept) -> list[Rival]:
+        """The bests of the budgets that a candidate keeps; empty where one of them has none.
 
         None: of all budgets, as long as it is not known which it keeps.
         """
         with self._lock:
             bests = [self._best.get(b) for b in (self._best if kept is None else kept)]
-        worst: KnownScore | None = None
-        for best in bests:
-            if best is None:
-                return None
-            if worst is None or self.metric.better(worst.value, best.value):
-                worst = best
-        return worst
+        found = [best for best in bests if best is not None]
+        return found if len(found) == len(bests) else []
 
     @property
     def reference(self) -> KnownScore | None:
         """What scores are compared with to know them well: any best will do."""
         with self._lock:
-            return next((best for best in self._best.values() if best), self._unpruned)
+            return next((best.score for best in self._best.values() if best), self._unpruned)
 
     def keep(self, part: Part, candidate: Candidate, score: KnownScore, seconds: float) -> None:
         """Keep a score and what it took."""
@@ -271,16 +304,30 @@ class _Way:
             return True
         if self._last is None:
             return False
-        # That it is worse than the unpruned network says nothing against what keeps the budget.
-        scoring = self._scoring
-        reference = scoring.reference if is_over else scoring.rival(self._budgets)
-        items = self._last["items"]
-        if reference is None or items is None or reference.items is None:
+        if not is_over:
+            # That it is worse than the unpruned network says nothing against it.
+            rivals = self._scoring.rivals(self._budgets)
+            return bool(rivals) and all(map(self._is_worse, rivals))
+        known = self._against(self._scoring.reference)
+        if known is None or not self._scoring.is_mean:
             return False
-        mean, error = paired(items, reference.items)
-        if is_over:
-            return self._scoring.is_mean and error <= max(KNOWN_TO, abs(mean) / 4)
+        mean, error = known
+        return error <= max(KNOWN_TO, abs(mean) / 4)
+
+    def _is_worse(self, rival: Rival) -> bool:
+        """Whether it is clearly worse and has no more left to make up for it."""
+        known = self._against(rival.score)
+        if known is None or self._scoring.macs_left(self._candidate) > rival.macs_left:
+            return False
+        mean, error = known
         return mean + Z * error < 0
+
+    def _against(self, reference: KnownScore | None) -> tuple[float, float] | None:
+        """Mean difference to a reference so far, and its error; None where there are no items."""
+        items = None if self._last is None else self._last["items"]
+        if reference is None or items is None or reference.items is None:
+            return None
+        return paired(items, reference.items)
 
 
 def paired(items: np.ndarray, reference: Sequence[float] | np.ndarray) -> tuple[float, float]:

@@ -119,7 +119,7 @@ def problem_of(bench: Workbench, progress: Progress) -> SearchProblem:
             algorithm=settings.algorithm, runners=settings.runners, learners=settings.learners
         ),
         seed=settings.seed,
-        base_quality=bench.quality(bench.base_score),
+        base_quality=bench.quality(prepared.space.unpruned, bench.base_score),
         metric=prepared.task.metric,
         boards=bench.fleet.boards,
     )

@@ -214,22 +214,22 @@ class Workbench:
         evaluation = Evaluation(
             candidate=candidate,
             score=None if score is None else score.value,
-            quality=None if score is None else self.quality(score.value),
+            quality=None if score is None else self.quality(candidate, score.value),
             excess=cost.excess,
             costs=cost.costs,
             share=0.0 if score is None else score.share,
         )
         if score is not None and kept:
-            self.scoring.refer_to(score, kept)
+            self.scoring.refer_to(candidate, score, kept)
         return evaluation
 
     def score(self, candidate: Candidate, part: Any = "heldout") -> KnownScore | Failure:
         """How well a candidate does its task on all of a part."""
         return self.scoring.whole(candidate, part).result()
 
-    def quality(self, score: float) -> float:
-        """A held-out score as methods compare it."""
-        return self.prepared.task.metric.quality(score, self.base_score)
+    def quality(self, candidate: Candidate, score: float) -> float:
+        """A candidate's score as methods compare it."""
+        return self.scoring.quality(candidate, score)
 
     @property
     def base_score(self) -> float:

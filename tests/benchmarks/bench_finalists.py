@@ -48,7 +48,9 @@ def one_seed(prepared: Prepared, deployment: Deployment, folder: Path) -> tuple[
 
 def _delivered(bench: Workbench, contest: Contest, seconds: float) -> tuple[str, float]:
     able = [f for f in contest.finalists if f.passed]
-    old = max(able, key=lambda f: bench.quality(f.final or 0.0))
+    old = max(
+        able, key=lambda f: bench.prepared.task.metric.quality(f.final or 0.0, bench.base_score)
+    )
     new = contest.winner
     chosen = {"old": old, "new": new} if old.candidate != new.candidate else {"new": new}
     cuts = {name: cut_network(bench.prepared, f.candidate) for name, f in chosen.items()}

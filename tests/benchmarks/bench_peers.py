@@ -16,6 +16,7 @@ recipe.
 |---|---|
 | uniform | the widest uniform cut that keeps the limit |
 | sensitivity, model, policy, policy+model, … | hwprune's, each with so many evaluations |
+| model by score | "model", with the score right after the cut in the promise's place |
 | tp l2, tp taylor | Torch-Pruning's global ranking, its pruning ratio bisected to the limit |
 | tp l2 isomorphic, tp taylor isomorphic | the same, a ranking for each set of like groups |
 
@@ -28,7 +29,6 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
@@ -39,6 +39,7 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 
 from hwprune.candidate import Candidate
@@ -55,7 +56,6 @@ from hwprune.report.progress import shown
 from hwprune.run_folder import RunFolder
 from hwprune.task.scoring import score_of
 from hwprune_device.reading import Reading
-from tests.benchmarks.bench_search import mean_and_error
 from tests.benchmarks.channels.scored import Scored
 from tests.benchmarks.networks import (
     COMPARED,
@@ -65,12 +65,15 @@ from tests.benchmarks.networks import (
     prepared_once,
 )
 from tests.benchmarks.peers.global_ranking import GlobalRanking, Keep
+from tests.benchmarks.peers.tables import print_methods, print_rewards
 from tests.benchmarks.row_file import add_row, rows_in
 
+BY_SCORE = "by score"
 METHODS = (
     "uniform",
     "sensitivity",
     "model",
+    f"model {BY_SCORE}",
     "policy",
     "policy+model",
     "tp l2",
@@ -143,7 +146,7 @@ def found_row(
 ) -> dict[str, Any]:
     """A row of the file; `place` is its network, budget, method and seed."""
     began, method, seed = time.monotonic(), place["method"], place["seed"]
-    name = method if method.split()[0] != "tp" else "uniform"
+    name = method.split()[0] if method.split()[0] != "tp" else "uniform"
     changes = [
         *given.set,
         f"budget.latency_ms={100 * place['budget']:g} %",
@@ -154,10 +157,13 @@ def found_row(
     here = replace(prepared, deployment=deployment_of(place["network"], changes))
     run = RunFolder.open(folder / "run", {}, resume=(folder / "run").exists())
     try:
-        with open_bench(here, run) as bench:
+        with open_bench(here, run) as bench, pytest.MonkeyPatch.context() as patch:
+            if method.endswith(BY_SCORE):
+                patch.setattr("hwprune.pipeline.scoring.promise", lambda quality, *_: quality)
             bench.bound(Silent())
             candidate, keep, asked = found_by(method, bench, here, seed)
             timed = _read(bench, candidate)
+            unpruned = bench.base_score
     finally:
         run.close()
     model, full = here.base.cost_model, here.base.widths
@@ -169,6 +175,7 @@ def found_row(
             "params": model.params(candidate.widths) / model.params(full),
             "widths": list(candidate.widths),
             "keep": [units.tolist() for units in keep],
+            "unpruned": unpruned,
             "evaluations": asked,
             "seconds": time.monotonic() - began,
         }
@@ -242,27 +249,6 @@ def tune(given: argparse.Namespace, progress: Progress) -> None:
     progress.end()
 
 
-def read(tuned: Path) -> None:
-    """Print means over seeds with standard errors."""
-    found: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
-    for row in rows_in(tuned):
-        found[row["network"], row["budget"], row["method"]].append(row)
-    print("| network | budget | method | n | latency ÷ limit | MACs | before | after | tried |")
-    print("|---|---|---|---|---|---|---|---|---|")
-    for (network, budget, method), rows in found.items():
-        timed = [r["latency_ms"] / r["limit_ms"] for r in rows if r["latency_ms"] is not None]
-        latency = f"{np.mean(timed):.3f}" if timed else "–"
-        before, after = (mean_and_error(100 * np.array([r[k] for r in rows])) for k in TOLD)
-        macs, tried = (np.mean([r[k] for r in rows]) for k in ("macs", "evaluations"))
-        print(
-            f"| {network} | {budget:.0%} | {method} | {len(rows)} | {latency} | {macs:.1%} "
-            f"| {before} | {after} | {tried:.0f} |"
-        )
-
-
-TOLD = ("before", "test")
-
-
 def main() -> None:
     """Find, tune or read."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -282,7 +268,9 @@ def main() -> None:
         with shown() as progress:
             find(given, progress) if given.step == "find" else tune(given, progress)
     if given.step != "find":
-        read(given.folder / TUNED)
+        rows = list(rows_in(given.folder / TUNED))
+        print_methods(rows)
+        print_rewards(rows)
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ def raced(scoring, candidate, kept):
 def test_what_is_clearly_worse_than_the_best_is_given_up_early(scores, tmp_path):
     scoring = scoring_of(scores, tmp_path)
     best = raced(scoring, GOOD, KEPT)
-    scoring.refer_to(best, KEPT)
+    scoring.refer_to(GOOD, best, KEPT)
     poor = raced(scoring, POOR, KEPT)
     assert best.share == 1.0 and poor.share == SHARES[0]
     assert poor.value == pytest.approx(SCORE[POOR.widths], abs=0.1)
@@ -56,7 +56,7 @@ def test_what_is_clearly_worse_than_the_best_is_given_up_early(scores, tmp_path)
 
 def test_what_is_as_good_as_the_best_is_scored_to_the_end(scores, tmp_path):
     scoring = scoring_of(scores, tmp_path)
-    scoring.refer_to(raced(scoring, GOOD, KEPT), KEPT)
+    scoring.refer_to(GOOD, raced(scoring, GOOD, KEPT), KEPT)
     assert raced(scoring, LIKE, KEPT).share == 1.0
 
 
@@ -134,7 +134,7 @@ def test_what_was_begun_goes_on_before_another_is_begun(tmp_path):
 
 def test_a_method_that_finds_nothing_better_gets_the_rest_of_a_score(scores, tmp_path):
     scoring = scoring_of(scores, tmp_path)
-    scoring.refer_to(raced(scoring, GOOD, KEPT), KEPT)
+    scoring.refer_to(GOOD, raced(scoring, GOOD, KEPT), KEPT)
     assert raced(scoring, POOR, KEPT).share < 1.0
     scoring.start_race()
     scores.asked.clear()
@@ -166,7 +166,7 @@ def test_what_methods_learn_from_is_whole_where_a_score_is_no_mean_of_items(item
             return answer | {"items": None if items is None else 0.9 * answer["items"]}
 
     scoring = scoring_of(Detector(lambda widths: SCORE[widths]), tmp_path)
-    scoring.refer_to(raced(scoring, GOOD, KEPT), KEPT)
+    scoring.refer_to(GOOD, raced(scoring, GOOD, KEPT), KEPT)
     assert raced(scoring, LIKE, KEPT).share == 1.0
     assert raced(scoring, POOR, OVER).share == 1.0
 
@@ -180,7 +180,7 @@ def test_an_easy_share_is_taken_for_what_it_is(tmp_path):
             return answer | {"value": answer["value"] + 0.05 * (1 - request["share"])}
 
     scoring = scoring_of(Easy(lambda widths: SCORE[widths], items=80_000), tmp_path)
-    scoring.refer_to(raced(scoring, GOOD, KEPT), KEPT)
+    scoring.refer_to(GOOD, raced(scoring, GOOD, KEPT), KEPT)
     poor = raced(scoring, POOR, KEPT)
     assert poor.share < 1.0 and poor.value == pytest.approx(SCORE[POOR.widths], abs=0.01)
 
@@ -232,8 +232,25 @@ def test_of_several_budgets_a_candidate_has_to_beat_the_best_of_the_hardest_it_k
     scoring.start_race(("loose", "tight"))
     both, loose = frozenset({"loose", "tight"}), frozenset({"loose"})
     good = raced(scoring, GOOD, loose)
-    scoring.refer_to(good, loose)
+    scoring.refer_to(GOOD, good, loose)
     # Nothing keeps the tight budget yet, so what does is scored whole however poor it is.
     assert raced(scoring, POOR, both).share == 1.0
-    scoring.refer_to(raced(scoring, POOR, both), both)
-    assert scoring.rival(both).value < scoring.rival(loose).value == good.value
+    scoring.refer_to(POOR, raced(scoring, POOR, both), both)
+    (hard,), (easy,) = scoring.rivals(frozenset({"tight"})), scoring.rivals(loose)
+    assert hard.quality < easy.quality == good.value
+    assert {rival.quality for rival in scoring.rivals(both)} == {hard.quality, easy.quality}
+
+
+def test_what_is_worse_but_has_more_left_is_scored_to_the_end(scores, tmp_path):
+    left = {GOOD.widths: 0.5, POOR.widths: 0.6, LIKE.widths: 0.5, (32,): 1.0}
+    scoring = scoring_of(scores, tmp_path, macs_left=lambda candidate: left[candidate.widths])
+    scoring.refer_to(GOOD, raced(scoring, GOOD, KEPT), KEPT)
+    assert raced(scoring, POOR, KEPT).share == 1.0
+
+
+def test_where_fine_tuning_follows_more_left_makes_up_for_a_worse_score(scores, tmp_path):
+    left = {GOOD.widths: 0.4, LIKE.widths: 0.5}
+    tuned = scoring_of(scores, tmp_path, macs_left=lambda c: left.get(c.widths, 1.0))
+    alone = scoring_of(scores, tmp_path)
+    assert tuned.quality(LIKE, 0.40) > tuned.quality(GOOD, 0.41)
+    assert alone.quality(LIKE, 0.40) < alone.quality(GOOD, 0.41)

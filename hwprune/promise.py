@@ -1,0 +1,20 @@
+"""Promise: how good a network that was cut is likely to be once it is fine-tuned."""
+
+from __future__ import annotations
+
+
+def promise(quality: float, unpruned: float, macs_left: float) -> float:
+    """What methods compare where fine-tuning follows: 0..1, higher is better.
+
+    Fine-tuning regains much of what a cut loses, and the more the more multiply-accumulates are
+    left. The more is lost the less the quality right after the cut tells, so the share that is
+    lost is the power of what is left (tests/benchmarks/bench_peers.py). At equal costs more
+    multiply-accumulates may be left: which, boards decide.
+
+    Args:
+        quality: right after the cut.
+        unpruned: the unpruned network's quality.
+        macs_left: multiply-accumulates, as a share of the unpruned network's.
+    """
+    lost = max(0.0, 1.0 - quality / unpruned) if unpruned > 0 else 0.0
+    return float(quality * macs_left**lost)
