@@ -187,7 +187,7 @@ class Evaluator:
 
     @property
     def note(self) -> str:
-        """The best score by budget so far, as progress shows it."""
+        """The score of the best so far, by budget, as progress shows it."""
         text, said = self.problem.metric.text, []
         for budget in self.problem.budgets:
             best = self.best_under(budget)
