@@ -6,10 +6,10 @@ from __future__ import annotations
 def promise(quality: float, unpruned: float, macs_left: float) -> float:
     """What methods compare where fine-tuning follows: 0..1, higher is better.
 
-    Fine-tuning regains much of what a cut loses, and the more the more multiply-accumulates are
-    left. The more is lost the less the quality right after the cut tells, so the share that is
-    lost is the power of what is left (tests/benchmarks/bench_peers.py). At equal costs more
-    multiply-accumulates may be left: which, boards decide.
+    Fine-tuning regains much of what a cut loses, and more of it in a network that kept more
+    multiply-accumulates; networks of one latency differ in these. The more is lost the less the
+    quality right after the cut tells, so the share that is lost is the power of what is left
+    (figures in `search/README.md`, by tests/benchmarks/bench_peers.py).
 
     Args:
         quality: right after the cut.
