@@ -61,13 +61,12 @@ def pricing_of(prepared: Prepared) -> Pricing | None:
 
 def scoring_of(prepared: Prepared, folder: RunFolder, pool: Any) -> Scoring:
     """Scoring of a prepared network's task, on workers that hold scorers."""
-    model, task = prepared.base.cost_model, prepared.task
-    whole = max(1, model.macs(prepared.space.unpruned.widths))
+    task, left = prepared.task, prepared.macs_left
     tunes = prepared.deployment.finetune.epochs > 0
     return Scoring(
         pool,
         folder.book,
         task.metric,
         shares=takes_share(task.score),
-        macs_left=(lambda candidate: model.macs(candidate.widths) / whole) if tunes else None,
+        macs_left=(lambda candidate: left(candidate.widths)) if tunes else None,
     )

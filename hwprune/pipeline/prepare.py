@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -61,6 +61,13 @@ class Prepared:
         """How networks run, by kind; boards of one kind are alike in it."""
         found = [(board.kind, board.target) for board in self.boards]
         return {kind: next(t for name, t in found if name == kind) for kind in self.kinds}
+
+    @property
+    def macs_left(self) -> Callable[[Sequence[int]], float]:
+        """Of widths: their multiply-accumulates, as a share of the unpruned network's."""
+        model = self.base.cost_model
+        whole = max(1, model.macs(self.space.unpruned.widths))
+        return lambda widths: model.macs(widths) / whole
 
 
 def prepare(supplies: Supplies, folder: RunFolder, progress: Progress) -> Prepared:

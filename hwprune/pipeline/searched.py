@@ -99,7 +99,6 @@ def problem_of(bench: Workbench, progress: Progress) -> SearchProblem:
     prepared = bench.prepared
     settings = prepared.deployment.search
     model = prepared.base.cost_model
-    whole = max(1, model.macs(prepared.space.unpruned.widths))
     bench.refer_to_unpruned()
     return SearchProblem(
         space=prepared.space,
@@ -112,7 +111,7 @@ def problem_of(bench: Workbench, progress: Progress) -> SearchProblem:
         known=bench.pricing.forms(bench.limits) if bench.pricing else {},
         scored=earlier_scores(bench, progress),
         evaluate=bench.evaluate,
-        estimate=lambda widths: model.macs(widths) / whole,
+        estimate=prepared.macs_left,
         evaluations=_allowance(bench),
         patient=settings.evaluations > 0,
         policy=PolicySettings(
