@@ -28,9 +28,7 @@ import argparse
 import json
 import time
 from collections import defaultdict
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +46,7 @@ from tests.benchmarks.bench_search import mean_and_error
 from tests.benchmarks.channels.choosers import CHOOSERS, Question, choose
 from tests.benchmarks.channels.scored import Keep, Scored
 from tests.benchmarks.networks import COMPARED, WEIGHTS, prepared_once
-from tests.benchmarks.row_file import add_row, rows_in
+from tests.benchmarks.row_file import add_row, rows_in, rows_made
 
 
 def uniform_widths(prepared: Prepared, share: float) -> tuple[int, ...]:
@@ -96,19 +94,17 @@ def run(given: argparse.Namespace, progress: Progress) -> None:
     """Make the rows that are not in the file yet."""
     done = {(row["network"], row["chooser"], row["seed"]) for row in rows_in(given.out)}
     trials = [
-        (network, chooser, seed)
+        (network, chooser, seed, given)
         for network in given.networks
         for seed in range(given.seeds)
         for chooser in given.choosers
         if (network, chooser, seed) not in done
     ]
     progress.begin("choose channels and fine-tune", len(trials))
-    with ProcessPoolExecutor(given.processes, get_context("spawn")) as pool:
-        for future in as_completed(pool.submit(row_of, *trial, given) for trial in trials):
-            row = future.result()
-            add_row(given.out, row)
-            note = f"{row['network']} {row['chooser']}: {row['final']:.2%}"
-            progress.advance(note=f"{note}, tuned {row['test']:.2%}")
+    for row in rows_made(row_of, trials, processes=given.processes):
+        add_row(given.out, row)
+        note = f"{row['network']} {row['chooser']}: {row['final']:.2%}"
+        progress.advance(note=f"{note}, tuned {row['test']:.2%}")
     progress.end()
 
 

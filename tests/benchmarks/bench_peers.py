@@ -30,10 +30,8 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
 from itertools import product
-from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -66,7 +64,7 @@ from tests.benchmarks.networks import (
 )
 from tests.benchmarks.peers.global_ranking import GlobalRanking, Keep
 from tests.benchmarks.peers.tables import print_methods, print_rewards
-from tests.benchmarks.row_file import add_row, rows_in
+from tests.benchmarks.row_file import add_row, rows_in, rows_made
 
 BY_SCORE = "by score"
 METHODS = (
@@ -237,15 +235,11 @@ def tune(given: argparse.Namespace, progress: Progress) -> None:
     """Fine-tune what was found and is not tuned yet."""
     done = {named(row) for row in rows_in(given.folder / TUNED)}
     found = [row for row in rows_in(given.folder / FOUND) if row["network"] in given.networks]
-    left = [row for row in found if named(row) not in done]
+    left = [(row, given.folder, given.set) for row in found if named(row) not in done]
     progress.begin("fine-tune", len(left))
-    with ProcessPoolExecutor(given.processes, get_context("spawn")) as pool:
-        for future in as_completed(
-            pool.submit(tuned_row, row, given.folder, given.set) for row in left
-        ):
-            row = future.result()
-            add_row(given.folder / TUNED, row)
-            progress.advance(note=f"{named(row)}: {row['before']:.1%}, then {row['test']:.2%}")
+    for row in rows_made(tuned_row, left, processes=given.processes):
+        add_row(given.folder / TUNED, row)
+        progress.advance(note=f"{named(row)}: {row['before']:.1%}, then {row['test']:.2%}")
     progress.end()
 
 

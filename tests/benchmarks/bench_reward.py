@@ -27,6 +27,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.stats import spearmanr
 from torch import nn
 
 from hwprune.candidate import Candidate
@@ -276,21 +277,14 @@ def read(path: Path) -> None:
         found[f"cut score + {steps} steps score"] = (cut + values, cut_s + seconds)
     for name, (values, seconds) in found.items():
         low, high = _interval(values, tuned)
-        print(
-            f"| {name} | {_spearman(values, tuned):.2f} | {low:.2f} – {high:.2f} | {seconds:.1f} |"
-        )
-
-
-def _spearman(one: np.ndarray, two: np.ndarray) -> float:
-    from scipy.stats import rankdata
-
-    return float(np.corrcoef(rankdata(one), rankdata(two))[0, 1])
+        rank = spearmanr(values, tuned).statistic
+        print(f"| {name} | {rank:.2f} | {low:.2f} – {high:.2f} | {seconds:.1f} |")
 
 
 def _interval(one: np.ndarray, two: np.ndarray) -> tuple[float, float]:
     chance = np.random.default_rng(0)
     picks = chance.integers(0, len(one), (1000, len(one)))
-    found = [_spearman(one[i], two[i]) for i in picks if len(set(i)) > 3]
+    found = [spearmanr(one[i], two[i]).statistic for i in picks if len(set(i)) > 3]
     return float(np.percentile(found, 2.5)), float(np.percentile(found, 97.5))
 
 
