@@ -26,7 +26,7 @@ def print_methods(rows: Sequence[dict[str, Any]]) -> None:
         f"| {OURS} less it | tried |"
     )
     print("|---" * 10 + "|")
-    for (network, budget, method), seeds in found.items():
+    for (network, budget, method), seeds in sorted(found.items()):
         ours = found.get((network, budget, OURS), {})
         timed = [r["latency_ms"] / r["limit_ms"] for r in seeds.values() if r["latency_ms"]]
         scores = [
