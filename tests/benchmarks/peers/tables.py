@@ -54,7 +54,7 @@ def print_rewards(rows: Sequence[dict[str, Any]]) -> None:
         found[row["network"], row["budget"]][str(row["keep"])].append(row)
     print("| network | budget | networks | score after the cut | MACs | promise |")
     print("|---|---|---|---|---|---|")
-    for (network, budget), alike in found.items():
+    for (network, budget), alike in sorted(found.items()):
         firsts = [same[0] for same in alike.values()]
         after = [np.mean([row["test"] for row in same]) for same in alike.values()]
         known = (
